@@ -1,0 +1,1 @@
+//! Criterion benchmarks, one file per crate; run with `cargo bench -p tinsmith-benches`.

@@ -1,0 +1,3 @@
+//! The `tinsmith` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tensors, CPU kernels for small networks, parameters, initializers and safetensors.

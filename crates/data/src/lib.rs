@@ -1,0 +1,1 @@
+//! Data sets for small networks: readers, splits, batches, normalization.

@@ -1,0 +1,1 @@
+//! Shipping a trained network: integer inference and C.

@@ -1,0 +1,4 @@
+//! Integration tests of the foundation.
+
+mod config;
+mod files;

@@ -1,0 +1,1 @@
+//! A network specification made trainable.

@@ -1,0 +1,1 @@
+//! Random and structured generation of network specifications.

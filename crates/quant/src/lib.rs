@@ -1,0 +1,1 @@
+//! Quantizers with QKeras semantics, fixed-point formats and integer codes.

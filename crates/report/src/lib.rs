@@ -1,0 +1,1 @@
+//! Charts and self-contained HTML pages of studies, runs and networks.

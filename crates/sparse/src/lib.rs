@@ -1,0 +1,1 @@
+//! Pruning, sparse storage and execution.

@@ -1,0 +1,1 @@
+//! A neural network as data: layers, quantizers, shapes, structural hash, cost.

@@ -1,0 +1,1 @@
+//! The training loop, metrics, optimizers, runs and fleets of runs.
