@@ -1,0 +1,520 @@
+//! What a quantizer is, as data: its kind and parameters, and its textual form `quantized_bits(4,0,alpha=1.0)`.
+//! The arithmetic lives in the crate `quant`.
+//!
+//! Names, parameters, their order and their defaults are those of QKeras 0.9.0, so that its text forms mean the
+//! same here. Ours differ on purpose in two points: the text is parsed by a grammar and never evaluated (a word
+//! that is no number, boolean, `None` or quoted or bare choice is an error), and what is printed names every
+//! parameter that is not at its default, so that it reads back as what it was.
+
+mod grammar;
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub use grammar::GrammarError;
+use grammar::{Argument, Call};
+
+/// The scale by which quantized values are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Alpha {
+    /// No scale. A layer's kernel quantizer without one gets [`Alpha::AutoPo2`], as in QKeras.
+    #[default]
+    None,
+    /// A fixed scale.
+    Value(f64),
+    /// A scale per output channel, chosen from the values.
+    Auto,
+    /// As [`Alpha::Auto`], rounded to a power of two.
+    AutoPo2,
+}
+
+/// How the exponent of a power-of-two quantizer is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Log2Rounding {
+    /// To the nearest.
+    #[default]
+    Rnd,
+    /// Down.
+    Floor,
+}
+
+/// A parameter of a quantizer, as the grammar reads and writes it.
+trait Parameter: Sized + PartialEq {
+    /// The value of an argument, or what would be right.
+    fn read(argument: &Argument) -> Result<Self, &'static str>;
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+impl Parameter for u32 {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        argument.as_integer().and_then(|v| Self::try_from(v).ok()).ok_or("a whole number, 0 or more")
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Parameter for i32 {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        argument.as_integer().and_then(|v| Self::try_from(v).ok()).ok_or("a whole number")
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Parameter for bool {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        argument.as_bool().ok_or("True, False, 1 or 0")
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self { "True" } else { "False" })
+    }
+}
+
+impl Parameter for f64 {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        argument.as_number().ok_or("a number")
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl<T: Parameter> Parameter for Option<T> {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        if argument.is_none() { Ok(None) } else { T::read(argument).map(Some) }
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            None => f.write_str("None"),
+            Some(value) => value.write(f),
+        }
+    }
+}
+
+impl Parameter for Alpha {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        match argument.as_word() {
+            Some("auto") => Ok(Self::Auto),
+            Some("auto_po2") => Ok(Self::AutoPo2),
+            _ if argument.is_none() => Ok(Self::None),
+            _ => argument.as_number().map(Self::Value).ok_or("None, a number, 'auto' or 'auto_po2'"),
+        }
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Value(value) => value.write(f),
+            Self::Auto => f.write_str("'auto'"),
+            Self::AutoPo2 => f.write_str("'auto_po2'"),
+        }
+    }
+}
+
+impl Parameter for Log2Rounding {
+    fn read(argument: &Argument) -> Result<Self, &'static str> {
+        match argument.as_word() {
+            Some("rnd") => Ok(Self::Rnd),
+            Some("floor") => Ok(Self::Floor),
+            _ => Err("'rnd' or 'floor'"),
+        }
+    }
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rnd => "'rnd'",
+            Self::Floor => "'floor'",
+        })
+    }
+}
+
+/// One table of all kinds: the struct of each with its parameters in positional order and their defaults, the
+/// enum over them, and both directions of the textual form.
+macro_rules! quantizers {
+    ($( $(#[$doc:meta])* $kind:ident = $text:literal { $( $(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr, )* } )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy, PartialEq)]
+            pub struct $kind { $( $(#[$fdoc])* pub $field: $ty, )* }
+
+            impl Default for $kind {
+                fn default() -> Self { Self { $( $field: $default, )* } }
+            }
+
+            impl $kind {
+                const PARAMETERS: &'static [&'static str] = &[$( stringify!($field), )*];
+
+                fn read(call: &Call<'_>) -> Result<Self, GrammarError> {
+                    let arguments = call.arguments(Self::PARAMETERS)?;
+                    let mut value = Self::default();
+                    $(
+                        if let Some((argument, at)) = arguments.get(stringify!($field)) {
+                            value.$field = Parameter::read(argument).map_err(|wanted| GrammarError::Argument {
+                                at: *at, parameter: stringify!($field), wanted, found: argument.to_string(),
+                            })?;
+                        }
+                    )*
+                    Ok(value)
+                }
+            }
+
+            impl fmt::Display for $kind {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    let default = Self::default();
+                    f.write_str(concat!($text, "("))?;
+                    let mut writer = grammar::ListWriter::new();
+                    $(
+                        if self.$field != default.$field || grammar::always_written(stringify!($field)) {
+                            writer.next(f, stringify!($field))?;
+                            Parameter::write(&self.$field, f)?;
+                        } else {
+                            writer.skip();
+                        }
+                    )*
+                    f.write_str(")")
+                }
+            }
+
+            impl From<$kind> for Quantizer {
+                fn from(value: $kind) -> Self { Self::$kind(value) }
+            }
+        )*
+
+        /// A quantizer's kind and parameters.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        #[non_exhaustive]
+        pub enum Quantizer { $( $(#[$doc])* $kind($kind), )* }
+
+        impl Quantizer {
+            /// The names of all kinds, as the textual form writes them.
+            pub const KINDS: &'static [&'static str] = &[$( $text, )*];
+
+            /// The name of this kind.
+            #[must_use]
+            pub const fn kind(&self) -> &'static str {
+                match self { $( Self::$kind(_) => $text, )* }
+            }
+        }
+
+        impl fmt::Display for Quantizer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $( Self::$kind(value) => value.fmt(f), )* }
+            }
+        }
+
+        impl FromStr for Quantizer {
+            type Err = GrammarError;
+
+            fn from_str(text: &str) -> Result<Self, GrammarError> {
+                let call = Call::parse(text)?;
+                match call.name {
+                    $( $text => $kind::read(&call).map(Self::$kind), )*
+                    _ => Err(GrammarError::Kind { at: call.at, found: call.name.to_owned() }),
+                }
+            }
+        }
+    };
+}
+
+quantizers! {
+    /// Fixed point: `bits` in all, `integer` of them before the point, a sign bit if `keep_negative`.
+    QuantizedBits = "quantized_bits" {
+        /// Bits in all, 1..=32.
+        bits: u32 = 8,
+        /// Bits before the point, the sign not counted.
+        integer: i32 = 0,
+        /// Whether the lowest level is left out, so that levels are symmetric about 0.
+        symmetric: bool = false,
+        /// Whether negative values are kept.
+        keep_negative: bool = true,
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// The axis that has a scale for each index; the last where None.
+        scale_axis: Option<u32> = None,
+        /// 1 for quantized values, 0 for unchanged ones, between: a mixture.
+        qnoise_factor: f64 = 1.0,
+        /// Whether the gradient passes as if values were not quantized.
+        use_ste: bool = true,
+    }
+    /// A rectifier onto unsigned fixed point, with a sign bit only where `negative_slope` is not 0.
+    QuantizedRelu = "quantized_relu" {
+        /// Bits in all, 1..=32.
+        bits: u32 = 8,
+        /// Bits before the point.
+        integer: i32 = 0,
+        /// Whether levels follow a hard sigmoid instead.
+        use_sigmoid: bool = false,
+        /// Slope for negative inputs, 0 or a power of two below 1.
+        negative_slope: f64 = 0.0,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// Upper bound, used where `is_quantized_clip` is not set.
+        relu_upper_bound: Option<f64> = None,
+        /// Whether the upper bound is the largest level.
+        is_quantized_clip: bool = true,
+        /// 1 for quantized values, 0 for unchanged ones.
+        qnoise_factor: f64 = 1.0,
+        /// Whether the gradient passes as if values were not quantized.
+        use_ste: bool = true,
+    }
+    /// A hyperbolic tangent (hard by default) onto signed fixed point without integer bits.
+    QuantizedTanh = "quantized_tanh" {
+        /// Bits in all, the sign included.
+        bits: u32 = 8,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// Whether the lowest level is left out.
+        symmetric: bool = false,
+        /// Whether the true tangent is taken, not the hard one.
+        use_real_tanh: bool = false,
+    }
+    /// A sigmoid (hard by default) onto unsigned fixed point without integer bits.
+    QuantizedSigmoid = "quantized_sigmoid" {
+        /// Bits in all.
+        bits: u32 = 8,
+        /// Whether the lowest level is left out.
+        symmetric: bool = false,
+        /// Whether the true sigmoid is taken, not the hard one.
+        use_real_sigmoid: bool = false,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+    }
+    /// Fixed point on a logarithmic scale (mu-law companding).
+    QuantizedUlaw = "quantized_ulaw" {
+        /// Bits in all, the sign included.
+        bits: u32 = 8,
+        /// Bits before the point.
+        integer: i32 = 0,
+        /// Whether the lowest level is left out.
+        symmetric: bool = false,
+        /// The constant of the law.
+        u: f64 = 255.0,
+    }
+    /// `x * relu6(x + 3) / 6`, shift and bound adjustable, onto [`QuantizedBits`].
+    QuantizedHswish = "quantized_hswish" {
+        /// Bits in all, the sign included.
+        bits: u32 = 8,
+        /// Bits before the point.
+        integer: i32 = 0,
+        /// Whether the lowest level is left out.
+        symmetric: bool = false,
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// The axis that has a scale for each index.
+        scale_axis: Option<u32> = None,
+        /// 1 for quantized values, 0 for unchanged ones.
+        qnoise_factor: f64 = 1.0,
+        /// Whether the gradient passes as if values were not quantized.
+        use_ste: bool = true,
+        /// What is added to the input before the rectifier.
+        relu_shift: f64 = 3.0,
+        /// The rectifier's upper bound.
+        relu_upper_bound: f64 = 6.0,
+    }
+    /// Signed powers of two.
+    QuantizedPo2 = "quantized_po2" {
+        /// Bits in all: sign, exponent's sign (where needed), exponent.
+        bits: u32 = 8,
+        /// Largest magnitude wanted; none where None.
+        max_value: Option<f64> = None,
+        /// Whether exponents are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// Whether only even exponents are used.
+        quadratic_approximation: bool = false,
+        /// How exponents are rounded.
+        log2_rounding: Log2Rounding = Log2Rounding::Rnd,
+        /// 1 for quantized values, 0 for unchanged ones.
+        qnoise_factor: f64 = 1.0,
+        /// Whether the gradient passes as if values were not quantized.
+        use_ste: bool = true,
+    }
+    /// A rectifier onto powers of two.
+    QuantizedReluPo2 = "quantized_relu_po2" {
+        /// Bits in all: exponent's sign (where needed), exponent.
+        bits: u32 = 8,
+        /// Largest value wanted; none where None.
+        max_value: Option<f64> = None,
+        /// Slope for negative inputs, 0 or a power of two below 1.
+        negative_slope: f64 = 0.0,
+        /// Whether exponents are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// Whether only even exponents are used.
+        quadratic_approximation: bool = false,
+        /// How exponents are rounded.
+        log2_rounding: Log2Rounding = Log2Rounding::Rnd,
+        /// 1 for quantized values, 0 for unchanged ones.
+        qnoise_factor: f64 = 1.0,
+        /// Whether the gradient passes as if values were not quantized.
+        use_ste: bool = true,
+    }
+    /// -1 and +1, or 0 and 1.
+    Binary = "binary" {
+        /// Whether levels are 0 and 1.
+        use_01: bool = false,
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+    }
+    /// -1, 0 and +1.
+    Ternary = "ternary" {
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Smallest magnitude that is not 0; 0.33 where None.
+        threshold: Option<f64> = None,
+        /// Whether values are rounded at random in training.
+        use_stochastic_rounding: bool = false,
+        /// Refinements of an automatic scale.
+        number_of_unrolls: u32 = 5,
+    }
+    /// [`Binary`] drawn at random in training.
+    StochasticBinary = "stochastic_binary" {
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Slope of the probability.
+        temperature: f64 = 6.0,
+        /// Whether the probability is a true sigmoid, not a hard one.
+        use_real_sigmoid: bool = true,
+    }
+    /// [`Ternary`] drawn at random in training.
+    StochasticTernary = "stochastic_ternary" {
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Smallest magnitude that is not 0; 0.33 where None.
+        threshold: Option<f64> = None,
+        /// Slope of the probability.
+        temperature: f64 = 8.0,
+        /// Whether the probability is a true sigmoid, not a hard one.
+        use_real_sigmoid: bool = true,
+        /// Refinements of an automatic scale.
+        number_of_unrolls: u32 = 5,
+    }
+    /// 0 and 1, drawn at random with probability sigmoid, also outside training.
+    Bernoulli = "bernoulli" {
+        /// The scale.
+        alpha: Alpha = Alpha::None,
+        /// Slope of the probability.
+        temperature: f64 = 6.0,
+        /// Whether the probability is a true sigmoid, not a hard one.
+        use_real_sigmoid: bool = true,
+    }
+}
+
+impl Quantizer {
+    /// Signed fixed point of `bits` bits, `integer` before the point, scale 1.
+    #[must_use]
+    pub fn fixed(bits: u32, integer: i32) -> Self {
+        QuantizedBits { bits, integer, alpha: Alpha::Value(1.0), ..QuantizedBits::default() }.into()
+    }
+
+    /// A rectifier onto unsigned fixed point of `bits` bits, `integer` before the point.
+    #[must_use]
+    pub fn relu(bits: u32, integer: i32) -> Self {
+        QuantizedRelu { bits, integer, ..QuantizedRelu::default() }.into()
+    }
+
+    /// Bits that one quantized value takes in storage: binary kinds 1, ternary 2, others what they say.
+    #[must_use]
+    pub const fn bits(&self) -> u32 {
+        match self {
+            Self::QuantizedBits(q) => q.bits,
+            Self::QuantizedRelu(q) => q.bits,
+            Self::QuantizedTanh(q) => q.bits,
+            Self::QuantizedSigmoid(q) => q.bits,
+            Self::QuantizedUlaw(q) => q.bits,
+            Self::QuantizedHswish(q) => q.bits,
+            Self::QuantizedPo2(q) => q.bits,
+            Self::QuantizedReluPo2(q) => q.bits,
+            Self::Binary(_) | Self::StochasticBinary(_) | Self::Bernoulli(_) => 1,
+            Self::Ternary(_) | Self::StochasticTernary(_) => 2,
+        }
+    }
+
+    /// Whether negative values can come out.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        match self {
+            Self::QuantizedBits(q) => q.keep_negative,
+            Self::QuantizedRelu(q) => q.negative_slope != 0.0,
+            Self::QuantizedReluPo2(q) => q.negative_slope != 0.0,
+            Self::QuantizedSigmoid(_) | Self::Bernoulli(_) => false,
+            Self::Binary(q) => !q.use_01,
+            Self::QuantizedTanh(_)
+            | Self::QuantizedUlaw(_)
+            | Self::QuantizedHswish(_)
+            | Self::QuantizedPo2(_)
+            | Self::Ternary(_)
+            | Self::StochasticBinary(_)
+            | Self::StochasticTernary(_) => true,
+        }
+    }
+
+    /// What is wrong with the parameters, if anything.
+    ///
+    /// # Errors
+    /// A sentence that says which parameter is out of its range.
+    pub fn validate(&self) -> Result<(), String> {
+        let bits = self.bits();
+        if !(1..=32).contains(&bits) {
+            return Err(format!("bits is {bits}, want 1..=32"));
+        }
+        let slope = match self {
+            Self::QuantizedRelu(q) => q.negative_slope,
+            Self::QuantizedReluPo2(q) => q.negative_slope,
+            _ => 0.0,
+        };
+        let is_power = |v: f64| v > 0.0 && v.is_finite() && is_power_of_two(v);
+        if slope != 0.0 && !(is_power(slope) && slope < 1.0) {
+            return Err(format!("negative_slope is {slope:?}, want 0 or a power of two below 1"));
+        }
+        let max_value = match self {
+            Self::QuantizedPo2(q) => q.max_value,
+            Self::QuantizedReluPo2(q) => q.max_value,
+            _ => None,
+        };
+        if let Some(value) = max_value.filter(|v| !(v.is_finite() && *v > 0.0)) {
+            return Err(format!("max_value is {value:?}, want a number above 0"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a positive finite number is a power of two: its mantissa is 0.
+fn is_power_of_two(v: f64) -> bool {
+    v.is_normal() && v.to_bits() & ((1 << 52) - 1) == 0
+}
+
+impl Serialize for Quantizer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantizer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error: GrammarError| de::Error::custom(error.in_text(&text)))
+    }
+}
+
+impl JsonSchema for Quantizer {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Quantizer".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let kinds = Self::KINDS.join("|");
+        json_schema!({
+            "type": "string",
+            "pattern": format!("^({kinds})(\\(.*\\))?$"),
+            "description": "A quantizer, as in `quantized_bits(4,0,alpha=1.0)`.",
+        })
+    }
+}

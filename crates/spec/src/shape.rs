@@ -1,0 +1,515 @@
+//! The shape of each layer's output from those of its inputs, or the reason why there is none.
+
+use tinsmith_foundation::Faults;
+
+use crate::activation::Activation;
+use crate::layer::Layer;
+use crate::op::{Border1d, Border2d, Concat, Op};
+use crate::quantizer::Quantizer;
+use crate::window::{Padding, Pair, span};
+
+/// The largest number of elements of one tensor: beyond it a size is surely a mistake.
+const MOST_ELEMENTS: usize = 1 << 40;
+
+/// Notes faults of one layer under its path.
+struct Check<'a> {
+    layer: &'a Layer,
+    faults: &'a mut Faults,
+    sound: bool,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, field: &str, message: impl AsRef<str>) {
+        self.sound = false;
+        self.faults.add(field, format!("{} (layer `{}`)", message.as_ref(), self.layer.name));
+    }
+
+    fn positive(&mut self, field: &str, value: usize) {
+        if value == 0 {
+            self.fault(field, "is 0, want at least 1");
+        }
+    }
+
+    fn positive_pair(&mut self, field: &str, value: Pair) {
+        if value.height == 0 || value.width == 0 {
+            self.fault(field, format!("is {value}, want at least 1 both ways"));
+        }
+    }
+
+    fn rate(&mut self, field: &str, value: f64) {
+        if !(0.0..1.0).contains(&value) {
+            self.fault(field, format!("is {value}, want at least 0 and below 1"));
+        }
+    }
+
+    fn quantizer(&mut self, field: &str, quantizer: Option<&Quantizer>) {
+        if let Some(Err(reason)) = quantizer.map(Quantizer::validate) {
+            self.fault(field, format!("cannot be: {reason}"));
+        }
+    }
+
+    fn activation(&mut self, field: &str, activation: &Activation) {
+        self.quantizer(field, activation.quantizer());
+        match activation {
+            Activation::Prelu(_) if !field.is_empty() => {
+                self.fault(field, "is prelu, which has weights of its own; want it as a layer");
+            }
+            Activation::Clip(clip) if clip.min.is_nan() || clip.max.is_nan() || clip.min >= clip.max => {
+                self.fault(field, format!("clips to {}..{}, want min below max", clip.min, clip.max));
+            }
+            _ => {}
+        }
+    }
+
+    /// Output length along one axis, with the reason where there is none.
+    fn window(
+        &mut self,
+        field: &str,
+        padding: Padding,
+        n: usize,
+        [kernel, stride, dilation]: [usize; 3],
+    ) -> Option<usize> {
+        if kernel == 0 || stride == 0 || dilation == 0 {
+            return None;
+        }
+        let len = padding.output_len(n, kernel, stride, dilation);
+        if len.is_none() {
+            let span = span(kernel, dilation);
+            self.fault(field, format!("spans {span} elements, more than the {n} of its input; want padding same or a smaller window"));
+        }
+        len
+    }
+
+    fn window2d(
+        &mut self,
+        field: &str,
+        padding: Padding,
+        input: [usize; 2],
+        sizes: [Pair; 3],
+    ) -> Option<[usize; 2]> {
+        if padding == Padding::Causal {
+            self.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
+            return None;
+        }
+        let [kernel, stride, dilation] = sizes;
+        self.positive_pair("stride", stride);
+        self.positive_pair("dilation", dilation);
+        self.positive_pair(field, kernel);
+        let h = self.window(field, padding, input[0], [kernel.height, stride.height, dilation.height])?;
+        let w = self.window(field, padding, input[1], [kernel.width, stride.width, dilation.width])?;
+        Some([h, w])
+    }
+
+    fn window1d(&mut self, field: &str, padding: Padding, input: usize, sizes: [usize; 3]) -> Option<usize> {
+        let [kernel, stride, dilation] = sizes;
+        self.positive("stride", stride);
+        self.positive("dilation", dilation);
+        self.positive(field, kernel);
+        self.window(field, padding, input, sizes)
+    }
+
+    fn groups(&mut self, groups: usize, channels: usize, filters: usize) {
+        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+            self.fault(
+                "groups",
+                format!("is {groups}, want a divisor of {channels} input channels and {filters} filters"),
+            );
+        }
+    }
+}
+
+/// Output shape of `layer` (number `index`) for inputs of `shapes`; None where a fault was noted.
+pub(crate) fn infer(
+    index: usize,
+    layer: &Layer,
+    shapes: &[&[usize]],
+    faults: &mut Faults,
+) -> Option<Vec<usize>> {
+    let mut shape = None;
+    faults.within(&format!("layers[{index}].{}", layer.op.name()), |faults| {
+        let mut check = Check { layer, faults, sound: true };
+        shape = infer_op(&layer.op, shapes, &mut check);
+        if let Some(found) = shape.as_ref().filter(|_| check.sound) {
+            let elements =
+                found.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MOST_ELEMENTS);
+            if elements.is_none() {
+                check.fault("", format!("has an output of shape {found:?}, which no machine can hold"));
+            } else if elements == Some(0) {
+                check.fault(
+                    "",
+                    format!("has an empty output, shape {found:?}, from inputs of shape {shapes:?}"),
+                );
+            }
+        }
+        if !check.sound {
+            shape = None;
+        }
+    });
+    shape
+}
+
+fn infer_op(op: &Op, shapes: &[&[usize]], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    match op {
+        Op::Input(input) => {
+            if !shapes.is_empty() {
+                check.fault("", "takes other layers; an input takes none");
+            }
+            if input.shape.is_empty() || input.shape.contains(&0) {
+                check.fault("shape", format!("is {:?}, want at least one axis, none of them 0", input.shape));
+            }
+            check.quantizer("quantizer", input.quantizer.as_ref());
+            Some(input.shape.clone())
+        }
+        Op::Add(_) | Op::Multiply(_) | Op::Subtract(_) | Op::Concat(_) => merge(op, shapes, check),
+        _ => {
+            let [shape] = shapes else {
+                check.fault("", format!("takes {} inputs, want 1", shapes.len()));
+                return None;
+            };
+            infer_single(op, shape, check)
+        }
+    }
+}
+
+fn merge(op: &Op, shapes: &[&[usize]], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    if shapes.len() < 2 || (matches!(op, Op::Subtract(_)) && shapes.len() != 2) {
+        let wanted = if matches!(op, Op::Subtract(_)) { "2" } else { "at least 2" };
+        check.fault("", format!("takes {} inputs, want {wanted}", shapes.len()));
+        return None;
+    }
+    if let Op::Concat(concat) = op {
+        return concatenate(concat, shapes, check);
+    }
+    let rank = shapes[0].len();
+    let mut out = vec![1; rank];
+    for shape in shapes {
+        if shape.len() != rank {
+            check.fault("", format!("has inputs of shapes {shapes:?}, want all with {rank} axes"));
+            return None;
+        }
+        for (o, &d) in out.iter_mut().zip(*shape) {
+            if *o != d && *o != 1 && d != 1 {
+                check.fault(
+                    "",
+                    format!("has inputs of shapes {shapes:?}, want equal ones (or 1) along each axis"),
+                );
+                return None;
+            }
+            *o = (*o).max(d);
+        }
+    }
+    Some(out)
+}
+
+fn concatenate(concat: &Concat, shapes: &[&[usize]], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    let rank = shapes[0].len();
+    let Some(axis) = concat.sample_axis(rank) else {
+        check.fault("axis", format!("is {}, want 1..={rank} or -{rank}..=-1", concat.axis));
+        return None;
+    };
+    let mut out = shapes[0].to_vec();
+    for shape in &shapes[1..] {
+        let fits = shape.len() == rank && (0..rank).all(|a| a == axis || shape[a] == out[a]);
+        if !fits {
+            check.fault(
+                "",
+                format!("has inputs of shapes {shapes:?}, want equal ones but for axis {}", concat.axis),
+            );
+            return None;
+        }
+        out[axis] += shape[axis];
+    }
+    Some(out)
+}
+
+impl Concat {
+    /// The axis within a sample (0 the first after the batch) of inputs with `rank` axes.
+    #[must_use]
+    pub fn sample_axis(&self, rank: usize) -> Option<usize> {
+        let axis = if self.axis < 0 { self.axis + i64::try_from(rank).ok()? } else { self.axis - 1 };
+        usize::try_from(axis).ok().filter(|&a| a < rank)
+    }
+}
+
+fn infer_single(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    match op {
+        Op::Dense(d) => {
+            check.positive("units", d.units);
+            check.quantizer("kernel_quantizer", d.kernel_quantizer.as_ref());
+            check.quantizer("bias_quantizer", d.bias_quantizer.as_ref());
+            check.activation("activation", &d.activation);
+            let mut out = shape.to_vec();
+            *out.last_mut()? = d.units;
+            Some(out)
+        }
+        Op::Conv1d(_) | Op::DepthwiseConv1d(_) | Op::SeparableConv1d(_) => {
+            let [t, c] = axes::<2>(shape, "time, channels", check)?;
+            conv1d(op, t, c, check)
+        }
+        Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::SeparableConv2d(_) | Op::Conv2dTranspose(_) => {
+            let [h, w, c] = axes::<3>(shape, "height, width, channels", check)?;
+            conv2d(op, [h, w], c, check)
+        }
+        Op::Activation(activation) => {
+            check.activation("", activation);
+            if let Activation::Prelu(prelu) = activation
+                && let Some(axis) = prelu.shared_axes.iter().find(|&&a| a == 0 || a > shape.len())
+            {
+                check.fault("prelu.shared_axes", format!("has axis {axis}, want 1..={}", shape.len()));
+            }
+            Some(shape.to_vec())
+        }
+        Op::BatchNorm(norm) => {
+            if !(0.0..=1.0).contains(&norm.momentum) {
+                check.fault("momentum", format!("is {}, want 0 to 1", norm.momentum));
+            }
+            epsilon(norm.epsilon, check);
+            for (field, q) in [
+                ("gamma_quantizer", &norm.gamma_quantizer),
+                ("beta_quantizer", &norm.beta_quantizer),
+                ("mean_quantizer", &norm.mean_quantizer),
+                ("variance_quantizer", &norm.variance_quantizer),
+            ] {
+                check.quantizer(field, q.as_ref());
+            }
+            Some(shape.to_vec())
+        }
+        Op::LayerNorm(norm) => {
+            epsilon(norm.epsilon, check);
+            Some(shape.to_vec())
+        }
+        Op::Dropout(dropout) | Op::DropConnect(dropout) => {
+            check.rate("rate", dropout.rate);
+            Some(shape.to_vec())
+        }
+        Op::Flatten(_) => Some(vec![shape.iter().product()]),
+        _ => infer_spatial(op, shape, check),
+    }
+}
+
+fn infer_spatial(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    const TIME: &str = "time, channels";
+    const IMAGE: &str = "height, width, channels";
+    match op {
+        Op::MaxPool1d(pool) | Op::AveragePool1d(pool) => {
+            let [t, c] = axes::<2>(shape, TIME, check)?;
+            pool_padding(pool.padding, check);
+            check.activation("activation", &pool.activation);
+            average_quantizer(op, pool.average_quantizer.as_ref(), check);
+            let t = check.window1d("size", pool.padding, t, [pool.size, pool.stride(), 1])?;
+            Some(vec![t, c])
+        }
+        Op::MaxPool2d(pool) | Op::AveragePool2d(pool) => {
+            let [h, w, c] = axes::<3>(shape, IMAGE, check)?;
+            check.activation("activation", &pool.activation);
+            average_quantizer(op, pool.average_quantizer.as_ref(), check);
+            let [h, w] =
+                check.window2d("size", pool.padding, [h, w], [pool.size, pool.stride(), Pair::ONE])?;
+            Some(vec![h, w, c])
+        }
+        Op::GlobalMaxPool1d(pool) | Op::GlobalAveragePool1d(pool) => {
+            let [_, c] = axes::<2>(shape, TIME, check)?;
+            check.activation("activation", &pool.activation);
+            average_quantizer(op, pool.average_quantizer.as_ref(), check);
+            Some(if pool.keep_dims { vec![1, c] } else { vec![c] })
+        }
+        Op::GlobalMaxPool2d(pool) | Op::GlobalAveragePool2d(pool) => {
+            let [_, _, c] = axes::<3>(shape, IMAGE, check)?;
+            check.activation("activation", &pool.activation);
+            average_quantizer(op, pool.average_quantizer.as_ref(), check);
+            Some(if pool.keep_dims { vec![1, 1, c] } else { vec![c] })
+        }
+        Op::Reshape(reshape) => reshaped(&reshape.shape, shape, check),
+        Op::Permute(permute) => {
+            let mut seen = permute.dims.clone();
+            seen.sort_unstable();
+            if !seen.iter().copied().eq(1..=shape.len()) {
+                check.fault("dims", format!("is {:?}, want each of 1..={} once", permute.dims, shape.len()));
+                return None;
+            }
+            Some(permute.dims.iter().map(|&d| shape[d - 1]).collect())
+        }
+        Op::DepthToSpace(d) => {
+            let [h, w, c] = axes::<3>(shape, IMAGE, check)?;
+            let square = d.block.checked_mul(d.block).filter(|&b| b >= 4);
+            let Some(square) = square.filter(|&b| c.is_multiple_of(b)) else {
+                check.fault(
+                    "block",
+                    format!("is {}, want at least 2 with its square dividing {c} channels", d.block),
+                );
+                return None;
+            };
+            Some(vec![h.checked_mul(d.block)?, w.checked_mul(d.block)?, c / square])
+        }
+        Op::UpSampling1d(up) => {
+            let [t, c] = axes::<2>(shape, TIME, check)?;
+            check.positive("size", up.size);
+            Some(vec![t.checked_mul(up.size)?, c])
+        }
+        Op::UpSampling2d(up) => {
+            let [h, w, c] = axes::<3>(shape, IMAGE, check)?;
+            check.positive_pair("size", up.size);
+            Some(vec![h.checked_mul(up.size.height)?, w.checked_mul(up.size.width)?, c])
+        }
+        Op::Cropping1d(Border1d { before, after }) => {
+            let [t, c] = axes::<2>(shape, TIME, check)?;
+            Some(vec![crop(t, *before, *after, check)?, c])
+        }
+        Op::ZeroPadding1d(Border1d { before, after }) => {
+            let [t, c] = axes::<2>(shape, TIME, check)?;
+            Some(vec![t.checked_add(*before)?.checked_add(*after)?, c])
+        }
+        Op::Cropping2d(Border2d { top, bottom, left, right }) => {
+            let [h, w, c] = axes::<3>(shape, IMAGE, check)?;
+            Some(vec![crop(h, *top, *bottom, check)?, crop(w, *left, *right, check)?, c])
+        }
+        Op::ZeroPadding2d(Border2d { top, bottom, left, right }) => {
+            let [h, w, c] = axes::<3>(shape, IMAGE, check)?;
+            Some(vec![
+                h.checked_add(*top)?.checked_add(*bottom)?,
+                w.checked_add(*left)?.checked_add(*right)?,
+                c,
+            ])
+        }
+        _ => None,
+    }
+}
+
+fn axes<const N: usize>(shape: &[usize], wanted: &str, check: &mut Check<'_>) -> Option<[usize; N]> {
+    let found = shape.try_into().ok();
+    if found.is_none() {
+        check.fault("", format!("has an input of shape {shape:?}, want [{wanted}]"));
+    }
+    found
+}
+
+fn epsilon(value: f64, check: &mut Check<'_>) {
+    if !(value > 0.0 && value.is_finite()) {
+        check.fault("epsilon", format!("is {value}, want a number above 0"));
+    }
+}
+
+fn pool_padding(padding: Padding, check: &mut Check<'_>) {
+    if padding == Padding::Causal {
+        check.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
+    }
+}
+
+fn average_quantizer(op: &Op, quantizer: Option<&Quantizer>, check: &mut Check<'_>) {
+    let is_average = matches!(
+        op,
+        Op::AveragePool1d(_) | Op::AveragePool2d(_) | Op::GlobalAveragePool1d(_) | Op::GlobalAveragePool2d(_)
+    );
+    if quantizer.is_some() && !is_average {
+        check.fault("average_quantizer", "is set, but only average pooling has a mean to quantize");
+    }
+    check.quantizer("average_quantizer", quantizer);
+}
+
+fn crop(n: usize, before: usize, after: usize, check: &mut Check<'_>) -> Option<usize> {
+    let left = n.checked_sub(before).and_then(|n| n.checked_sub(after)).filter(|&n| n > 0);
+    if left.is_none() {
+        check.fault("", format!("cuts {before} and {after} from {n}, which leaves nothing"));
+    }
+    left
+}
+
+fn reshaped(wanted: &[i64], shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    let elements: usize = shape.iter().product();
+    let known = wanted
+        .iter()
+        .filter(|&&d| d != -1)
+        .try_fold(1_usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
+    let free = wanted.iter().filter(|&&d| d == -1).count();
+    let rest = known.filter(|&k| k > 0 && elements.is_multiple_of(k)).map(|k| elements / k);
+    match rest {
+        Some(rest) if !wanted.is_empty() && (free == 1 || (free == 0 && rest == 1)) => {
+            Some(wanted.iter().map(|&d| usize::try_from(d).unwrap_or(rest)).collect())
+        }
+        _ => {
+            check.fault(
+                "shape",
+                format!("is {wanted:?}, want the {elements} elements of {shape:?} (one entry may be -1)"),
+            );
+            None
+        }
+    }
+}
+
+fn conv1d(op: &Op, t: usize, channels: usize, check: &mut Check<'_>) -> Option<Vec<usize>> {
+    let (padding, sizes, filters) = match op {
+        Op::Conv1d(c) => {
+            check.positive("filters", c.filters);
+            check.groups(c.groups, channels, c.filters);
+            check.quantizer("kernel_quantizer", c.kernel_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
+        }
+        Op::DepthwiseConv1d(c) => {
+            check.positive("depth_multiplier", c.depth_multiplier);
+            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            (c.padding, [c.kernel, c.stride, c.dilation], channels.checked_mul(c.depth_multiplier)?)
+        }
+        Op::SeparableConv1d(c) => {
+            check.positive("filters", c.filters);
+            check.positive("depth_multiplier", c.depth_multiplier);
+            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
+            check.quantizer("pointwise_quantizer", c.pointwise_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
+        }
+        _ => return None,
+    };
+    Some(vec![check.window1d("kernel", padding, t, sizes)?, filters])
+}
+
+fn conv2d(op: &Op, input: [usize; 2], channels: usize, check: &mut Check<'_>) -> Option<Vec<usize>> {
+    let (padding, sizes, filters) = match op {
+        Op::Conv2d(c) => {
+            check.positive("filters", c.filters);
+            check.groups(c.groups, channels, c.filters);
+            check.quantizer("kernel_quantizer", c.kernel_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
+        }
+        Op::DepthwiseConv2d(c) => {
+            check.positive("depth_multiplier", c.depth_multiplier);
+            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            (c.padding, [c.kernel, c.stride, c.dilation], channels.checked_mul(c.depth_multiplier)?)
+        }
+        Op::SeparableConv2d(c) => {
+            check.positive("filters", c.filters);
+            check.positive("depth_multiplier", c.depth_multiplier);
+            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
+            check.quantizer("pointwise_quantizer", c.pointwise_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
+        }
+        Op::Conv2dTranspose(c) => {
+            check.positive("filters", c.filters);
+            check.positive_pair("kernel", c.kernel);
+            check.positive_pair("stride", c.stride);
+            check.positive_pair("dilation", c.dilation);
+            check.quantizer("kernel_quantizer", c.kernel_quantizer.as_ref());
+            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
+            check.activation("activation", &c.activation);
+            if c.padding == Padding::Causal {
+                check.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
+            }
+            let h = c.padding.transposed_len(input[0], c.kernel.height, c.stride.height, c.dilation.height);
+            let w = c.padding.transposed_len(input[1], c.kernel.width, c.stride.width, c.dilation.width);
+            return Some(vec![h, w, c.filters]);
+        }
+        _ => return None,
+    };
+    let [h, w] = check.window2d("kernel", padding, input, sizes)?;
+    Some(vec![h, w, filters])
+}

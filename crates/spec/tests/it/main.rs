@@ -1,0 +1,5 @@
+//! Integration tests of the specification.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod reading;
