@@ -1,3 +1,123 @@
-//! Automation of the repository.
+//! Automation of the repository: `cargo xtask <verb>`. Continuous integration runs the same verbs.
 
-fn main() {}
+mod ci;
+mod codegen;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+mod flags {
+    use std::path::PathBuf;
+
+    xflags::xflags! {
+        /// Automation of the repository.
+        cmd xtask {
+            /// Everything that a change must pass, in order; stops at the first failure.
+            cmd ci {}
+            /// Rules on files, manifests and dependency directions.
+            cmd tidy {}
+            /// All tests of the workspace.
+            cmd test {}
+            /// Formatting and clippy, warnings denied.
+            cmd lint {}
+            /// Documentation, warnings denied.
+            cmd doc {}
+            /// Runs every numbered example.
+            cmd examples {}
+            /// Criterion benchmarks.
+            cmd bench {
+                /// Run each benchmark once, untimed, to see that it works.
+                optional --smoke
+                /// Save the results under this name, to be compared with later ones.
+                optional --baseline name: String
+            }
+            /// Tests against reference values.
+            cmd golden {
+                /// A folder of reference values to use instead of those in the repository.
+                optional --from dir: PathBuf
+            }
+            /// Writes the generated files: JSON schemas.
+            cmd codegen {
+                /// Do not write; fail where a file is not what would be written.
+                optional --check
+            }
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let flags = flags::Xtask::from_env_or_exit();
+    let sh = Shell::new()?;
+    sh.change_dir(root());
+    match flags.subcommand {
+        flags::XtaskCmd::Ci(_) => ci::run(&sh),
+        flags::XtaskCmd::Tidy(_) => tidy::run(&root()),
+        flags::XtaskCmd::Test(_) => test(&sh),
+        flags::XtaskCmd::Lint(_) => lint(&sh),
+        flags::XtaskCmd::Doc(_) => doc(&sh),
+        flags::XtaskCmd::Examples(_) => examples(&sh),
+        flags::XtaskCmd::Bench(flags) => bench(&sh, flags.smoke, flags.baseline.as_deref()),
+        flags::XtaskCmd::Golden(flags) => golden(&sh, flags.from.as_deref()),
+        flags::XtaskCmd::Codegen(flags) => codegen::run(&sh, flags.check),
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn test(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "cargo test --workspace --locked").run()?)
+}
+
+fn lint(sh: &Shell) -> Result<()> {
+    cmd!(sh, "cargo fmt --all --check").run()?;
+    Ok(cmd!(sh, "cargo clippy --workspace --all-targets --locked -- -D warnings").run()?)
+}
+
+fn doc(sh: &Shell) -> Result<()> {
+    let _env = sh.push_env("RUSTDOCFLAGS", "-D warnings");
+    Ok(cmd!(sh, "cargo doc --workspace --no-deps --locked").run()?)
+}
+
+fn examples(sh: &Shell) -> Result<()> {
+    for name in example_names(sh)? {
+        cmd!(sh, "cargo run --quiet --locked -p tinsmith-examples --example {name}").run()?;
+    }
+    Ok(())
+}
+
+/// The names of the files in `examples/`, in order.
+fn example_names(sh: &Shell) -> Result<Vec<String>> {
+    let mut names: Vec<String> = sh
+        .read_dir("examples")?
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
+        .filter(|name| name != "lib")
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn bench(sh: &Shell, smoke: bool, baseline: Option<&str>) -> Result<()> {
+    if smoke {
+        // In the profile of the tests, so that continuous integration compiles the dependencies once.
+        return Ok(cmd!(sh, "cargo test --locked -p tinsmith-benches --benches").run()?);
+    }
+    let save: Vec<&str> = baseline.map_or_else(Vec::new, |name| vec!["--save-baseline", name]);
+    Ok(cmd!(sh, "cargo bench --locked -p tinsmith-benches -- {save...}").run()?)
+}
+
+fn golden(sh: &Shell, from: Option<&Path>) -> Result<()> {
+    let dir = from
+        .map(|dir| dir.canonicalize().with_context(|| format!("no folder {}", dir.display())))
+        .transpose()?;
+    let _env = dir.map(|dir| sh.push_env("TINSMITH_GOLDEN", dir));
+    Ok(cmd!(sh, "cargo test --workspace --locked golden -- --nocapture").run()?)
+}

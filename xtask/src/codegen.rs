@@ -1,0 +1,21 @@
+//! Generated files that are committed: the JSON schemas that editors use, written by the command itself.
+
+use anyhow::{Result, ensure};
+use xshell::{Shell, cmd};
+
+/// File under `docs/`, and what `tinsmith schema` calls it.
+const SCHEMAS: [(&str, &str); 2] =
+    [("docs/model.schema.json", "model"), ("docs/design.schema.json", "design")];
+
+pub(crate) fn run(sh: &Shell, check: bool) -> Result<()> {
+    for (path, name) in SCHEMAS {
+        let text = cmd!(sh, "cargo run --quiet --locked -- schema {name}").read()? + "\n";
+        if check {
+            let found = sh.read_file(path).unwrap_or_default();
+            ensure!(found == text, "{path} is not what the types say; run `cargo xtask codegen`");
+        } else {
+            sh.write_file(path, text)?;
+        }
+    }
+    Ok(())
+}
