@@ -1,0 +1,209 @@
+//! Batches in an order that depends on seed and epoch alone, gathered into memory that is used again.
+
+use tinsmith_foundation::Seed;
+
+use crate::augment::{Augment, beta, row_rng};
+use crate::dataset::{Dataset, Targets};
+use crate::error::{DataError, Result};
+
+/// Samples and targets of one step; valid until the next is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The samples, `[len, sample shape…]`.
+    pub samples: &'a [f32],
+    /// The classes, `[len]`; empty where the targets are no classes. With mix-up the class of the sample that the
+    /// row belongs to, and `targets` is what to learn.
+    pub labels: &'a [u32],
+    /// `[len, target shape…]`: target arrays, or the samples before augmentation, or with mix-up the classes'
+    /// probabilities; empty where `labels` says it all.
+    pub targets: &'a [f32],
+    /// The rows of the data set that these are.
+    pub rows: &'a [usize],
+    /// How many samples there are; the last batch of an epoch may have fewer.
+    pub len: usize,
+}
+
+/// The batches of one epoch. Not an [`Iterator`], since each batch is lent from the same memory.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    data: &'a Dataset,
+    augment: Augment,
+    epoch: Seed,
+    size: usize,
+    rows: usize,
+    order: Option<Vec<usize>>,
+    next: usize,
+    buffers: Buffers,
+}
+
+#[derive(Debug, Default)]
+struct Buffers {
+    samples: Vec<f32>,
+    labels: Vec<u32>,
+    targets: Vec<f32>,
+    rows: Vec<usize>,
+    scratch: Vec<f32>,
+}
+
+impl Dataset {
+    /// The batches of epoch number `epoch`, shuffled by `seed.derive("epoch", epoch)`; the last may be smaller.
+    ///
+    /// ```
+    /// use tinsmith_data::{Augment, load};
+    /// use tinsmith_foundation::Seed;
+    /// # fn main() -> tinsmith_data::Result<()> {
+    /// let digits = load("digits8x8")?;
+    /// let mut seen = 0;
+    /// let mut batches = digits.train.batches(64, Seed::new(1), 0, &Augment::default())?;
+    /// while let Some(batch) = batches.next_batch() {
+    ///     assert_eq!(batch.samples.len(), batch.len * 64);
+    ///     assert_eq!(batch.labels.len(), batch.len);
+    ///     seen += batch.len;
+    /// }
+    /// assert_eq!(seen, 1437);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`DataError::Impossible`] for a size of 0; as [`Augment::fits`] where samples cannot be changed so.
+    pub fn batches(&self, size: usize, seed: Seed, epoch: u64, augment: &Augment) -> Result<Batches<'_>> {
+        augment.fits(self.sample_shape())?;
+        let epoch = seed.derive("epoch", epoch);
+        let order = epoch.derive("order", 0).rng().permutation(self.len());
+        Batches::new(self, size, epoch, Some(order), *augment)
+    }
+
+    /// All rows in their order and unchanged: for evaluation.
+    ///
+    /// # Errors
+    /// [`DataError::Impossible`] for a size of 0.
+    pub fn ordered_batches(&self, size: usize) -> Result<Batches<'_>> {
+        Batches::new(self, size, Seed::new(0), None, Augment::default())
+    }
+}
+
+impl<'a> Batches<'a> {
+    fn new(
+        data: &'a Dataset,
+        size: usize,
+        epoch: Seed,
+        order: Option<Vec<usize>>,
+        augment: Augment,
+    ) -> Result<Self> {
+        if size == 0 {
+            let reason = "a batch of 0 rows asked for, want at least 1".to_owned();
+            return Err(DataError::Impossible { operation: "make batches", reason });
+        }
+        Ok(Self { data, augment, epoch, size, rows: data.len(), order, next: 0, buffers: Buffers::default() })
+    }
+
+    /// The same without a last batch that is not full.
+    #[must_use]
+    pub fn drop_last(mut self) -> Self {
+        self.rows -= self.rows % self.size;
+        self
+    }
+
+    /// The same from batch number `batch` on, without making those before it: how a run goes on in mid-epoch.
+    #[must_use]
+    pub fn starting_at(mut self, batch: usize) -> Self {
+        self.next = batch.saturating_mul(self.size).min(self.rows);
+        self
+    }
+
+    /// How many batches the whole epoch has.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.rows.div_ceil(self.size)
+    }
+
+    /// The next batch, or none at the end of the epoch.
+    pub fn next_batch(&mut self) -> Option<Batch<'_>> {
+        if self.next >= self.rows {
+            return None;
+        }
+        let end = self.next.saturating_add(self.size).min(self.rows);
+        let buffers = &mut self.buffers;
+        buffers.samples.clear();
+        buffers.labels.clear();
+        buffers.targets.clear();
+        buffers.rows.clear();
+        for place in self.next..end {
+            let row = self.order.as_ref().map_or(place, |order| order[place]);
+            buffers.gather(self.data, &self.augment, self.epoch, row);
+        }
+        let len = end - self.next;
+        self.next = end;
+        Some(Batch {
+            samples: &buffers.samples,
+            labels: &buffers.labels,
+            targets: &buffers.targets,
+            rows: &buffers.rows,
+            len,
+        })
+    }
+}
+
+impl Buffers {
+    fn gather(&mut self, data: &Dataset, augment: &Augment, epoch: Seed, row: usize) {
+        self.rows.push(row);
+        let (start, target) = (self.samples.len(), self.targets.len());
+        self.samples.extend_from_slice(data.sample(row));
+        if let Some(&label) = data.labels().and_then(|labels| labels.get(row)) {
+            self.labels.push(label);
+            if augment.mix_up > 0.0 {
+                push_one_hot(&mut self.targets, label, data.class_count());
+            }
+        } else {
+            self.targets.extend_from_slice(data.target(row));
+        }
+        if augment.is_off() {
+            return;
+        }
+        let mut rng = row_rng(epoch, row);
+        let sample = &mut self.samples[start..];
+        augment.change(sample, data.sample_shape(), &mut rng, &mut self.scratch);
+        if augment.mix_up > 0.0 {
+            let weight = beta(augment.mix_up, &mut rng) as f32;
+            let other = rng.index(data.len());
+            // The partner goes through the same kinds of changes, by draws that follow on this row's own.
+            let mut partner = data.sample(other).to_vec();
+            augment.change(&mut partner, data.sample_shape(), &mut rng, &mut self.scratch);
+            blend(sample, &partner, weight);
+            let targets = &mut self.targets[target..];
+            match data.targets() {
+                Targets::Labels { labels, .. } => {
+                    targets.iter_mut().for_each(|t| *t *= weight);
+                    targets[labels[other] as usize] += 1.0 - weight;
+                }
+                Targets::Arrays { .. } | Targets::Samples => blend(targets, data.target(other), weight),
+            }
+        }
+    }
+}
+
+fn blend(values: &mut [f32], other: &[f32], weight: f32) {
+    values.iter_mut().zip(other).for_each(|(x, y)| *x = weight * *x + (1.0 - weight) * y);
+}
+
+fn push_one_hot(out: &mut Vec<f32>, label: u32, classes: usize) {
+    let start = out.len();
+    out.resize(start + classes, 0.0);
+    out[start + label as usize] = 1.0;
+}
+
+/// Classes as rows of zeros with a one, `[len, classes]`.
+///
+/// # Errors
+/// [`DataError::Class`] for a label that is not below `classes`.
+pub fn one_hot(labels: &[u32], classes: usize) -> Result<Vec<f32>> {
+    let mut out = Vec::with_capacity(labels.len() * classes);
+    for (row, &label) in labels.iter().enumerate() {
+        if label as usize >= classes {
+            return Err(DataError::Class { what: format!("label of row {row}"), label, classes });
+        }
+        push_one_hot(&mut out, label, classes);
+    }
+    Ok(out)
+}

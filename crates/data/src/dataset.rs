@@ -1,0 +1,464 @@
+//! Samples with their targets and group columns, in shared memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{DataError, Result};
+use crate::idx::ElementType;
+
+/// What a network is to answer.
+#[derive(Debug, Clone)]
+pub enum Targets {
+    /// One class per sample.
+    Labels {
+        /// Class indices, one per row.
+        labels: Arc<[u32]>,
+        /// The classes' names; as many as there are classes.
+        names: Arc<[String]>,
+    },
+    /// One array per sample: regression, image to image.
+    Arrays {
+        /// Shape of one target, without the batch.
+        shape: Vec<usize>,
+        /// All targets, in the order of the samples' storage.
+        values: Arc<[f32]>,
+    },
+    /// The sample itself, before augmentation: auto-encoding, denoising.
+    Samples,
+}
+
+/// Samples, their targets, and columns that say which samples belong together.
+///
+/// Clones and views ([`Dataset::subset`], splits, folds) share the samples' memory. Axes are channels-last: an
+/// 8 x 8 grey image has the shape `[8, 8, 1]`, 128 steps of 6 channels `[128, 6]`, a row of a table `[n]`.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    name: String,
+    sample_shape: Vec<usize>,
+    element: ElementType,
+    storage: Arc<[f32]>,
+    rows: Rows,
+    targets: Targets,
+    groups: BTreeMap<String, Arc<[i64]>>,
+}
+
+/// Which rows of the storage a data set shows.
+#[derive(Debug, Clone)]
+enum Rows {
+    All(usize),
+    Listed(Arc<[usize]>),
+}
+
+/// A data set's part to learn from and its held-back part, which decides nothing before the end.
+#[derive(Debug, Clone)]
+pub struct Splits {
+    /// To learn from; validation data come out of it.
+    pub train: Dataset,
+    /// Held back.
+    pub test: Dataset,
+}
+
+impl Splits {
+    /// SHA-256 of both parts' content, as hexadecimal text; see [`Dataset::checksum`].
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.train.checksum());
+        hash.update(self.test.checksum());
+        hex(&hash.finalize())
+    }
+}
+
+impl Dataset {
+    /// A data set of rows in memory, `samples` one after another.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] where the sample shape has no dimension or a zero, [`DataError::Count`] where `samples`
+    /// are no whole number of rows or the targets are not as many, [`DataError::Class`] for a label without a name.
+    pub fn new(name: &str, sample_shape: Vec<usize>, samples: Vec<f32>, targets: Targets) -> Result<Self> {
+        let size = checked_size(&sample_shape).ok_or_else(|| DataError::Shape {
+            what: "data set",
+            got: sample_shape.clone(),
+            want: "at least one dimension, none of them 0".to_owned(),
+        })?;
+        if !samples.len().is_multiple_of(size) {
+            let what = format!("values of `{name}`, whose samples have {size} each");
+            return Err(DataError::Count { what, got: samples.len(), want: samples.len() / size * size });
+        }
+        let rows = samples.len() / size;
+        check_targets(name, rows, &targets)?;
+        Ok(Self {
+            name: name.to_owned(),
+            sample_shape,
+            element: ElementType::F32,
+            storage: samples.into(),
+            rows: Rows::All(rows),
+            targets,
+            groups: BTreeMap::new(),
+        })
+    }
+
+    /// A data set of labelled rows in memory; classes are named by their numbers, `0` to `classes - 1`.
+    ///
+    /// ```
+    /// # fn main() -> tinsmith_data::Result<()> {
+    /// let xor = tinsmith_data::Dataset::labelled("xor", vec![2], vec![0., 0., 0., 1., 1., 0., 1., 1.], vec![0, 1, 1, 0], 2)?;
+    /// assert_eq!(xor.len(), 4);
+    /// assert_eq!(xor.sample(2), [1.0, 0.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn labelled(
+        name: &str,
+        sample_shape: Vec<usize>,
+        samples: Vec<f32>,
+        labels: Vec<u32>,
+        classes: usize,
+    ) -> Result<Self> {
+        let names = (0..classes).map(|class| class.to_string()).collect();
+        Self::new(name, sample_shape, samples, Targets::Labels { labels: labels.into(), names })
+    }
+
+    /// The same with a group column: rows of equal value belong together (a subject, a recording).
+    ///
+    /// # Errors
+    /// [`DataError::Count`] where there are not as many values as rows.
+    pub fn with_group(mut self, column: &str, values: Vec<i64>) -> Result<Self> {
+        if values.len() != self.len() {
+            let what = format!("values of group column `{column}` of `{}`", self.name);
+            return Err(DataError::Count { what, got: values.len(), want: self.len() });
+        }
+        self.groups.insert(column.to_owned(), values.into());
+        Ok(self)
+    }
+
+    /// The same with other names for the classes, which may also be more than there were.
+    ///
+    /// # Errors
+    /// [`DataError::NoClasses`] without classes, [`DataError::Class`] where a label has no name left.
+    pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
+        let labels = self.shared_labels("naming classes")?;
+        self.targets = Targets::Labels { labels, names: names.into() };
+        check_targets(&self.name, self.len(), &self.targets)?;
+        Ok(self)
+    }
+
+    /// The same samples with other targets. Arrays are one per row of this view.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn with_targets(self, targets: Targets) -> Result<Self> {
+        check_targets(&self.name, self.len(), &targets)?;
+        // Arrays follow the storage; a view gets a storage of its own, so that both have the same order.
+        let mut same = if matches!(targets, Targets::Arrays { .. }) { self.contiguous() } else { self };
+        same.targets = targets;
+        Ok(same)
+    }
+
+    /// The same with another name.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    pub(crate) fn with_element(mut self, element: ElementType) -> Self {
+        self.element = element;
+        self
+    }
+
+    /// The name, for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.rows {
+            Rows::All(rows) => *rows,
+            Rows::Listed(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shape of one sample, channels last, without the batch.
+    #[must_use]
+    pub fn sample_shape(&self) -> &[usize] {
+        &self.sample_shape
+    }
+
+    /// How many values a sample has.
+    #[must_use]
+    pub fn sample_size(&self) -> usize {
+        self.sample_shape.iter().product()
+    }
+
+    /// The type the values had where they came from; `f32` once they were normalized.
+    #[must_use]
+    pub const fn element(&self) -> ElementType {
+        self.element
+    }
+
+    /// The values of one sample; empty where there is no such row.
+    #[must_use]
+    pub fn sample(&self, row: usize) -> &[f32] {
+        let size = self.sample_size();
+        self.storage_row(row).and_then(|at| self.storage.get(at * size..(at + 1) * size)).unwrap_or_default()
+    }
+
+    /// All samples one after another, where this data set is no view and has them so.
+    #[must_use]
+    pub fn as_slice(&self) -> Option<&[f32]> {
+        matches!(self.rows, Rows::All(_)).then_some(&self.storage)
+    }
+
+    /// What a network is to answer.
+    #[must_use]
+    pub const fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The class of every row; none where the targets are no classes.
+    #[must_use]
+    pub fn labels(&self) -> Option<&[u32]> {
+        match &self.targets {
+            Targets::Labels { labels, .. } => Some(labels),
+            Targets::Arrays { .. } | Targets::Samples => None,
+        }
+    }
+
+    /// The classes' names; empty where the targets are no classes.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        match &self.targets {
+            Targets::Labels { names, .. } => names,
+            Targets::Arrays { .. } | Targets::Samples => &[],
+        }
+    }
+
+    /// How many classes there are; 0 where the targets are no classes.
+    #[must_use]
+    pub fn class_count(&self) -> usize {
+        self.class_names().len()
+    }
+
+    /// How many rows each class has.
+    #[must_use]
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.class_count()];
+        for &label in self.labels().unwrap_or_default() {
+            counts[label as usize] += 1;
+        }
+        counts
+    }
+
+    /// Shape of one target, without the batch: `[classes]` (one-hot) for classes.
+    #[must_use]
+    pub fn target_shape(&self) -> Vec<usize> {
+        match &self.targets {
+            Targets::Labels { names, .. } => vec![names.len()],
+            Targets::Arrays { shape, .. } => shape.clone(),
+            Targets::Samples => self.sample_shape.clone(),
+        }
+    }
+
+    /// The target array of one row, the sample itself for [`Targets::Samples`]; empty for classes.
+    #[must_use]
+    pub fn target(&self, row: usize) -> &[f32] {
+        match &self.targets {
+            Targets::Labels { .. } => &[],
+            Targets::Samples => self.sample(row),
+            Targets::Arrays { shape, values } => {
+                let size: usize = shape.iter().product();
+                self.storage_row(row)
+                    .and_then(|at| values.get(at * size..(at + 1) * size))
+                    .unwrap_or_default()
+            }
+        }
+    }
+
+    /// The names of the group columns.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
+    /// A group column, one value per row.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownGroup`], which lists the columns there are.
+    pub fn group(&self, column: &str) -> Result<&[i64]> {
+        self.groups.get(column).map(AsRef::as_ref).ok_or_else(|| DataError::UnknownGroup {
+            name: column.to_owned(),
+            known: self.groups.keys().cloned().collect(),
+        })
+    }
+
+    /// The rows of `indices`, in that order, as a view; a row may occur more than once.
+    ///
+    /// # Errors
+    /// [`DataError::Row`] for an index outside the data set.
+    pub fn subset(&self, indices: &[usize]) -> Result<Self> {
+        if let Some(&row) = indices.iter().find(|&&row| row >= self.len()) {
+            return Err(DataError::Row { row, rows: self.len() });
+        }
+        Ok(self.view(indices))
+    }
+
+    /// [`Dataset::subset`] for indices known to be inside.
+    pub(crate) fn view(&self, indices: &[usize]) -> Self {
+        let rows = match &self.rows {
+            Rows::All(_) => indices.into(),
+            Rows::Listed(rows) => indices.iter().map(|&i| rows[i]).collect(),
+        };
+        let targets = match &self.targets {
+            Targets::Labels { labels, names } => Targets::Labels {
+                labels: indices.iter().map(|&i| labels[i]).collect(),
+                names: Arc::clone(names),
+            },
+            other @ (Targets::Arrays { .. } | Targets::Samples) => other.clone(),
+        };
+        let pick = |values: &Arc<[i64]>| indices.iter().map(|&i| values[i]).collect();
+        Self {
+            name: self.name.clone(),
+            sample_shape: self.sample_shape.clone(),
+            element: self.element,
+            storage: Arc::clone(&self.storage),
+            rows: Rows::Listed(rows),
+            targets,
+            groups: self.groups.iter().map(|(name, values)| (name.clone(), pick(values))).collect(),
+        }
+    }
+
+    /// The same rows with their samples in one piece of memory of their own; a clone where they are already.
+    #[must_use]
+    pub fn contiguous(&self) -> Self {
+        if matches!(self.rows, Rows::All(_)) { self.clone() } else { self.map_samples(|_| {}) }
+    }
+
+    /// The same rows in new memory, after `change` was applied to all samples at once.
+    pub(crate) fn map_samples(&self, change: impl FnOnce(&mut [f32])) -> Self {
+        let mut samples = Vec::with_capacity(self.len() * self.sample_size());
+        for row in 0..self.len() {
+            samples.extend_from_slice(self.sample(row));
+        }
+        change(&mut samples);
+        let targets = match &self.targets {
+            Targets::Arrays { shape, .. } => {
+                let values = (0..self.len()).flat_map(|row| self.target(row)).copied().collect();
+                Targets::Arrays { shape: shape.clone(), values }
+            }
+            other @ (Targets::Labels { .. } | Targets::Samples) => other.clone(),
+        };
+        Self { storage: samples.into(), rows: Rows::All(self.len()), targets, ..self.clone() }
+    }
+
+    /// SHA-256, as hexadecimal text, of the content alone: sample shape, targets' kind and shape (for labels the
+    /// number of classes), rows, then all samples, labels or target arrays, and group columns by name, every number
+    /// little-endian. File format, compression, and names of data set and classes do not count.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        let count = |hash: &mut Sha256, n: usize| hash.update((n as u64).to_le_bytes());
+        let shape = |hash: &mut Sha256, dimensions: &[usize]| {
+            count(hash, dimensions.len());
+            dimensions.iter().for_each(|&d| count(hash, d));
+        };
+        shape(&mut hash, &self.sample_shape);
+        hash.update([match self.targets {
+            Targets::Labels { .. } => 0,
+            Targets::Arrays { .. } => 1,
+            Targets::Samples => 2,
+        }]);
+        shape(&mut hash, &self.target_shape());
+        count(&mut hash, self.len());
+        let mut bytes = Vec::new();
+        for row in 0..self.len() {
+            bytes.clear();
+            bytes.extend(self.sample(row).iter().flat_map(|x| x.to_le_bytes()));
+            if matches!(self.targets, Targets::Arrays { .. }) {
+                bytes.extend(self.target(row).iter().flat_map(|x| x.to_le_bytes()));
+            }
+            hash.update(&bytes);
+        }
+        for label in self.labels().unwrap_or_default() {
+            hash.update(label.to_le_bytes());
+        }
+        for (name, values) in &self.groups {
+            count(&mut hash, name.len());
+            hash.update(name);
+            values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        }
+        hex(&hash.finalize())
+    }
+
+    pub(crate) fn shared_labels(&self, operation: &'static str) -> Result<Arc<[u32]>> {
+        match &self.targets {
+            Targets::Labels { labels, .. } => Ok(Arc::clone(labels)),
+            Targets::Arrays { .. } | Targets::Samples => {
+                Err(DataError::NoClasses { operation, name: self.name.clone() })
+            }
+        }
+    }
+
+    fn storage_row(&self, row: usize) -> Option<usize> {
+        match &self.rows {
+            Rows::All(rows) => (row < *rows).then_some(row),
+            Rows::Listed(rows) => rows.get(row).copied(),
+        }
+    }
+}
+
+fn check_targets(name: &str, rows: usize, targets: &Targets) -> Result<()> {
+    let count = |what: &str, got: usize, want: usize| {
+        if got == want {
+            return Ok(());
+        }
+        Err(DataError::Count { what: format!("{what} of `{name}`"), got, want })
+    };
+    match targets {
+        Targets::Labels { labels, names } => {
+            count("labels", labels.len(), rows)?;
+            let stray = labels.iter().enumerate().find(|(_, label)| **label as usize >= names.len());
+            stray.map_or(Ok(()), |(row, &label)| {
+                let what = format!("label of row {row} of `{name}`");
+                Err(DataError::Class { what, label, classes: names.len() })
+            })
+        }
+        Targets::Arrays { shape, values } => {
+            let size = checked_size(shape).ok_or_else(|| DataError::Shape {
+                what: "targets",
+                got: shape.clone(),
+                want: "at least one dimension, none of them 0".to_owned(),
+            })?;
+            count("target values", values.len(), rows * size)
+        }
+        Targets::Samples => Ok(()),
+    }
+}
+
+/// The product of a shape; none where it has no dimension, a zero, or is beyond counting.
+fn checked_size(shape: &[usize]) -> Option<usize> {
+    let size = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d))?;
+    (!shape.is_empty() && size > 0).then_some(size)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
