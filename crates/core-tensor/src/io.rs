@@ -1,0 +1,3 @@
+//! Weight files.
+
+pub mod safetensors;

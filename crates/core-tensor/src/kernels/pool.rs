@@ -1,0 +1,226 @@
+//! Pooling over channels-last activations.
+
+use super::dispatch::multiversion;
+use super::split;
+
+/// All sizes of a pooling: input (batch, `in_h`, `in_w`, channels), output (batch, `out_h`, `out_w`, channels).
+/// Made by [`Pool2dGeometry::resolve`](crate::Pool2dGeometry::resolve).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named in the summary")]
+pub struct PoolShape {
+    pub batch: usize,
+    pub in_h: usize,
+    pub in_w: usize,
+    pub channels: usize,
+    pub out_h: usize,
+    pub out_w: usize,
+    /// Size of the window, (height, width).
+    pub window: (usize, usize),
+    /// Step of the window, (height, width).
+    pub stride: (usize, usize),
+    /// Padding above and to the left.
+    pub pad: (usize, usize),
+}
+
+impl PoolShape {
+    /// Elements of the input.
+    #[must_use]
+    pub const fn input_len(&self) -> usize {
+        self.batch * self.in_sample()
+    }
+
+    /// Elements of the output.
+    #[must_use]
+    pub const fn output_len(&self) -> usize {
+        self.batch * self.out_sample()
+    }
+
+    const fn in_sample(&self) -> usize {
+        self.in_h * self.in_w * self.channels
+    }
+
+    const fn out_sample(&self) -> usize {
+        self.out_h * self.out_w * self.channels
+    }
+
+    const fn work(&self) -> usize {
+        self.output_len() * self.window.0 * self.window.1
+    }
+}
+
+/// Maximum of each window; padding counts as minus infinity and NaN as the greatest of all. `taps`, if not empty,
+/// receives which element of the window it was, the first of equals.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn max_pool(out: &mut [f32], taps: &mut [u32], x: &[f32], shape: &PoolShape, threads: usize) {
+    let (step, threads) = (shape.out_sample(), split::useful(threads, shape.work()));
+    let tap_step = if taps.is_empty() { 0 } else { step };
+    split::for_chunks2(threads, (&mut out[..shape.output_len()], step), (taps, tap_step), |i, out, taps| {
+        let x = &x[i * shape.in_sample()..][..shape.in_sample()];
+        if taps.is_empty() {
+            maximum(out, x, shape);
+        } else {
+            maximum_taps(out, taps, x, shape);
+        }
+    });
+}
+
+/// Gradient of [`max_pool`]: each output's gradient goes to the element that `taps` names.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn max_pool_gradient(dx: &mut [f32], dy: &[f32], taps: &[u32], shape: &PoolShape, threads: usize) {
+    let threads = split::useful(threads, shape.work());
+    split::for_chunks(threads, &mut dx[..shape.input_len()], shape.in_sample(), |i, dx| {
+        dx.fill(0.0);
+        let at = i * shape.out_sample();
+        let mut pairs = dy[at..at + shape.out_sample()].iter().zip(&taps[at..at + shape.out_sample()]);
+        for oy in 0..shape.out_h {
+            for ox in 0..shape.out_w {
+                for (c, (dy, &tap)) in pairs.by_ref().take(shape.channels).enumerate() {
+                    let (ky, kx) = (tap as usize / shape.window.1, tap as usize % shape.window.1);
+                    let iy = oy * shape.stride.0 + ky - shape.pad.0;
+                    let ix = ox * shape.stride.1 + kx - shape.pad.1;
+                    dx[(iy * shape.in_w + ix) * shape.channels + c] += dy;
+                }
+            }
+        }
+    });
+}
+
+/// Average of the real elements of each window.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn average_pool(out: &mut [f32], x: &[f32], shape: &PoolShape, threads: usize) {
+    let threads = split::useful(threads, shape.work());
+    split::for_chunks(threads, &mut out[..shape.output_len()], shape.out_sample(), |i, out| {
+        average(out, &x[i * shape.in_sample()..][..shape.in_sample()], shape);
+    });
+}
+
+/// Gradient of [`average_pool`].
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn average_pool_gradient(dx: &mut [f32], dy: &[f32], shape: &PoolShape, threads: usize) {
+    let threads = split::useful(threads, shape.work());
+    split::for_chunks(threads, &mut dx[..shape.input_len()], shape.in_sample(), |i, dx| {
+        dx.fill(0.0);
+        spread(dx, &dy[i * shape.out_sample()..][..shape.out_sample()], shape);
+    });
+}
+
+/// Calls `body(output offset, taps)` for every output pixel, `taps` yielding (number, input offset) of the real elements.
+#[inline(always)]
+fn for_windows(shape: &PoolShape, mut body: impl FnMut(usize, Window)) {
+    for oy in 0..shape.out_h {
+        for ox in 0..shape.out_w {
+            let (top, left) = (oy * shape.stride.0, ox * shape.stride.1);
+            let y = shape.pad.0.saturating_sub(top)
+                ..shape.window.0.min((shape.in_h + shape.pad.0).saturating_sub(top));
+            let x = shape.pad.1.saturating_sub(left)
+                ..shape.window.1.min((shape.in_w + shape.pad.1).saturating_sub(left));
+            body((oy * shape.out_w + ox) * shape.channels, Window { top, left, y, x });
+        }
+    }
+}
+
+/// The real elements of one window: ranges of taps, and where the window starts in the padded input.
+struct Window {
+    top: usize,
+    left: usize,
+    y: std::ops::Range<usize>,
+    x: std::ops::Range<usize>,
+}
+
+impl Window {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.y.len() * self.x.len()
+    }
+
+    #[inline(always)]
+    fn for_each(&self, shape: &PoolShape, mut body: impl FnMut(usize, usize)) {
+        for ky in self.y.clone() {
+            for kx in self.x.clone() {
+                let (iy, ix) = (self.top + ky - shape.pad.0, self.left + kx - shape.pad.1);
+                body(ky * shape.window.1 + kx, (iy * shape.in_w + ix) * shape.channels);
+            }
+        }
+    }
+}
+
+/// Whether `v` takes the place of `best`: greater, or the first NaN.
+#[inline(always)]
+#[expect(clippy::eq_op, reason = "a value that differs from itself is NaN")]
+fn takes(v: f32, best: f32) -> bool {
+    (v > best) | ((v != v) & (best == best))
+}
+
+multiversion! {
+    fn maximum(out: &mut [f32], x: &[f32], shape: &PoolShape) {
+        let c = shape.channels;
+        for_windows(shape, |o, window| {
+            let out = &mut out[o..o + c];
+            out.fill(f32::NEG_INFINITY);
+            window.for_each(shape, |_, i| {
+                for (best, &v) in out.iter_mut().zip(&x[i..i + c]) {
+                    *best = if takes(v, *best) { v } else { *best };
+                }
+            });
+        });
+    }
+}
+
+multiversion! {
+    fn maximum_taps(out: &mut [f32], taps: &mut [u32], x: &[f32], shape: &PoolShape) {
+        let c = shape.channels;
+        for_windows(shape, |o, window| {
+            let (out, taps) = (&mut out[o..o + c], &mut taps[o..o + c]);
+            out.fill(f32::NEG_INFINITY);
+            // A window of nothing but minus infinity gives its gradient to its first real element.
+            taps.fill((window.y.start * shape.window.1 + window.x.start) as u32);
+            window.for_each(shape, |tap, i| {
+                for ((best, at), &v) in out.iter_mut().zip(taps.iter_mut()).zip(&x[i..i + c]) {
+                    let take = takes(v, *best);
+                    *best = if take { v } else { *best };
+                    *at = if take { tap as u32 } else { *at };
+                }
+            });
+        });
+    }
+}
+
+multiversion! {
+    fn average(out: &mut [f32], x: &[f32], shape: &PoolShape) {
+        let c = shape.channels;
+        for_windows(shape, |o, window| {
+            let out = &mut out[o..o + c];
+            out.fill(0.0);
+            window.for_each(shape, |_, i| {
+                for (sum, v) in out.iter_mut().zip(&x[i..i + c]) {
+                    *sum += v;
+                }
+            });
+            let scale = 1.0 / window.count() as f32;
+            out.iter_mut().for_each(|sum| *sum *= scale);
+        });
+    }
+}
+
+multiversion! {
+    fn spread(dx: &mut [f32], dy: &[f32], shape: &PoolShape) {
+        let c = shape.channels;
+        for_windows(shape, |o, window| {
+            let scale = 1.0 / window.count() as f32;
+            let dy = &dy[o..o + c];
+            window.for_each(shape, |_, i| {
+                for (dx, dy) in dx[i..i + c].iter_mut().zip(dy) {
+                    *dx += dy * scale;
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,158 @@
+//! Softmax over the last axis, and its cross-entropy.
+
+use super::dispatch::multiversion;
+use super::math::exp;
+use super::split;
+
+/// Elements that one block of work takes, at least a row.
+const BLOCK: usize = 1 << 13;
+
+/// `out[r, c] = e^x[r, c] / sum over c of e^x[r, c]`, each row's greatest element subtracted first.
+///
+/// # Panics
+/// Where `classes` is 0 or `x` shorter than `out`.
+pub fn softmax(out: &mut [f32], x: &[f32], classes: usize, threads: usize) {
+    let block = rows(classes) * classes;
+    split::for_chunks(split::useful(threads, x.len() * 4), out, block, |i, out| {
+        softmax_rows(out, &x[i * block..][..out.len()], classes);
+    });
+}
+
+/// Gradient of [`softmax`] from its output: `dx = y (dy - sum over c of dy y)`.
+///
+/// # Panics
+/// Where `classes` is 0 or a slice is shorter than `dx`.
+pub fn softmax_gradient(dx: &mut [f32], dy: &[f32], y: &[f32], classes: usize, threads: usize) {
+    let block = rows(classes) * classes;
+    split::for_chunks(split::useful(threads, y.len()), dx, block, |i, dx| {
+        let range = i * block..i * block + dx.len();
+        softmax_gradient_rows(dx, &dy[range.clone()], &y[range], classes);
+    });
+}
+
+/// What each row of logits should be.
+#[derive(Debug, Clone, Copy)]
+pub enum Targets<'a> {
+    /// A class for each row.
+    Classes(&'a [u32]),
+    /// A distribution for each row, row-major like the logits.
+    Distributions(&'a [f32]),
+}
+
+/// Cross-entropy of softmax, the mean over rows: `-sum over c of t[c] ln softmax(z)[c]`, with smoothed targets
+/// `t (1 - smoothing) + smoothing / classes`. Returns the loss; `gradient`, if not empty, receives that for the logits.
+///
+/// # Panics
+/// Where slices are shorter than `logits` says, or a class is none.
+#[must_use]
+pub fn softmax_cross_entropy(
+    gradient: &mut [f32],
+    logits: &[f32],
+    targets: Targets<'_>,
+    smoothing: f32,
+    classes: usize,
+    threads: usize,
+) -> f32 {
+    let count = logits.len() / classes;
+    let rows = rows(classes);
+    let scale = 1.0 / count as f32;
+    let threads = split::useful(threads, logits.len() * 4);
+    // One sum per block of rows, added in order.
+    let mut sums = vec![0.0_f64; count.div_ceil(rows)];
+    let step = if gradient.is_empty() { 0 } else { rows * classes };
+    split::for_chunks2(threads, (&mut sums, 1), (gradient, step), |i, sum, gradient| {
+        let mine = i * rows..((i + 1) * rows).min(count);
+        let logits = &logits[mine.start * classes..mine.end * classes];
+        let targets = match targets {
+            Targets::Classes(t) => Targets::Classes(&t[mine]),
+            Targets::Distributions(t) => Targets::Distributions(&t[mine.start * classes..mine.end * classes]),
+        };
+        sum[0] = cross_entropy_rows(gradient, logits, targets, (smoothing, scale), classes);
+    });
+    (sums.iter().sum::<f64>() / count as f64) as f32
+}
+
+const fn rows(classes: usize) -> usize {
+    let rows = BLOCK / classes;
+    if rows == 0 { 1 } else { rows }
+}
+
+/// The greatest element; NaN if there is one.
+#[inline(always)]
+fn greatest(row: &[f32]) -> f32 {
+    let mut best = f32::NEG_INFINITY;
+    for &v in row {
+        best = if (v > best) | v.is_nan() { v } else { best };
+    }
+    best
+}
+
+multiversion! {
+    fn softmax_rows(out: &mut [f32], x: &[f32], classes: usize) {
+        for (out, x) in out.chunks_exact_mut(classes).zip(x.chunks_exact(classes)) {
+            let top = greatest(x);
+            for (y, &x) in out.iter_mut().zip(x) {
+                *y = exp(x - top);
+            }
+            let scale = 1.0 / out.iter().sum::<f32>();
+            out.iter_mut().for_each(|y| *y *= scale);
+        }
+    }
+}
+
+multiversion! {
+    fn softmax_gradient_rows(dx: &mut [f32], dy: &[f32], y: &[f32], classes: usize) {
+        for ((dx, dy), y) in dx.chunks_exact_mut(classes).zip(dy.chunks_exact(classes)).zip(y.chunks_exact(classes)) {
+            let dot: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
+            for ((dx, dy), y) in dx.iter_mut().zip(dy).zip(y) {
+                *dx = y * (dy - dot);
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn cross_entropy_rows(
+        gradient: &mut [f32], logits: &[f32], targets: Targets<'_>, smoothing: (f32, f32), classes: usize,
+    ) -> f64 {
+        let (smoothing, scale) = smoothing;
+        let spread = smoothing / classes as f32;
+        let mut total = 0.0_f64;
+        for (r, z) in logits.chunks_exact(classes).enumerate() {
+            let top = greatest(z);
+            let mut sum = 0.0_f32;
+            for &z in z {
+                sum += exp(z - top);
+            }
+            let log_sum = top + sum.ln();
+            let (mut loss, mut mass) = (0.0_f32, 0.0_f32);
+            let mut add = |t: f32, z: f32| {
+                let t = t * (1.0 - smoothing) + spread;
+                mass += t;
+                // A target of 0 adds nothing, even where the logit is minus infinity.
+                loss += if t == 0.0 { 0.0 } else { t * (log_sum - z) };
+                t
+            };
+            let row = if gradient.is_empty() { &mut [][..] } else { &mut gradient[r * classes..(r + 1) * classes] };
+            let mut target = |c: usize| match targets {
+                Targets::Classes(t) => add(if t[r] as usize == c { 1.0 } else { 0.0 }, z[c]),
+                Targets::Distributions(t) => add(t[r * classes + c], z[c]),
+            };
+            if row.is_empty() {
+                for c in 0..classes {
+                    target(c);
+                }
+            } else {
+                for (c, g) in row.iter_mut().enumerate() {
+                    *g = -target(c);
+                }
+                let share = mass / sum;
+                for (g, &z) in row.iter_mut().zip(z) {
+                    *g = (*g + exp(z - top) * share) * scale;
+                }
+            }
+            total += f64::from(loss);
+        }
+        total
+    }
+}

@@ -1,0 +1,31 @@
+//! Dropout with seeded masks (candle's cannot be seeded).
+
+use candle_core::{Device, Tensor};
+use tinsmith_foundation::Rng;
+
+use super::access::check;
+use crate::error::{Result, TensorError};
+
+/// Every element becomes 0 with probability `rate`; the others are divided by `1 - rate`. One 32-bit draw for each
+/// element, in order: it is dropped where the draw is below `rate * 2^32`.
+///
+/// # Errors
+/// [`TensorError::Argument`] where `rate` is outside 0 to 1 (1 excluded), [`TensorError::DType`] and
+/// [`TensorError::Shape`] where `x` is not `f32` or empty.
+pub fn dropout(x: &Tensor, rate: f64, rng: &mut Rng) -> Result<Tensor> {
+    check("dropout", &[x])?;
+    if !(0.0..1.0).contains(&rate) {
+        return Err(TensorError::Argument {
+            op: "dropout",
+            what: "rate",
+            value: rate,
+            want: "at least 0, below 1",
+        });
+    }
+    if rate == 0.0 {
+        return Ok(x.clone());
+    }
+    let (threshold, kept) = ((rate * 4_294_967_296.0) as u32, (1.0 / (1.0 - rate)) as f32);
+    let mask = (0..x.elem_count()).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }).collect();
+    Ok((x * Tensor::from_vec(mask, x.shape(), &Device::Cpu)?)?)
+}

@@ -1,0 +1,37 @@
+//! How many threads an operation may keep busy.
+
+use tinsmith_foundation::Grant;
+
+/// The threads that a kernel may use, at least one. Results do not depend on it: kernels split their work by
+/// shape alone and add partial sums in a fixed order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threads(usize);
+
+impl Threads {
+    /// One thread, the caller's own.
+    pub const ONE: Self = Self(1);
+
+    /// `count` threads; one where `count` is 0.
+    #[must_use]
+    pub const fn new(count: usize) -> Self {
+        Self(if count == 0 { 1 } else { count })
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl From<Grant> for Threads {
+    fn from(grant: Grant) -> Self {
+        Self::new(grant.threads())
+    }
+}
