@@ -1,0 +1,62 @@
+//! Points without regard to results: random, or a design made beforehand.
+
+use tinsmith_foundation::Rng;
+
+use super::{Proposer, Step};
+use crate::error::Result;
+use crate::parameter::Params;
+use crate::space::Space;
+use crate::trial::{History, Proposal};
+
+/// Uniform points of a space. Draws again, up to 20 times, where a point was proposed before (Keras Tuner's rule);
+/// then takes it all the same.
+#[derive(Debug, Clone)]
+pub struct RandomSearch {
+    space: Space,
+}
+
+impl RandomSearch {
+    /// Random search over `space`.
+    #[must_use]
+    pub const fn new(space: Space) -> Self {
+        Self { space }
+    }
+}
+
+impl Proposer<Params> for RandomSearch {
+    fn propose(&self, history: &History<'_, Params>, _number: u64, rng: &mut Rng) -> Result<Step<Params>> {
+        Ok(Proposal::new(fresh(&self.space, history, rng)).into())
+    }
+}
+
+pub(super) fn fresh(space: &Space, history: &History<'_, Params>, rng: &mut Rng) -> Params {
+    let mut params = space.sample(rng);
+    for _ in 0..20 {
+        if !history.candidates().any(|seen| *seen == params) {
+            break;
+        }
+        params = space.sample(rng);
+    }
+    params
+}
+
+/// Candidates made beforehand, one trial each: a design, a list from a file, a generator's family.
+#[derive(Debug, Clone)]
+pub struct Sequence<C> {
+    candidates: Vec<C>,
+}
+
+impl<C> Sequence<C> {
+    /// Tries `candidates` in this order, then is done.
+    #[must_use]
+    pub const fn new(candidates: Vec<C>) -> Self {
+        Self { candidates }
+    }
+}
+
+impl<C: Clone + Sync> Proposer<C> for Sequence<C> {
+    fn propose(&self, _history: &History<'_, C>, number: u64, _rng: &mut Rng) -> Result<Step<C>> {
+        let candidate = usize::try_from(number).ok().and_then(|i| self.candidates.get(i));
+        Ok(candidate.map_or(Step::Done, |c| Proposal::new(c.clone()).into()))
+    }
+}

@@ -1,0 +1,207 @@
+//! The study: asks a proposer, has candidates checked and evaluated side by side, records.
+
+mod record;
+mod run;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tinsmith_foundation::{CancelToken, Progress, Seed, Silent, WorkerScope};
+
+use self::record::Recorder;
+use crate::config::StudyConfig;
+use crate::error::Result;
+use crate::evaluate::{Evaluate, Scores};
+use crate::parameter::Parameter;
+use crate::pareto;
+use crate::proposer::Proposer;
+use crate::pruner::Pruner;
+use crate::trial::{self, Trial};
+
+/// What is known of a candidate before it is evaluated.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Check {
+    /// Constraints by name, <= 0 where satisfied. A constraint of the study that is missing here is looked up among
+    /// the scores after the evaluation.
+    pub constraints: BTreeMap<String, f64>,
+    /// Scores that need no evaluation, for example `flash_bytes`; objectives may be among them.
+    pub measures: Scores,
+    /// Why the candidate is not worth an evaluation, if it is not.
+    pub refused: Option<String>,
+}
+
+/// Everything that a run of a study needs beside the study: who proposes, who evaluates, and how.
+///
+/// Build it by struct update: `Runner { jobs: 2, ..Runner::new(&proposer, &evaluate) }`.
+pub struct Runner<'a, C> {
+    /// Says what to try next.
+    pub proposer: &'a dyn Proposer<C>,
+    /// Tries it.
+    pub evaluate: &'a dyn Evaluate<C>,
+    /// Looks at a candidate before its evaluation; must depend on the candidate alone.
+    pub check: Option<&'a CheckFn<'a, C>>,
+    /// Says which parameters describe a candidate, for the eyes of other tools; see [`crate::Space::describe`].
+    pub describe: Option<&'a DescribeFn<'a, C>>,
+    /// Ends trials early.
+    pub pruner: Option<&'a dyn Pruner<C>>,
+    /// The cores there are. Default: one.
+    pub scope: WorkerScope,
+    /// How many trials run side by side, at most the scope's cores and the study's window. Default: 1.
+    pub jobs: usize,
+    /// Who is told. Default: nobody.
+    pub progress: &'a dyn Progress,
+    /// Asks the run to end; trials that are running are not recorded unless they finish. Default: never.
+    pub cancel: CancelToken,
+}
+
+/// Looks at a candidate before its evaluation.
+pub type CheckFn<'a, C> = dyn Fn(&C) -> Check + Sync + 'a;
+
+/// Says which parameters describe a candidate.
+pub type DescribeFn<'a, C> = dyn Fn(&C) -> Vec<Parameter> + Sync + 'a;
+
+impl<'a, C> Runner<'a, C> {
+    /// A run with one worker that nobody watches.
+    pub fn new(proposer: &'a dyn Proposer<C>, evaluate: &'a dyn Evaluate<C>) -> Self {
+        Self {
+            proposer,
+            evaluate,
+            check: None,
+            describe: None,
+            pruner: None,
+            scope: WorkerScope::new(1),
+            jobs: 1,
+            progress: &Silent,
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+impl<C> std::fmt::Debug for Runner<'_, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("jobs", &self.jobs).field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All trials are done.
+    Complete,
+    /// The proposer had nothing left.
+    Exhausted,
+    /// The time limit was reached.
+    TimeLimit,
+    /// Somebody asked for it.
+    Cancelled,
+}
+
+/// A search: its configuration and its finished trials, in memory or backed by a journal.
+#[derive(Debug)]
+pub struct Study<C> {
+    config: StudyConfig,
+    trials: Vec<Arc<Trial<C>>>,
+    /// Finished trials beyond a gap, which only an interrupted run leaves.
+    ahead: BTreeMap<u64, Arc<Trial<C>>>,
+    recorder: Option<Recorder>,
+    ended_by_limit_s: Option<f64>,
+    elapsed_s: f64,
+}
+
+impl<C> Study<C> {
+    /// A study in memory.
+    ///
+    /// # Errors
+    /// [`crate::StudyError::Config`] where the configuration cannot be used.
+    pub fn new(config: StudyConfig) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            trials: Vec::new(),
+            ahead: BTreeMap::new(),
+            recorder: None,
+            ended_by_limit_s: None,
+            elapsed_s: 0.0,
+        })
+    }
+
+    /// What the study is.
+    #[must_use]
+    pub const fn config(&self) -> &StudyConfig {
+        &self.config
+    }
+
+    /// The seed from which everything random in the study derives.
+    #[must_use]
+    pub const fn seed(&self) -> Seed {
+        Seed::new(self.config.seed)
+    }
+
+    /// The finished trials by number, without gaps.
+    #[must_use]
+    pub fn trials(&self) -> &[Arc<Trial<C>>] {
+        &self.trials
+    }
+
+    /// The feasible, complete trial that is best: with one objective the first with the smallest (or greatest)
+    /// value, with several the first of the Pareto front by crowding distance.
+    #[must_use]
+    pub fn best(&self) -> Option<&Arc<Trial<C>>> {
+        let ranking = trial::ranking(&self.config.objectives, &self.trials);
+        ranking.into_iter().find(|t| t.is_feasible() && t.state == crate::TrialState::Complete)
+    }
+
+    /// The feasible, complete trials that no other of them dominates, by number.
+    #[must_use]
+    pub fn pareto_front(&self) -> Vec<&Arc<Trial<C>>> {
+        let usable: Vec<(&Arc<Trial<C>>, Vec<f64>)> = self
+            .trials
+            .iter()
+            .filter(|t| t.is_feasible() && t.state == crate::TrialState::Complete)
+            .filter_map(|t| Some((t, trial::losses(&self.config.objectives, t)?)))
+            .collect();
+        let points: Vec<Vec<f64>> = usable.iter().map(|(_, losses)| losses.clone()).collect();
+        let first = pareto::fronts(&points).into_iter().next().unwrap_or_default();
+        first.into_iter().map(|i| usable[i].0).collect()
+    }
+}
+
+impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
+    /// A study whose trials are written to the journal at `path`, one line and one sync for each. What is there is
+    /// taken as it is; [`run`](Self::run) does what is missing. A torn last line is cut off.
+    ///
+    /// Other studies in the same file are left alone. Two processes must not run the same study at once.
+    ///
+    /// # Errors
+    /// [`crate::StudyError::Config`] where the configuration cannot be used, [`crate::StudyError::Foreign`] where
+    /// the journal's study of this name has other objectives, constraints, seed or window or trials of another
+    /// program, [`crate::StudyError::Journal`] where the file is no journal, [`crate::StudyError::File`] where it
+    /// cannot be read or written.
+    pub fn open(config: StudyConfig, path: &Path) -> Result<Self> {
+        let mut study = Self::new(config)?;
+        let (recorder, recovered) = Recorder::open(&study.config, path)?;
+        study.recorder = Some(recorder);
+        study.trials = recovered.trials;
+        study.ahead = recovered.ahead;
+        study.ended_by_limit_s = recovered.ended_by_limit_s;
+        let all = study.trials.iter().chain(study.ahead.values());
+        study.elapsed_s = all.map(|t| t.times.elapsed_s).fold(0.0, f64::max);
+        Ok(study)
+    }
+
+    /// Runs the trials that are missing and says why it ended.
+    ///
+    /// Trial k is proposed when trials 0 to k - window are finished, from these alone; its seed is
+    /// `study.derive("trial", k)`, the proposer's `study.derive("propose", k)`. So the same study has the same
+    /// trials whatever the number of jobs, and whether or not it was interrupted.
+    ///
+    /// # Errors
+    /// [`crate::StudyError::Propose`], [`crate::StudyError::Broken`], [`crate::StudyError::Candidate`] and
+    /// [`crate::StudyError::File`]; trials that were finished by then are recorded.
+    pub fn run(&mut self, runner: &Runner<'_, C>) -> Result<Ended> {
+        run::run(self, runner)
+    }
+}

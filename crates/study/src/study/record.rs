@@ -1,0 +1,342 @@
+//! What a study writes into its journal, and how it finds it again.
+//!
+//! A finished trial is one line: a ready-made trial (op 4), so one sync. Optuna numbers trials by the order of
+//! lines, so the journal takes trials in the order of their numbers; one that finishes before a smaller number goes
+//! into a second log beside the journal (`<journal>.ahead`) at once, and into the journal when its turn comes. So
+//! nothing that is finished can be lost, and number k is line k for every number of workers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tinsmith_foundation::files::LineLog;
+
+use crate::clock;
+use crate::config::{Direction, StudyConfig};
+use crate::error::{Result, StudyError};
+use crate::evaluate::{Artifact, Budget, Scores};
+use crate::journal::{Journal, JournalState, JournalStudy, JournalTrial, internal_value, to_distribution};
+use crate::parameter::Parameter;
+use crate::trial::{Proposal, Trial, TrialState, TrialTimes};
+
+/// The journal of one study, open for appending.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    path: PathBuf,
+    log: LineLog,
+    ahead: Option<LineLog>,
+    study_id: u64,
+    worker: String,
+}
+
+/// What a journal held when it was opened.
+#[derive(Debug)]
+pub(super) struct Recovered<C> {
+    /// Trials 0, 1, 2 … without gaps.
+    pub(super) trials: Vec<Arc<Trial<C>>>,
+    /// Finished trials beyond a gap.
+    pub(super) ahead: BTreeMap<u64, Arc<Trial<C>>>,
+    /// The time limit that ended the study, if one did.
+    pub(super) ended_by_limit_s: Option<f64>,
+}
+
+/// A finished trial as the journal stores it: op 4 with all its fields, in the order that Optuna writes them.
+#[derive(Debug, Serialize)]
+struct ReadyTrial<'a> {
+    op_code: u8,
+    worker_id: &'a str,
+    study_id: u64,
+    datetime_start: &'a str,
+    datetime_complete: &'a str,
+    state: u8,
+    value: Option<f64>,
+    values: Option<&'a [f64]>,
+    params: BTreeMap<&'a str, Value>,
+    distributions: BTreeMap<&'a str, String>,
+    user_attrs: BTreeMap<&'static str, Value>,
+    system_attrs: BTreeMap<&'static str, Value>,
+    intermediate_values: BTreeMap<String, f64>,
+}
+
+/// A line of the second log.
+#[derive(Debug, Deserialize)]
+struct Ahead {
+    number: u64,
+    record: Value,
+}
+
+impl Recorder {
+    pub(super) fn open<C: DeserializeOwned>(
+        config: &StudyConfig,
+        path: &Path,
+    ) -> Result<(Self, Recovered<C>)> {
+        let (mut log, lines) = LineLog::open(path)?;
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let journal = Journal::parse(&text, path)?;
+        let worker = format!("tinsmith-{}-{}", std::process::id(), clock::now());
+        let created = journal.study(&config.name);
+        // A deleted study used up its id too, so the id is that of all studies ever created.
+        let study_id = created.map_or(journal.created, |s| s.id);
+        let header = header(config, study_id, &worker, created, path)?;
+        log.append(&header)?;
+        let trials = created.map_or(&[][..], |s| &s.trials);
+        let trials = trials
+            .iter()
+            .map(|t| restore(config, t, t.number, path).map(Arc::new))
+            .collect::<Result<Vec<_>>>()?;
+        let ended_by_limit_s = created
+            .and_then(|s| s.user_attributes.get("ended"))
+            .filter(|e| e.get("trials").and_then(Value::as_u64) == Some(trials.len() as u64))
+            .and_then(|e| e.get("time_limit_s").and_then(Value::as_f64));
+        let mut recorder = Self { path: path.to_owned(), log, ahead: None, study_id, worker };
+        let ahead = recorder.recover_ahead(config, trials.len() as u64, created.is_some())?;
+        Ok((recorder, Recovered { trials, ahead, ended_by_limit_s }))
+    }
+
+    /// Reads the second log and forgets what the journal has by now.
+    fn recover_ahead<C: DeserializeOwned>(
+        &mut self,
+        config: &StudyConfig,
+        from: u64,
+        is_known: bool,
+    ) -> Result<BTreeMap<u64, Arc<Trial<C>>>> {
+        let path = ahead_path(&self.path);
+        if !path.exists() {
+            return Ok(BTreeMap::new());
+        }
+        let (log, lines) = LineLog::open(&path)?;
+        self.ahead = Some(log);
+        if !is_known {
+            // Left over from a journal that somebody deleted.
+            self.tidy()?;
+            return Ok(BTreeMap::new());
+        }
+        let mut trials = BTreeMap::new();
+        for (i, line) in lines.iter().enumerate() {
+            let fault = |reason: String| StudyError::Journal { path: path.clone(), line: i + 1, reason };
+            let ahead: Ahead = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
+            if ahead.number < from {
+                continue;
+            }
+            // Replayed as the only trial of a study of its own, whose id the record must then name.
+            let mut record = ahead.record;
+            if let Some(id) = record.get_mut("study_id") {
+                *id = 0.into();
+            }
+            let study = json!({"op_code": 0, "worker_id": "", "study_name": "", "directions": []});
+            let journal = Journal::parse(&format!("{study}\n{record}\n"), &path)?;
+            let trial = journal.studies.first().and_then(|s| s.trials.first());
+            let trial = trial.ok_or_else(|| fault("holds no trial".to_owned()))?;
+            trials.insert(ahead.number, Arc::new(restore(config, trial, ahead.number, &path)?));
+        }
+        Ok(trials)
+    }
+
+    /// Appends finished trials whose turn has come: one write, one sync.
+    pub(super) fn append<C: Serialize>(&mut self, trials: &[(Arc<Trial<C>>, Vec<Parameter>)]) -> Result<()> {
+        let lines = trials.iter().map(|(t, p)| self.line(t, p)).collect::<Result<Vec<String>>>()?;
+        Ok(self.log.append(&lines)?)
+    }
+
+    /// Keeps a finished trial whose turn has not come.
+    pub(super) fn keep<C: Serialize>(&mut self, trial: &Trial<C>, parameters: &[Parameter]) -> Result<()> {
+        let record = self.line(trial, parameters)?;
+        let line = format!("{{\"number\":{},\"record\":{record}}}", trial.number);
+        let log = match self.ahead.take() {
+            Some(log) => log,
+            None => LineLog::open(&ahead_path(&self.path))?.0,
+        };
+        Ok(self.ahead.insert(log).append(&[line])?)
+    }
+
+    /// Notes that the time limit ended the study after `trials` trials.
+    pub(super) fn note_limit(&mut self, limit_s: f64, trials: u64) -> Result<()> {
+        let ended = json!({"ended": {"time_limit_s": limit_s, "trials": trials}});
+        Ok(self.log.append(&[attribute(2, self.study_id, &self.worker, &ended)])?)
+    }
+
+    /// Removes the second log, once everything in it is in the journal.
+    pub(super) fn tidy(&mut self) -> Result<()> {
+        if self.ahead.take().is_some() {
+            let path = ahead_path(&self.path);
+            std::fs::remove_file(&path).map_err(|source| StudyError::Access { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn line<C: Serialize>(&self, trial: &Trial<C>, parameters: &[Parameter]) -> Result<String> {
+        let fault = |e: serde_json::Error| candidate(trial.number, &e);
+        let values = trial.values.as_deref();
+        let single = values.filter(|v| v.len() == 1).map(|v| v[0]);
+        let proposal = &trial.proposal;
+        let text = serde_json::to_string(&proposal.candidate).map_err(fault)?;
+        let mut user = BTreeMap::from([("candidate", Value::String(text))]);
+        let scores = serde_json::to_value(&trial.scores).map_err(fault)?;
+        let optional = [
+            ("artifact", trial.artifact.as_ref().map(serde_json::to_value).transpose().map_err(fault)?),
+            ("budget", proposal.budget.map(serde_json::to_value).transpose().map_err(fault)?),
+            ("failed", trial.reason.clone().filter(|_| trial.state == TrialState::Failed).map(Value::from)),
+            ("inherit", proposal.inherit.map(Value::from)),
+            ("proposal", (!proposal.attributes.is_empty()).then(|| json!(proposal.attributes))),
+            ("refused", trial.reason.clone().filter(|_| trial.state == TrialState::Refused).map(Value::from)),
+            ("resume", proposal.resume.map(Value::from)),
+            ("scores", (!trial.scores.is_empty()).then_some(scores)),
+            ("elapsed_s", Some(json!(trial.times.elapsed_s))),
+        ];
+        user.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        let mut system = BTreeMap::new();
+        if !trial.constraints.is_empty() {
+            system.insert("constraints", json!(trial.constraints));
+        }
+        let stored = |p: &Parameter| internal_value(&p.domain, &p.value);
+        let record = ReadyTrial {
+            op_code: 4,
+            worker_id: &self.worker,
+            study_id: self.study_id,
+            datetime_start: &trial.times.start,
+            datetime_complete: &trial.times.complete,
+            state: match trial.state {
+                TrialState::Complete => JournalState::Complete,
+                TrialState::Pruned | TrialState::Refused => JournalState::Pruned,
+                TrialState::Failed => JournalState::Failed,
+            } as u8,
+            value: single,
+            values: values.filter(|v| v.len() != 1),
+            params: parameters.iter().filter_map(|p| Some((p.name.as_str(), stored(p)?))).collect(),
+            distributions: (parameters.iter().filter(|p| stored(p).is_some()))
+                .map(|p| (p.name.as_str(), to_distribution(&p.domain)))
+                .collect(),
+            user_attrs: user,
+            system_attrs: system,
+            intermediate_values: trial.reports.iter().map(|(k, &v)| (k.to_string(), v)).collect(),
+        };
+        serde_json::to_string(&record).map_err(fault)
+    }
+}
+
+fn ahead_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".ahead");
+    name.into()
+}
+
+fn candidate(trial: u64, error: &serde_json::Error) -> StudyError {
+    StudyError::Candidate { trial, reason: error.to_string() }
+}
+
+fn attribute(op_code: u8, study_id: u64, worker: &str, value: &Value) -> String {
+    let field = if op_code == 2 { "user_attr" } else { "system_attr" };
+    json!({"op_code": op_code, "worker_id": worker, "study_id": study_id, field: value}).to_string()
+}
+
+/// The lines that say what the study is, without those that are there already.
+fn header(
+    config: &StudyConfig,
+    study_id: u64,
+    worker: &str,
+    created: Option<&JournalStudy>,
+    path: &Path,
+) -> Result<Vec<String>> {
+    let directions: Vec<u8> = config
+        .objectives
+        .iter()
+        .map(|o| match o.direction {
+            Direction::Minimize => 1,
+            Direction::Maximize => 2,
+        })
+        .collect();
+    let names: Vec<&str> = config.objectives.iter().map(|o| o.name.as_str()).collect();
+    let system = json!({"study:metric_names": names});
+    let mut users = vec![json!({"tinsmith": {"schema": 1, "seed": config.seed, "window": config.window}})];
+    if !config.constraints.is_empty() {
+        users.push(json!({"constraint_names": config.constraints}));
+    }
+    let foreign = |reason: String| StudyError::Foreign { path: path.to_owned(), reason };
+    let mut lines = Vec::new();
+    match created {
+        Some(study) if study.directions != directions => {
+            return Err(foreign(format!(
+                "it has directions {:?}, want {directions:?} (1 minimize, 2 maximize)",
+                study.directions
+            )));
+        }
+        Some(_) => {}
+        None => lines.push(
+            json!({"op_code": 0, "worker_id": worker, "study_name": config.name, "directions": directions})
+                .to_string(),
+        ),
+    }
+    for (op_code, wanted) in std::iter::once((3, &system)).chain(users.iter().map(|u| (2, u))) {
+        let stored = created.map(|s| if op_code == 3 { &s.system_attributes } else { &s.user_attributes });
+        for (key, value) in wanted.as_object().into_iter().flatten() {
+            match stored.and_then(|s| s.get(key)) {
+                Some(found) if found != value => {
+                    return Err(foreign(format!("its `{key}` is {found}, want {value}")));
+                }
+                Some(_) => {}
+                None => lines.push(attribute(op_code, study_id, worker, wanted)),
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// The trial that a record was written from.
+fn restore<C: DeserializeOwned>(
+    config: &StudyConfig,
+    stored: &JournalTrial,
+    number: u64,
+    path: &Path,
+) -> Result<Trial<C>> {
+    let foreign = |reason: String| StudyError::Foreign {
+        path: path.to_owned(),
+        reason: format!("trial {number}: {reason}"),
+    };
+    let user = &stored.user_attributes;
+    let text = user.get("candidate").and_then(Value::as_str).ok_or_else(|| {
+        foreign("has no user attribute `candidate`, so another program added it".to_owned())
+    })?;
+    let refused = user.get("refused").and_then(Value::as_str);
+    let state = match stored.state {
+        JournalState::Complete => TrialState::Complete,
+        JournalState::Pruned if refused.is_some() => TrialState::Refused,
+        JournalState::Pruned => TrialState::Pruned,
+        JournalState::Failed => TrialState::Failed,
+        JournalState::Running | JournalState::Waiting => {
+            return Err(foreign("is not finished, so another program added it".to_owned()));
+        }
+    };
+    let broken = |key: &str, e: serde_json::Error| foreign(format!("user attribute `{key}`: {e}"));
+    let budget = user.get("budget").cloned().map(serde_json::from_value::<Budget>).transpose();
+    let scores = user.get("scores").cloned().map(serde_json::from_value::<Scores>).transpose();
+    let artifact = user.get("artifact").cloned().map(serde_json::from_value::<Artifact>).transpose();
+    let attributes = user.get("proposal").cloned().map(serde_json::from_value).transpose();
+    if stored.values.as_ref().is_some_and(|v| v.len() != config.objectives.len()) {
+        return Err(foreign(format!("has not {} values", config.objectives.len())));
+    }
+    Ok(Trial {
+        number,
+        proposal: Arc::new(Proposal {
+            candidate: serde_json::from_str(text).map_err(|e| broken("candidate", e))?,
+            budget: budget.map_err(|e| broken("budget", e))?,
+            resume: user.get("resume").and_then(Value::as_u64),
+            inherit: user.get("inherit").and_then(Value::as_u64),
+            attributes: attributes.map_err(|e| broken("proposal", e))?.unwrap_or_default(),
+        }),
+        state,
+        values: stored.values.clone(),
+        constraints: stored.constraints(),
+        scores: scores.map_err(|e| broken("scores", e))?.unwrap_or_default(),
+        reports: stored.intermediate_values.iter().map(|(&k, &v)| (k.max(0) as u64, v)).collect(),
+        artifact: artifact.map_err(|e| broken("artifact", e))?,
+        reason: refused.or_else(|| user.get("failed").and_then(Value::as_str)).map(str::to_owned),
+        times: TrialTimes {
+            start: stored.start.clone().unwrap_or_default(),
+            complete: stored.complete.clone().unwrap_or_default(),
+            elapsed_s: user.get("elapsed_s").and_then(Value::as_f64).unwrap_or(0.0),
+        },
+    })
+}

@@ -1,0 +1,254 @@
+//! The same trials whatever the number of workers, and whenever the program was killed.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tinsmith_foundation::{CancelToken, WorkerScope};
+use tinsmith_study::journal::Journal;
+use tinsmith_study::{
+    Check, Decision, Ended, Evaluate, EvaluateError, MedianPruner, Objective, Outcome, Params, Report,
+    Request, Runner, Study, StudyConfig, StudyError, Tpe, TpeConfig, Trial, TrialState,
+};
+
+use crate::closed_form::{Bowl, mixed_space};
+
+type Trials = Vec<Arc<Trial<Params>>>;
+
+fn config(trials: u64) -> StudyConfig {
+    StudyConfig {
+        name: "bowl".to_owned(),
+        seed: 11,
+        trials,
+        window: 4,
+        objectives: vec![Objective::minimize("loss"), Objective::maximize("size")],
+        constraints: vec!["fits".to_owned()],
+        ..StudyConfig::default()
+    }
+}
+
+/// Runs what is missing of the study at `path` with `jobs` workers.
+fn run(config: StudyConfig, path: &Path, jobs: usize, longest_ms: u64) -> Trials {
+    let space = mixed_space().unwrap();
+    let proposer = Tpe::new(space.clone(), TpeConfig { startup: 5, ..TpeConfig::default() }).unwrap();
+    let check = |params: &Params| {
+        let fits = params.f64("rate").unwrap() - 0.05;
+        Check { constraints: [("fits".to_owned(), fits)].into(), ..Check::default() }
+    };
+    let evaluate = Bowl { longest: Duration::from_millis(longest_ms) };
+    let mut study = Study::open(config, path).unwrap();
+    let runner = Runner {
+        check: Some(&check),
+        describe: Some(&|params| space.describe(params)),
+        pruner: Some(&MedianPruner { trials: 3, warmup: 1 }),
+        scope: WorkerScope::new(jobs),
+        jobs,
+        ..Runner::new(&proposer, &evaluate)
+    };
+    assert_eq!(study.run(&runner).unwrap(), Ended::Complete);
+    study.trials().to_vec()
+}
+
+#[track_caller]
+fn assert_same(left: &Trials, right: &Trials, what: &str) {
+    assert_eq!(left.len(), right.len(), "{what}");
+    for (a, b) in left.iter().zip(right) {
+        assert!(a.is_same_result(b), "{what}: {a:?} is not {b:?}");
+    }
+}
+
+#[test]
+fn any_number_of_jobs_gives_the_same_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = run(config(40), &folder.path().join("1.log"), 1, 0);
+    for state in [TrialState::Complete, TrialState::Pruned, TrialState::Refused, TrialState::Failed] {
+        assert!(alone.iter().any(|t| t.state == state), "no trial is {state:?}");
+    }
+    for jobs in [2, 4] {
+        let path = folder.path().join(format!("{jobs}.log"));
+        assert_same(&alone, &run(config(40), &path, jobs, 8), &format!("{jobs} jobs"));
+        // The journals agree too, line for line, but for times and the writer's name.
+        let (one, other) =
+            (Journal::load(&folder.path().join("1.log")).unwrap(), Journal::load(&path).unwrap());
+        for (a, b) in one.studies[0].trials.iter().zip(&other.studies[0].trials) {
+            assert_eq!((a.number, a.state, &a.params, &a.values), (b.number, b.state, &b.params, &b.values));
+        }
+        assert!(!folder.path().join(format!("{jobs}.log.ahead")).exists());
+    }
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_resumes_to_the_same_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole.log");
+    let whole = run(config(4), &path, 1, 0);
+    let bytes = fs::read(&path).unwrap();
+    for length in 0..=bytes.len() {
+        let cut = folder.path().join("cut.log");
+        fs::write(&cut, &bytes[..length]).unwrap();
+        let resumed = run(config(4), &cut, 1, 0);
+        assert_same(&whole, &resumed, &format!("cut at byte {length}"));
+        if length % 16 != 0 {
+            continue;
+        }
+        let reread: Study<Params> = Study::open(config(4), &cut).unwrap();
+        assert_same(&whole, &reread.trials().to_vec(), &format!("reread after a cut at byte {length}"));
+    }
+}
+
+/// Counts evaluations; cancels the run in the middle of a certain one, and keeps trial `slow` from finishing
+/// before that.
+struct Interrupted {
+    inner: Bowl,
+    count: AtomicU64,
+    cancel_at: u64,
+    slow: u64,
+    cancel: CancelToken,
+}
+
+impl Evaluate<Params> for Interrupted {
+    fn evaluate(
+        &self,
+        request: Request<'_, Params>,
+        report: &mut dyn FnMut(Report) -> Decision,
+    ) -> Result<Outcome, EvaluateError> {
+        if self.count.fetch_add(1, Ordering::SeqCst) + 1 == self.cancel_at {
+            self.cancel.cancel();
+        }
+        while request.trial == self.slow && !request.cancel.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if request.cancel.is_cancelled() {
+            return Err(EvaluateError::Cancelled);
+        }
+        self.inner.evaluate(request, report)
+    }
+}
+
+#[test]
+fn trials_that_finished_ahead_survive_and_are_not_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let space = mixed_space().unwrap();
+    let proposer = Tpe::new(space.clone(), TpeConfig { startup: 5, ..TpeConfig::default() }).unwrap();
+    let describe = |params: &Params| space.describe(params);
+    let plain = |cancel_at, slow| {
+        let inner = Bowl { longest: Duration::ZERO };
+        Interrupted { inner, count: AtomicU64::new(0), cancel_at, slow, cancel: CancelToken::new() }
+    };
+    let start = |evaluate: &Interrupted, path: &Path, jobs| {
+        let mut study = Study::open(config(12), path).unwrap();
+        let runner = Runner {
+            describe: Some(&describe),
+            scope: WorkerScope::new(jobs),
+            jobs,
+            cancel: evaluate.cancel.clone(),
+            ..Runner::new(&proposer, evaluate)
+        };
+        let ended = study.run(&runner).unwrap();
+        (ended, study.trials().to_vec())
+    };
+    let (ended, whole) = start(&plain(u64::MAX, u64::MAX), &folder.path().join("whole.log"), 1);
+    assert_eq!((ended, whole.len()), (Ended::Complete, 12));
+
+    let path = folder.path().join("cut.log");
+    // Trial 2 hangs; with a window of 4, trials 3, 4 and 5 finish before the sixth evaluation cancels.
+    let first = plain(6, 2);
+    let (ended, trials) = start(&first, &path, 2);
+    assert_eq!((ended, trials.len()), (Ended::Cancelled, 2));
+    let ahead = fs::read_to_string(folder.path().join("cut.log.ahead")).unwrap();
+    let is_kept = |number: u64| ahead.contains(&format!("{{\"number\":{number},"));
+    assert_eq!([2, 3, 4, 5].map(is_kept), [false, true, true, false], "{ahead}");
+
+    // A kill in the middle of the second log loses the torn line alone.
+    let torn = folder.path().join("torn.log");
+    fs::copy(&path, &torn).unwrap();
+    fs::write(folder.path().join("torn.log.ahead"), &ahead[..ahead.len() - 3]).unwrap();
+    for (path, again) in [(&path, 8), (&torn, 9)] {
+        let second = plain(u64::MAX, u64::MAX);
+        let (ended, trials) = start(&second, path, 2);
+        assert_eq!(ended, Ended::Complete);
+        assert_same(&whole, &trials, "resumed");
+        assert_eq!(second.count.load(Ordering::SeqCst), again, "finished trials are not run again");
+    }
+}
+
+#[test]
+fn another_study_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.log");
+    drop(Study::<Params>::open(config(3), &path).unwrap());
+    for (other, word) in [
+        (StudyConfig { seed: 12, ..config(3) }, "seed"),
+        (StudyConfig { window: 5, ..config(3) }, "window"),
+        (StudyConfig { constraints: vec!["other".to_owned()], ..config(3) }, "constraint_names"),
+        (StudyConfig { objectives: vec![Objective::minimize("loss")], ..config(3) }, "directions"),
+    ] {
+        let error = Study::<Params>::open(other, &path).unwrap_err();
+        assert!(matches!(error, StudyError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    // Another name is another study in the same file.
+    let second = StudyConfig { name: "second".to_owned(), seed: 5, ..config(4) };
+    let trials = run(second.clone(), &path, 1, 0);
+    assert_same(&trials, &Study::open(second, &path).unwrap().trials().to_vec(), "second study");
+    assert_eq!(Journal::load(&path).unwrap().studies.len(), 2);
+}
+
+#[test]
+fn a_time_limit_ends_between_trials_and_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.log");
+    let limited = StudyConfig { time_limit_s: Some(0.05), ..config(10_000) };
+    let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
+    let evaluate = Bowl { longest: Duration::from_millis(10) };
+    let mut study = Study::open(limited.clone(), &path).unwrap();
+    assert_eq!(study.run(&Runner::new(&proposer, &evaluate)).unwrap(), Ended::TimeLimit);
+    let count = study.trials().len();
+    assert!(count > 0 && count < 10_000);
+    let ended = Journal::load(&path).unwrap().studies[0].user_attributes["ended"].clone();
+    assert_eq!(ended["trials"], count);
+    // Resuming under the same limit adds nothing, under a later one goes on.
+    let mut again = Study::open(limited, &path).unwrap();
+    assert_eq!(again.run(&Runner::new(&proposer, &evaluate)).unwrap(), Ended::TimeLimit);
+    assert_eq!(again.trials().len(), count);
+    let more = StudyConfig { time_limit_s: None, ..config(count as u64 + 2) };
+    let mut more = Study::open(more, &path).unwrap();
+    assert_eq!(more.run(&Runner::new(&proposer, &evaluate)).unwrap(), Ended::Complete);
+    assert_eq!(more.trials().len(), count + 2);
+}
+
+struct Broken;
+
+impl Evaluate<Params> for Broken {
+    fn evaluate(
+        &self,
+        request: Request<'_, Params>,
+        _report: &mut dyn FnMut(Report) -> Decision,
+    ) -> Result<Outcome, EvaluateError> {
+        match request.trial {
+            0 => Ok(Outcome { scores: [("loss".to_owned(), f64::NAN)].into(), artifact: None }),
+            1 => Err(EvaluateError::Failed { reason: "it is odd".to_owned() }),
+            _ => Err(EvaluateError::Broken { source: "no disk".into() }),
+        }
+    }
+}
+
+#[test]
+fn failed_trials_are_recorded_and_broken_ones_end_the_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.log");
+    let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
+    let mut study = Study::open(config(5), &path).unwrap();
+    let error = study.run(&Runner::new(&proposer, &Broken)).unwrap_err();
+    assert_eq!(error.to_string(), "trial 2 stopped the study: no disk");
+    let states: Vec<_> = study.trials().iter().map(|t| (t.state, t.values.is_some())).collect();
+    assert_eq!(states, [(TrialState::Failed, false); 2]);
+    assert_eq!(study.trials()[0].reason.as_deref(), Some("the evaluation gave no finite score `loss`"));
+    assert_same(
+        &study.trials().to_vec(),
+        &Study::open(config(5), &path).unwrap().trials().to_vec(),
+        "reread",
+    );
+}
