@@ -4,6 +4,7 @@ mod activation;
 mod error;
 mod facts;
 mod graph;
+pub mod keras;
 mod layer;
 mod model;
 pub mod op;

@@ -7,12 +7,14 @@
 //! parameter that is not at its default, so that it reads back as what it was.
 
 mod grammar;
+mod keras_config;
 
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 
 pub use grammar::GrammarError;
 use grammar::{Argument, Call};
@@ -46,6 +48,8 @@ trait Parameter: Sized + PartialEq {
     /// The value of an argument, or what would be right.
     fn read(argument: &Argument) -> Result<Self, &'static str>;
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    /// The value as QKeras stores it in a model.
+    fn to_json(&self) -> Value;
 }
 
 impl Parameter for u32 {
@@ -54,6 +58,9 @@ impl Parameter for u32 {
     }
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+    fn to_json(&self) -> Value {
+        Value::from(*self)
     }
 }
 
@@ -64,6 +71,9 @@ impl Parameter for i32 {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+    fn to_json(&self) -> Value {
+        Value::from(*self)
+    }
 }
 
 impl Parameter for bool {
@@ -73,6 +83,9 @@ impl Parameter for bool {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if *self { "True" } else { "False" })
     }
+    fn to_json(&self) -> Value {
+        Value::from(*self)
+    }
 }
 
 impl Parameter for f64 {
@@ -81,6 +94,9 @@ impl Parameter for f64 {
     }
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
+    }
+    fn to_json(&self) -> Value {
+        Value::from(*self)
     }
 }
 
@@ -93,6 +109,9 @@ impl<T: Parameter> Parameter for Option<T> {
             None => f.write_str("None"),
             Some(value) => value.write(f),
         }
+    }
+    fn to_json(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Parameter::to_json)
     }
 }
 
@@ -113,6 +132,14 @@ impl Parameter for Alpha {
             Self::AutoPo2 => f.write_str("'auto_po2'"),
         }
     }
+    fn to_json(&self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Value(value) => Value::from(*value),
+            Self::Auto => Value::from("auto"),
+            Self::AutoPo2 => Value::from("auto_po2"),
+        }
+    }
 }
 
 impl Parameter for Log2Rounding {
@@ -127,6 +154,12 @@ impl Parameter for Log2Rounding {
         f.write_str(match self {
             Self::Rnd => "'rnd'",
             Self::Floor => "'floor'",
+        })
+    }
+    fn to_json(&self) -> Value {
+        Value::from(match self {
+            Self::Rnd => "rnd",
+            Self::Floor => "floor",
         })
     }
 }
@@ -192,6 +225,23 @@ macro_rules! quantizers {
             /// The names of all kinds, as the textual form writes them.
             pub const KINDS: &'static [&'static str] = &[$( $text, )*];
 
+            fn from_call(call: &Call<'_>) -> Result<Self, GrammarError> {
+                match call.name {
+                    $( $text => $kind::read(call).map(Self::$kind), )*
+                    _ => Err(GrammarError::Kind { at: call.at, found: call.name.to_owned() }),
+                }
+            }
+
+            /// Calls `visit` with each parameter's name, stored form, and whether it is at its default.
+            fn each_parameter(&self, mut visit: impl FnMut(&'static str, Value, bool)) {
+                match self {
+                    $( Self::$kind(value) => {
+                        let default = $kind::default();
+                        $( visit(stringify!($field), Parameter::to_json(&value.$field), value.$field == default.$field); )*
+                    } )*
+                }
+            }
+
             /// The name of this kind.
             #[must_use]
             pub const fn kind(&self) -> &'static str {
@@ -209,11 +259,7 @@ macro_rules! quantizers {
             type Err = GrammarError;
 
             fn from_str(text: &str) -> Result<Self, GrammarError> {
-                let call = Call::parse(text)?;
-                match call.name {
-                    $( $text => $kind::read(&call).map(Self::$kind), )*
-                    _ => Err(GrammarError::Kind { at: call.at, found: call.name.to_owned() }),
-                }
+                Self::from_call(&Call::parse(text)?)
             }
         }
     };

@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::Quantizer;
 
 /// Why a text is no quantizer. `at` counts characters from 0.
@@ -57,9 +59,26 @@ pub enum GrammarError {
         /// The value.
         found: String,
     },
+    /// A stored configuration, which has no places, is wrong.
+    #[error("{0}")]
+    Config(String),
 }
 
 impl GrammarError {
+    /// The same of a stored configuration, where no character can be pointed at.
+    pub(super) fn without_place(self) -> Self {
+        Self::Config(match self {
+            Self::Kind { found, .. } => {
+                format!("no quantizer is called `{found}`; there are {}", Quantizer::KINDS.join(", "))
+            }
+            Self::Parameter { found, parameters, .. } => format!("{found}; parameters are {parameters}"),
+            Self::Argument { parameter, wanted, found, .. } => {
+                format!("{parameter} is {found}, want {wanted}")
+            }
+            other => return other,
+        })
+    }
+
     /// The message with the text it is about.
     #[must_use]
     pub fn in_text(&self, text: &str) -> String {
@@ -78,6 +97,16 @@ pub(super) enum Argument {
 }
 
 impl Argument {
+    /// A single stored value; None for lists and maps.
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
+        Some(match value {
+            Value::Null => Self::None,
+            Value::Bool(v) => Self::Bool(*v),
+            Value::Number(v) => v.as_i64().map(Self::Integer).or_else(|| v.as_f64().map(Self::Number))?,
+            Value::String(v) => Self::Word(v.clone()),
+            Value::Array(_) | Value::Object(_) => return None,
+        })
+    }
     pub(super) fn as_integer(&self) -> Option<i64> {
         match *self {
             Self::Integer(v) => Some(v),
@@ -132,7 +161,7 @@ impl fmt::Display for Argument {
 pub(super) struct Call<'a> {
     pub(super) name: &'a str,
     pub(super) at: usize,
-    arguments: Vec<(Option<&'a str>, Argument, usize)>,
+    pub(super) arguments: Vec<(Option<&'a str>, Argument, usize)>,
 }
 
 impl<'a> Call<'a> {
