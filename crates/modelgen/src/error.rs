@@ -1,0 +1,42 @@
+//! The error of this crate.
+
+use tinsmith_foundation::{ConfigErrors, FoundationError};
+use tinsmith_spec::SpecError;
+
+/// Why networks could not be generated, written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelgenError {
+    /// The configuration has values that cannot be used, or a callback set such values.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A network of no layers was asked for.
+    #[error("total_layers is 0, want at least 1")]
+    NoLayers,
+    /// A layer has no admissible form at its place.
+    #[error("weight layer {layer} cannot be drawn: {reason}")]
+    NoFit {
+        /// Its number among the weight layers, from 1.
+        layer: usize,
+        /// What stands in the way, and what would help.
+        reason: String,
+    },
+    /// A generated specification cannot be costed or read.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(FoundationError),
+}
+
+impl From<FoundationError> for ModelgenError {
+    fn from(error: FoundationError) -> Self {
+        match error {
+            FoundationError::Config(errors) => Self::Config(errors),
+            other => Self::File(other),
+        }
+    }
+}
+
+/// A result whose error is [`ModelgenError`].
+pub type Result<T, E = ModelgenError> = std::result::Result<T, E>;

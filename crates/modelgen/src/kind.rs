@@ -1,0 +1,209 @@
+//! What can be drawn: kinds of layers, activations, paddings and pools, each with the name that weights are keyed by.
+
+use serde::{Deserialize, Serialize};
+
+/// A family of weight layers; float or quantized is decided apart from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Fully connected.
+    Dense,
+    /// Convolution over time.
+    Conv1d,
+    /// Depthwise then pointwise over time.
+    SeparableConv1d,
+    /// Each channel over time by itself.
+    DepthwiseConv1d,
+    /// Convolution over an image.
+    Conv2d,
+    /// Depthwise then pointwise over an image.
+    SeparableConv2d,
+    /// Each channel over an image by itself.
+    DepthwiseConv2d,
+}
+
+impl Family {
+    /// All families, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Dense,
+        Self::Conv1d,
+        Self::SeparableConv1d,
+        Self::DepthwiseConv1d,
+        Self::Conv2d,
+        Self::SeparableConv2d,
+        Self::DepthwiseConv2d,
+    ];
+
+    /// Number of axes of the inputs it takes: 1 flat, 2 series, 3 image.
+    #[must_use]
+    pub const fn rank(self) -> usize {
+        match self {
+            Self::Dense => 1,
+            Self::Conv1d | Self::SeparableConv1d | Self::DepthwiseConv1d => 2,
+            Self::Conv2d | Self::SeparableConv2d | Self::DepthwiseConv2d => 3,
+        }
+    }
+
+    /// Whether output channels are input channels, so that there are no filters to draw.
+    #[must_use]
+    pub const fn is_depthwise(self) -> bool {
+        matches!(self, Self::DepthwiseConv1d | Self::DepthwiseConv2d)
+    }
+
+    /// The name of its layers in specifications.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Conv1d => "conv1d",
+            Self::SeparableConv1d => "separable_conv1d",
+            Self::DepthwiseConv1d => "depthwise_conv1d",
+            Self::Conv2d => "conv2d",
+            Self::SeparableConv2d => "separable_conv2d",
+            Self::DepthwiseConv2d => "depthwise_conv2d",
+        }
+    }
+}
+
+/// An enumeration whose values have names and a fixed order.
+pub trait Named: Copy + Ord + 'static {
+    /// All values in order.
+    const ALL: &'static [Self];
+
+    /// The value's name in configurations.
+    fn name(self) -> &'static str;
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $kind:ident { $( $(#[$vdoc:meta])* $variant:ident = $name:literal, )* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $kind { $( $(#[$vdoc])* #[serde(rename = $name)] $variant, )* }
+
+        impl Named for $kind {
+            const ALL: &'static [Self] = &[$( Self::$variant, )*];
+
+            fn name(self) -> &'static str {
+                match self { $( Self::$variant => $name, )* }
+            }
+        }
+    };
+}
+
+named! {
+    /// A kind of weight layer by the name of its Keras or QKeras class.
+    LayerKind {
+        /// Float convolution over time.
+        Conv1d = "Conv1D",
+        /// Quantized convolution over time.
+        QConv1d = "QConv1D",
+        /// Float convolution over an image.
+        Conv2d = "Conv2D",
+        /// Quantized convolution over an image.
+        QConv2d = "QConv2D",
+        /// Quantized fully connected.
+        QDense = "QDense",
+        /// Float fully connected.
+        Dense = "Dense",
+        /// Quantized separable convolution over an image.
+        QSeparableConv2d = "QSeparableConv2D",
+        /// Quantized depthwise convolution over an image.
+        QDepthwiseConv2d = "QDepthwiseConv2D",
+        /// Float separable convolution over an image.
+        SeparableConv2d = "SeparableConv2D",
+        /// Float depthwise convolution over an image.
+        DepthwiseConv2d = "DepthwiseConv2D",
+        /// Float separable convolution over time.
+        SeparableConv1d = "SeparableConv1D",
+        /// Quantized separable convolution over time.
+        QSeparableConv1d = "QSeparableConv1D",
+        /// Float depthwise convolution over time.
+        DepthwiseConv1d = "DepthwiseConv1D",
+        /// Quantized depthwise convolution over time.
+        QDepthwiseConv1d = "QDepthwiseConv1D",
+    }
+}
+
+impl LayerKind {
+    /// Its family.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Dense | Self::QDense => Family::Dense,
+            Self::Conv1d | Self::QConv1d => Family::Conv1d,
+            Self::SeparableConv1d | Self::QSeparableConv1d => Family::SeparableConv1d,
+            Self::DepthwiseConv1d | Self::QDepthwiseConv1d => Family::DepthwiseConv1d,
+            Self::Conv2d | Self::QConv2d => Family::Conv2d,
+            Self::SeparableConv2d | Self::QSeparableConv2d => Family::SeparableConv2d,
+            Self::DepthwiseConv2d | Self::QDepthwiseConv2d => Family::DepthwiseConv2d,
+        }
+    }
+
+    /// Whether its weights are quantized.
+    #[must_use]
+    pub const fn is_quantized(self) -> bool {
+        matches!(
+            self,
+            Self::QDense
+                | Self::QConv1d
+                | Self::QSeparableConv1d
+                | Self::QDepthwiseConv1d
+                | Self::QConv2d
+                | Self::QSeparableConv2d
+                | Self::QDepthwiseConv2d
+        )
+    }
+}
+
+named! {
+    /// An activation function that a layer may get.
+    ActivationKind {
+        /// None: the layer stays linear.
+        NoActivation = "no_activation",
+        /// Rectifier.
+        Relu = "relu",
+        /// Hyperbolic tangent.
+        Tanh = "tanh",
+        /// Logistic sigmoid.
+        Sigmoid = "sigmoid",
+        /// Softmax over the last axis; float layers only.
+        Softmax = "softmax",
+        /// Rectifier bounded by 6; float layers only.
+        Relu6 = "relu6",
+        /// Rectifier with slope 0.3 for negative inputs; float layers only.
+        LeakyRelu = "leaky_relu",
+        /// Exponential linear unit; float layers only.
+        Elu = "elu",
+        /// Sigmoid of straight lines; float layers only.
+        HardSigmoid = "hard_sigmoid",
+        /// Hard swish.
+        Hswish = "hswish",
+    }
+}
+
+impl ActivationKind {
+    /// Whether it has a quantized form.
+    #[must_use]
+    pub const fn is_quantizable(self) -> bool {
+        matches!(self, Self::NoActivation | Self::Relu | Self::Tanh | Self::Sigmoid | Self::Hswish)
+    }
+}
+
+named! {
+    /// Border rule of a convolution.
+    PaddingKind {
+        /// Zeros around, so that stride 1 keeps the size.
+        Same = "same",
+        /// Nothing around.
+        Valid = "valid",
+    }
+}
+
+named! {
+    /// What a pool takes of its window.
+    PoolKind {
+        /// The largest value.
+        Max = "max",
+        /// The mean.
+        Average = "average",
+    }
+}

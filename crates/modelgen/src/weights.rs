@@ -1,0 +1,173 @@
+//! Weights of a choice, by name or by position.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use crate::kind::Named;
+
+/// Relative weights of the values of `K`. They need not sum to 1; what a draw does not allow is left out and the
+/// rest counts as if it summed to 1.
+///
+/// Reads from a map of name to weight (a name left out weighs nothing) or from a list in a documented order;
+/// empty, either way, is uniform.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Weights<K> {
+    /// By name.
+    Map(BTreeMap<K, f64>),
+    /// By position, in the order that the configuration documents.
+    List(Vec<f64>),
+}
+
+impl<K: Ord> Weights<K> {
+    /// Every value alike.
+    #[must_use]
+    pub const fn uniform() -> Self {
+        Self::Map(BTreeMap::new())
+    }
+
+    /// These weights; a value not named weighs nothing.
+    #[must_use]
+    pub fn of<const N: usize>(weights: [(K, f64); N]) -> Self {
+        Self::Map(BTreeMap::from(weights))
+    }
+}
+
+impl<K: Ord> Default for Weights<K> {
+    fn default() -> Self {
+        Self::uniform()
+    }
+}
+
+impl<K: Named> Weights<K> {
+    /// A weight for each value of `K`, in [`Named::ALL`]'s order. `orders` are the orders that a list may have,
+    /// told apart by their lengths.
+    ///
+    /// # Errors
+    /// What is wrong and what would be right, to follow the path of the value.
+    pub(crate) fn resolve(&self, orders: &[&[K]]) -> Result<Vec<f64>, String> {
+        let weights = match self {
+            Self::Map(map) if map.is_empty() => vec![1.0; K::ALL.len()],
+            Self::List(list) if list.is_empty() => vec![1.0; K::ALL.len()],
+            Self::Map(map) => K::ALL.iter().map(|k| map.get(k).copied().unwrap_or(0.0)).collect(),
+            Self::List(list) => {
+                let Some(order) = orders.iter().find(|order| order.len() == list.len()) else {
+                    let wanted: Vec<String> = orders
+                        .iter()
+                        .map(|order| {
+                            let names: Vec<&str> = order.iter().map(|k| k.name()).collect();
+                            format!("{} for [{}]", order.len(), names.join(", "))
+                        })
+                        .collect();
+                    return Err(format!("has {} weights, want {}", list.len(), wanted.join(" or ")));
+                };
+                K::ALL.iter().map(|k| order.iter().position(|o| o == k).map_or(0.0, |i| list[i])).collect()
+            }
+        };
+        for (k, w) in K::ALL.iter().zip(&weights) {
+            if !(w.is_finite() && *w >= 0.0) {
+                return Err(format!("gives {} the weight {w}, want 0 or more", k.name()));
+            }
+        }
+        Ok(weights)
+    }
+}
+
+impl<K: Named + Serialize> Serialize for Weights<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Map(map) => serializer.collect_map(map.iter().map(|(k, w)| (k.name(), w))),
+            Self::List(list) => serializer.collect_seq(list),
+        }
+    }
+}
+
+struct WeightsVisitor<K>(PhantomData<K>);
+
+impl<'de, K: Named + Deserialize<'de>> Visitor<'de> for WeightsVisitor<K> {
+    type Value = Weights<K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of name to weight, or a list of weights")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Weights<K>, A::Error> {
+        let mut weights = BTreeMap::new();
+        while let Some((kind, weight)) = map.next_entry::<K, f64>()? {
+            weights.insert(kind, weight);
+        }
+        Ok(Weights::Map(weights))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Weights<K>, A::Error> {
+        let mut weights = Vec::new();
+        while let Some(weight) = seq.next_element()? {
+            weights.push(weight);
+        }
+        Ok(Weights::List(weights))
+    }
+}
+
+impl<'de, K: Named + Deserialize<'de>> Deserialize<'de> for Weights<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WeightsVisitor(PhantomData))
+    }
+}
+
+/// A number of bits: one, or several of which one is drawn, each as likely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widths(pub Vec<u32>);
+
+impl From<u32> for Widths {
+    fn from(bits: u32) -> Self {
+        Self(vec![bits])
+    }
+}
+
+impl Serialize for Widths {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [bits] => bits.serialize(serializer),
+            several => several.serialize(serializer),
+        }
+    }
+}
+
+struct WidthsVisitor;
+
+impl<'de> Visitor<'de> for WidthsVisitor {
+    type Value = Widths;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of bits or a list of them")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, bits: u64) -> Result<Widths, E> {
+        u32::try_from(bits)
+            .map(Widths::from)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(bits), &self))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, bits: i64) -> Result<Widths, E> {
+        u32::try_from(bits)
+            .map(Widths::from)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(bits), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Widths, A::Error> {
+        let mut widths = Vec::new();
+        while let Some(bits) = seq.next_element()? {
+            widths.push(bits);
+        }
+        Ok(Widths(widths))
+    }
+}
+
+impl<'de> Deserialize<'de> for Widths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WidthsVisitor)
+    }
+}

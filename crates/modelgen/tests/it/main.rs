@@ -1,0 +1,4 @@
+//! Integration tests of the generator.
+
+mod drawing;
+mod options;
