@@ -1,6 +1,7 @@
 //! A neural network as data.
 
 mod activation;
+pub mod cost;
 mod error;
 mod facts;
 mod graph;
@@ -14,6 +15,7 @@ mod weights;
 mod window;
 
 pub use activation::{Activation, Clip, Elu, LeakyRelu, Prelu};
+pub use cost::{Cost, Form, LayerCost, Limits, Measures, PeakRam, Target, Violation};
 pub use error::{Result, SpecError};
 pub use facts::{Storage, WeightFacts};
 pub use graph::{Graph, Node};

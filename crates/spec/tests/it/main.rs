@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cost;
+mod cost_golden;
 mod golden;
 mod keras;
 mod reading;
