@@ -21,6 +21,16 @@ pub enum ModelgenError {
         /// What stands in the way, and what would help.
         reason: String,
     },
+    /// No more networks were found that keep their limits and differ from those before.
+    #[error("found {found} of {wanted} networks, then no other: {binding}")]
+    Unsatisfiable {
+        /// Networks found.
+        found: usize,
+        /// Networks wanted.
+        wanted: usize,
+        /// The binding constraint, and what would help.
+        binding: String,
+    },
     /// A generated specification cannot be costed or read.
     #[error(transparent)]
     Spec(#[from] SpecError),

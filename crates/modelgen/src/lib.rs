@@ -1,5 +1,6 @@
 //! Random and structured generation of network specifications.
 
+mod budget;
 mod config;
 mod draw;
 mod error;
@@ -10,6 +11,7 @@ mod size;
 mod tables;
 mod weights;
 
+pub use budget::{Binding, Candidate, Over, Reason, Tally};
 pub use config::{GeneratorConfig, Probs, Scope};
 pub use error::{ModelgenError, Result};
 pub use generator::{DrawState, Generated, ModelGenerator};

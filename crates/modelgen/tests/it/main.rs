@@ -1,4 +1,5 @@
 //! Integration tests of the generator.
 
+mod budgets;
 mod drawing;
 mod options;
