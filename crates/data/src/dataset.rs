@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::array::ElementType;
 use crate::error::{DataError, Result};
-use crate::idx::ElementType;
 
 /// What a network is to answer.
 #[derive(Debug, Clone)]

@@ -118,6 +118,10 @@ impl DataError {
         move |source| Self::Read { path: path.to_owned(), source }
     }
 
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Foundation(FoundationError::Write { path: path.to_owned(), source })
+    }
+
     pub(crate) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), reason: reason.into() }
     }

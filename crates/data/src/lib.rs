@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> tinsmith_data::Result<()> {
 //! let seed = Seed::new(7);
-//! let splits = tinsmith_data::load("digits8x8")?; // or the path of a folder of IDX files
+//! let splits = tinsmith_data::load("digits8x8")?; // or the path of a folder, an archive, a table
 //! let (train, val) = splits.train.validation_split(0.2, seed)?;
 //! let normalizer = Normalizer::fit(&train, Normalization::Auto)?;
 //! let (train, val) = (normalizer.apply(&train)?, normalizer.apply(&val)?);
@@ -28,8 +28,10 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`dataset`] | [`Dataset`], [`Splits`], [`Targets`]: samples in shared memory, views by index |
-//! | [`load`](mod@load) | built-in data sets, folders of IDX files |
-//! | [`idx`] | the IDX format, in and out |
+//! | [`load`](mod@load) | built-in data sets, folders of IDX or NPY files, NPZ archives |
+//! | [`table`] | CSV |
+//! | [`array`] | [`Array`]: what a file holds |
+//! | [`idx`], [`npy`], [`npz`] | the formats, in and out |
 //! | [`splits`] | held-out rows and groups, shares, equal parts |
 //! | [`folds`] | cross-validation, index for index scikit-learn's |
 //! | [`classes`] | views by class: restricted, renumbered, mixed in a ratio |
@@ -39,6 +41,7 @@
 //! | [`describe`] | [`Description`]: counts, ranges, balance |
 //! | [`contact_sheet`] | the first samples of every class as an SVG |
 
+pub mod array;
 pub mod augment;
 pub mod batches;
 pub mod classes;
@@ -50,17 +53,21 @@ pub mod folds;
 pub mod idx;
 pub mod load;
 pub mod normalize;
+pub mod npy;
+pub mod npz;
 pub mod splits;
+pub mod table;
 
+pub use array::{Array, ElementType, Values};
 pub use augment::Augment;
 pub use batches::{Batch, Batches, one_hot};
 pub use dataset::{Dataset, Splits, Targets};
 pub use describe::{ClassCount, Description};
 pub use error::{DataError, Result};
 pub use folds::Folds;
-pub use idx::ElementType;
-pub use load::{BUILTIN, builtin, load, load_folder};
+pub use load::{BUILTIN, builtin, load, load_folder, load_npz};
 pub use normalize::{Normalization, Normalizer};
+pub use table::{TableConfig, TableTargets};
 
 /// Runs the README's example as a test.
 #[cfg(doctest)]

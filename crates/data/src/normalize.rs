@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::array::ElementType;
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
-use crate::idx::ElementType;
 
 /// How samples are normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

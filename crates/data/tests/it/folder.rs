@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use tinsmith_data::idx::{Idx, Values};
-use tinsmith_data::{ElementType, Targets, load, load_folder};
+use tinsmith_data::{Array, ElementType, Targets, Values, idx, load, load_folder};
 
 /// A folder of small files; names that end in `.gz` are compressed.
 fn folder(files: &[(&str, &[usize], Values)]) -> TempDir {
@@ -16,7 +15,7 @@ fn folder(files: &[(&str, &[usize], Values)]) -> TempDir {
 }
 
 fn write(folder: &Path, name: &str, shape: &[usize], values: Values) {
-    Idx::new(shape.to_vec(), values).unwrap().write(&folder.join(name)).unwrap();
+    idx::write(&folder.join(name), &Array::new(shape.to_vec(), values).unwrap()).unwrap();
 }
 
 fn bytes(count: usize) -> Values {
@@ -119,13 +118,13 @@ fn targets_take_the_place_of_labels() {
     write(folder.path(), "train-targets-idx3-float32", &[3, 4], values(12));
     refused(&folder, &["target shapes", "[4]", "[2, 2]"]);
     write(folder.path(), "train-labels-idx1-ubyte", &[3], labels(&[0, 0, 0]));
-    refused(&folder, &["has both train-labels-… and train-targets-…"]);
+    refused(&folder, &["has both train-labels and train-targets"]);
 }
 
 #[test]
 fn missing_files_are_named() {
     let empty = tempfile::tempdir().unwrap();
-    refused(&empty, &["has no test part", "found no IDX files"]);
+    refused(&empty, &["has no test part", "found no arrays of such names"]);
     let folder = images();
     std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();
     refused(&folder, &["has no labels beside train-images-idx3-ubyte, want train-labels-idx1-ubyte"]);
@@ -139,7 +138,10 @@ fn missing_files_are_named() {
     std::fs::remove_file(folder.path().join("t10k-images-idx3-ubyte.gz")).unwrap();
     refused(
         &folder,
-        &["has no test part, want test-images-… (or t10k-…)", "found train-images, train-labels"],
+        &[
+            "has no test part, want test-images-… (or t10k-images-…, test-data-…)",
+            "found train-images, train-labels",
+        ],
     );
 }
 
@@ -153,10 +155,10 @@ fn double_files_are_named() {
     );
     let folder = images();
     write(folder.path(), "train-data-idx3-ubyte", &[2, 2, 3], bytes(12));
-    refused(&folder, &["has both train-images-… and train-data-…"]);
+    refused(&folder, &["has both train-images and train-data"]);
     let folder = images();
     write(folder.path(), "test-images-idx3-ubyte", &[2, 2, 3], bytes(12));
-    refused(&folder, &["has both test-… and t10k-… files"]);
+    refused(&folder, &["has both test-… and t10k-… arrays"]);
 }
 
 #[test]
@@ -196,5 +198,6 @@ fn an_unknown_name_lists_what_there_is() {
     assert_eq!(error, "no data set `no-such-set`: it is no file or folder, and built in are digits8x8");
     assert!(tinsmith_data::builtin("mnist").is_err());
     let file = tempfile::NamedTempFile::new().unwrap();
-    assert!(load(file.path().to_str().unwrap()).unwrap_err().to_string().contains("cannot read"));
+    let error = load(file.path().to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("is no data set, want a folder, an .npz archive or a .csv table"), "{error}");
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use tinsmith_data::idx::{ElementType, Idx, MAX_RANK, Values};
+use tinsmith_data::array::MAX_RANK;
+use tinsmith_data::{Array, ElementType, Values, idx};
 
 use crate::golden;
 
@@ -19,11 +20,11 @@ fn golden_files_are_read() {
     assert!(cases.len() >= 13);
     for case in cases {
         let file = case["file"].as_str().unwrap();
-        let read = Idx::read(&golden("idx").join(file)).unwrap();
+        let read = idx::read(&golden("idx").join(file)).unwrap();
         let shape: Vec<usize> = serde_json::from_value(case["shape"].clone()).unwrap();
         assert_eq!(read.shape(), shape, "{file}");
         assert_eq!(read.values().element().name(), case["type"], "{file}");
-        assert_eq!(u64::from(read.values().element().code()), case["type_code"].as_u64().unwrap(), "{file}");
+        assert_eq!(u64::from(idx::encode(&read).unwrap()[2]), case["type_code"].as_u64().unwrap(), "{file}");
         let want: Vec<f64> = serde_json::from_value(case["data"].clone()).unwrap();
         let got: Vec<f64> = match read.values() {
             Values::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
@@ -69,7 +70,7 @@ fn golden_malformed_files_are_refused_with_the_reason() {
     assert!(malformed.len() >= reasons.len());
     for case in malformed {
         let file = case["file"].as_str().unwrap();
-        let error = Idx::read(&golden("idx").join(file)).unwrap_err().to_string();
+        let error = idx::read(&golden("idx").join(file)).unwrap_err().to_string();
         assert!(error.contains(file), "{error}");
         if let Some((_, reason)) = reasons.iter().find(|(name, _)| *name == file) {
             assert!(error.contains(reason), "{error}: want `{reason}`");
@@ -89,31 +90,38 @@ fn a_lying_header_in_a_gzip_stream_costs_nothing() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, &bytes).unwrap();
     std::fs::write(&path, encoder.finish().unwrap()).unwrap();
-    let error = Idx::read(&path).unwrap_err().to_string();
+    let error = idx::read(&path).unwrap_err().to_string();
     assert!(error.contains("has only 32 bytes of values, want 68719476720"), "{error}");
 }
 
 #[test]
 fn a_gzip_stream_with_another_name_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let array = Idx::new(vec![3], Values::U8(vec![1, 2, 3])).unwrap();
+    let array = Array::new(vec![3], Values::U8(vec![1, 2, 3])).unwrap();
     let (good, bad) = (folder.path().join("a.gz"), folder.path().join("a"));
-    array.write(&good).unwrap();
+    idx::write(&good, &array).unwrap();
     std::fs::copy(&good, &bad).unwrap();
-    assert_eq!(Idx::read(&good).unwrap(), array);
-    let error = Idx::read(&bad).unwrap_err().to_string();
+    assert_eq!(idx::read(&good).unwrap(), array);
+    let error = idx::read(&bad).unwrap_err().to_string();
     assert!(error.contains("is compressed by gzip, want a name that ends in .gz"), "{error}");
 }
 
 #[test]
 fn arrays_that_no_file_can_hold_are_refused() {
     let refused = |shape: Vec<usize>, count: usize| {
-        Idx::new(shape, Values::U8(vec![0; count])).unwrap_err().to_string()
+        Array::new(shape, Values::U8(vec![0; count])).unwrap_err().to_string()
     };
-    assert_eq!(refused(vec![2, 2], 3), "values of an IDX array of shape [2, 2]: got 3, want 4");
+    assert_eq!(refused(vec![2, 2], 3), "values of an array of shape [2, 2]: got 3, want 4");
     assert!(refused(vec![], 1).contains("got 0, want 1"));
     assert!(refused(vec![1; MAX_RANK + 1], 1).contains("got 33, want 32"));
-    assert!(refused(vec![0, 1 << 40], 0).contains("got 1099511627776, want 4294967295"));
+    let huge = Array::new(vec![0, 1 << 40], Values::U8(vec![])).unwrap();
+    let error = idx::encode(&huge).unwrap_err().to_string();
+    assert_eq!(error, "cannot write IDX: dimension 1099511627776 does not fit 32 bits");
+    let wide = Array::new(vec![1], Values::I64(vec![1])).unwrap();
+    assert_eq!(
+        idx::encode(&wide).unwrap_err().to_string(),
+        "cannot write IDX: the format has no type for i64 values"
+    );
 }
 
 proptest! {
@@ -128,15 +136,16 @@ proptest! {
             ElementType::U8 => Values::U8(bits.map(|b| b as u8).collect()),
             ElementType::I8 => Values::I8(bits.map(|b| b as i8).collect()),
             ElementType::I16 => Values::I16(bits.map(|b| b as i16).collect()),
+            ElementType::I64 => Values::I64(bits.map(i64::from).collect()),
             ElementType::I32 => Values::I32(bits.map(|b| b as i32).collect()),
             ElementType::F32 => Values::F32(bits.map(|b| b as f32 / 7.0).collect()),
             ElementType::F64 => Values::F64(bits.map(|b| f64::from(b) / 7.0).collect()),
         };
-        let array = Idx::new(shape, values).unwrap();
+        let array = Array::new(shape, values).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(if zip { "array.gz" } else { "array" });
-        array.write(&path).unwrap();
-        prop_assert_eq!(Idx::read(&path).unwrap(), array);
+        idx::write(&path, &array).unwrap();
+        prop_assert_eq!(idx::read(&path).unwrap(), array);
     }
 
     #[test]
@@ -145,6 +154,6 @@ proptest! {
             bytes[..2].fill(0);
             bytes[3] %= 4;
         }
-        let _ = Idx::decode(&bytes, Path::new("noise"));
+        let _ = idx::decode(&bytes, Path::new("noise"));
     }
 }

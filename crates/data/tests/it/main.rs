@@ -9,8 +9,10 @@ mod folder;
 mod folds;
 mod idx;
 mod normalize;
+mod numpy;
 mod real;
 mod splits;
+mod table;
 
 use std::path::PathBuf;
 

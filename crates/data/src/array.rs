@@ -1,0 +1,188 @@
+//! Arrays as files hold them, before they become samples.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, Result};
+
+/// The most dimensions that are read. The formats allow more; nothing real has more than five.
+pub const MAX_RANK: usize = 32;
+
+/// What the values of a file are, before they become `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ElementType {
+    /// Unsigned bytes.
+    U8,
+    /// Signed bytes.
+    I8,
+    /// 16-bit integers.
+    I16,
+    /// 32-bit integers.
+    I32,
+    /// 64-bit integers.
+    I64,
+    /// 32-bit floats.
+    F32,
+    /// 64-bit floats.
+    F64,
+}
+
+impl ElementType {
+    /// Bytes per value.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::I16 => 2,
+            Self::I32 | Self::F32 => 4,
+            Self::I64 | Self::F64 => 8,
+        }
+    }
+
+    /// Whether it is a type of whole numbers.
+    #[must_use]
+    pub const fn is_integer(self) -> bool {
+        !matches!(self, Self::F32 | Self::F64)
+    }
+
+    /// The name as in messages, for example `u8`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "u8",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+}
+
+/// The values of an array, in the type they are stored in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Unsigned bytes.
+    U8(Vec<u8>),
+    /// Signed bytes.
+    I8(Vec<i8>),
+    /// 16-bit integers.
+    I16(Vec<i16>),
+    /// 32-bit integers.
+    I32(Vec<i32>),
+    /// 64-bit integers.
+    I64(Vec<i64>),
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// 64-bit floats.
+    F64(Vec<f64>),
+}
+
+impl Values {
+    /// How many values there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::U8(v) => v.len(),
+            Self::I8(v) => v.len(),
+            Self::I16(v) => v.len(),
+            Self::I32(v) => v.len(),
+            Self::I64(v) => v.len(),
+            Self::F32(v) => v.len(),
+            Self::F64(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Their type.
+    #[must_use]
+    pub const fn element(&self) -> ElementType {
+        match self {
+            Self::U8(_) => ElementType::U8,
+            Self::I8(_) => ElementType::I8,
+            Self::I16(_) => ElementType::I16,
+            Self::I32(_) => ElementType::I32,
+            Self::I64(_) => ElementType::I64,
+            Self::F32(_) => ElementType::F32,
+            Self::F64(_) => ElementType::F64,
+        }
+    }
+
+    /// All values as `f32`, rounded to nearest where they do not fit exactly.
+    #[must_use]
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self {
+            Self::U8(v) => v.iter().map(|&x| f32::from(x)).collect(),
+            Self::I8(v) => v.iter().map(|&x| f32::from(x)).collect(),
+            Self::I16(v) => v.iter().map(|&x| f32::from(x)).collect(),
+            Self::I32(v) => v.iter().map(|&x| x as f32).collect(),
+            Self::I64(v) => v.iter().map(|&x| x as f32).collect(),
+            Self::F32(v) => v.clone(),
+            Self::F64(v) => v.iter().map(|&x| x as f32).collect(),
+        }
+    }
+
+    /// All values as integers; none where the type is a float.
+    #[must_use]
+    pub fn to_integers(&self) -> Option<Vec<i64>> {
+        match self {
+            Self::U8(v) => Some(v.iter().map(|&x| i64::from(x)).collect()),
+            Self::I8(v) => Some(v.iter().map(|&x| i64::from(x)).collect()),
+            Self::I16(v) => Some(v.iter().map(|&x| i64::from(x)).collect()),
+            Self::I32(v) => Some(v.iter().map(|&x| i64::from(x)).collect()),
+            Self::I64(v) => Some(v.clone()),
+            Self::F32(_) | Self::F64(_) => None,
+        }
+    }
+}
+
+/// Values with a shape, last dimension fastest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    shape: Vec<usize>,
+    values: Values,
+}
+
+impl Array {
+    /// An array of `shape`, last dimension fastest.
+    ///
+    /// # Errors
+    /// [`DataError::Count`] where the number of values is not the product of the shape, or where the shape has no
+    /// dimension or more than [`MAX_RANK`].
+    pub fn new(shape: Vec<usize>, values: Values) -> Result<Self> {
+        if shape.is_empty() || shape.len() > MAX_RANK {
+            let what = format!("dimensions of an array (1 to {MAX_RANK})");
+            return Err(DataError::Count { what, got: shape.len(), want: shape.len().clamp(1, MAX_RANK) });
+        }
+        let want = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+        if want != values.len() {
+            let what = format!("values of an array of shape {shape:?}");
+            return Err(DataError::Count { what, got: values.len(), want });
+        }
+        Ok(Self { shape, values })
+    }
+
+    /// The dimensions.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The values, last dimension fastest.
+    #[must_use]
+    pub const fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The type of the values.
+    #[must_use]
+    pub const fn element(&self) -> ElementType {
+        self.values.element()
+    }
+}
