@@ -29,5 +29,8 @@ mod fields;
 mod initializer;
 mod layers;
 mod read;
+mod write;
+mod write_layer;
 
 pub use read::read_json;
+pub use write::write_json;

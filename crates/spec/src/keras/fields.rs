@@ -119,15 +119,6 @@ impl<'a> Fields<'a> {
         Ok(self.sizes::<2>(key)?.map_or(default, |[height, width]| Pair { height, width }))
     }
 
-    pub(super) fn required_single(&mut self, key: &str) -> Read<usize> {
-        self.sizes::<1>(key)?.map(|[n]| n).ok_or_else(|| self.wrong(key, "is missing"))
-    }
-
-    pub(super) fn required_pair(&mut self, key: &str) -> Read<Pair> {
-        let sizes = self.sizes::<2>(key)?.ok_or_else(|| self.wrong(key, "is missing"))?;
-        Ok(Pair { height: sizes[0], width: sizes[1] })
-    }
-
     pub(super) fn integers(&mut self, key: &str) -> Read<Vec<i64>> {
         let value = self.required(key)?;
         let integers: Option<Vec<i64>> = match value {

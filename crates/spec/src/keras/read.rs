@@ -159,6 +159,10 @@ impl Draft {
         }
         // The inputs were named as the document names them, and may stand before what feeds them.
         for i in 0..self.spec.layers.len() {
+            // Within what one layer of the document became, the names are ours.
+            if i > 0 && self.places[i] == self.places[i - 1] {
+                continue;
+            }
             let renamed = self.spec.layers[i].inputs.iter();
             let renamed = renamed.map(|name| self.outlets.get(name).unwrap_or(name).clone()).collect();
             self.spec.layers[i].inputs = renamed;

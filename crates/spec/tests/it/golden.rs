@@ -11,7 +11,7 @@ fn directory() -> PathBuf {
 
 pub(crate) fn text(path: &str) -> String {
     let path = directory().join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display())).unwrap()
 }
 
 pub(crate) fn json(path: &str) -> Value {

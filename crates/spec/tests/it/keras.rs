@@ -1,7 +1,7 @@
 //! Keras' and QKeras' model JSON.
 
-use serde_json::Value;
-use tinsmith_spec::{ModelSpec, keras};
+use serde_json::{Value, json};
+use tinsmith_spec::{Activation, LeakyRelu, ModelSpec, Op, keras};
 
 use crate::golden;
 
@@ -30,4 +30,233 @@ fn golden_models_architecture_shapes_and_parameters() {
             assert_eq!(wanted["trainable_params"], trainable, "{name} {layer}");
         }
     }
+}
+
+#[test]
+fn golden_models_architecture_written_and_read_again() {
+    for name in golden::models() {
+        let spec = read(&name);
+        let text = keras::write_json(&spec).unwrap();
+        assert_eq!(keras::read_json(&text, &name).unwrap(), spec, "{text}");
+    }
+}
+
+/// Settings that have no counterpart here and are refused, by class and by what the message says of them.
+const REFUSED: [(&str, &str); 8] = [
+    ("Activation", "`selu`"),
+    ("Activation", "`softplus`"),
+    ("Activation", "`softsign`"),
+    ("Activation", "`exponential`"),
+    ("Activation", "`swish`"),
+    ("Activation", "`gelu`"),
+    ("ReLU", "threshold` is 0.2"),
+    ("QActivation", "`smooth_sigmoid`"),
+];
+
+#[test]
+fn golden_layers_shapes_and_weights() {
+    let mut refused = Vec::new();
+    for file in ["layers/keras_layers.json", "layers/qkeras_layers.json"] {
+        let cases = golden::json(file);
+        for case in cases["cases"].as_array().unwrap() {
+            if case.get("error").is_some() {
+                continue;
+            }
+            let class = case["class"].as_str().unwrap();
+            let mut shape = case["input"]["shape"].clone();
+            shape[0] = Value::Null;
+            let model = json!({ "class_name": "Sequential", "config": { "name": "m", "layers": [
+                { "class_name": "InputLayer", "config": { "batch_input_shape": shape, "name": "x" } },
+                { "class_name": class, "config": case["config"] },
+            ] } });
+            let spec = match keras::read_json(&model.to_string(), class) {
+                Ok(spec) => spec,
+                Err(error) => {
+                    let error = error.to_string();
+                    let known = REFUSED.iter().position(|(c, part)| *c == class && error.contains(part));
+                    refused.push(known.unwrap_or_else(|| panic!("{}: {error}", case["kwargs"])));
+                    continue;
+                }
+            };
+            let graph = spec.graph().unwrap();
+            let place = format!("{class} {}", case["kwargs"]);
+            let wanted = &case["output_shape"].as_array().unwrap()[1..];
+            assert_eq!(json!(graph.shape(spec.layers.len() - 1)), json!(wanted), "{place}");
+            let mut weights = Vec::new();
+            for (layer, node) in spec.layers.iter().zip(&graph.nodes) {
+                let input = node.inputs.first().map_or(&[][..], |&k| graph.shape(k));
+                weights.extend(layer.op.weights(input).into_iter().map(|w| (w.name.to_owned(), w.shape)));
+            }
+            let mut wanted: Vec<(String, Vec<usize>)> = case["weights"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|w| {
+                    let shape = serde_json::from_value(w["shape"].clone()).unwrap();
+                    (w["name"].as_str().unwrap().to_owned(), shape)
+                })
+                // A counter of training steps, not a weight.
+                .filter(|(name, _)| name != "iteration")
+                .collect();
+            weights.sort();
+            wanted.sort();
+            assert_eq!(weights, wanted, "{place}");
+            let again = keras::write_json(&spec).unwrap();
+            assert_eq!(keras::read_json(&again, class).unwrap(), spec, "{place}");
+        }
+    }
+    refused.sort_unstable();
+    refused.dedup();
+    assert_eq!(refused.len(), REFUSED.len());
+}
+
+#[track_caller]
+fn refuses(model: &Value, parts: &[&str]) {
+    let text = serde_json::to_string_pretty(model).unwrap();
+    let error = keras::read_json(&text, "m.json").unwrap_err().to_string();
+    for part in parts {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+fn sequential(layers: &Value) -> Value {
+    json!({ "class_name": "Sequential", "config": { "name": "m", "layers": layers } })
+}
+
+fn input(shape: &[usize]) -> Value {
+    let axes: Vec<Value> = std::iter::once(Value::Null).chain(shape.iter().map(|&d| json!(d))).collect();
+    json!({ "class_name": "InputLayer", "config": { "batch_input_shape": axes, "name": "x" } })
+}
+
+#[test]
+fn what_cannot_be_read_is_named_with_its_place() {
+    let layer = |class: &str, config: Value| {
+        sequential(&json!([input(&[8, 2]), { "class_name": class, "config": config }]))
+    };
+    refuses(
+        &layer("LSTM", json!({"name": "l", "units": 3})),
+        &["m.json:", "config.layers[1].class_name` is `LSTM`"],
+    );
+    refuses(
+        &layer("Dense", json!({"name": "l", "units": 3, "lora_rank": 4})),
+        &["layers[1].config.lora_rank` is 4; Dense"],
+    );
+    refuses(&layer("Dense", json!({"name": "l"})), &["config.layers[1].config.units` is missing"]);
+    refuses(&layer("Dense", json!({"name": "l", "units": "3"})), &["units` is \"3\", want a whole number"]);
+    refuses(
+        &layer("Dense", json!({"name": "l", "units": 3, "activation": "gelu"})),
+        &["activation` is `gelu`"],
+    );
+    refuses(
+        &layer("Dense", json!({"name": "l", "units": 3, "dtype": "float16"})),
+        &["dtype` is \"float16\""],
+    );
+    refuses(
+        &layer("Dense", json!({"name": "l", "units": 3, "kernel_initializer": "orthogonal"})),
+        &["kernel_initializer` is \"orthogonal\", want GlorotUniform"],
+    );
+    refuses(
+        &layer(
+            "Dense",
+            json!({"name": "l", "units": 3, "kernel_constraint": {"class_name": "MaxNorm", "config": {}}}),
+        ),
+        &["kernel_constraint` is `MaxNorm`"],
+    );
+    refuses(
+        &layer("QDense", json!({"name": "l", "units": 3, "kernel_quantizer": "quantized_bits(4,foo=1)"})),
+        &["kernel_quantizer` is no quantizer", "no parameter `foo`"],
+    );
+    refuses(
+        &layer(
+            "Conv1D",
+            json!({"name": "l", "filters": 3, "kernel_size": [9], "data_format": "channels_first"}),
+        ),
+        &["data_format` is \"channels_first\""],
+    );
+    refuses(
+        &layer("Conv1D", json!({"name": "l", "filters": 3, "kernel_size": [9]})),
+        &["config.layers[1]` read as `conv1d.kernel`, spans 9 elements"],
+    );
+    refuses(
+        &layer("BatchNormalization", json!({"name": "l", "axis": [1]})),
+        &["config.axis` is 1, want the last axis, 2"],
+    );
+    refuses(
+        &json!({"class_name": "Sub", "config": {"layers": []}}),
+        &["is `Sub`, want Sequential or Functional"],
+    );
+    refuses(&json!([]), &["is [], want a map"]);
+    let error = keras::read_json("{\n \"class_name\": ", "m.json").unwrap_err().to_string();
+    assert!(error.starts_with("m.json:2:"), "{error}");
+}
+
+#[test]
+fn a_layer_that_is_called_twice_is_refused() {
+    let node = |name: &str| json!([[name, 0, 0, {}]]);
+    let model = json!({ "class_name": "Functional", "config": { "name": "m", "layers": [
+        { "class_name": "InputLayer", "config": { "batch_input_shape": [null, 4], "name": "a" }, "inbound_nodes": [] },
+        { "class_name": "Dense", "config": { "name": "d", "units": 4 }, "inbound_nodes": [node("a"), node("d")] },
+    ], "input_layers": [["a", 0, 0]], "output_layers": [["d", 1, 0]] } });
+    refuses(&model, &["layers[1].inbound_nodes` has 2 entries: a layer that is used more than once"]);
+}
+
+#[test]
+fn the_form_of_keras_3_is_read() {
+    let tensor = |name: &str| {
+        json!({ "class_name": "__keras_tensor__",
+                "config": { "shape": [null, 4], "dtype": "float32", "keras_history": [name, 0, 0] } })
+    };
+    let dtype = json!({ "module": "keras", "class_name": "DTypePolicy", "config": { "name": "float32" }, "registered_name": null });
+    let model = json!({ "module": "keras", "class_name": "Functional", "config": { "name": "m", "trainable": true, "layers": [
+        { "module": "keras.layers", "class_name": "InputLayer", "name": "a",
+          "config": { "batch_shape": [null, 4], "dtype": "float32", "sparse": false, "name": "a" }, "inbound_nodes": [] },
+        { "module": "keras.layers", "class_name": "Dense", "name": "d",
+          "config": { "name": "d", "units": 4, "activation": "relu", "dtype": dtype, "quantization_config": null },
+          "inbound_nodes": [{ "args": [tensor("a")], "kwargs": {} }] },
+        { "module": "keras.layers", "class_name": "LeakyReLU", "name": "l",
+          "config": { "name": "l", "negative_slope": 0.1 }, "inbound_nodes": [{ "args": [tensor("d")], "kwargs": {} }] },
+        { "module": "keras.layers", "class_name": "Add", "name": "s", "config": { "name": "s" },
+          "inbound_nodes": [{ "args": [[tensor("l"), tensor("a")]], "kwargs": {} }] },
+    ], "input_layers": [["a", 0, 0]], "output_layers": ["s", 0, 0] } });
+    let spec = keras::read_json(&model.to_string(), "config.json").unwrap();
+    let graph = spec.graph().unwrap();
+    assert_eq!(graph.nodes[3].inputs, [2, 0]);
+    assert_eq!(graph.outputs, [3]);
+    assert_eq!(spec.layers[2].op, Op::Activation(Activation::LeakyRelu(LeakyRelu { alpha: 0.1 })));
+}
+
+#[test]
+fn a_folded_layer_becomes_convolution_normalization_and_activation() {
+    let config = json!({
+        "name": "c", "filters": 2, "kernel_size": [3, 3], "kernel_quantizer": "quantized_bits(4,0)",
+        "activation": "quantized_relu(4)", "folding_mode": "batch_stats_folding",
+    });
+    let model =
+        sequential(&json!([input(&[6, 6, 1]), { "class_name": "QConv2DBatchnorm", "config": config },
+        { "class_name": "Flatten", "config": { "name": "f" } }]));
+    let spec = keras::read_json(&model.to_string(), "m").unwrap();
+    let names: Vec<&str> = spec.layers.iter().map(|l| l.name.as_str()).collect();
+    assert_eq!(names, ["x", "c", "c_batch_norm", "c_activation", "f"]);
+    let Op::Conv2d(conv) = &spec.layers[1].op else { panic!("{:?}", spec.layers[1]) };
+    assert_eq!(conv.kernel_quantizer, Some("quantized_bits(4,0,1,alpha='auto_po2')".parse().unwrap()));
+    assert!(conv.activation.is_linear());
+    assert!(matches!(&spec.layers[2].op, Op::BatchNorm(norm) if norm.fold));
+}
+
+#[test]
+fn kinds_without_a_class_are_refused_by_name() {
+    let refuse = |layer: &str, part: &str| {
+        let yaml = format!("layers:\n- {{name: x, input: {{shape: [4, 4, 4]}}}}\n- {{name: l, {layer}}}\n");
+        let spec = ModelSpec::parse(&yaml, "m").unwrap();
+        let error = keras::write_json(&spec).unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("(layer `l`)"), "{error}");
+    };
+    refuse(
+        "drop_connect: {rate: 0.1}",
+        "`layers[1].drop_connect` is drop_connect, which Keras 2.15 has no layer for",
+    );
+    refuse("depth_to_space: {block: 2}", "is depth_to_space");
+    refuse("activation: hswish", "is hswish, which Keras 2.15 and QKeras 0.9.0 have no layer for");
+    refuse("dense: {units: 3, activation: hswish}", "has the activation hswish");
+    refuse("max_pool2d: {activation: relu}", "has an activation or a quantizer");
 }
