@@ -102,7 +102,7 @@ pub fn batch_norm_gradient(
 /// `body(rows of out, their offset)` over blocks of whole rows.
 fn for_rows(out: &mut [f32], channels: usize, threads: usize, body: impl Fn(&mut [f32], usize) + Sync) {
     let block = ((1 << 15) / channels.max(1)).max(1) * channels;
-    let threads = split::useful(threads, out.len());
+    let threads = split::useful(threads, out.len() * split::ELEMENT);
     split::for_chunks(threads, out, block, |i, out| body(out, i * block));
 }
 

@@ -19,7 +19,7 @@ pub fn depthwise(
     shape: &ConvShape,
     threads: usize,
 ) {
-    let threads = split::useful(threads, shape.work());
+    let threads = split::useful(threads, shape.work() * (split::ELEMENT / 4));
     split::for_chunks(threads, &mut out[..shape.output_len()], shape.out_sample(), |i, out| {
         match bias {
             Some(bias) => fill_rows(out, bias),
@@ -34,7 +34,7 @@ pub fn depthwise(
 /// # Panics
 /// Where a slice is shorter than the shape says.
 pub fn depthwise_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &ConvShape, threads: usize) {
-    let threads = split::useful(threads, shape.work());
+    let threads = split::useful(threads, shape.work() * (split::ELEMENT / 4));
     split::for_chunks(threads, &mut dx[..shape.input_len()], shape.in_sample(), |i, dx| {
         dx.fill(0.0);
         backward(dx, &dy[i * shape.out_sample()..][..shape.out_sample()], &w[..kernel_len(shape)], shape);
@@ -47,7 +47,7 @@ pub fn depthwise_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &C
 /// Where a slice is shorter than the shape says.
 pub fn depthwise_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape, threads: usize) {
     let parts = shape.batch.min(8);
-    let threads = split::useful(threads, shape.work());
+    let threads = split::useful(threads, shape.work() * (split::ELEMENT / 4));
     split::reduce(threads, parts, &mut dw[..kernel_len(shape)], |part, dw| {
         for i in part * shape.batch / parts..(part + 1) * shape.batch / parts {
             let x = &x[i * shape.in_sample()..][..shape.in_sample()];

@@ -8,13 +8,13 @@ const BLOCK: usize = 1 << 15;
 
 /// `out[i] = f(x[i])`.
 pub fn map<F: Fn(f32) -> f32 + Sync>(out: &mut [f32], x: &[f32], f: F, threads: usize) {
-    let threads = split::useful(threads, x.len());
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
     split::for_chunks(threads, out, BLOCK, |i, out| map_block(out, &x[i * BLOCK..][..out.len()], &f));
 }
 
 /// `dx[i] = f(dy[i], x[i])`.
 pub fn zip<F: Fn(f32, f32) -> f32 + Sync>(dx: &mut [f32], dy: &[f32], x: &[f32], f: F, threads: usize) {
-    let threads = split::useful(threads, x.len());
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
     split::for_chunks(threads, dx, BLOCK, |i, dx| {
         let range = i * BLOCK..i * BLOCK + dx.len();
         zip_block(dx, &dy[range.clone()], &x[range], &f);
@@ -32,7 +32,7 @@ pub fn map_channels<F: Fn(f32, f32) -> f32 + Sync>(
     if let &[v] = values {
         return map(out, x, |x| f(x, v), threads);
     }
-    let threads = split::useful(threads, x.len());
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = rows_of(values.len());
     split::for_chunks(threads, out, block, |i, out| {
         map_channels_block(out, &x[i * block..][..out.len()], values, &f);
@@ -51,7 +51,7 @@ pub fn zip_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     if let &[v] = values {
         return zip(dx, dy, x, |dy, x| f(dy, x, v), threads);
     }
-    let threads = split::useful(threads, x.len());
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = rows_of(values.len());
     split::for_chunks(threads, dx, block, |i, dx| {
         let range = i * block..i * block + dx.len();
@@ -68,7 +68,7 @@ pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     f: F,
     threads: usize,
 ) {
-    let threads = split::useful(threads, x.len());
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = if values.len() == 1 { 4096 } else { 256 * values.len().max(1) };
     split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
         let range = i * block..((i + 1) * block).min(x.len());

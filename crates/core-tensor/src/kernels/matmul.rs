@@ -206,7 +206,7 @@ pub fn column_sums(out: &mut [f32], x: &[f32], threads: usize) {
     // Short blocks keep the error of single-precision sums small.
     let chunk = 256 * cols;
     let blocks = x.len().div_ceil(chunk.max(1));
-    split::reduce(split::useful(threads, x.len()), blocks, out, |i, sums| {
+    split::reduce(split::useful(threads, x.len() * split::ELEMENT), blocks, out, |i, sums| {
         add_columns(sums, &x[i * chunk..((i + 1) * chunk).min(x.len())]);
     });
 }

@@ -44,7 +44,7 @@ impl PoolShape {
     }
 
     const fn work(&self) -> usize {
-        self.output_len() * self.window.0 * self.window.1
+        self.output_len() * self.window.0 * self.window.1 * (split::ELEMENT / 2)
     }
 }
 

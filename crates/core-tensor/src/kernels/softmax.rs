@@ -13,7 +13,7 @@ const BLOCK: usize = 1 << 13;
 /// Where `classes` is 0 or `x` shorter than `out`.
 pub fn softmax(out: &mut [f32], x: &[f32], classes: usize, threads: usize) {
     let block = rows(classes) * classes;
-    split::for_chunks(split::useful(threads, x.len() * 4), out, block, |i, out| {
+    split::for_chunks(split::useful(threads, x.len() * split::ELEMENT), out, block, |i, out| {
         softmax_rows(out, &x[i * block..][..out.len()], classes);
     });
 }
@@ -24,7 +24,7 @@ pub fn softmax(out: &mut [f32], x: &[f32], classes: usize, threads: usize) {
 /// Where `classes` is 0 or a slice is shorter than `dx`.
 pub fn softmax_gradient(dx: &mut [f32], dy: &[f32], y: &[f32], classes: usize, threads: usize) {
     let block = rows(classes) * classes;
-    split::for_chunks(split::useful(threads, y.len()), dx, block, |i, dx| {
+    split::for_chunks(split::useful(threads, y.len() * split::ELEMENT), dx, block, |i, dx| {
         let range = i * block..i * block + dx.len();
         softmax_gradient_rows(dx, &dy[range.clone()], &y[range], classes);
     });
@@ -56,7 +56,7 @@ pub fn softmax_cross_entropy(
     let count = logits.len() / classes;
     let rows = rows(classes);
     let scale = 1.0 / count as f32;
-    let threads = split::useful(threads, logits.len() * 4);
+    let threads = split::useful(threads, logits.len() * split::ELEMENT);
     // One sum per block of rows, added in order.
     let mut sums = vec![0.0_f64; count.div_ceil(rows)];
     let step = if gradient.is_empty() { 0 } else { rows * classes };

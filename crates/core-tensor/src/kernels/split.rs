@@ -3,7 +3,10 @@
 use super::dispatch::InstructionSet;
 
 /// Multiplications below which a thread costs more than it saves (a scoped thread takes some 30 us to start).
-const WORTH_A_THREAD: usize = 1 << 22;
+const WORTH_A_THREAD: usize = 1 << 23;
+
+/// How many multiplications of a matrix product take as long as one element's way through memory.
+pub(crate) const ELEMENT: usize = 16;
 
 /// How many of the granted `threads` to use for `work` multiplications (or comparable steps).
 pub(crate) fn useful(threads: usize, work: usize) -> usize {
