@@ -29,6 +29,7 @@ pub(super) struct Recorder {
     log: LineLog,
     ahead: Option<LineLog>,
     study_id: u64,
+    objectives: usize,
     worker: String,
 }
 
@@ -91,7 +92,8 @@ impl Recorder {
             .and_then(|s| s.user_attributes.get("ended"))
             .filter(|e| e.get("trials").and_then(Value::as_u64) == Some(trials.len() as u64))
             .and_then(|e| e.get("time_limit_s").and_then(Value::as_f64));
-        let mut recorder = Self { path: path.to_owned(), log, ahead: None, study_id, worker };
+        let objectives = config.objectives.len();
+        let mut recorder = Self { path: path.to_owned(), log, ahead: None, study_id, objectives, worker };
         let ahead = recorder.recover_ahead(config, trials.len() as u64, created.is_some())?;
         Ok((recorder, Recovered { trials, ahead, ended_by_limit_s }))
     }
@@ -169,6 +171,8 @@ impl Recorder {
 
     fn line<C: Serialize>(&self, trial: &Trial<C>, parameters: &[Parameter]) -> Result<String> {
         let fault = |e: serde_json::Error| candidate(trial.number, &e);
+        // Optuna's samplers stop at a pruned trial with intermediate values in a study of several objectives.
+        let is_multi = self.objectives > 1;
         let values = trial.values.as_deref();
         let single = values.filter(|v| v.len() == 1).map(|v| v[0]);
         let proposal = &trial.proposal;
@@ -182,6 +186,7 @@ impl Recorder {
             ("inherit", proposal.inherit.map(Value::from)),
             ("proposal", (!proposal.attributes.is_empty()).then(|| json!(proposal.attributes))),
             ("refused", trial.reason.clone().filter(|_| trial.state == TrialState::Refused).map(Value::from)),
+            ("reports", (is_multi && !trial.reports.is_empty()).then(|| json!(trial.reports))),
             ("resume", proposal.resume.map(Value::from)),
             ("scores", (!trial.scores.is_empty()).then_some(scores)),
             ("elapsed_s", Some(json!(trial.times.elapsed_s))),
@@ -211,7 +216,9 @@ impl Recorder {
                 .collect(),
             user_attrs: user,
             system_attrs: system,
-            intermediate_values: trial.reports.iter().map(|(k, &v)| (k.to_string(), v)).collect(),
+            intermediate_values: (trial.reports.iter().filter(|_| !is_multi))
+                .map(|(k, &v)| (k.to_string(), v))
+                .collect(),
         };
         serde_json::to_string(&record).map_err(fault)
     }
@@ -314,6 +321,9 @@ fn restore<C: DeserializeOwned>(
     let scores = user.get("scores").cloned().map(serde_json::from_value::<Scores>).transpose();
     let artifact = user.get("artifact").cloned().map(serde_json::from_value::<Artifact>).transpose();
     let attributes = user.get("proposal").cloned().map(serde_json::from_value).transpose();
+    let reports = user.get("reports").cloned().map(serde_json::from_value::<BTreeMap<u64, f64>>).transpose();
+    let mut reports = reports.map_err(|e| broken("reports", e))?.unwrap_or_default();
+    reports.extend(stored.intermediate_values.iter().map(|(&k, &v)| (k.max(0) as u64, v)));
     if stored.values.as_ref().is_some_and(|v| v.len() != config.objectives.len()) {
         return Err(foreign(format!("has not {} values", config.objectives.len())));
     }
@@ -330,7 +340,7 @@ fn restore<C: DeserializeOwned>(
         values: stored.values.clone(),
         constraints: stored.constraints(),
         scores: scores.map_err(|e| broken("scores", e))?.unwrap_or_default(),
-        reports: stored.intermediate_values.iter().map(|(&k, &v)| (k.max(0) as u64, v)).collect(),
+        reports,
         artifact: artifact.map_err(|e| broken("artifact", e))?,
         reason: refused.or_else(|| user.get("failed").and_then(Value::as_str)).map(str::to_owned),
         times: TrialTimes {

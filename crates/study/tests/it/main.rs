@@ -3,6 +3,30 @@
 #[cfg(test)]
 mod closed_form;
 #[cfg(test)]
+mod designs;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod fronts;
+#[cfg(test)]
+mod hyperband;
+#[cfg(test)]
+mod interchange;
+#[cfg(test)]
+mod parameters;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod search;
+
+/// The golden files of this folder: all those of `TINSMITH_GOLDEN` where that has the folder, or else our own.
+#[cfg(test)]
+fn golden(folder: &str) -> Vec<std::path::PathBuf> {
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
+    let other = std::env::var_os("TINSMITH_GOLDEN").map(|root| std::path::PathBuf::from(root).join(folder));
+    let folder = other.filter(|path| path.is_dir()).unwrap_or(own);
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}

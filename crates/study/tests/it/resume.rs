@@ -15,6 +15,11 @@ use tinsmith_study::{
 
 use crate::closed_form::{Bowl, mixed_space};
 
+/// A folder in memory where there is one: these tests sync thousands of times.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 type Trials = Vec<Arc<Trial<Params>>>;
 
 fn config(trials: u64) -> StudyConfig {
@@ -61,7 +66,7 @@ fn assert_same(left: &Trials, right: &Trials, what: &str) {
 
 #[test]
 fn any_number_of_jobs_gives_the_same_trials() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let alone = run(config(40), &folder.path().join("1.log"), 1, 0);
     for state in [TrialState::Complete, TrialState::Pruned, TrialState::Refused, TrialState::Failed] {
         assert!(alone.iter().any(|t| t.state == state), "no trial is {state:?}");
@@ -81,7 +86,7 @@ fn any_number_of_jobs_gives_the_same_trials() {
 
 #[test]
 fn a_journal_cut_at_any_byte_resumes_to_the_same_trials() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let path = folder.path().join("whole.log");
     let whole = run(config(4), &path, 1, 0);
     let bytes = fs::read(&path).unwrap();
@@ -129,7 +134,7 @@ impl Evaluate<Params> for Interrupted {
 
 #[test]
 fn trials_that_finished_ahead_survive_and_are_not_run_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let space = mixed_space().unwrap();
     let proposer = Tpe::new(space.clone(), TpeConfig { startup: 5, ..TpeConfig::default() }).unwrap();
     let describe = |params: &Params| space.describe(params);
@@ -176,7 +181,7 @@ fn trials_that_finished_ahead_survive_and_are_not_run_again() {
 
 #[test]
 fn another_study_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let path = folder.path().join("j.log");
     drop(Study::<Params>::open(config(3), &path).unwrap());
     for (other, word) in [
@@ -198,7 +203,7 @@ fn another_study_is_refused() {
 
 #[test]
 fn a_time_limit_ends_between_trials_and_is_recorded() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let path = folder.path().join("j.log");
     let limited = StudyConfig { time_limit_s: Some(0.05), ..config(10_000) };
     let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
@@ -237,7 +242,7 @@ impl Evaluate<Params> for Broken {
 
 #[test]
 fn failed_trials_are_recorded_and_broken_ones_end_the_study() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let path = folder.path().join("j.log");
     let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
     let mut study = Study::open(config(5), &path).unwrap();
