@@ -27,6 +27,7 @@
 //!
 //! Not counted: program code, stack, and tables of functions.
 
+pub mod autoqkeras;
 mod flops;
 mod limits;
 mod peak_ram;

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | multiply-accumulate | 2 | 2 |
 //! | bias | 1 per output | 1 per output |
-//! | batch norm that is not folded | 2 per element (scale and shift, known beforehand) | images: 2 per element and 6 per channel; else 2 per element and 5 per channel (4 without scale) |
+//! | batch norm that is not folded | 2 per element (scale and shift, known beforehand) | images: 2 per element and 6 per channel; else 2 per element and 6 per channel (5 without scale) |
 //! | layer norm | 5 per element, 1 more each for scale and shift | 2 per element and 6 per row (it runs as a fused batch norm), 1 more each for scale and shift |
 //! | max pooling | window - 1 per output | window per output; global 0 |
 //! | average pooling | window per output | window per output; global 1 per input |
@@ -105,7 +105,7 @@ pub(super) fn keras_flops(op: &Op, sizes: &Sizes<'_>) -> u64 {
     let c = sizes.channels();
     let body = match op {
         Op::BatchNorm(norm) => {
-            let per_channel = if sizes.output.len() == 3 { 6 } else { 4 + u64::from(norm.scale) };
+            let per_channel = if sizes.output.len() == 3 { 6 } else { 5 + u64::from(norm.scale) };
             n.saturating_mul(2).saturating_add(c.saturating_mul(per_channel))
         }
         Op::LayerNorm(norm) => {
