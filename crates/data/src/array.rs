@@ -1,5 +1,7 @@
 //! Arrays as files hold them, before they become samples.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
@@ -114,16 +116,16 @@ impl Values {
         }
     }
 
-    /// All values as `f32`, rounded to nearest where they do not fit exactly.
+    /// All values as `f32`, rounded to nearest where they do not fit exactly; shared, as data sets hold them.
     #[must_use]
-    pub fn to_f32(&self) -> Vec<f32> {
+    pub fn to_f32(&self) -> Arc<[f32]> {
         match self {
             Self::U8(v) => v.iter().map(|&x| f32::from(x)).collect(),
             Self::I8(v) => v.iter().map(|&x| f32::from(x)).collect(),
             Self::I16(v) => v.iter().map(|&x| f32::from(x)).collect(),
             Self::I32(v) => v.iter().map(|&x| x as f32).collect(),
             Self::I64(v) => v.iter().map(|&x| x as f32).collect(),
-            Self::F32(v) => v.clone(),
+            Self::F32(v) => v.as_slice().into(),
             Self::F64(v) => v.iter().map(|&x| x as f32).collect(),
         }
     }

@@ -77,7 +77,13 @@ impl Dataset {
     /// # Errors
     /// [`DataError::Shape`] where the sample shape has no dimension or a zero, [`DataError::Count`] where `samples`
     /// are no whole number of rows or the targets are not as many, [`DataError::Class`] for a label without a name.
-    pub fn new(name: &str, sample_shape: Vec<usize>, samples: Vec<f32>, targets: Targets) -> Result<Self> {
+    pub fn new(
+        name: &str,
+        sample_shape: Vec<usize>,
+        samples: impl Into<Arc<[f32]>>,
+        targets: Targets,
+    ) -> Result<Self> {
+        let samples = samples.into();
         let size = checked_size(&sample_shape).ok_or_else(|| DataError::Shape {
             what: "data set",
             got: sample_shape.clone(),
@@ -93,7 +99,7 @@ impl Dataset {
             name: name.to_owned(),
             sample_shape,
             element: ElementType::F32,
-            storage: samples.into(),
+            storage: samples,
             rows: Rows::All(rows),
             targets,
             groups: BTreeMap::new(),
@@ -158,6 +164,19 @@ impl Dataset {
         let mut same = if matches!(targets, Targets::Arrays { .. }) { self.contiguous() } else { self };
         same.targets = targets;
         Ok(same)
+    }
+
+    /// The same values as samples of another shape, for example flat rows `[784]` as series `[784, 1]`.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] where the shape does not have as many values.
+    pub fn reshaped(mut self, sample_shape: Vec<usize>) -> Result<Self> {
+        if checked_size(&sample_shape) != Some(self.sample_size()) {
+            let want = format!("as many values as {sample_shape:?}");
+            return Err(DataError::Shape { what: "reshaping", got: self.sample_shape, want });
+        }
+        self.sample_shape = sample_shape;
+        Ok(self)
     }
 
     /// The same with another name.
@@ -349,11 +368,15 @@ impl Dataset {
 
     /// The same rows in new memory, after `change` was applied to all samples at once.
     pub(crate) fn map_samples(&self, change: impl FnOnce(&mut [f32])) -> Self {
-        let mut samples = Vec::with_capacity(self.len() * self.sample_size());
-        for row in 0..self.len() {
-            samples.extend_from_slice(self.sample(row));
+        let size = self.sample_size();
+        // Made in one piece: a data set may be half of what fits into memory.
+        let mut storage: Arc<[f32]> = std::iter::repeat_n(0.0, self.len() * size).collect();
+        if let Some(samples) = Arc::get_mut(&mut storage) {
+            for (row, sample) in samples.chunks_exact_mut(size).enumerate() {
+                sample.copy_from_slice(self.sample(row));
+            }
+            change(samples);
         }
-        change(&mut samples);
         let targets = match &self.targets {
             Targets::Arrays { shape, .. } => {
                 let values = (0..self.len()).flat_map(|row| self.target(row)).copied().collect();
@@ -361,7 +384,7 @@ impl Dataset {
             }
             other @ (Targets::Labels { .. } | Targets::Samples) => other.clone(),
         };
-        Self { storage: samples.into(), rows: Rows::All(self.len()), targets, ..self.clone() }
+        Self { storage, rows: Rows::All(self.len()), targets, ..self.clone() }
     }
 
     /// SHA-256, as hexadecimal text, of the content alone: sample shape, targets' kind and shape (for labels the

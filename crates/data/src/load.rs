@@ -17,7 +17,7 @@
 //! bytes of three dimensions are images, other samples data; integers, one per sample, are labels, other answers
 //! targets.
 //!
-//! A folder with `train.csv` and `test.csv`, and a CSV file alone, are read as [`table`](crate::table) says.
+//! A folder with `train.csv` and `test.csv`, and a CSV file alone, are read as [`table`] says.
 
 mod parts;
 

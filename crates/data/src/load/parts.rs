@@ -153,7 +153,7 @@ fn arrays(targets: &Source, rows: usize) -> Result<Targets> {
     let values = array.values().to_f32();
     check_finite(&values, rows, path)?;
     let shape = if array.shape().len() == 1 { vec![1] } else { array.shape()[1..].to_vec() };
-    Ok(Targets::Arrays { shape, values: values.into() })
+    Ok(Targets::Arrays { shape, values })
 }
 
 fn sample_shape(word: &str, shape: &[usize], path: &Path) -> Result<Vec<usize>> {

@@ -90,6 +90,14 @@ fn views_share_the_samples_and_refuse_rows_outside() {
 }
 
 #[test]
+fn samples_are_reshaped_where_they_have_as_many_values() {
+    let data = labelled(&[0, 1], 2).reshaped(vec![2, 1]).unwrap();
+    assert_eq!((data.sample_shape(), data.sample(1)), ([2, 1].as_slice(), [1.0, 10.0].as_slice()));
+    let error = data.reshaped(vec![3]).unwrap_err().to_string();
+    assert_eq!(error, "reshaping: sample shape is [2, 1], want as many values as [3]");
+}
+
+#[test]
 fn the_checksum_is_the_contents() {
     let data = labelled(&[0, 1, 2], 3);
     let same = data.subset(&[0, 1, 2]).unwrap().with_name("other");
