@@ -2,9 +2,21 @@
 //! The arithmetic lives in the crate `quant`.
 //!
 //! Names, parameters, their order and their defaults are those of QKeras 0.9.0, so that its text forms mean the
-//! same here. Ours differ on purpose in two points: the text is parsed by a grammar and never evaluated (a word
-//! that is no number, boolean, `None` or quoted or bare choice is an error), and what is printed names every
-//! parameter that is not at its default, so that it reads back as what it was.
+//! same here. Ours differ on purpose:
+//!
+//! - The text is parsed by a grammar and never evaluated. What QKeras reads as something else than it says is read as
+//!   it says: `alpha=None` and `alpha=auto` (QKeras drops the first and last letter of any bare word), blanks around
+//!   the name and before a parenthesis.
+//! - What QKeras reads and cannot compute with, or reads by leaving something out, is refused: a bare or quoted word
+//!   for a number (`quantized_bits(abc)`), text after the closing parenthesis, nested parentheses, `;` for a comma.
+//! - Out-of-range parameters are found by [`Quantizer::validate`]: no bits or half a bit, slopes that are no powers of
+//!   two, a `max_value` that is not above 0, a `threshold` of 1 in [`StochasticTernary`].
+//! - `var_name` and `use_variables`, which change no value, are no parameters here; those that stand behind them in
+//!   QKeras (`use_ste`, and `relu_shift` and `relu_upper_bound` of [`QuantizedHswish`]) must be given by name.
+//! - What is printed names every parameter that is not at its default, so that it reads back as what it was
+//!   (QKeras prints `quantized_relu(4,0,0.125)` for a slope, which it reads as something else).
+//!
+//! An automatic scale makes [`QuantizedBits`] symmetric whatever `symmetric` says, here as in QKeras.
 
 mod grammar;
 mod keras_config;
@@ -295,7 +307,7 @@ quantizers! {
         integer: i32 = 0,
         /// Whether levels follow a hard sigmoid instead.
         use_sigmoid: bool = false,
-        /// Slope for negative inputs, 0 or a power of two below 1.
+        /// Slope for negative inputs, 0 or a power of two.
         negative_slope: f64 = 0.0,
         /// Whether values are rounded at random in training.
         use_stochastic_rounding: bool = false,
@@ -387,7 +399,7 @@ quantizers! {
         bits: u32 = 8,
         /// Largest value wanted; none where None.
         max_value: Option<f64> = None,
-        /// Slope for negative inputs, 0 or a power of two below 1.
+        /// Slope for negative inputs, 0 or a power of two.
         negative_slope: f64 = 0.0,
         /// Whether exponents are rounded at random in training.
         use_stochastic_rounding: bool = false,
@@ -517,8 +529,8 @@ impl Quantizer {
             _ => 0.0,
         };
         let is_power = |v: f64| v > 0.0 && v.is_finite() && is_power_of_two(v);
-        if slope != 0.0 && !(is_power(slope) && slope < 1.0) {
-            return Err(format!("negative_slope is {slope:?}, want 0 or a power of two below 1"));
+        if slope != 0.0 && !is_power(slope) {
+            return Err(format!("negative_slope is {slope:?}, want 0 or a power of two"));
         }
         let max_value = match self {
             Self::QuantizedPo2(q) => q.max_value,
@@ -528,7 +540,71 @@ impl Quantizer {
         if let Some(value) = max_value.filter(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(format!("max_value is {value:?}, want a number above 0"));
         }
-        Ok(())
+        self.validate_shape()
+    }
+
+    /// The parameters that are not about bits and bounds.
+    fn validate_shape(&self) -> Result<(), String> {
+        let qnoise_factor = match self {
+            Self::QuantizedBits(q) => q.qnoise_factor,
+            Self::QuantizedRelu(q) => q.qnoise_factor,
+            Self::QuantizedHswish(q) => q.qnoise_factor,
+            Self::QuantizedPo2(q) => q.qnoise_factor,
+            Self::QuantizedReluPo2(q) => q.qnoise_factor,
+            _ => 1.0,
+        };
+        if !(0.0..=1.0).contains(&qnoise_factor) {
+            return Err(format!("qnoise_factor is {qnoise_factor:?}, want 0 to 1"));
+        }
+        if let Alpha::Value(alpha) = self.alpha()
+            && !(alpha.is_finite() && alpha != 0.0)
+        {
+            return Err(format!("alpha is {alpha:?}, want a finite number other than 0"));
+        }
+        let threshold = match self {
+            Self::Ternary(q) => q.threshold,
+            Self::StochasticTernary(q) if q.threshold == Some(1.0) => {
+                return Err("threshold is 1.0, want another number (it divides by 1 - threshold)".to_owned());
+            }
+            Self::StochasticTernary(q) => q.threshold,
+            _ => None,
+        };
+        if let Some(threshold) = threshold.filter(|t| !(t.is_finite() && *t >= 0.0)) {
+            return Err(format!("threshold is {threshold:?}, want a number, 0 or more"));
+        }
+        let positive = match self {
+            Self::QuantizedUlaw(q) => ("u", q.u),
+            Self::QuantizedRelu(q) => ("relu_upper_bound", q.relu_upper_bound.unwrap_or(1.0)),
+            Self::QuantizedHswish(q) => ("relu_upper_bound", q.relu_upper_bound),
+            Self::StochasticBinary(q) => ("temperature", q.temperature),
+            Self::StochasticTernary(q) => ("temperature", q.temperature),
+            Self::Bernoulli(q) => ("temperature", q.temperature),
+            _ => return Ok(()),
+        };
+        match positive {
+            (_, value) if value.is_finite() && value > 0.0 => Ok(()),
+            (name, value) => Err(format!("{name} is {value:?}, want a number above 0")),
+        }
+    }
+
+    /// The scale; [`Alpha::None`] for kinds that have none.
+    #[must_use]
+    pub const fn alpha(&self) -> Alpha {
+        match self {
+            Self::QuantizedBits(q) => q.alpha,
+            Self::QuantizedHswish(q) => q.alpha,
+            Self::Binary(q) => q.alpha,
+            Self::Ternary(q) => q.alpha,
+            Self::StochasticBinary(q) => q.alpha,
+            Self::StochasticTernary(q) => q.alpha,
+            Self::Bernoulli(q) => q.alpha,
+            Self::QuantizedRelu(_)
+            | Self::QuantizedTanh(_)
+            | Self::QuantizedSigmoid(_)
+            | Self::QuantizedUlaw(_)
+            | Self::QuantizedPo2(_)
+            | Self::QuantizedReluPo2(_) => Alpha::None,
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! value    = number | "True" | "False" | "None" | name | "'" word "'" | '"' word '"'
 //! ```
 //!
-//! Blanks may stand between any two parts. Positional arguments come before named ones.
+//! Blanks may stand between any two parts. Positional arguments come before named ones; parameters behind
+//! `qnoise_factor` are given by name. A whole number may be written as one with a point (`4.0`), a boolean as 0 or 1.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,8 +111,8 @@ impl Argument {
     pub(super) fn as_integer(&self) -> Option<i64> {
         match *self {
             Self::Integer(v) => Some(v),
-            Self::Number(v) if v.fract().abs() < f64::EPSILON && v.abs() < 1e15 => Some(v as i64),
-            Self::Bool(v) => Some(i64::from(v)),
+            // Python's 1e1 is a whole number in a floating-point dress; beyond 2^53 not every number is itself.
+            Self::Number(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(v as i64),
             _ => None,
         }
     }
@@ -120,7 +121,6 @@ impl Argument {
         match *self {
             Self::Integer(v) => Some(v as f64),
             Self::Number(v) => Some(v),
-            Self::Bool(v) => Some(f64::from(u8::from(v))),
             _ => None,
         }
     }
@@ -203,9 +203,13 @@ impl<'a> Call<'a> {
                     .iter()
                     .find(|p| *p == key)
                     .ok_or_else(|| wrong(format!("no parameter `{key}`"))),
-                None => parameters
-                    .get(place)
-                    .ok_or_else(|| wrong(format!("{} arguments are too many", place + 1))),
+                None => match parameters.get(place) {
+                    Some(parameter) if is_named_only(parameters, place) => {
+                        Err(wrong(format!("`{parameter}` must be given by name")))
+                    }
+                    Some(parameter) => Ok(parameter),
+                    None => Err(wrong(format!("{} arguments are too many", place + 1))),
+                },
             }?;
             if found.insert(*parameter, (value.clone(), *at)).is_some() {
                 return Err(wrong(format!("`{parameter}` is given twice")));
@@ -324,6 +328,14 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether a parameter must be named: behind `qnoise_factor` QKeras has a parameter that is none here (`var_name`), so
+/// that places differ.
+fn is_named_only(parameters: &[&str], place: usize) -> bool {
+    parameters.iter().position(|p| *p == LAST_BY_PLACE).is_some_and(|last| place > last)
+}
+
+const LAST_BY_PLACE: &str = "qnoise_factor";
+
 /// Writes the separators of an argument list: positional while nothing was left out, named after that.
 pub(super) struct ListWriter {
     written: bool,
@@ -340,7 +352,9 @@ impl ListWriter {
             f.write_str(",")?;
         }
         self.written = true;
-        if self.skipped { write!(f, "{name}=") } else { Ok(()) }
+        let result = if self.skipped { write!(f, "{name}=") } else { Ok(()) };
+        self.skipped |= name == LAST_BY_PLACE;
+        result
     }
 
     pub(super) const fn skip(&mut self) {

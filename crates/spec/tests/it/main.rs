@@ -6,4 +6,5 @@ mod cost;
 mod cost_golden;
 mod golden;
 mod keras;
+mod quantizer;
 mod reading;
