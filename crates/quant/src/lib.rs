@@ -1,1 +1,20 @@
 //! Quantizers with QKeras semantics, fixed-point formats and integer codes.
+
+mod binary;
+mod error;
+mod fixed_point;
+mod operator;
+mod pointwise;
+mod power_of_two;
+mod relu;
+mod rounding;
+mod scale;
+mod stochastic;
+pub mod tanh_sigmoid;
+mod tensor;
+mod ternary;
+mod ulaw;
+
+pub use error::{QuantError, Result};
+pub use operator::{Mode, QuantizerOp};
+pub use scale::Scale;

@@ -1,0 +1,313 @@
+//! A quantizer ready to be applied to slices.
+
+use tinsmith_foundation::{Rng, Seed};
+use tinsmith_spec::quantizer::{self as spec, Log2Rounding, Quantizer};
+
+use crate::binary::{Binary, BinaryDraw, TwoLevels};
+use crate::error::{QuantError, Result};
+use crate::fixed_point::{FixedPoint, HardSwish, SignBit, Swished};
+use crate::pointwise::{Mix, Pointwise, map, pull_back};
+use crate::power_of_two::{Exponents, PowerOfTwo, ReluPowerOfTwo};
+use crate::relu::{LeakyRelu, Relu};
+use crate::rounding::{HalfEven, Stochastic};
+use crate::scale::{Alpha, Scale, Scaled, rescale};
+use crate::stochastic::Chance;
+use crate::tanh_sigmoid::{Squash, Squashed};
+use crate::ternary::{Ternary, TernaryDraw, ThreeLevels};
+use crate::ulaw::MuLaw;
+
+/// Whether a quantizer is applied to train or to predict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Deterministic. Kinds that are random in training are not; `bernoulli`, which is random always, draws from a
+    /// seed that never changes, so that equal inputs have equal outputs.
+    Inference,
+    /// Random where the kind says so, from this seed. Use another one in each step and layer.
+    Training(Seed),
+}
+
+/// The arithmetic of one kind with its parameters worked out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kernel {
+    FixedPoint(FixedPoint),
+    SignBit(SignBit),
+    SwishFixed(Swished<FixedPoint>),
+    SwishSign(Swished<SignBit>),
+    Relu(Relu),
+    LeakyRelu(LeakyRelu),
+    Squashed(Squashed),
+    MuLaw(MuLaw),
+    PowerOfTwo(PowerOfTwo),
+    ReluPowerOfTwo(ReluPowerOfTwo),
+    TwoLevels(TwoLevels),
+    ThreeLevels(ThreeLevels),
+    Scaled(Scaled, Option<HardSwish>),
+    Binary(Binary),
+    Ternary(Ternary),
+}
+
+/// Runs an expression with the kernel that quantizes each value by itself, or another for the kinds that look at
+/// the whole tensor.
+macro_rules! with_pointwise {
+    ($kernel:expr, $p:ident => $each:expr, $($whole:pat => $other:expr),+ $(,)?) => {
+        match $kernel {
+            Kernel::FixedPoint($p) => $each,
+            Kernel::SignBit($p) => $each,
+            Kernel::SwishFixed($p) => $each,
+            Kernel::SwishSign($p) => $each,
+            Kernel::Relu($p) => $each,
+            Kernel::LeakyRelu($p) => $each,
+            Kernel::Squashed($p) => $each,
+            Kernel::MuLaw($p) => $each,
+            Kernel::PowerOfTwo($p) => $each,
+            Kernel::ReluPowerOfTwo($p) => $each,
+            Kernel::TwoLevels($p) => $each,
+            Kernel::ThreeLevels($p) => $each,
+            $($whole => $other,)+
+        }
+    };
+}
+pub(crate) use with_pointwise;
+
+/// A quantizer with its parameters checked and worked out, to be applied to slices
+/// ([`apply_slice`](Self::apply_slice)) or to tensors ([`apply`](Self::apply)).
+///
+/// # Source
+/// QKeras 0.9.0. Deliberate differences: where it returns `x + (q - x)` in f32, which is off by rounding for large
+/// |x|, the quantized value itself comes out; random rounding of `quantized_relu`, `quantized_tanh` and
+/// `quantized_sigmoid` goes to whole levels, not half ones; `binary` with random rounding works for every shape;
+/// `stochastic_ternary` can be trained with a fixed scale too; parameters without meaning (a scale to be chosen for
+/// the single level of `quantized_bits(1)`, powers of two without an exponent bit) are refused, not NaN.
+#[derive(Debug, Clone, Copy)]
+pub struct QuantizerOp {
+    quantizer: Quantizer,
+    pub(crate) kernel: Kernel,
+    mix: Mix,
+    /// Whether rounding is random in training.
+    stochastic_rounding: bool,
+}
+
+impl QuantizerOp {
+    /// Checks a description and works out its constants.
+    ///
+    /// # Errors
+    /// [`QuantError::Parameter`] where a parameter is out of its range or a combination has no meaning.
+    pub fn new(quantizer: &Quantizer) -> Result<Self> {
+        let refuse = |reason: String| QuantError::Parameter { quantizer: quantizer.to_string(), reason };
+        build::check(quantizer).map_err(refuse)?;
+        let (kernel, mix, stochastic_rounding) = build::kernel(quantizer).map_err(refuse)?;
+        Ok(Self { quantizer: *quantizer, kernel, mix, stochastic_rounding })
+    }
+
+    /// The quantizer that a layer applies to its kernel: one without a scale gets [`spec::Alpha::AutoPo2`], as in
+    /// QKeras' layers. Kinds that have no scale stay as they are.
+    #[must_use]
+    pub fn for_kernel(quantizer: &Quantizer) -> Quantizer {
+        let mut quantizer = *quantizer;
+        let alpha = match &mut quantizer {
+            Quantizer::QuantizedBits(q) => &mut q.alpha,
+            Quantizer::QuantizedHswish(q) => &mut q.alpha,
+            Quantizer::Binary(q) => &mut q.alpha,
+            Quantizer::Ternary(q) => &mut q.alpha,
+            Quantizer::StochasticBinary(q) => &mut q.alpha,
+            Quantizer::StochasticTernary(q) => &mut q.alpha,
+            Quantizer::Bernoulli(q) => &mut q.alpha,
+            _ => return quantizer,
+        };
+        if *alpha == spec::Alpha::None {
+            *alpha = spec::Alpha::AutoPo2;
+        }
+        quantizer
+    }
+
+    /// The description that this was made from.
+    #[must_use]
+    pub const fn quantizer(&self) -> &Quantizer {
+        &self.quantizer
+    }
+
+    /// Whether the scale is chosen from the values (`alpha` auto or `auto_po2`).
+    #[must_use]
+    pub fn has_chosen_scale(&self) -> bool {
+        match &self.kernel {
+            Kernel::Scaled(..) => true,
+            Kernel::Binary(b) => matches!(b.alpha, Alpha::Fitted { .. }),
+            Kernel::Ternary(t) => matches!(t.alpha, Alpha::Fitted { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether what comes out are levels, not a mixture of levels and unquantized values (`qnoise_factor`).
+    #[must_use]
+    pub fn is_discrete(&self) -> bool {
+        self.mix.is_full()
+    }
+
+    /// Whether the gradient passes unchanged everywhere, so that none need be computed or kept.
+    #[must_use]
+    pub fn is_gradient_one(&self, mode: Mode) -> bool {
+        self.mix.gradient_factor() == 1.0
+            && with_pointwise!(&self.kernel, p => p.slope_is_one(),
+                Kernel::Scaled(_, swish) => swish.is_none(),
+                Kernel::Binary(b) => !b.plain.tanh_slope
+                    || matches!((b.draw, mode), (BinaryDraw::Always(_), _) | (BinaryDraw::Training(_), Mode::Training(_))),
+                Kernel::Ternary(t) => !t.plain.tanh_slope
+                    || matches!((t.draw, mode), (TernaryDraw::Training(_), Mode::Training(_))),
+            )
+    }
+
+    /// Quantizes the elements `xs` of a tensor of shape `shape` into `out`, writes the derivatives that the
+    /// straight-through estimator passes back into `grad`, and says by what levels were multiplied. A chosen scale
+    /// is a constant for the gradient.
+    ///
+    /// # Shapes
+    /// `xs`, `out` and `grad` have the product of `shape` elements, row-major.
+    ///
+    /// # Errors
+    /// [`QuantError::Length`] where slices and shape do not fit; [`QuantError::Axis`] where `scale_axis` is none of
+    /// the shape's.
+    pub fn apply_slice(
+        &self,
+        xs: &[f32],
+        shape: &[usize],
+        out: &mut [f32],
+        mut grad: Option<&mut [f32]>,
+        mode: Mode,
+    ) -> Result<Scale> {
+        check_length("quantize", shape, xs.len())?;
+        check_length("quantize into", shape, out.len())?;
+        if let Some(grad) = &grad {
+            check_length("gradient of quantize", shape, grad.len())?;
+        }
+        let mix = self.mix;
+        with_pointwise!(&self.kernel, p => {
+                match self.rounding_rng(mode) {
+                    None => map(p, mix, xs, out, grad, &mut HalfEven),
+                    Some(rng) => map(p, mix, xs, out, grad, &mut Stochastic(rng)),
+                }
+                Ok(Scale::Uniform(self.fixed_alpha()))
+            },
+            Kernel::Scaled(scaled, None) => {
+                let scale = scaled.levels(xs, shape, out)?;
+                rescale(out, &scale, scaled.unit(), shape, mix, xs);
+                if let Some(grad) = grad { grad.fill(mix.gradient_factor()); }
+                Ok(scale)
+            },
+            Kernel::Scaled(scaled, Some(swish)) => {
+                let swished: Vec<f32> = xs.iter().map(|&x| swish.value(x)).collect();
+                let scale = scaled.levels(&swished, shape, out)?;
+                rescale(out, &scale, scaled.unit(), shape, mix, &swished);
+                if let Some(grad) = grad {
+                    let factor = mix.gradient_factor();
+                    grad.iter_mut().zip(xs).for_each(|(g, &x)| *g = factor * swish.slope(x));
+                }
+                Ok(scale)
+            },
+            Kernel::Binary(_) | Kernel::Ternary(_) => {
+                let scale = self.levels(xs, shape, out, grad.take(), mode)?;
+                rescale(out, &scale, 1.0, shape, mix, xs);
+                Ok(scale)
+            },
+        )
+    }
+
+    /// The slice `xs` in a new vector, quantized; see [`apply_slice`](Self::apply_slice).
+    ///
+    /// # Errors
+    /// As [`apply_slice`](Self::apply_slice).
+    pub fn quantize(&self, xs: &[f32], shape: &[usize], mode: Mode) -> Result<(Vec<f32>, Scale)> {
+        let mut out = vec![0.0; xs.len()];
+        let scale = self.apply_slice(xs, shape, &mut out, None, mode)?;
+        Ok((out, scale))
+    }
+
+    /// Turns gradients of the output into gradients of the input `xs`, in place. Random kinds repeat the draws that
+    /// [`apply_slice`](Self::apply_slice) made with the same `mode`.
+    ///
+    /// # Errors
+    /// As [`apply_slice`](Self::apply_slice).
+    pub fn pull_back_slice(&self, xs: &[f32], shape: &[usize], grads: &mut [f32], mode: Mode) -> Result<()> {
+        check_length("gradient of quantize", shape, xs.len())?;
+        check_length("gradient of quantize", shape, grads.len())?;
+        if self.is_gradient_one(mode) {
+            return Ok(());
+        }
+        let mix = self.mix;
+        with_pointwise!(&self.kernel, p => match self.rounding_rng(mode) {
+                None => pull_back(p, mix, xs, grads, &mut HalfEven),
+                Some(rng) => pull_back(p, mix, xs, grads, &mut Stochastic(rng)),
+            },
+            Kernel::Scaled(_, swish) => {
+                let factor = mix.gradient_factor();
+                for (g, &x) in grads.iter_mut().zip(xs) {
+                    *g *= factor * swish.map_or(1.0, |swish| swish.slope(x));
+                }
+            },
+            Kernel::Binary(_) | Kernel::Ternary(_) => {
+                let (mut out, mut slopes) = (vec![0.0; xs.len()], vec![0.0; xs.len()]);
+                self.levels(xs, shape, &mut out, Some(&mut slopes), mode)?;
+                grads.iter_mut().zip(&slopes).for_each(|(g, slope)| *g *= slope);
+            },
+        );
+        Ok(())
+    }
+
+    /// The integer levels of the kinds whose scale is chosen or that are drawn.
+    pub(crate) fn levels(
+        &self,
+        xs: &[f32],
+        shape: &[usize],
+        out: &mut [f32],
+        slopes: Option<&mut [f32]>,
+        mode: Mode,
+    ) -> Result<Scale> {
+        let training = match mode {
+            Mode::Inference => None,
+            Mode::Training(seed) => Some(seed.rng()),
+        };
+        match &self.kernel {
+            Kernel::Binary(b) => {
+                let rng = match b.draw {
+                    BinaryDraw::Always(_) => Some(training.unwrap_or_else(|| Seed::new(0).rng())),
+                    _ => training,
+                };
+                b.levels(xs, shape, out, slopes, rng)
+            }
+            Kernel::Ternary(t) => t.levels(xs, shape, out, slopes, training),
+            Kernel::Scaled(scaled, None) => scaled.levels(xs, shape, out),
+            Kernel::Scaled(scaled, Some(swish)) => {
+                let swished: Vec<f32> = xs.iter().map(|&x| swish.value(x)).collect();
+                scaled.levels(&swished, shape, out)
+            }
+            // The others have no levels apart from their values; nobody asks.
+            _ => Ok(Scale::Uniform(self.fixed_alpha())),
+        }
+    }
+
+    fn rounding_rng(&self, mode: Mode) -> Option<Rng> {
+        match mode {
+            Mode::Training(seed) if self.stochastic_rounding => Some(seed.rng()),
+            _ => None,
+        }
+    }
+
+    /// The scale of the kinds where it is known beforehand.
+    pub(crate) fn fixed_alpha(&self) -> f32 {
+        match &self.kernel {
+            Kernel::FixedPoint(p) => p.alpha,
+            Kernel::SignBit(p) => p.alpha,
+            Kernel::SwishFixed(p) => p.inner.alpha,
+            Kernel::SwishSign(p) => p.inner.alpha,
+            Kernel::TwoLevels(p) => p.alpha,
+            Kernel::ThreeLevels(p) => p.alpha,
+            _ => 1.0,
+        }
+    }
+}
+
+pub(crate) fn check_length(op: &'static str, shape: &[usize], got: usize) -> Result<()> {
+    let want = shape.iter().product();
+    if want == got { Ok(()) } else { Err(QuantError::Length { op, shape: shape.to_vec(), want, got }) }
+}
+
+mod build;

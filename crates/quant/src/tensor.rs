@@ -1,0 +1,91 @@
+//! Quantizers as candle operations.
+
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+
+use crate::error::Result;
+use crate::operator::{Mode, QuantizerOp};
+
+/// A quantizer in candle's graph. The derivatives are computed from the input again when the gradient comes, so
+/// that nothing is kept for them.
+struct StraightThrough {
+    op: QuantizerOp,
+    mode: Mode,
+}
+
+impl QuantizerOp {
+    /// A tensor of the same shape, quantized; its gradient is the straight-through one.
+    ///
+    /// # Shapes
+    /// Any, of a floating type; types other than f32 are converted to f32 and back. On devices other than the CPU
+    /// the arithmetic is done on the CPU.
+    ///
+    /// # Errors
+    /// As [`apply_slice`](Self::apply_slice), and what candle says of the tensor.
+    pub fn apply(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
+        if xs.dtype() != DType::F32 {
+            return Ok(self.apply(&xs.to_dtype(DType::F32)?, mode)?.to_dtype(xs.dtype())?);
+        }
+        if !xs.device().is_cpu() {
+            return self.apply_from_afar(xs, mode);
+        }
+        let op = StraightThrough { op: *self, mode };
+        Ok(if xs.track_op() {
+            xs.contiguous()?.apply_op1(op)?
+        } else {
+            xs.contiguous()?.apply_op1_no_bwd(&op)?
+        })
+    }
+
+    /// Values and derivatives from the CPU, put together so that candle's own operations have this gradient.
+    fn apply_from_afar(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
+        let dims = xs.dims();
+        let values = xs.flatten_all()?.to_vec1::<f32>()?;
+        let (mut out, mut slopes) = (vec![0.0; values.len()], vec![0.0; values.len()]);
+        self.apply_slice(&values, dims, &mut out, Some(&mut slopes), mode)?;
+        let out = Tensor::from_vec(out, dims, xs.device())?;
+        if !xs.track_op() {
+            return Ok(out);
+        }
+        let linear = (xs * Tensor::from_vec(slopes, dims, xs.device())?)?;
+        Ok((&out + (&linear - linear.detach())?)?)
+    }
+}
+
+impl CustomOp1 for StraightThrough {
+    fn name(&self) -> &'static str {
+        self.op.quantizer().kind()
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let xs = contiguous(storage.as_slice::<f32>()?, layout)?;
+        let mut out = vec![0.0; xs.len()];
+        self.op
+            .apply_slice(xs, layout.dims(), &mut out, None, self.mode)
+            .map_err(candle_core::Error::wrap)?;
+        Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+
+    fn bwd(&self, arg: &Tensor, _: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        if self.op.is_gradient_one(self.mode) {
+            return Ok(Some(grad.clone()));
+        }
+        let mut grads = grad.flatten_all()?.to_vec1::<f32>()?;
+        let arg = arg.contiguous()?;
+        let (storage, layout) = arg.storage_and_layout();
+        let candle_core::Storage::Cpu(storage) = &*storage else {
+            candle_core::bail!("{}: want a tensor on the CPU", self.name());
+        };
+        let xs = contiguous(storage.as_slice::<f32>()?, layout)?;
+        self.op
+            .pull_back_slice(xs, layout.dims(), &mut grads, self.mode)
+            .map_err(candle_core::Error::wrap)?;
+        Tensor::from_vec(grads, layout.dims(), grad.device()).map(Some)
+    }
+}
+
+fn contiguous<'a>(data: &'a [f32], layout: &Layout) -> candle_core::Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&data[start..end]),
+        None => candle_core::bail!("want a contiguous tensor, got strides {:?}", layout.stride()),
+    }
+}

@@ -1,0 +1,170 @@
+//! `ternary` and `stochastic_ternary`: -1, 0 and 1 times a scale.
+
+use tinsmith_foundation::Rng;
+
+use crate::binary::{tanh_or_one, write_slopes};
+use crate::error::Result;
+use crate::pointwise::Pointwise;
+use crate::rounding::{HalfEven, Rounding, Stochastic, nearest_power_of_two, round_half_even, sign};
+use crate::scale::{Alpha, Channels, Scale};
+use crate::stochastic::{Chance, deviation};
+
+/// The sign where the magnitude reaches a threshold, else 0, times a known scale.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThreeLevels {
+    pub(crate) threshold: f32,
+    pub(crate) alpha: f32,
+    /// Whether the gradient is that of tanh (where no alpha was given), else 1.
+    pub(crate) tanh_slope: bool,
+}
+
+impl Pointwise for ThreeLevels {
+    #[inline(always)]
+    fn raw<R: Rounding>(&self, x: f32, _: &mut R) -> f32 {
+        if x.abs() < self.threshold { 0.0 } else { sign(x) }
+    }
+
+    #[inline(always)]
+    fn code(&self, raw: f32) -> f32 {
+        raw
+    }
+
+    #[inline(always)]
+    fn level(&self, code: f32) -> f32 {
+        self.alpha * code
+    }
+
+    #[inline(always)]
+    fn smooth(&self, x: f32) -> f32 {
+        if self.tanh_slope { libm::tanhf(x) } else { x }
+    }
+
+    #[inline(always)]
+    fn slope(&self, x: f32, _: f32) -> f32 {
+        tanh_or_one(self.tanh_slope, x)
+    }
+
+    fn slope_is_one(&self) -> bool {
+        !self.tanh_slope
+    }
+}
+
+/// What is random about three levels, in training.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TernaryDraw {
+    /// Nothing.
+    Never,
+    /// Values are rounded at random to thirds of the scale while it is refined.
+    Rounded,
+    /// Each level has a probability: the mean of two signs drawn with the probabilities of `x - t` and `x + t`.
+    Training(Chance),
+}
+
+/// Three levels whose scale is chosen from the values, or that are drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ternary {
+    pub(crate) plain: ThreeLevels,
+    pub(crate) alpha: Alpha,
+    /// How often levels and scale are refined by each other.
+    pub(crate) unrolls: u32,
+    pub(crate) draw: TernaryDraw,
+}
+
+impl Ternary {
+    /// Levels into `out` and derivatives into `slopes`; `rng` is there in training.
+    pub(crate) fn levels(
+        &self,
+        xs: &[f32],
+        shape: &[usize],
+        out: &mut [f32],
+        slopes: Option<&mut [f32]>,
+        rng: Option<Rng>,
+    ) -> Result<Scale> {
+        let sampled = matches!((self.draw, &rng), (TernaryDraw::Training(_), Some(_)));
+        write_slopes(xs, slopes, self.plain.tanh_slope && !sampled);
+        match (self.draw, rng) {
+            (TernaryDraw::Training(chance), Some(mut rng)) => self.sample(xs, shape, out, chance, &mut rng),
+            (TernaryDraw::Rounded, Some(rng)) => {
+                let mut rounding = Stochastic(rng);
+                self.fit(xs, shape, out, |x, scale| {
+                    let rounded = rounding.round(x / scale * 3.0) / 3.0;
+                    (scale * rounded).abs() >= scale / 2.0
+                })
+            }
+            _ => {
+                self.fit(xs, shape, out, |x, scale| (scale * round_half_even(x / scale)).abs() >= scale / 2.0)
+            }
+        }
+    }
+
+    /// Levels and scale by turns: what `is_kept` says of a value at a scale is not 0, the scale is fitted to it.
+    fn fit(
+        &self,
+        xs: &[f32],
+        shape: &[usize],
+        out: &mut [f32],
+        mut is_kept: impl FnMut(f32, f32) -> bool,
+    ) -> Result<Scale> {
+        let Alpha::Fitted { power_of_two } = self.alpha else {
+            for (y, &x) in out.iter_mut().zip(xs) {
+                *y = self.plain.raw(x, &mut HalfEven);
+            }
+            return self.alpha.fit(xs, out, shape);
+        };
+        let (channels, _) = Channels::of("ternary", shape, None)?;
+        let mut scales = channels.largest(xs);
+        for scale in &mut scales {
+            *scale = 2.0 * *scale / 3.0;
+            if power_of_two {
+                *scale = nearest_power_of_two(*scale);
+            }
+        }
+        let fitted = channels.for_least_squares(shape);
+        scales = channels.spread(scales, fitted);
+        let mut scale = Scale::Uniform(1.0);
+        for _ in 0..self.unrolls {
+            fitted.zip(xs, out, |channel, x, y| {
+                *y = if x.is_nan() || is_kept(x, scales[channel]) { sign(x) } else { 0.0 };
+            });
+            scale = self.alpha.fit(xs, out, shape)?;
+            scales.copy_from_slice(scale.values());
+        }
+        Ok(scale)
+    }
+
+    fn sample(
+        &self,
+        xs: &[f32],
+        shape: &[usize],
+        out: &mut [f32],
+        chance: Chance,
+        rng: &mut Rng,
+    ) -> Result<Scale> {
+        let scale = self.fit(xs, shape, out, |x, scale| x.abs() >= scale / 2.0)?;
+        let (channels, _) = Channels::of("stochastic_ternary", shape, None)?;
+        let deviation = deviation(self.alpha, channels, xs);
+        let thresholds: Vec<f32> = match self.alpha {
+            Alpha::Fixed(_) => vec![self.plain.threshold],
+            Alpha::Fitted { .. } => scale.values().iter().map(|s| s / 2.0).collect(),
+        };
+        let mut index = 0;
+        channels.zip(xs, out, |channel, x, y| {
+            let threshold = match thresholds.as_slice() {
+                &[threshold] => threshold,
+                many if many.len() == channels.count => many[channel],
+                many => many[index],
+            };
+            index += 1;
+            let d = deviation[channel];
+            let upper = chance.happens((x - threshold) / d, rng);
+            let lower = chance.happens((x + threshold) / d, rng);
+            *y = match (upper, lower) {
+                _ if x.is_nan() => x,
+                (true, true) => 1.0,
+                (false, false) => -1.0,
+                _ => 0.0,
+            };
+        });
+        Ok(scale)
+    }
+}

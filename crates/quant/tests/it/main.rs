@@ -1,0 +1,4 @@
+//! Integration tests of the public interface.
+
+mod golden;
+mod reference;

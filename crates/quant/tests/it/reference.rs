@@ -1,0 +1,48 @@
+//! Reads the reference data: the files in `tests/golden`, or those of a directory of the same layout that the
+//! environment variable `TINSMITH_GOLDEN` names.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tinsmith_spec::Quantizer;
+
+/// A file of the reference data, below `quantizers/`.
+pub fn read(file: &str) -> Value {
+    let root = std::env::var_os("TINSMITH_GOLDEN")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")), PathBuf::from);
+    let path = root.join("quantizers").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// One number; those that are not finite are written as texts.
+pub fn number(value: &Value) -> f32 {
+    match value.as_str() {
+        Some("NaN") => f32::NAN,
+        Some("Infinity") => f32::INFINITY,
+        Some("-Infinity") => f32::NEG_INFINITY,
+        _ => value.as_f64().unwrap_or_else(|| panic!("no number: {value}")) as f32,
+    }
+}
+
+pub fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().map(|items| items.iter().map(number).collect()).unwrap_or_default()
+}
+
+/// The quantizer of a case, by the text form of its constructor's arguments.
+pub fn quantizer(case: &Value) -> Quantizer {
+    let arguments: Vec<String> = case["kwargs"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| match value {
+            Value::Bool(true) => format!("{name}=True"),
+            Value::Bool(false) => format!("{name}=False"),
+            Value::Null => format!("{name}=None"),
+            Value::String(text) => format!("{name}='{text}'"),
+            other => format!("{name}={other}"),
+        })
+        .collect();
+    let text = format!("{}({})", case["class"].as_str().unwrap_or_default(), arguments.join(","));
+    text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+}
