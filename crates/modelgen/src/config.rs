@@ -29,7 +29,7 @@ pub enum Scope {
 #[serde(deny_unknown_fields, default)]
 pub struct Probs {
     /// Activations. A list has 4 weights for `[relu, tanh, sigmoid, softmax]` or 5 with `no_activation` before
-    /// them. Softmax, relu6, leaky_relu, elu and hard_sigmoid have no quantized form and are left out of quantized
+    /// them. Softmax, `relu6`, `leaky_relu`, `elu` and `hard_sigmoid` have no quantized form and are left out of quantized
     /// layers. Default `{relu: 0.3, tanh: 0.3, sigmoid: 0.3, softmax: 0.1}` in [`GeneratorConfig`].
     pub activations: Weights<ActivationKind>,
     /// Dense layers. A list: `[Dense]` for `q_chance` 0, `[QDense]` for 1, `[Dense, QDense]` between. Default uniform.

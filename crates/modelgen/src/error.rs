@@ -31,6 +31,14 @@ pub enum ModelgenError {
         /// The binding constraint, and what would help.
         binding: String,
     },
+    /// The caller asked for a stop.
+    #[error("cancelled after {written} of {wanted} networks")]
+    Cancelled {
+        /// Networks written to files that were not yet whole.
+        written: u64,
+        /// Networks wanted.
+        wanted: u64,
+    },
     /// A generated specification cannot be costed or read.
     #[error(transparent)]
     Spec(#[from] SpecError),

@@ -1,0 +1,175 @@
+//! Corpora read back, one network at a time.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use tinsmith_foundation::{FoundationError, config};
+use tinsmith_spec::keras;
+
+use crate::error::{ModelgenError, Result};
+use crate::record::Record;
+
+/// What stands between two networks of the original program's text files.
+const SEPARATOR: &str = "--------------";
+
+/// Networks read from a file, in order; see [`load_models`].
+pub struct Models {
+    path: PathBuf,
+    input: Box<dyn BufRead + Send>,
+    form: Form,
+    index: u64,
+    line: u64,
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Models").field("path", &self.path).field("line", &self.line).finish_non_exhaustive()
+    }
+}
+
+enum Form {
+    /// One [`Record`] a line.
+    Lines,
+    /// Keras JSON texts with separators between them.
+    Separated,
+    /// An object of name to Keras JSON as a string.
+    Batch(std::collections::btree_map::IntoIter<String, String>),
+}
+
+/// Streams the networks of a corpus. The form is found out from the content: JSON Lines as [`crate::generate`] writes
+/// them; Keras JSON texts, each followed by a line of 14 hyphens; or one JSON object of name to Keras JSON as a string (whose
+/// networks come ordered by name). What is indented over several lines is read as a whole, the rest line by line. Each may be compressed by gzip.
+///
+/// # Errors
+/// [`ModelgenError::File`] where the file cannot be read. What is wrong with a single network is the error of that item.
+pub fn load_models(path: &Path) -> Result<Models> {
+    let failed = |source| FoundationError::Read { path: path.to_owned(), source };
+    let mut raw = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+    let is_gzip = raw.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
+    let mut input: Box<dyn BufRead + Send> = if is_gzip {
+        Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(raw)))
+    } else {
+        Box::new(raw)
+    };
+    let mut first = String::new();
+    input.read_line(&mut first).map_err(failed)?;
+    let looks_like = Keys::of(&first);
+    let mut input: Box<dyn BufRead + Send> = Box::new(std::io::Cursor::new(first).chain(input));
+    let form = match looks_like {
+        Keys::Record => Form::Lines,
+        Keys::Keras => Form::Separated,
+        Keys::Unknown => {
+            let mut text = String::new();
+            input.read_to_string(&mut text).map_err(failed)?;
+            let batch = serde_json::from_str::<BTreeMap<String, String>>(&text);
+            // Where it is no batch the reader of separated texts will say what is wrong, and where.
+            input = Box::new(std::io::Cursor::new(text));
+            batch.map_or(Form::Separated, |batch| Form::Batch(batch.into_iter()))
+        }
+    };
+    Ok(Models { path: path.to_owned(), input, form, index: 0, line: 0 })
+}
+
+/// What the first line of a file looks like.
+enum Keys {
+    Record,
+    Keras,
+    Unknown,
+}
+
+impl Keys {
+    fn of(line: &str) -> Self {
+        let start = line.trim_start().strip_prefix('{').map_or("", str::trim_start);
+        if ["\"index\"", "\"spec\"", "\"cost\""].iter().any(|key| start.starts_with(key)) {
+            Self::Record
+        } else if start.starts_with("\"class_name\"") {
+            Self::Keras
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl Models {
+    fn read_line(&mut self, line: &mut String) -> Result<bool> {
+        line.clear();
+        let read = self.input.read_line(line);
+        let read = read.map_err(|source| FoundationError::Read { path: self.path.clone(), source })?;
+        self.line += 1;
+        Ok(read > 0)
+    }
+
+    fn next_line(&mut self) -> Option<Result<Record>> {
+        let mut line = String::new();
+        loop {
+            match self.read_line(&mut line) {
+                Ok(false) => return None,
+                Ok(true) if line.trim().is_empty() => {}
+                Ok(true) => break,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        // The quick parser for what is sound; the other one says what is wrong with the rest.
+        let record = serde_json::from_str::<Record>(&line).or_else(|_| {
+            let origin = format!("{}, line {}", self.path.display(), self.line);
+            config::from_str(&line, &origin, |_: &Record, _| {}).map_err(ModelgenError::from)
+        });
+        Some(record)
+    }
+
+    fn next_separated(&mut self) -> Option<Result<Record>> {
+        let (mut text, mut line) = (String::new(), String::new());
+        let mut start = self.line + 1;
+        loop {
+            let more = match self.read_line(&mut line) {
+                Ok(more) => more,
+                Err(error) => return Some(Err(error)),
+            };
+            // Texts may end without a line break, so that the hyphens follow on the same line.
+            let end = line.trim_end().strip_suffix(SEPARATOR);
+            text.push_str(end.unwrap_or(&line));
+            if end.is_none() && more {
+                continue;
+            }
+            if !text.trim().is_empty() {
+                let origin = format!("{}, line {start}", self.path.display());
+                return Some(self.keras(&text, &origin));
+            }
+            if !more {
+                return None;
+            }
+            text.clear();
+            start = self.line + 1;
+        }
+    }
+
+    fn keras(&mut self, text: &str, origin: &str) -> Result<Record> {
+        let index = self.index;
+        self.index += 1;
+        let spec = keras::read_json(text, origin)?;
+        Ok(Record { index, cost: None, spec })
+    }
+}
+
+impl Iterator for Models {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.form {
+            Form::Lines => self.next_line(),
+            Form::Separated => self.next_separated(),
+            Form::Batch(batch) => {
+                let (name, text) = batch.next()?;
+                let origin = format!("{}, {name}", self.path.display());
+                let mut record = self.keras(&text, &origin);
+                if let Ok(record) = &mut record {
+                    record.spec.name = name;
+                }
+                Some(record)
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Corpora written and read back.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+
+use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
+use tinsmith_modelgen::{
+    BatchConfig, Duplicates, GeneratorConfig, Manifest, ModelGenerator, ModelgenError, Record, generate,
+    load_models, manifest_path,
+};
+use tinsmith_spec::{Limits, keras};
+
+fn make(config: &BatchConfig, out: &Path, jobs: usize) -> Result<Manifest, ModelgenError> {
+    generate(config, out, WorkerScope::new(jobs), &CancelToken::new(), &Silent)
+}
+
+fn small(count: u64) -> BatchConfig {
+    BatchConfig { count, seed: Seed::new(9), ..BatchConfig::default() }
+}
+
+fn read(path: &Path) -> Vec<Record> {
+    load_models(path).unwrap().map(|r| r.unwrap()).collect()
+}
+
+#[test]
+fn a_corpus_is_the_same_bytes_for_any_number_of_jobs_and_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small(700);
+    let mut texts = BTreeSet::new();
+    for jobs in [1, 2, 5] {
+        for name in ["c.jsonl", "c.jsonl.gz"] {
+            let out = folder.path().join(format!("{jobs}/{name}"));
+            let manifest = make(&config, &out, jobs).unwrap();
+            assert_eq!((manifest.written, manifest.files.len()), (700, 1));
+            texts.insert((name, std::fs::read(&out).unwrap(), std::fs::read(manifest_path(&out)).unwrap()));
+        }
+    }
+    assert_eq!(texts.len(), 2);
+    let plain = read(&folder.path().join("1/c.jsonl"));
+    assert_eq!(plain, read(&folder.path().join("2/c.jsonl.gz")));
+    assert_eq!(plain.len(), 700);
+    let generator = ModelGenerator::new(config.family).unwrap();
+    for record in &plain {
+        let cost = record.spec.cost(&config.target).unwrap();
+        assert_eq!(record.cost.unwrap().flash, cost.total.flash_bytes);
+        let again = generator.draw_any(config.seed.derive("model", record.index)).unwrap();
+        assert_eq!(again, record.spec);
+    }
+}
+
+#[test]
+fn networks_are_spread_over_files_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one.jsonl");
+    make(&small(500), &one, 2).unwrap();
+    let config = BatchConfig { files: 3, ..small(500) };
+    let manifest = make(&config, &folder.path().join("three.jsonl.gz"), 2).unwrap();
+    let sizes: Vec<u64> = manifest.files.iter().map(|f| f.networks).collect();
+    assert_eq!(sizes, [166, 167, 167]);
+    let mut all = Vec::new();
+    for file in &manifest.files {
+        let part = read(&folder.path().join(&file.name));
+        assert_eq!(part.len() as u64, file.networks);
+        all.extend(part);
+    }
+    assert_eq!(all, read(&one));
+}
+
+/// Few different networks, so that many repeat.
+fn few() -> GeneratorConfig {
+    GeneratorConfig {
+        input: Some(vec![4]),
+        q_chance: 0.0,
+        min_layer_count: 2,
+        max_layer_count: 2,
+        dropout_chance: 0.0,
+        ..GeneratorConfig::default()
+    }
+}
+
+#[test]
+fn duplicates_are_dropped_or_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = BatchConfig { family: few(), ..small(1500) };
+    let distinct = |records: &[Record]| {
+        records.iter().map(|r| serde_json::to_string(&r.spec).unwrap()).collect::<BTreeSet<_>>().len()
+    };
+    let out = folder.path().join("dropped.jsonl");
+    let manifest = make(&config, &out, 2).unwrap();
+    let records = read(&out);
+    assert_eq!((records.len(), distinct(&records)), (1500, 1500));
+    assert_eq!(manifest.tally.draws, records.last().unwrap().index + 1);
+    assert_eq!(manifest.tally.duplicates, manifest.tally.draws - 1500);
+
+    let config = BatchConfig { duplicates: Duplicates::Count, ..config };
+    let out = folder.path().join("counted.jsonl");
+    let manifest = make(&config, &out, 2).unwrap();
+    let records = read(&out);
+    assert_eq!((records.len(), manifest.tally.draws), (1500, 1500));
+    assert_eq!(manifest.tally.duplicates, 1500 - distinct(&records) as u64);
+    assert!(manifest.tally.duplicates > 100);
+}
+
+#[test]
+fn limits_hold_and_rejects_are_counted_by_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { params: Some(100_000), macs: Some(1_000_000), ..Limits::default() };
+    let config = BatchConfig { limits, ..small(300) };
+    let out = folder.path().join("c.jsonl");
+    let manifest = make(&config, &out, 2).unwrap();
+    for record in read(&out) {
+        let cost = record.cost.unwrap();
+        assert!(cost.params <= 100_000 && cost.macs <= 1_000_000);
+    }
+    let text = std::fs::read_to_string(manifest_path(&out)).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(stored["tally"]["draws"], manifest.tally.draws);
+    assert!(stored["tally"]["over"]["params"]["draws"].as_u64().unwrap() > 0);
+    assert_eq!(stored["config"]["family"]["dense_ub"], 1024);
+
+    let family = GeneratorConfig { max_tries: 30, ..GeneratorConfig::default() };
+    let impossible = Limits { params: Some(3), ..Limits::default() };
+    let config = BatchConfig { limits: impossible, family, ..small(10) };
+    let out = folder.path().join("none.jsonl");
+    let error = make(&config, &out, 2).unwrap_err().to_string();
+    assert!(
+        error.contains("found 0 of 10") && error.contains("30 of 30 draws break the limit of params, 3"),
+        "{error}"
+    );
+    assert!(!out.exists() && !manifest_path(&out).exists());
+}
+
+#[test]
+fn a_cancelled_corpus_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let out = folder.path().join("c.jsonl");
+    let error = generate(&small(10), &out, WorkerScope::new(1), &cancel, &Silent).unwrap_err();
+    assert_eq!(error.to_string(), "cancelled after 0 of 10 networks");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_original_formats_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let family = GeneratorConfig { q_chance: 0.0, ..GeneratorConfig::default() };
+    let generator = ModelGenerator::new(family).unwrap();
+    let specs: Vec<_> = (0..5).map(|i| generator.draw(4, Seed::new(i)).unwrap()).collect();
+    let texts: Vec<String> = specs.iter().map(|spec| keras::write_json(spec).unwrap()).collect();
+    let expected: Vec<_> = texts.iter().map(|text| keras::read_json(text, "model").unwrap().layers).collect();
+    let check = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let layers: Vec<_> = read(&path).into_iter().map(|r| r.spec.layers).collect();
+        assert_eq!(layers, expected, "{name}");
+    };
+    let compact: Vec<String> = texts
+        .iter()
+        .map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap().to_string())
+        .collect();
+    check("lines.txt", &compact.iter().map(|t| format!("{t}\n--------------\n")).collect::<String>());
+    check("joined.txt", &compact.iter().map(|t| format!("{t}--------------")).collect::<Vec<_>>().join("\n"));
+    check("indented.txt", &texts.iter().map(|t| format!("{t}\n--------------\n")).collect::<String>());
+    let batch: std::collections::BTreeMap<String, &String> =
+        texts.iter().enumerate().map(|(i, text)| (format!("model_{i}"), text)).collect();
+    check("batch.json", &serde_json::to_string_pretty(&batch).unwrap());
+}
+
+#[test]
+fn what_is_wrong_with_a_network_names_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.jsonl");
+    make(&small(2), &path, 1).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap().replacen("\"spec\"", "\"spek\"", 2);
+    std::fs::write(&path, text).unwrap();
+    let results: Vec<_> = load_models(&path).unwrap().collect();
+    assert_eq!(results.len(), 2);
+    let error = results[1].as_ref().unwrap_err().to_string();
+    assert!(error.contains("c.jsonl, line 2:1:") && error.contains("spek"), "{error}");
+    assert!(load_models(&folder.path().join("none")).unwrap_err().to_string().contains("cannot read"));
+}
