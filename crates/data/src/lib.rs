@@ -30,7 +30,7 @@
 //! | [`dataset`] | [`Dataset`], [`Splits`], [`Targets`]: samples in shared memory, views by index |
 //! | [`load`](mod@load) | built-in data sets, folders of IDX or NPY files, NPZ archives |
 //! | [`table`] | CSV |
-//! | [`array`] | [`Array`]: what a file holds |
+//! | [`array`](mod@array) | [`Array`]: what a file holds |
 //! | [`idx`], [`npy`], [`npz`] | the formats, in and out |
 //! | [`splits`] | held-out rows and groups, shares, equal parts |
 //! | [`folds`] | cross-validation, index for index scikit-learn's |
