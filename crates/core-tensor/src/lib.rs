@@ -1,4 +1,58 @@
-//! Tensors, CPU kernels for small networks, parameters, initializers and safetensors.
+//! What training a small network is made of: CPU kernels, candle operations over them with right gradients, named
+//! parameters with masks, initializers, safetensors. For whoever builds layers, quantizers or optimizers.
+//!
+//! Tensors are candle's. Activations are channels-last (batch, height, width, channels), as in Keras; dense kernels
+//! are (inputs, outputs), convolution kernels (height, width, channels / groups, filters).
+//!
+//! A convolution and a dense layer, one step of gradient descent:
+//!
+//! ```
+//! use tinsmith_core_tensor::{
+//!     Activation, Conv2dGeometry, Device, Fans, Initializer, Param, Params, Tensor, Threads, ops,
+//! };
+//! use tinsmith_foundation::Seed;
+//!
+//! let mut rng = Seed::new(1).derive("weights", 0).rng();
+//! let mut params = Params::new();
+//! for (name, dims) in [("conv.kernel", vec![3, 3, 1, 4]), ("dense.kernel", vec![4, 2])] {
+//!     let value = Initializer::GlorotUniform.tensor(&dims, Fans::of_kernel(&dims), &mut rng)?;
+//!     params.insert(Param::new(name, &value)?)?;
+//! }
+//!
+//! let images = Initializer::RandomNormal { mean: 0.0, std: 1.0 }.tensor(&[8, 6, 6, 1], Fans::of_kernel(&[]), &mut rng)?;
+//! let labels = Tensor::new(&[0_u32, 1, 0, 1, 0, 1, 0, 1], &Device::Cpu)?;
+//! let loss = |params: &Params| {
+//!     let same = Conv2dGeometry::default().same((6, 6), (3, 3));
+//!     let x = ops::conv2d(&images, params.get("conv.kernel")?.tensor(), None, &same, Threads::ONE)?;
+//!     let x = ops::activation(&x, Activation::Relu, Threads::ONE)?;
+//!     let x = ops::global_average_pool(&x, Threads::ONE)?;
+//!     let logits = ops::dense(&x, params.get("dense.kernel")?.tensor(), None, Threads::ONE)?;
+//!     ops::softmax_cross_entropy(&logits, &labels, 0.0, Threads::ONE)
+//! };
+//!
+//! let before = loss(&params)?;
+//! let gradients = before.backward()?;
+//! for param in params.updatable() {
+//!     let gradient = param.gate(gradients.get(param.var()).ok_or("every parameter was used")?)?;
+//!     param.set(&(param.tensor() - (gradient * 0.1)?)?)?;
+//! }
+//! let after = loss(&params)?;
+//! assert!(after.to_scalar::<f32>()? < before.to_scalar::<f32>()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`kernels`] | loops over plain slices, compiled for AVX-512, AVX2 and the rest, chosen at run time |
+//! | [`ops`] | the same as candle operations with gradients |
+//! | [`init`] | [`Initializer`], [`Fans`]: Keras' statistics, our generator |
+//! | [`io`] | safetensors, written whole or not at all |
+//! | [`device`] | devices by name |
+//!
+//! [`Conv2dGeometry`] and its like say where windows lie, [`Param`] and [`Params`] hold what is learned, [`Threads`]
+//! how many cores an operation may use. Results do not depend on the number of threads.
+//!
+//! Features `cuda` and `metal` pass through to candle. The operations here work on the CPU.
 
 pub mod device;
 mod error;
@@ -19,3 +73,7 @@ pub use init::{Fans, Initializer};
 pub use kernels::activation::Activation;
 pub use param::{Param, Params};
 pub use threads::Threads;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

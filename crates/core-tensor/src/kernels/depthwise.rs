@@ -83,25 +83,91 @@ fn for_taps(shape: &ConvShape, mut body: impl FnMut(usize, usize, usize)) {
     }
 }
 
+/// Channels whose sums are kept in registers.
+const LANES: usize = 32;
+
+/// The taps of one axis that fall on real elements, for a window that starts at `start - pad`.
+#[inline(always)]
+fn taps(start: usize, pad: usize, dilation: usize, kernel: usize, size: usize) -> std::ops::Range<usize> {
+    let from = pad.saturating_sub(start).div_ceil(dilation);
+    let to = (size + pad).saturating_sub(start).div_ceil(dilation);
+    from.min(kernel)..to.min(kernel)
+}
+
+/// Calls `body(output pixel, rows of taps, columns of taps, input pixel of tap 0 (wrapping))` for every output pixel.
+#[inline(always)]
+fn for_pixels(
+    shape: &ConvShape,
+    mut body: impl FnMut(usize, std::ops::Range<usize>, std::ops::Range<usize>, usize),
+) {
+    for oy in 0..shape.out_h {
+        let top = oy * shape.stride.0;
+        let ky = taps(top, shape.pad.0, shape.dilation.0, shape.kernel_h, shape.in_h);
+        for ox in 0..shape.out_w {
+            let left = ox * shape.stride.1;
+            let kx = taps(left, shape.pad.1, shape.dilation.1, shape.kernel_w, shape.in_w);
+            let first = top.wrapping_sub(shape.pad.0).wrapping_mul(shape.in_w);
+            let first = first.wrapping_add(left.wrapping_sub(shape.pad.1));
+            body(oy * shape.out_w + ox, ky.clone(), kx, first);
+        }
+    }
+}
+
 multiversion! {
     fn forward(out: &mut [f32], x: &[f32], w: &[f32], shape: &ConvShape) {
-        let (c, oc) = (shape.in_c, shape.out_c);
-        let m = oc / c;
-        for_taps(shape, |o, i, t| {
-            let (out, x, w) = (&mut out[o..o + oc], &x[i..i + c], &w[t..t + oc]);
-            if m == 1 {
-                for ((y, x), w) in out.iter_mut().zip(x).zip(w) {
-                    *y += x * w;
-                }
-            } else {
-                for ((y, &x), w) in out.chunks_exact_mut(m).zip(x).zip(w.chunks_exact(m)) {
-                    for (y, w) in y.iter_mut().zip(w) {
-                        *y += x * w;
+        if shape.in_c == shape.out_c {
+            forward_single(out, x, w, shape);
+        } else {
+            forward_multiple(out, x, w, shape);
+        }
+    }
+}
+
+/// One kernel for each channel: blocks of channels are summed over all taps before they are stored.
+#[inline(always)]
+fn forward_single(out: &mut [f32], x: &[f32], w: &[f32], shape: &ConvShape) {
+    let c = shape.in_c;
+    for_pixels(shape, |pixel, ky, kx, first| {
+        let out = &mut out[pixel * c..(pixel + 1) * c];
+        let mut from = 0;
+        for block in out.chunks_mut(LANES) {
+            let len = block.len();
+            let mut sums = [0.0_f32; LANES];
+            sums[..len].copy_from_slice(block);
+            for ky in ky.clone() {
+                for kx in kx.clone() {
+                    let place = ky * shape.dilation.0 * shape.in_w + kx * shape.dilation.1;
+                    let x = &x[first.wrapping_add(place) * c + from..][..len];
+                    let w = &w[(ky * shape.kernel_w + kx) * c + from..][..len];
+                    if len == LANES {
+                        for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                            *sum += x * w;
+                        }
+                    } else {
+                        for ((sum, x), w) in sums[..len].iter_mut().zip(x).zip(w) {
+                            *sum += x * w;
+                        }
                     }
                 }
             }
-        });
-    }
+            block.copy_from_slice(&sums[..len]);
+            from += len;
+        }
+    });
+}
+
+#[inline(always)]
+fn forward_multiple(out: &mut [f32], x: &[f32], w: &[f32], shape: &ConvShape) {
+    let (c, oc) = (shape.in_c, shape.out_c);
+    let m = oc / c;
+    for_taps(shape, |o, i, t| {
+        let (out, x, w) = (&mut out[o..o + oc], &x[i..i + c], &w[t..t + oc]);
+        for ((y, &x), w) in out.chunks_exact_mut(m).zip(x).zip(w.chunks_exact(m)) {
+            for (y, w) in y.iter_mut().zip(w) {
+                *y += x * w;
+            }
+        }
+    });
 }
 
 multiversion! {

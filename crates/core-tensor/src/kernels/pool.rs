@@ -72,20 +72,14 @@ pub fn max_pool(out: &mut [f32], taps: &mut [u32], x: &[f32], shape: &PoolShape,
 /// Where a slice is shorter than the shape says.
 pub fn max_pool_gradient(dx: &mut [f32], dy: &[f32], taps: &[u32], shape: &PoolShape, threads: usize) {
     let threads = split::useful(threads, shape.work());
+    // Where each element of a window lies, from the window's first.
+    let places: Vec<usize> = (0..shape.window.0 * shape.window.1)
+        .map(|tap| (tap / shape.window.1 * shape.in_w + tap % shape.window.1) * shape.channels)
+        .collect();
     split::for_chunks(threads, &mut dx[..shape.input_len()], shape.in_sample(), |i, dx| {
         dx.fill(0.0);
-        let at = i * shape.out_sample();
-        let mut pairs = dy[at..at + shape.out_sample()].iter().zip(&taps[at..at + shape.out_sample()]);
-        for oy in 0..shape.out_h {
-            for ox in 0..shape.out_w {
-                for (c, (dy, &tap)) in pairs.by_ref().take(shape.channels).enumerate() {
-                    let (ky, kx) = (tap as usize / shape.window.1, tap as usize % shape.window.1);
-                    let iy = oy * shape.stride.0 + ky - shape.pad.0;
-                    let ix = ox * shape.stride.1 + kx - shape.pad.1;
-                    dx[(iy * shape.in_w + ix) * shape.channels + c] += dy;
-                }
-            }
-        }
+        let at = i * shape.out_sample()..(i + 1) * shape.out_sample();
+        scatter_taps(dx, &dy[at.clone()], &taps[at], &places, shape);
     });
 }
 
@@ -190,6 +184,22 @@ multiversion! {
                 }
             });
         });
+    }
+}
+
+multiversion! {
+    fn scatter_taps(dx: &mut [f32], dy: &[f32], taps: &[u32], places: &[usize], shape: &PoolShape) {
+        let c = shape.channels;
+        let pixels = dy.chunks_exact(c).zip(taps.chunks_exact(c));
+        for (p, (dy, taps)) in pixels.enumerate() {
+            let (oy, ox) = (p / shape.out_w, p % shape.out_w);
+            // May lie before the slice where the window starts in the padding; adding a real element's place mends it.
+            let row = (oy * shape.stride.0).wrapping_sub(shape.pad.0).wrapping_mul(shape.in_w);
+            let first = row.wrapping_add((ox * shape.stride.1).wrapping_sub(shape.pad.1)).wrapping_mul(c);
+            for (c, (dy, &tap)) in dy.iter().zip(taps).enumerate() {
+                dx[first.wrapping_add(places[tap as usize]).wrapping_add(c)] += dy;
+            }
+        }
     }
 }
 

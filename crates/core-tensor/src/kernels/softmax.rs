@@ -7,6 +7,10 @@ use super::split;
 /// Elements that one block of work takes, at least a row.
 const BLOCK: usize = 1 << 13;
 
+/// Up to so many classes, sixteen rows are computed side by side.
+const FEW: usize = 32;
+const LANES: usize = 16;
+
 /// `out[r, c] = e^x[r, c] / sum over c of e^x[r, c]`, each row's greatest element subtracted first.
 ///
 /// # Panics
@@ -67,7 +71,11 @@ pub fn softmax_cross_entropy(
             Targets::Classes(t) => Targets::Classes(&t[mine]),
             Targets::Distributions(t) => Targets::Distributions(&t[mine.start * classes..mine.end * classes]),
         };
-        sum[0] = cross_entropy_rows(gradient, logits, targets, (smoothing, scale), classes);
+        sum[0] = if classes <= FEW {
+            cross_entropy_lanes(gradient, logits, targets, (smoothing, scale), classes)
+        } else {
+            cross_entropy_rows(gradient, logits, targets, (smoothing, scale), classes)
+        };
     });
     (sums.iter().sum::<f64>() / count as f64) as f32
 }
@@ -152,6 +160,89 @@ multiversion! {
                 }
             }
             total += f64::from(loss);
+        }
+        total
+    }
+}
+
+multiversion! {
+    fn cross_entropy_lanes(
+        gradient: &mut [f32], logits: &[f32], targets: Targets<'_>, smoothing: (f32, f32), classes: usize,
+    ) -> f64 {
+        let (smoothing, scale) = smoothing;
+        let spread = smoothing / classes as f32;
+        let keep = 1.0 - smoothing;
+        let mut total = 0.0_f64;
+        // Logits, their exponentials and targets of sixteen rows, one row in each lane.
+        let mut z = [[0.0_f32; LANES]; FEW];
+        let mut e = [[0.0_f32; LANES]; FEW];
+        let mut t = [[0.0_f32; LANES]; FEW];
+        let rows = logits.len() / classes;
+        for first in (0..rows).step_by(LANES) {
+            let count = LANES.min(rows - first);
+            for (lane, row) in logits[first * classes..].chunks_exact(classes).take(count).enumerate() {
+                for (z, &v) in z.iter_mut().zip(row) {
+                    z[lane] = v;
+                }
+            }
+            match targets {
+                Targets::Classes(labels) => {
+                    t[..classes].fill([spread; LANES]);
+                    for (lane, &label) in labels[first..first + count].iter().enumerate() {
+                        t[label as usize][lane] = keep + spread;
+                    }
+                }
+                Targets::Distributions(values) => {
+                    for (lane, row) in values[first * classes..].chunks_exact(classes).take(count).enumerate() {
+                        for (t, &v) in t.iter_mut().zip(row) {
+                            t[lane] = v * keep + spread;
+                        }
+                    }
+                }
+            }
+            let mut top = [f32::NEG_INFINITY; LANES];
+            for z in &z[..classes] {
+                for (top, &z) in top.iter_mut().zip(z) {
+                    *top = if (z > *top) | z.is_nan() { z } else { *top };
+                }
+            }
+            let (mut sum, mut mass, mut loss) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+            for ((e, z), t) in e.iter_mut().zip(&z[..classes]).zip(&t) {
+                for lane in 0..LANES {
+                    e[lane] = exp(z[lane] - top[lane]);
+                    sum[lane] += e[lane];
+                    mass[lane] += t[lane];
+                }
+            }
+            let mut log_sum = [0.0_f32; LANES];
+            for lane in 0..count {
+                log_sum[lane] = top[lane] + sum[lane].ln();
+            }
+            for (z, t) in z[..classes].iter().zip(&t) {
+                for lane in 0..LANES {
+                    // A target of 0 adds nothing, even where the logit is minus infinity.
+                    loss[lane] += if t[lane] == 0.0 { 0.0 } else { t[lane] * (log_sum[lane] - z[lane]) };
+                }
+            }
+            for loss in &loss[..count] {
+                total += f64::from(*loss);
+            }
+            if !gradient.is_empty() {
+                for lane in 0..LANES {
+                    mass[lane] /= sum[lane];
+                }
+                for (e, t) in e[..classes].iter_mut().zip(&t) {
+                    for lane in 0..LANES {
+                        e[lane] = (e[lane] * mass[lane] - t[lane]) * scale;
+                    }
+                }
+                let rows = gradient[first * classes..].chunks_exact_mut(classes).take(count);
+                for (lane, row) in rows.enumerate() {
+                    for (g, e) in row.iter_mut().zip(&e) {
+                        *g = e[lane];
+                    }
+                }
+            }
         }
         total
     }
