@@ -1,1 +1,13 @@
 //! Quantization search.
+
+mod config;
+mod error;
+mod goal;
+mod search;
+mod slots;
+
+pub use config::{AutoqConfig, Limit};
+pub use error::{AutoqError, Result};
+pub use goal::Goal;
+pub use search::{BITS, QuantizationRun, QuantizationSearch};
+pub use slots::{Part, Ranges, Slot, Slots};

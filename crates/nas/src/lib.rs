@@ -1,1 +1,14 @@
-//! Architecture search under hardware limits.
+//! Architecture search under hard limits.
+
+mod breed;
+mod config;
+mod error;
+pub mod mutation;
+pub mod search;
+mod surgery;
+
+pub use breed::Architectures;
+pub use config::SearchConfig;
+pub use error::{NasError, Result};
+pub use mutation::Mutation;
+pub use search::{ArchitectureSearch, SearchRun};

@@ -1,1 +1,25 @@
-//! The training loop, metrics, optimizers, runs and fleets of runs.
+//! The training loop.
+
+mod callback;
+mod config;
+mod error;
+mod evaluate;
+mod fit;
+mod fleet;
+pub mod metric;
+pub mod optimizer;
+pub mod run;
+mod schedule;
+mod trainer;
+
+pub use callback::{Both, Callback, Observe, Undisturbed};
+pub use config::{EarlyStopping, Loss, TrainConfig};
+pub use error::{Result, TrainError};
+pub use evaluate::{Evaluation, evaluate};
+pub use fit::{Context, Epoch, History, Stopped, fit};
+pub use fleet::{Fleet, FleetContext, Member};
+pub use metric::{Confusion, Metric};
+pub use optimizer::{OptimizerConfig, Rule};
+pub use run::{Plan, Run, RunResult};
+pub use schedule::Schedule;
+pub use trainer::Trainer;

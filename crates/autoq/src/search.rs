@@ -1,0 +1,236 @@
+//! The search itself: a study over widths, whose candidates are quantized networks.
+
+use std::path::Path;
+
+use tinsmith_foundation::{CancelToken, Progress, Rng, Seed, WorkerScope};
+use tinsmith_spec::ModelSpec;
+use tinsmith_spec::cost::{Limits, Target};
+use tinsmith_study::{
+    Check, Decision, Ended, Evaluate, EvaluateError, History, Objective, Outcome, Params, Proposal, Proposer,
+    Report, Request, Runner, Step, Study, StudyConfig, StudyError, Tpe, Trial,
+};
+
+use crate::config::AutoqConfig;
+use crate::error::Result;
+use crate::slots::{Ranges, Slots};
+
+/// A quantization search: widths for each open slot of one network, for a high score and few bits.
+#[derive(Debug, Clone)]
+pub struct QuantizationSearch {
+    config: AutoqConfig,
+    spec: ModelSpec,
+    slots: Slots,
+    limits: Limits,
+    target: Target,
+    score: Objective,
+}
+
+/// Where and with what a search runs.
+pub struct QuantizationRun<'a> {
+    /// The journal; what it holds already is taken as it is.
+    pub journal: &'a Path,
+    /// Seed of everything random.
+    pub seed: Seed,
+    /// Trains and scores a quantized network, usually from the float network's weights.
+    pub evaluate: &'a dyn Evaluate<ModelSpec>,
+    /// The cores.
+    pub scope: WorkerScope,
+    /// How many networks are trained side by side.
+    pub jobs: usize,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+    /// Asks for a stop.
+    pub cancel: CancelToken,
+}
+
+impl std::fmt::Debug for QuantizationRun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuantizationRun")
+            .field("journal", &self.journal)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The measure that is made small beside the score.
+pub const BITS: &str = "weight_bits";
+
+impl QuantizationSearch {
+    /// A search over the quantizers of `spec` for a high `val_accuracy`; `ranges` are what its layers put out.
+    ///
+    /// # Errors
+    /// [`crate::AutoqError::Config`] and [`crate::AutoqError::NothingToQuantize`].
+    pub fn new(
+        config: AutoqConfig,
+        spec: ModelSpec,
+        ranges: Ranges,
+        limits: Limits,
+        target: Target,
+    ) -> Result<Self> {
+        let slots = Slots::of(&spec, &config, ranges)?;
+        Ok(Self { config, spec, slots, limits, target, score: Objective::maximize("val_accuracy") })
+    }
+
+    /// The same search for another score, for example `val_loss`, minimized.
+    #[must_use]
+    pub fn for_score(mut self, score: Objective) -> Self {
+        self.score = score;
+        self
+    }
+
+    /// The open slots.
+    #[must_use]
+    pub const fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// The network with the widths of a trial.
+    ///
+    /// # Errors
+    /// [`crate::AutoqError::Parameter`] where they are not of this network.
+    pub fn apply(&self, params: &Params) -> Result<ModelSpec> {
+        self.slots.apply(&self.spec, params)
+    }
+
+    /// What the study is: the score first, then the bits of all weights.
+    #[must_use]
+    pub fn study_config(&self, seed: Seed) -> StudyConfig {
+        let cost = self.spec.cost(&self.target).ok();
+        let constraints = cost.map(|cost| self.limits.constraints(&cost)).unwrap_or_default();
+        StudyConfig {
+            name: "quantize".to_owned(),
+            seed: seed.value(),
+            trials: self.config.trials,
+            window: self.config.window,
+            time_limit_s: self.config.time_limit_s,
+            objectives: vec![self.score.clone(), Objective::minimize(BITS)],
+            constraints: constraints.into_iter().map(|(name, _)| name.to_owned()).collect(),
+            report: Some(self.score.name.clone()),
+            budget: self.config.budget,
+            evaluate_infeasible: false,
+        }
+    }
+
+    /// Runs the trials that the journal does not hold yet. The first trials are the same width everywhere, from
+    /// the widest down, so that there is always a plain answer to compare with.
+    ///
+    /// # Errors
+    /// [`crate::AutoqError::Study`] where the journal is another study's or the evaluation is broken.
+    pub fn run(&self, run: &QuantizationRun<'_>) -> Result<(Study<Params>, Ended)> {
+        let space = self.slots.space()?;
+        let mut study = Study::open(self.study_config(run.seed), run.journal)?;
+        let mut widths = self.config.bits.clone();
+        widths.sort_unstable_by(|a, b| b.cmp(a));
+        let proposer = UniformFirst {
+            first: widths.iter().map(|&bits| self.slots.uniform(bits)).collect(),
+            then: Tpe::new(space.clone(), self.config.tpe.clone())?,
+        };
+        let evaluate = Quantized { search: self, inner: run.evaluate };
+        let check = |params: &Params| self.check(params);
+        let describe = |params: &Params| space.describe(params);
+        let runner = Runner {
+            check: Some(&check),
+            describe: Some(&describe),
+            scope: run.scope,
+            jobs: run.jobs,
+            progress: run.progress,
+            cancel: run.cancel.clone(),
+            ..Runner::new(&proposer, &evaluate)
+        };
+        let ended = study.run(&runner)?;
+        Ok((study, ended))
+    }
+
+    /// The feasible trial with the best forgiving score; the reference size is that of the widest trial.
+    #[must_use]
+    pub fn best<'s>(&self, study: &'s Study<Params>) -> Option<&'s Trial<Params>> {
+        let usable = || study.trials().iter().filter(|t| t.is_feasible() && t.values.is_some());
+        let bits = |t: &Trial<Params>| t.scores.get(BITS).copied().unwrap_or(f64::INFINITY);
+        let reference = usable().map(|t| bits(t)).filter(|b| b.is_finite()).fold(0.0, f64::max);
+        let more = matches!(self.score.direction, tinsmith_study::Direction::Maximize);
+        let score = |t: &Trial<Params>| {
+            let metric = t.scores.get(&self.score.name).copied().unwrap_or(f64::NAN);
+            let score = self.config.goal.score(metric, more, reference, bits(t));
+            if more { score } else { -score }
+        };
+        usable().filter(|t| score(t).is_finite()).fold(None, |best: Option<&Trial<Params>>, t| match best {
+            Some(b) if score(b) >= score(t) => Some(b),
+            _ => Some(t),
+        })
+    }
+
+    fn check(&self, params: &Params) -> Check {
+        let cost = self.apply(params).and_then(|spec| Ok(spec.cost(&self.target)?));
+        match cost {
+            Ok(cost) => Check {
+                constraints: self
+                    .limits
+                    .constraints(&cost)
+                    .into_iter()
+                    .map(|(n, v)| (n.to_owned(), v))
+                    .collect(),
+                measures: [
+                    (BITS, cost.total.weight_bits as f64),
+                    ("flash_bytes", cost.total.flash_bytes as f64),
+                    ("ram_bytes", cost.peak_ram.bytes as f64),
+                    ("bops", cost.total.bops),
+                ]
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+                refused: None,
+            },
+            Err(error) => Check { refused: Some(error.to_string()), ..Check::default() },
+        }
+    }
+}
+
+/// The same width everywhere first, then what a model of past trials proposes.
+struct UniformFirst {
+    first: Vec<Params>,
+    then: Tpe,
+}
+
+impl Proposer<Params> for UniformFirst {
+    fn propose(
+        &self,
+        history: &History<'_, Params>,
+        number: u64,
+        rng: &mut Rng,
+    ) -> Result<Step<Params>, StudyError> {
+        match usize::try_from(number).ok().and_then(|n| self.first.get(n)) {
+            Some(params) => Ok(Proposal::new(params.clone()).into()),
+            None => self.then.propose(history, number, rng),
+        }
+    }
+}
+
+/// Evaluates widths by evaluating the network that they make.
+struct Quantized<'a> {
+    search: &'a QuantizationSearch,
+    inner: &'a dyn Evaluate<ModelSpec>,
+}
+
+impl Evaluate<Params> for Quantized<'_> {
+    fn evaluate(
+        &self,
+        request: Request<'_, Params>,
+        report: &mut dyn FnMut(Report) -> Decision,
+    ) -> Result<Outcome, EvaluateError> {
+        let spec = self
+            .search
+            .apply(request.candidate)
+            .map_err(|error| EvaluateError::Failed { reason: error.to_string() })?;
+        let request = Request {
+            candidate: &spec,
+            trial: request.trial,
+            budget: request.budget,
+            seed: request.seed,
+            grant: request.grant,
+            resume: request.resume,
+            inherit: request.inherit,
+            cancel: request.cancel,
+        };
+        self.inner.evaluate(request, report)
+    }
+}

@@ -1,0 +1,310 @@
+//! The places of a network that can hold a quantizer, and what each may become.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use tinsmith_spec::quantizer::{
+    Alpha, QuantizedBits, QuantizedHswish, QuantizedRelu, QuantizedSigmoid, QuantizedTanh,
+};
+use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Quantizer};
+use tinsmith_study::{Domain, ParamValue, Params, Space};
+
+use crate::config::{AutoqConfig, Limit};
+use crate::error::{AutoqError, Result};
+
+/// Which part of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Its kernels, all alike.
+    Kernel,
+    /// Its bias.
+    Bias,
+    /// Its activation, fused or the layer's own.
+    Activation,
+}
+
+impl Part {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Bias => "bias",
+            Self::Activation => "activation",
+        }
+    }
+}
+
+/// The largest magnitude that each layer puts out on real data, by the layer's name; what quantizers of activations
+/// set their range by. A layer that is not named is taken to reach 1.
+pub type Ranges = BTreeMap<String, f64>;
+
+/// A choice for one part of one layer, or of a group of layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// Name of the parameter: `layer.kernel`, or `pattern.kernel` where layers share a choice.
+    pub name: String,
+    /// The layers.
+    pub layers: Vec<String>,
+    /// The part.
+    pub part: Part,
+    /// The widths that may be chosen.
+    pub bits: Vec<u32>,
+}
+
+/// The slots of a network.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    slots: Vec<Slot>,
+    ranges: Ranges,
+    fold: bool,
+}
+
+impl Slots {
+    /// The slots that the limits of `config` open in `spec`.
+    ///
+    /// # Errors
+    /// [`AutoqError::Config`] where a limit's pattern is no regular expression, [`AutoqError::NothingToQuantize`]
+    /// where nothing is open.
+    pub fn of(spec: &ModelSpec, config: &AutoqConfig, ranges: Ranges) -> Result<Self> {
+        config.validate()?;
+        let mut slots: Vec<Slot> = Vec::new();
+        for layer in &spec.layers {
+            let Some(limit) = config.limits.iter().find(|limit| matches(limit, layer)) else { continue };
+            for (part, most) in
+                [(Part::Kernel, limit.kernel), (Part::Bias, limit.bias), (Part::Activation, limit.activation)]
+            {
+                if most == 0 || !can_hold(layer, part) {
+                    continue;
+                }
+                let owner = if limit.shared { limit.layers.as_str() } else { layer.name.as_str() };
+                let name = format!("{owner}.{}", part.word());
+                let bits: Vec<u32> = config.bits.iter().copied().filter(|&b| b <= most).collect();
+                match slots.iter_mut().find(|slot| slot.name == name) {
+                    Some(slot) => slot.layers.push(layer.name.clone()),
+                    None => slots.push(Slot { name, layers: vec![layer.name.clone()], part, bits }),
+                }
+            }
+        }
+        if slots.is_empty() {
+            let layers: Vec<&str> = spec.layers.iter().map(|l| l.name.as_str()).collect();
+            return Err(AutoqError::NothingToQuantize {
+                network: spec.name.clone(),
+                layers: layers.join(", "),
+            });
+        }
+        Ok(Self { slots, ranges, fold: config.fold_batch_norms })
+    }
+
+    /// The slots.
+    #[must_use]
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// One integer parameter for each slot, its width; log-uniform steps are left to the choice of widths.
+    ///
+    /// # Errors
+    /// [`AutoqError::Study`] where names collide; names of layers are unique, so only patterns can.
+    pub fn space(&self) -> Result<Space> {
+        let parameters = self.slots.iter().map(|slot| {
+            let choices = slot.bits.iter().map(|&b| ParamValue::Int(i64::from(b)));
+            (slot.name.clone(), Domain::categorical(choices))
+        });
+        Ok(Space::new(parameters)?)
+    }
+
+    /// All slots at the same width, or the nearest that each allows.
+    #[must_use]
+    pub fn uniform(&self, bits: u32) -> Params {
+        self.slots
+            .iter()
+            .map(|slot| {
+                let nearest = slot.bits.iter().copied().min_by_key(|b| b.abs_diff(bits)).unwrap_or(bits);
+                (slot.name.clone(), ParamValue::Int(i64::from(nearest)))
+            })
+            .collect()
+    }
+
+    /// `spec` with the quantizers that `params` chooses.
+    ///
+    /// # Errors
+    /// [`AutoqError::Parameter`] where a slot's value is missing or no width.
+    pub fn apply(&self, spec: &ModelSpec, params: &Params) -> Result<ModelSpec> {
+        let mut quantized = spec.clone();
+        for slot in &self.slots {
+            let wrong = |found: String| AutoqError::Parameter { name: slot.name.clone(), found };
+            let bits = params.i64(&slot.name).ok_or_else(|| wrong("missing".to_owned()))?;
+            let bits = u32::try_from(bits).map_err(|_| wrong(bits.to_string()))?;
+            for layer in quantized.layers.iter_mut().filter(|l| slot.layers.contains(&l.name)) {
+                let range = self.ranges.get(&layer.name).copied().unwrap_or(1.0);
+                set(layer, slot.part, bits, range);
+            }
+        }
+        if self.fold {
+            fold_norms(&mut quantized);
+        }
+        quantized.graph()?;
+        Ok(quantized)
+    }
+}
+
+fn matches(limit: &Limit, layer: &Layer) -> bool {
+    limit.layers == layer.op.name()
+        || Regex::new(&format!("^(?:{})$", limit.layers)).is_ok_and(|pattern| pattern.is_match(&layer.name))
+}
+
+fn can_hold(layer: &Layer, part: Part) -> bool {
+    let has_kernel = matches!(
+        layer.op,
+        Op::Dense(_)
+            | Op::Conv1d(_)
+            | Op::Conv2d(_)
+            | Op::Conv2dTranspose(_)
+            | Op::DepthwiseConv1d(_)
+            | Op::DepthwiseConv2d(_)
+            | Op::SeparableConv1d(_)
+            | Op::SeparableConv2d(_)
+    );
+    match part {
+        Part::Kernel => has_kernel,
+        Part::Bias => has_kernel && uses_bias(&layer.op),
+        Part::Activation => layer.op.activation().is_some_and(|a| activation(a, 8, 1.0).is_some()),
+    }
+}
+
+const fn uses_bias(op: &Op) -> bool {
+    match op {
+        Op::Dense(l) => l.use_bias,
+        Op::Conv1d(l) => l.use_bias,
+        Op::Conv2d(l) => l.use_bias,
+        Op::Conv2dTranspose(l) => l.use_bias,
+        Op::DepthwiseConv1d(l) => l.use_bias,
+        Op::DepthwiseConv2d(l) => l.use_bias,
+        Op::SeparableConv1d(l) => l.use_bias,
+        Op::SeparableConv2d(l) => l.use_bias,
+        _ => false,
+    }
+}
+
+/// Bits before the point that hold magnitudes up to `range`.
+fn integer_bits(range: f64) -> i32 {
+    if range > 0.0 && range.is_finite() { (range.log2().ceil() as i32).clamp(-4, 12) } else { 0 }
+}
+
+/// The quantized form of an activation; None for one that has none.
+fn activation(from: &Activation, bits: u32, range: f64) -> Option<Quantizer> {
+    let integer = integer_bits(range);
+    match from {
+        Activation::Relu | Activation::Relu6 | Activation::Quantized(Quantizer::QuantizedRelu(_)) => {
+            Some(QuantizedRelu { bits, integer, ..QuantizedRelu::default() }.into())
+        }
+        Activation::Tanh | Activation::Quantized(Quantizer::QuantizedTanh(_)) => {
+            Some(QuantizedTanh { bits, use_real_tanh: true, ..QuantizedTanh::default() }.into())
+        }
+        Activation::Sigmoid | Activation::Quantized(Quantizer::QuantizedSigmoid(_)) => {
+            Some(QuantizedSigmoid { bits, use_real_sigmoid: true, ..QuantizedSigmoid::default() }.into())
+        }
+        Activation::Hswish | Activation::Quantized(Quantizer::QuantizedHswish(_)) => {
+            // One bit is the sign.
+            Some(QuantizedHswish { bits: bits + 1, integer, ..QuantizedHswish::default() }.into())
+        }
+        _ => None,
+    }
+}
+
+fn set(layer: &mut Layer, part: Part, bits: u32, range: f64) {
+    match part {
+        Part::Kernel => {
+            let quantizer =
+                QuantizedBits { bits, symmetric: true, alpha: Alpha::Auto, ..QuantizedBits::default() };
+            set_kernels(&mut layer.op, quantizer.into());
+        }
+        Part::Bias => {
+            let integer = integer_bits(range);
+            set_bias(&mut layer.op, Quantizer::fixed(bits, integer));
+        }
+        Part::Activation => {
+            if let Some(slot) = activation_mut(&mut layer.op)
+                && let Some(quantizer) = activation(slot, bits, range)
+            {
+                *slot = Activation::Quantized(quantizer);
+            }
+        }
+    }
+}
+
+fn set_kernels(op: &mut Op, quantizer: Quantizer) {
+    let chosen = Some(quantizer);
+    match op {
+        Op::Dense(l) => l.kernel_quantizer = chosen,
+        Op::Conv1d(l) => l.kernel_quantizer = chosen,
+        Op::Conv2d(l) => l.kernel_quantizer = chosen,
+        Op::Conv2dTranspose(l) => l.kernel_quantizer = chosen,
+        Op::DepthwiseConv1d(l) => l.depthwise_quantizer = chosen,
+        Op::DepthwiseConv2d(l) => l.depthwise_quantizer = chosen,
+        Op::SeparableConv1d(l) => (l.depthwise_quantizer, l.pointwise_quantizer) = (chosen, chosen),
+        Op::SeparableConv2d(l) => (l.depthwise_quantizer, l.pointwise_quantizer) = (chosen, chosen),
+        _ => {}
+    }
+}
+
+fn set_bias(op: &mut Op, quantizer: Quantizer) {
+    let chosen = Some(quantizer);
+    match op {
+        Op::Dense(l) => l.bias_quantizer = chosen,
+        Op::Conv1d(l) => l.bias_quantizer = chosen,
+        Op::Conv2d(l) => l.bias_quantizer = chosen,
+        Op::Conv2dTranspose(l) => l.bias_quantizer = chosen,
+        Op::DepthwiseConv1d(l) => l.bias_quantizer = chosen,
+        Op::DepthwiseConv2d(l) => l.bias_quantizer = chosen,
+        Op::SeparableConv1d(l) => l.bias_quantizer = chosen,
+        Op::SeparableConv2d(l) => l.bias_quantizer = chosen,
+        _ => {}
+    }
+}
+
+const fn activation_mut(op: &mut Op) -> Option<&mut Activation> {
+    match op {
+        Op::Activation(a) => Some(a),
+        Op::Dense(l) => Some(&mut l.activation),
+        Op::Conv1d(l) => Some(&mut l.activation),
+        Op::Conv2d(l) => Some(&mut l.activation),
+        Op::Conv2dTranspose(l) => Some(&mut l.activation),
+        Op::DepthwiseConv1d(l) => Some(&mut l.activation),
+        Op::DepthwiseConv2d(l) => Some(&mut l.activation),
+        Op::SeparableConv1d(l) => Some(&mut l.activation),
+        Op::SeparableConv2d(l) => Some(&mut l.activation),
+        _ => None,
+    }
+}
+
+/// Marks each batch normalization that can be folded into the quantized layer before it.
+fn fold_norms(spec: &mut ModelSpec) {
+    for i in 0..spec.layers.len() {
+        if !matches!(&spec.layers[i].op, Op::BatchNorm(norm) if !norm.fold && norm.gamma_quantizer.is_none())
+        {
+            continue;
+        }
+        let mut folded = spec.clone();
+        if let Op::BatchNorm(norm) = &mut folded.layers[i].op {
+            norm.fold = true;
+        }
+        // Whether it can be is the specification's to say.
+        if let Ok(graph) = folded.graph() {
+            let before = graph.nodes[i].inputs.first().map(|&k| &folded.layers[k]);
+            if before.is_some_and(|l| is_quantized(&l.op)) {
+                *spec = folded;
+            }
+        }
+    }
+}
+
+const fn is_quantized(op: &Op) -> bool {
+    match op {
+        Op::Dense(l) => l.kernel_quantizer.is_some(),
+        Op::Conv1d(l) => l.kernel_quantizer.is_some(),
+        Op::Conv2d(l) => l.kernel_quantizer.is_some(),
+        Op::DepthwiseConv1d(l) => l.depthwise_quantizer.is_some(),
+        Op::DepthwiseConv2d(l) => l.depthwise_quantizer.is_some(),
+        _ => false,
+    }
+}

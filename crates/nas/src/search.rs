@@ -1,0 +1,174 @@
+//! The search itself: a study over networks whose cost is known before they are trained.
+
+use std::path::Path;
+
+use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope};
+use tinsmith_spec::ModelSpec;
+use tinsmith_spec::cost::{Cost, Limits, Target};
+use tinsmith_study::{Check, Ended, Evaluate, Evolution, Objective, Runner, Scores, Study, StudyConfig};
+
+use crate::breed::Architectures;
+use crate::config::SearchConfig;
+use crate::error::{NasError, Result};
+
+/// An architecture search: networks that descend from given ones, under hard limits, for the highest score and the
+/// least flash.
+#[derive(Debug, Clone)]
+pub struct ArchitectureSearch {
+    config: SearchConfig,
+    start: Vec<ModelSpec>,
+    limits: Limits,
+    target: Target,
+    score: Objective,
+}
+
+/// Where and with what a search runs.
+pub struct SearchRun<'a> {
+    /// The journal; what it holds already is taken as it is.
+    pub journal: &'a Path,
+    /// Seed of everything random.
+    pub seed: Seed,
+    /// Trains and scores a network.
+    pub evaluate: &'a dyn Evaluate<ModelSpec>,
+    /// The cores.
+    pub scope: WorkerScope,
+    /// How many networks are trained side by side.
+    pub jobs: usize,
+    /// Who is told.
+    pub progress: &'a dyn Progress,
+    /// Asks for a stop.
+    pub cancel: CancelToken,
+}
+
+impl std::fmt::Debug for SearchRun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SearchRun")
+            .field("journal", &self.journal)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ArchitectureSearch {
+    /// A search from `start` (those that do not fit are left out) for a high `val_accuracy`.
+    ///
+    /// # Errors
+    /// [`NasError::Config`] where the configuration cannot be used, [`NasError::Spec`] where a network to start from
+    /// is impossible, [`NasError::NothingFits`] where none keeps the limits.
+    pub fn new(config: SearchConfig, start: Vec<ModelSpec>, limits: Limits, target: Target) -> Result<Self> {
+        config.validate()?;
+        let given = start.len();
+        let mut fitting = Vec::new();
+        let mut nearest: Option<(f64, String)> = None;
+        for spec in start {
+            let violations = limits.check(&spec.cost(&target)?);
+            let excess: f64 = violations.iter().map(|v| v.value / (v.limit.max(1) as f64)).sum();
+            let reason: Vec<String> = violations
+                .iter()
+                .map(|v| format!("{} ({} of at most {})", v.what, v.value, v.limit))
+                .collect();
+            if violations.is_empty() {
+                fitting.push(spec);
+            } else if nearest.as_ref().is_none_or(|(least, _)| excess < *least) {
+                nearest = Some((excess, reason.join(", ")));
+            }
+        }
+        if fitting.is_empty() {
+            let nearest =
+                nearest.map_or_else(|| "nothing, for none was given".to_owned(), |(_, reason)| reason);
+            return Err(NasError::NothingFits { given, nearest });
+        }
+        Ok(Self { config, start: fitting, limits, target, score: Objective::maximize("val_accuracy") })
+    }
+
+    /// The same search for another score, for example `val_loss`, minimized.
+    #[must_use]
+    pub fn for_score(mut self, score: Objective) -> Self {
+        self.score = score;
+        self
+    }
+
+    /// The networks that it starts from.
+    #[must_use]
+    pub fn start(&self) -> &[ModelSpec] {
+        &self.start
+    }
+
+    /// What the study is: the score first, then flash; one constraint for each limit.
+    #[must_use]
+    pub fn study_config(&self, seed: Seed) -> StudyConfig {
+        let constraints = self.start.first().and_then(|spec| spec.cost(&self.target).ok());
+        let constraints = constraints.map(|cost| self.limits.constraints(&cost)).unwrap_or_default();
+        StudyConfig {
+            name: "search".to_owned(),
+            seed: seed.value(),
+            trials: self.config.trials,
+            window: self.config.window,
+            time_limit_s: self.config.time_limit_s,
+            objectives: vec![self.score.clone(), Objective::minimize("flash_bytes")],
+            constraints: constraints.into_iter().map(|(name, _)| name.to_owned()).collect(),
+            report: Some(self.score.name.clone()),
+            budget: self.config.budget,
+            evaluate_infeasible: false,
+        }
+    }
+
+    /// Runs the trials that the journal does not hold yet.
+    ///
+    /// # Errors
+    /// [`NasError::Study`] where the journal is another study's or the evaluation is broken.
+    pub fn run(&self, run: &SearchRun<'_>) -> Result<(Study<ModelSpec>, Ended)> {
+        let mut study = Study::open(self.study_config(run.seed), run.journal)?;
+        let breed = Architectures::new(
+            self.start.clone(),
+            self.config.mutations,
+            self.limits.clone(),
+            self.target.clone(),
+        );
+        let proposer = Evolution::new(breed, self.config.evolution.clone())?;
+        let check = |spec: &ModelSpec| check(spec, &self.limits, &self.target);
+        let runner = Runner {
+            check: Some(&check),
+            scope: run.scope,
+            jobs: run.jobs,
+            progress: run.progress,
+            cancel: run.cancel.clone(),
+            ..Runner::new(&proposer, run.evaluate)
+        };
+        let ended = study.run(&runner)?;
+        Ok((study, ended))
+    }
+}
+
+/// What a network costs, as a study's check: measures, and one constraint for each limit.
+#[must_use]
+pub fn check(spec: &ModelSpec, limits: &Limits, target: &Target) -> Check {
+    match spec.cost(target) {
+        Ok(cost) => Check {
+            constraints: limits
+                .constraints(&cost)
+                .into_iter()
+                .map(|(name, v)| (name.to_owned(), v))
+                .collect(),
+            measures: measures(&cost),
+            refused: None,
+        },
+        Err(error) => Check { refused: Some(error.to_string()), ..Check::default() },
+    }
+}
+
+/// The measures of a cost by the names that studies use.
+#[must_use]
+pub fn measures(cost: &Cost) -> Scores {
+    [
+        ("params", cost.total.params as f64),
+        ("macs", cost.total.macs as f64),
+        ("flash_bytes", cost.total.flash_bytes as f64),
+        ("ram_bytes", cost.peak_ram.bytes as f64),
+        ("weight_bits", cost.total.weight_bits as f64),
+        ("bops", cost.total.bops),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

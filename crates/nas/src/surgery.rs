@@ -1,0 +1,112 @@
+//! Cutting and joining networks: layers put in, taken out and exchanged, with the names of inputs kept right.
+
+use tinsmith_spec::op::Merge;
+use tinsmith_spec::{Graph, Layer, ModelSpec, Op};
+
+/// A network whose layers all name their inputs, so that layers can be moved.
+#[derive(Debug, Clone)]
+pub(crate) struct Patient {
+    spec: ModelSpec,
+}
+
+impl Patient {
+    pub(crate) fn new(spec: &ModelSpec) -> Self {
+        let mut spec = spec.clone();
+        for i in 1..spec.layers.len() {
+            let before = spec.layers[i - 1].name.clone();
+            let layer = &mut spec.layers[i];
+            if layer.inputs.is_empty() && !matches!(layer.op, Op::Input(_)) {
+                layer.inputs.push(before);
+            }
+            // What was known of the old weights says nothing of the new ones.
+            layer.facts.clear();
+        }
+        Self { spec }
+    }
+
+    /// The network again, inputs left out where they are the layer above, if it is a possible one.
+    pub(crate) fn into_spec(self) -> Option<(ModelSpec, Graph)> {
+        let mut spec = self.spec;
+        for i in (1..spec.layers.len()).rev() {
+            if spec.layers[i].inputs.len() == 1 && spec.layers[i].inputs[0] == spec.layers[i - 1].name {
+                spec.layers[i].inputs.clear();
+            }
+        }
+        let graph = spec.graph().ok()?;
+        Some((spec, graph))
+    }
+
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.spec.layers
+    }
+
+    pub(crate) fn op_mut(&mut self, index: usize) -> &mut Op {
+        &mut self.spec.layers[index].op
+    }
+
+    /// Layers between input and output that may be touched: neither inputs nor the last weight layer and what
+    /// follows it, which make the task's output.
+    pub(crate) fn body(&self) -> std::ops::Range<usize> {
+        let is_weighted = |l: &Layer| matches!(l.op, Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_));
+        let last = self.spec.layers.iter().rposition(is_weighted).unwrap_or(0);
+        let first = self.spec.layers.iter().position(|l| !matches!(l.op, Op::Input(_))).unwrap_or(0);
+        first..last.max(first)
+    }
+
+    /// Puts `op` behind layer `index`: whatever took that layer takes the new one.
+    pub(crate) fn insert_after(&mut self, index: usize, op: Op) -> usize {
+        let name = self.fresh_name(op.name());
+        let before = self.spec.layers[index].name.clone();
+        for input in self.spec.layers.iter_mut().flat_map(|l| &mut l.inputs) {
+            if *input == before {
+                input.clone_from(&name);
+            }
+        }
+        self.spec.layers.insert(index + 1, Layer::with_inputs(name, [before], op));
+        index + 1
+    }
+
+    /// Adds the output of layer `from` to that of layer `to`.
+    pub(crate) fn add_shortcut(&mut self, from: usize, to: usize) {
+        let source = self.spec.layers[from].name.clone();
+        let at = self.insert_after(to, Op::Add(Merge {}));
+        self.spec.layers[at].inputs.push(source);
+    }
+
+    /// Takes out a layer with one input: whatever took it takes its input.
+    pub(crate) fn remove(&mut self, index: usize) {
+        let removed = self.spec.layers.remove(index);
+        let Some(before) = removed.inputs.first() else { return };
+        for input in self.spec.layers.iter_mut().flat_map(|l| &mut l.inputs) {
+            if *input == removed.name {
+                input.clone_from(before);
+            }
+        }
+    }
+
+    /// The layers of this network up to `end`, then those of `other` from `start`: a child of two chains.
+    pub(crate) fn joined(&self, end: usize, other: &Self, start: usize) -> Self {
+        let mut child =
+            Self { spec: ModelSpec { layers: self.spec.layers[..end].to_vec(), ..self.spec.clone() } };
+        child.spec.outputs.clear();
+        for layer in &other.spec.layers[start..] {
+            let name = child.fresh_name(layer.op.name());
+            let before = child.spec.layers.last().map(|l| l.name.clone());
+            child.spec.layers.push(Layer::with_inputs(name, before, layer.op.clone()));
+        }
+        child
+    }
+
+    /// Whether every layer takes the one above it.
+    pub(crate) fn is_chain(&self) -> bool {
+        let layers = &self.spec.layers;
+        (1..layers.len()).all(|i| layers[i].inputs.len() == 1 && layers[i].inputs[0] == layers[i - 1].name)
+    }
+
+    fn fresh_name(&self, kind: &str) -> String {
+        (1..)
+            .map(|n| format!("{kind}_{n}"))
+            .find(|name| self.spec.layers.iter().all(|l| l.name != *name))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,98 @@
+//! The error of this crate.
+
+use std::path::PathBuf;
+
+use tinsmith_core_tensor::TensorError;
+use tinsmith_data::DataError;
+use tinsmith_foundation::{ConfigErrors, FoundationError};
+use tinsmith_layers::LayersError;
+use tinsmith_spec::SpecError;
+
+/// Why a training could not be set up, or ended without a result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A configuration has values that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The network and the data do not fit.
+    #[error("the network {what} {network:?}, the data set `{data}` has {found:?}")]
+    Mismatch {
+        /// Which shape: "takes samples of shape", "puts out".
+        what: &'static str,
+        /// The network's shape.
+        network: Vec<usize>,
+        /// The data set's name.
+        data: String,
+        /// The data's shape.
+        found: Vec<usize>,
+    },
+    /// A data set has no rows to train or evaluate on.
+    #[error("the data set `{data}` has no rows for {purpose}")]
+    Empty {
+        /// The data set's name.
+        data: String,
+        /// What they were wanted for.
+        purpose: &'static str,
+    },
+    /// The loss became infinite or not a number.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}; a lower learning rate or clipping may help"
+    )]
+    NonFinite {
+        /// Epoch, from 1.
+        epoch: u32,
+        /// Step in the epoch, from 1.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
+    /// The caller asked for a stop.
+    #[error("the training was cancelled in epoch {epoch}")]
+    Cancelled {
+        /// Epoch, from 1.
+        epoch: u32,
+    },
+    /// A run's folder holds another run.
+    #[error("{path} holds a run of another {what}; choose another folder or delete it", path = path.display())]
+    OtherRun {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A file is there but is not what it should be.
+    #[error("{path} is not {wanted}: {reason}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        wanted: &'static str,
+        /// Why it is not.
+        reason: String,
+    },
+    /// The data could not be read or split.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The network could not be built or run.
+    #[error(transparent)]
+    Layers(#[from] LayersError),
+    /// The specification is impossible.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The tensor library failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FoundationError),
+    /// The journal or the event file could not be written.
+    #[error(transparent)]
+    Study(#[from] tinsmith_study::StudyError),
+}
+
+/// A result whose error is [`TrainError`].
+pub type Result<T, E = TrainError> = std::result::Result<T, E>;

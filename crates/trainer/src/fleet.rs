@@ -1,0 +1,129 @@
+//! Many runs side by side: each a folder, each complete or visibly not, none trained twice.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use tinsmith_data::Dataset;
+use tinsmith_foundation::{CancelToken, Progress, WorkerScope};
+
+use crate::callback::Callback;
+use crate::error::{Result, TrainError};
+use crate::fit::Context;
+use crate::run::{Plan, Run, RunResult};
+
+/// One network of a fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Its name, also its folder's: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// What is trained.
+    pub plan: Plan,
+}
+
+/// A folder of runs.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    folder: PathBuf,
+    members: Vec<Member>,
+}
+
+/// What a fleet needs besides its members.
+#[derive(Clone)]
+pub struct FleetContext<'a> {
+    /// The cores; one run takes one of them where there are enough runs.
+    pub scope: WorkerScope,
+    /// Receives one step for each run that ends, in a stage of this name.
+    pub stage: &'a str,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+    /// Asks for a stop; finished runs stay.
+    pub cancel: &'a CancelToken,
+    /// What accompanies each run, for example a pruning schedule.
+    pub callback: &'a (dyn Fn(&Member) -> Result<Box<dyn Callback>> + Sync),
+}
+
+impl std::fmt::Debug for FleetContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FleetContext")
+            .field("scope", &self.scope)
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fleet {
+    /// A fleet in `folder`.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] where a name is no safe folder name or is used twice.
+    pub fn new(folder: impl Into<PathBuf>, members: Vec<Member>) -> Result<Self> {
+        let mut faults = tinsmith_foundation::Faults::new();
+        for (i, member) in members.iter().enumerate() {
+            let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if member.name.is_empty() || !member.name.chars().all(safe) || member.name.starts_with('.') {
+                faults.add(
+                    &format!("members[{i}].name"),
+                    format!("is `{}`, want letters, digits, `-`, `_` and `.`", member.name),
+                );
+            }
+            if members[..i].iter().any(|other| other.name == member.name) {
+                faults.add(&format!("members[{i}].name"), format!("`{}` is used twice", member.name));
+            }
+        }
+        faults.into_result("fleet")?;
+        Ok(Self { folder: folder.into(), members })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The networks.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The run of a member.
+    #[must_use]
+    pub fn run_of(&self, member: &Member) -> Run {
+        Run::new(self.folder.join(&member.name))
+    }
+
+    /// Trains every member that is not finished; results in the members' order.
+    ///
+    /// # Errors
+    /// [`TrainError::Cancelled`] where a stop was asked for, and the first failure of a run, after the other runs have
+    /// ended; what is finished stays finished either way.
+    pub fn train(
+        &self,
+        train: &Dataset,
+        validation: &Dataset,
+        context: &FleetContext<'_>,
+    ) -> Result<Vec<RunResult>> {
+        let done = Mutex::new(0);
+        context.progress.begin(context.stage, Some(self.members.len() as u64));
+        let results = context.scope.map(self.members.iter().collect(), |grant, member| {
+            if context.cancel.is_cancelled() {
+                return Err(TrainError::Cancelled { epoch: 0 });
+            }
+            let mut callback = (context.callback)(member)?;
+            let within = Context { seed: member.plan.seed, grant, cancel: context.cancel };
+            let result =
+                self.run_of(member).train(&member.plan, train, validation, &within, callback.as_mut())?;
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            *done += 1;
+            let accuracy = result.validation.accuracy();
+            let score = accuracy
+                .map_or(format!("loss {:.4}", result.validation.loss), |a| format!("{:.2} %", 100.0 * a));
+            context.progress.step(context.stage, *done, format!("{}: validation {score}", member.name));
+            Ok(result)
+        });
+        let results: Result<Vec<RunResult>> = results.into_iter().collect();
+        context.progress.end(context.stage, format!("{} runs", self.members.len()));
+        results
+    }
+}

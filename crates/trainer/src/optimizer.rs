@@ -1,0 +1,271 @@
+//! Optimizers: the update rules over plain slices, and their application to a model's parameters.
+//!
+//! Rules and constants are those of `tf.keras` 2.15 (with its default epsilons), so that a training started from the
+//! same weights takes the same path. Lion is Chen et al., 2023 (arXiv 2302.06675), algorithm 2.
+
+use serde::{Deserialize, Serialize};
+use tinsmith_foundation::Faults;
+
+/// How a gradient becomes a step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rule {
+    /// `v = momentum v - lr g; w += v`, or Nesterov's `w += momentum v - lr g`.
+    Sgd {
+        /// Share of the last step that is kept, 0 to 1. Default 0.
+        #[serde(default)]
+        momentum: f64,
+        /// Whether the gradient is looked ahead. Default false.
+        #[serde(default)]
+        nesterov: bool,
+    },
+    /// `w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)` (Kingma and Ba, 2015).
+    Adam {
+        /// Decay of the first moment. Default 0.9.
+        #[serde(default = "beta_1")]
+        beta_1: f64,
+        /// Decay of the second moment. Default 0.999.
+        #[serde(default = "beta_2")]
+        beta_2: f64,
+        /// Added to the root of the second moment. Default 1e-7.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+        /// Whether the largest second moment so far is used. Default false.
+        #[serde(default)]
+        amsgrad: bool,
+    },
+    /// `v = rho v + (1 - rho) g^2`; step `lr g / sqrt(v + epsilon)`, with momentum `m = momentum m + step`.
+    Rmsprop {
+        /// Decay of the mean square. Default 0.9.
+        #[serde(default = "beta_1")]
+        rho: f64,
+        /// Share of the last step that is kept. Default 0.
+        #[serde(default)]
+        momentum: f64,
+        /// Added to the mean square. Default 1e-7.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// `w -= lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g`.
+    Lion {
+        /// Weight of the momentum in the step. Default 0.9.
+        #[serde(default = "beta_1")]
+        beta_1: f64,
+        /// Decay of the momentum. Default 0.99.
+        #[serde(default = "lion_beta_2")]
+        beta_2: f64,
+    },
+}
+
+fn beta_1() -> f64 {
+    0.9
+}
+
+fn beta_2() -> f64 {
+    0.999
+}
+
+fn lion_beta_2() -> f64 {
+    0.99
+}
+
+fn epsilon() -> f64 {
+    1e-7
+}
+
+impl Rule {
+    /// Adam with Keras' constants.
+    pub const ADAM: Self = Self::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, amsgrad: false };
+
+    /// How many numbers of state each parameter needs.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        match self {
+            Self::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
+            Self::Adam { amsgrad, .. } => 2 + usize::from(*amsgrad),
+            Self::Rmsprop { momentum, .. } => 1 + usize::from(*momentum != 0.0),
+            Self::Lion { .. } => 1,
+        }
+    }
+
+    /// Step number `t` (from 1): changes `w` and the state by gradient `g`. `state` holds [`slots`](Rule::slots)
+    /// blocks as long as `w`, zero before the first step. Slices of other lengths are cut to the shortest.
+    pub fn step(&self, lr: f64, t: u64, w: &mut [f32], g: &[f32], state: &mut [f32]) {
+        let n = w.len();
+        match *self {
+            Self::Sgd { momentum: 0.0, .. } => {
+                let lr = lr as f32;
+                for (w, &g) in w.iter_mut().zip(g) {
+                    *w -= lr * g;
+                }
+            }
+            Self::Sgd { momentum, nesterov } => {
+                let (lr, mu) = (lr as f32, momentum as f32);
+                for ((w, &g), v) in w.iter_mut().zip(g).zip(state) {
+                    *v = mu * *v - lr * g;
+                    *w += if nesterov { mu * *v - lr * g } else { *v };
+                }
+            }
+            Self::Adam { beta_1, beta_2, epsilon, amsgrad } => {
+                let power = |beta: f64| power_of(beta, t);
+                let rate = (lr * (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1))) as f32;
+                let (c1, c2, eps) = ((1.0 - beta_1) as f32, (1.0 - beta_2) as f32, epsilon as f32);
+                let (m, rest) = state.split_at_mut(n.min(state.len()));
+                let (v, largest) = rest.split_at_mut(n.min(rest.len()));
+                if amsgrad {
+                    for ((((w, &g), m), v), top) in w.iter_mut().zip(g).zip(m).zip(v).zip(largest) {
+                        *m += (g - *m) * c1;
+                        *v += (g * g - *v) * c2;
+                        *top = top.max(*v);
+                        *w -= rate * *m / (top.sqrt() + eps);
+                    }
+                } else {
+                    for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+                        *m += (g - *m) * c1;
+                        *v += (g * g - *v) * c2;
+                        *w -= rate * *m / (v.sqrt() + eps);
+                    }
+                }
+            }
+            Self::Rmsprop { rho, momentum, epsilon } => {
+                let (lr, rho, mu, eps) = (lr as f32, rho as f32, momentum as f32, epsilon as f32);
+                let (v, m) = state.split_at_mut(n.min(state.len()));
+                if mu == 0.0 {
+                    for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
+                        *v = rho * *v + (1.0 - rho) * g * g;
+                        *w -= lr * g / (*v + eps).sqrt();
+                    }
+                } else {
+                    for (((w, &g), v), m) in w.iter_mut().zip(g).zip(v).zip(m) {
+                        *v = rho * *v + (1.0 - rho) * g * g;
+                        *m = mu * *m + lr * g / (*v + eps).sqrt();
+                        *w -= *m;
+                    }
+                }
+            }
+            Self::Lion { beta_1, beta_2 } => {
+                let (lr, b1, b2) = (lr as f32, beta_1 as f32, beta_2 as f32);
+                for ((w, &g), m) in w.iter_mut().zip(g).zip(state) {
+                    let direction = b1 * *m + (1.0 - b1) * g;
+                    if direction != 0.0 {
+                        *w -= lr * direction.signum();
+                    }
+                    *m = b2 * *m + (1.0 - b2) * g;
+                }
+            }
+        }
+    }
+}
+
+/// `base^t` by squaring: the same on every machine, which the library's `pow` need not be.
+fn power_of(base: f64, t: u64) -> f64 {
+    let (mut result, mut square, mut left) = (1.0, base, t);
+    while left > 0 {
+        if left & 1 == 1 {
+            result *= square;
+        }
+        square *= square;
+        left >>= 1;
+    }
+    result
+}
+
+/// A rule with everything around it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// How a gradient becomes a step. Default Adam.
+    pub rule: Rule,
+    /// Learning rate before the schedule's factor. Default 0.001.
+    pub learning_rate: f64,
+    /// Share of each weight subtracted at each step, times the learning rate (decoupled, as AdamW). Default 0.
+    pub weight_decay: f64,
+    /// Largest Euclidean norm of one tensor's gradient; 0 means no limit. Default 0.
+    pub clip_norm: f64,
+    /// Largest Euclidean norm of all gradients together; 0 means no limit. Default 0.
+    pub global_clip_norm: f64,
+    /// Largest magnitude of one gradient element; 0 means no limit. Default 0.
+    pub clip_value: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            rule: Rule::ADAM,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            clip_norm: 0.0,
+            global_clip_norm: 0.0,
+            clip_value: 0.0,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Notes values that cannot be used.
+    pub fn check(&self, faults: &mut Faults) {
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            faults.add("learning_rate", format!("is {}, want a number above 0", self.learning_rate));
+        }
+        for (name, value) in [
+            ("weight_decay", self.weight_decay),
+            ("clip_norm", self.clip_norm),
+            ("global_clip_norm", self.global_clip_norm),
+            ("clip_value", self.clip_value),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                faults.add(name, format!("is {value}, want 0 or more"));
+            }
+        }
+        let (first, second) = match self.rule {
+            Rule::Sgd { momentum, .. } => (momentum, 0.0),
+            Rule::Adam { beta_1, beta_2, .. } | Rule::Lion { beta_1, beta_2 } => (beta_1, beta_2),
+            Rule::Rmsprop { rho, momentum, .. } => (rho, momentum),
+        };
+        if !(0.0..1.0).contains(&first) || !(0.0..1.0).contains(&second) {
+            faults.add("rule", format!("has a decay of {first} or {second}, want at least 0 and below 1"));
+        }
+    }
+
+    /// One step of one tensor: clipping of the gradient (in place), decay, rule. `scale` multiplies the gradient
+    /// first: the factor of [`global_factor`](OptimizerConfig::global_factor).
+    pub fn step(&self, lr: f64, t: u64, scale: f32, w: &mut [f32], g: &mut [f32], state: &mut [f32]) {
+        if scale != 1.0 {
+            g.iter_mut().for_each(|g| *g *= scale);
+        }
+        if self.clip_norm > 0.0 {
+            let norm = squared_norm(g).sqrt();
+            if norm > self.clip_norm {
+                let factor = (self.clip_norm / norm) as f32;
+                g.iter_mut().for_each(|g| *g *= factor);
+            }
+        }
+        if self.clip_value > 0.0 {
+            let limit = self.clip_value as f32;
+            g.iter_mut().for_each(|g| *g = g.clamp(-limit, limit));
+        }
+        if self.weight_decay > 0.0 {
+            let keep = (lr * self.weight_decay) as f32;
+            w.iter_mut().for_each(|w| *w -= *w * keep);
+        }
+        self.rule.step(lr, t, w, g, state);
+    }
+
+    /// What all gradients are multiplied by, so that their common norm keeps its limit; `squares` is the sum of
+    /// their squares.
+    #[must_use]
+    pub fn global_factor(&self, squares: f64) -> f32 {
+        let norm = squares.sqrt();
+        if self.global_clip_norm > 0.0 && norm > self.global_clip_norm {
+            (self.global_clip_norm / norm) as f32
+        } else {
+            1.0
+        }
+    }
+}
+
+/// Sum of squares, in double precision.
+#[must_use]
+pub fn squared_norm(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
+}

@@ -1,0 +1,274 @@
+//! A training as data: one folder that holds what was trained, how, from which seed, and what came out.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `spec.yaml` | the network |
+//! | `run.yaml` | configuration, seed, structural hash, checksum of the data |
+//! | `metrics.jsonl` | one line for each epoch, without times |
+//! | `events.out.tfevents.*` | the same for TensorBoard |
+//! | `weights.safetensors` | the weights that were kept |
+//! | `result.json` | what came out; written last, so a run without it is not finished |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tinsmith_core_tensor::Threads;
+use tinsmith_data::Dataset;
+use tinsmith_foundation::{Seed, config, files};
+use tinsmith_layers::{BuildOptions, Model};
+use tinsmith_spec::ModelSpec;
+use tinsmith_study::Decision;
+use tinsmith_study::tensorboard::EventWriter;
+
+use crate::callback::{Both, Callback};
+use crate::config::TrainConfig;
+use crate::error::{Result, TrainError};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::fit::{Context, Epoch, History, fit};
+
+/// What is to be trained, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The network.
+    pub spec: ModelSpec,
+    /// The configuration.
+    pub config: TrainConfig,
+    /// Seed of initial weights, batches, dropout and augmentation.
+    pub seed: Seed,
+    /// Weights to start from, by name, where their shapes fit; the others start from the seed.
+    pub start: Option<PathBuf>,
+    /// What else makes this run what it is (a pruning schedule, a sweep's values); stored, and compared on resume.
+    pub attributes: BTreeMap<String, serde_json::Value>,
+}
+
+/// What identifies a run: a folder that holds another must not be taken for this one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    seed: Seed,
+    spec_hash: String,
+    data: String,
+    data_checksum: String,
+    config: TrainConfig,
+    /// The bytes' checksum of the weights it starts from.
+    #[serde(default)]
+    start: Option<String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, serde_json::Value>,
+}
+
+/// What came out of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunResult {
+    /// The course of the training.
+    pub history: History,
+    /// The kept weights on the validation part.
+    pub validation: Evaluation,
+}
+
+/// A run's folder.
+#[derive(Debug, Clone)]
+pub struct Run {
+    folder: PathBuf,
+}
+
+impl Run {
+    /// The run in `folder`, which need not exist.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn weights(&self) -> PathBuf {
+        self.folder.join("weights.safetensors")
+    }
+
+    /// The result, where the run is finished.
+    ///
+    /// # Errors
+    /// [`TrainError::Malformed`] where `result.json` is there but cannot be read.
+    pub fn result(&self) -> Result<Option<RunResult>> {
+        let path = self.folder.join("result.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = files::read_text(&path)?;
+        let result = serde_json::from_str(&text).map_err(|e| TrainError::Malformed {
+            path,
+            wanted: "the result of a run",
+            reason: e.to_string(),
+        })?;
+        Ok(Some(result))
+    }
+
+    /// The epochs so far, from `metrics.jsonl`; a torn last line is left out.
+    ///
+    /// # Errors
+    /// [`TrainError::Malformed`] where a whole line is not an epoch.
+    pub fn epochs(&self) -> Result<Vec<Epoch>> {
+        let path = self.folder.join("metrics.jsonl");
+        let (_, lines) = files::LineLog::open(&path)?;
+        let parse = |line: &String| {
+            serde_json::from_str(line).map_err(|e| TrainError::Malformed {
+                path: path.clone(),
+                wanted: "lines of epochs",
+                reason: e.to_string(),
+            })
+        };
+        lines.iter().map(parse).collect()
+    }
+
+    /// Trains, or returns the result of the training that is finished already. A run that was interrupted starts again and, from the
+    /// same seed, ends the same.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherRun`] where the folder holds a run of something else; as [`fit`] otherwise.
+    pub fn train(
+        &self,
+        plan: &Plan,
+        train: &Dataset,
+        validation: &Dataset,
+        context: &Context<'_>,
+        callback: &mut dyn Callback,
+    ) -> Result<RunResult> {
+        let identity = self.identity(plan, train)?;
+        self.claim(plan, &identity)?;
+        if let Some(result) = self.result()? {
+            return Ok(result);
+        }
+        let mut model = build(plan, Threads::from(context.grant))?;
+        let mut log = EpochLog::create(&self.folder)?;
+        let within = Context { seed: plan.seed, ..context.clone() };
+        let history =
+            fit(&mut model, train, Some(validation), &plan.config, &within, &mut Both(callback, &mut log))?;
+        let validation = evaluate(&model, validation, plan.config.loss, context.grant)?;
+        model.save_weights(&self.weights(), &BTreeMap::new())?;
+        let result = RunResult { history, validation };
+        files::write_atomic(&self.folder.join("result.json"), config::to_json("run", &result)?.as_bytes())?;
+        Ok(result)
+    }
+
+    fn identity(&self, plan: &Plan, train: &Dataset) -> Result<Identity> {
+        let start = plan.start.as_ref().map(|path| checksum(path)).transpose()?;
+        Ok(Identity {
+            seed: plan.seed,
+            spec_hash: plan.spec.structural_hash()?.to_string(),
+            data: train.name().to_owned(),
+            data_checksum: train.checksum(),
+            config: plan.config.clone(),
+            start,
+            attributes: plan.attributes.clone(),
+        })
+    }
+
+    fn claim(&self, plan: &Plan, identity: &Identity) -> Result<()> {
+        let path = self.folder.join("run.yaml");
+        if path.is_file() {
+            let found: Identity = config::load(&path, |_, _| {})?;
+            let differs = |what| TrainError::OtherRun { path: self.folder.clone(), what };
+            return match () {
+                () if found.spec_hash != identity.spec_hash => Err(differs("network")),
+                () if found.data_checksum != identity.data_checksum => Err(differs("data set")),
+                () if found.seed != identity.seed => Err(differs("seed")),
+                () if found.start != identity.start => Err(differs("starting point")),
+                () if found != *identity => Err(differs("configuration")),
+                () => Ok(()),
+            };
+        }
+        plan.spec.save(&self.folder.join("spec.yaml"))?;
+        Ok(files::write_atomic(&path, config::to_yaml("run", identity)?.as_bytes())?)
+    }
+}
+
+/// The network of a plan with its first weights.
+///
+/// # Errors
+/// [`TrainError::Layers`] where it does not build or the weights cannot be read.
+pub fn build(plan: &Plan, threads: Threads) -> Result<Model> {
+    let options = BuildOptions { threads, ..BuildOptions::default() };
+    let model = Model::build(&plan.spec, plan.seed.derive("weights", 0), &options)?;
+    if let Some(path) = &plan.start {
+        model.inherit(&load_model(path)?)?;
+    }
+    Ok(model)
+}
+
+/// The network that a weight file holds: its specification is in the file's metadata.
+///
+/// # Errors
+/// [`TrainError::Malformed`] where the file has no specification; [`TrainError::Layers`] where it cannot be read.
+pub fn load_model(path: &Path) -> Result<Model> {
+    let contents = tinsmith_core_tensor::io::safetensors::load(path)?;
+    let text = contents.metadata.get("spec").ok_or_else(|| TrainError::Malformed {
+        path: path.to_owned(),
+        wanted: "weights that Tinsmith wrote",
+        reason: "its metadata have no `spec`".to_owned(),
+    })?;
+    let spec = ModelSpec::parse(text, &path.display().to_string())?;
+    let model = Model::build(&spec, Seed::new(0), &BuildOptions::default())?;
+    model.set_weights(&contents.tensors, &path.display().to_string())?;
+    Ok(model)
+}
+
+fn checksum(path: &Path) -> Result<String> {
+    use sha2::{Digest, Sha256};
+    let bytes = std::fs::read(path)
+        .map_err(|source| tinsmith_foundation::FoundationError::Read { path: path.to_owned(), source })?;
+    Ok(Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Writes each epoch as it ends.
+struct EpochLog {
+    path: PathBuf,
+    lines: files::LineLog,
+    events: EventWriter,
+}
+
+impl EpochLog {
+    /// Starts both logs anew: what an interrupted attempt left is taken over by this one.
+    fn create(folder: &Path) -> Result<Self> {
+        let path = folder.join("metrics.jsonl");
+        files::write_atomic(&path, b"")?;
+        let (lines, _) = files::LineLog::open(&path)?;
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|e| e.file_name().to_string_lossy().contains("tfevents")) {
+            std::fs::remove_file(entry.path()).map_err(|source| {
+                tinsmith_foundation::FoundationError::Write { path: entry.path(), source }
+            })?;
+        }
+        Ok(Self { path, lines, events: EventWriter::create(folder)? })
+    }
+}
+
+impl Callback for EpochLog {
+    fn after_epoch(&mut self, _model: &mut Model, epoch: &Epoch) -> Result<Decision> {
+        let line = serde_json::to_string(epoch).map_err(|e| TrainError::Malformed {
+            path: self.path.clone(),
+            wanted: "a line",
+            reason: e.to_string(),
+        })?;
+        self.lines.append(&[line])?;
+        let step = i64::from(epoch.epoch);
+        for (tag, value) in [
+            ("loss", Some(epoch.loss)),
+            ("learning_rate", Some(epoch.learning_rate)),
+            ("val_loss", epoch.val_loss),
+            ("val_accuracy", epoch.val_accuracy),
+        ] {
+            if let Some(value) = value {
+                self.events.scalar(tag, step, value)?;
+            }
+        }
+        self.events.flush()?;
+        Ok(Decision::Continue)
+    }
+}

@@ -1,0 +1,136 @@
+//! The one implementation of [`Evaluate`]: a candidate network is built, trained within the budget, and scored on the
+//! validation part.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tinsmith_core_tensor::Threads;
+use tinsmith_data::Dataset;
+use tinsmith_layers::Model;
+use tinsmith_spec::ModelSpec;
+use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
+
+use crate::callback::Observe;
+use crate::config::TrainConfig;
+use crate::error::TrainError;
+use crate::evaluate::evaluate;
+use crate::fit::{Context, Epoch, fit};
+use crate::run::{Plan, build};
+
+/// Trains candidates on one data set. Scores are `val_loss` and, for classes, `val_accuracy`; with several folds
+/// their means.
+#[derive(Debug, Clone)]
+pub struct Trainer {
+    train: Dataset,
+    validation: Dataset,
+    config: TrainConfig,
+    start: Option<PathBuf>,
+    artifacts: Option<PathBuf>,
+}
+
+impl Trainer {
+    /// Trains on `train`, scores on `validation`; the budget's epochs replace those of `config`.
+    #[must_use]
+    pub fn new(train: Dataset, validation: Dataset, config: TrainConfig) -> Self {
+        Self { train, validation, config, start: None, artifacts: None }
+    }
+
+    /// Starts every candidate from these weights, where names and shapes fit.
+    #[must_use]
+    pub fn starting_from(mut self, weights: impl Into<PathBuf>) -> Self {
+        self.start = Some(weights.into());
+        self
+    }
+
+    /// Keeps the weights of each trial in this folder, as `trial-00042.safetensors`.
+    #[must_use]
+    pub fn keeping_weights_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.artifacts = Some(folder.into());
+        self
+    }
+
+    /// One training of a candidate on given parts.
+    fn train_one(
+        &self,
+        request: &Request<'_, ModelSpec>,
+        fold: u64,
+        train: &Dataset,
+        validation: &Dataset,
+        report: &mut dyn FnMut(&Epoch) -> Decision,
+    ) -> Result<(Scores, Model), TrainError> {
+        let seed = request.seed.derive("fold", fold);
+        let start = request.resume.or(request.inherit).map(|a| a.path.clone()).or_else(|| self.start.clone());
+        let config = TrainConfig { epochs: request.budget.epochs, ..self.config.clone() };
+        let plan = Plan { spec: request.candidate.clone(), config, seed, start, attributes: BTreeMap::new() };
+        let mut model = build(&plan, Threads::from(request.grant))?;
+        let context = Context { seed, grant: request.grant, cancel: request.cancel };
+        fit(&mut model, train, Some(validation), &plan.config, &context, &mut Observe(report))?;
+        let found = evaluate(&model, validation, plan.config.loss, request.grant)?;
+        let mut scores = Scores::from([("val_loss".to_owned(), found.loss)]);
+        if let Some(accuracy) = found.accuracy() {
+            scores.insert("val_accuracy".to_owned(), accuracy);
+        }
+        Ok((scores, model))
+    }
+
+    fn try_out(
+        &self,
+        request: &Request<'_, ModelSpec>,
+        report: &mut dyn FnMut(Report) -> Decision,
+    ) -> Result<Outcome, TrainError> {
+        let seed = request.seed;
+        let mut observe = |epoch: &Epoch| {
+            let found = [
+                ("loss", Some(epoch.loss)),
+                ("val_loss", epoch.val_loss),
+                ("val_accuracy", epoch.val_accuracy),
+            ];
+            let scores =
+                found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+            report(Report { step: u64::from(epoch.epoch), scores })
+        };
+        if request.budget.folds <= 1 {
+            let train = self.train.share(request.budget.share, seed.derive("share", 0))?;
+            let (scores, model) = self.train_one(request, 0, &train, &self.validation, &mut observe)?;
+            return Ok(Outcome { scores, artifact: self.keep(request.trial, &model)? });
+        }
+        // Folds are cut from the training part; the validation part stays unseen.
+        let folds = self.train.folds(request.budget.folds as usize, Some(seed.derive("folds", 0)))?;
+        let mut sums = Scores::new();
+        for fold in 0..request.budget.folds {
+            let (train, validation) = self.train.fold(&folds, fold as usize)?;
+            let train = train.share(request.budget.share, seed.derive("share", u64::from(fold)))?;
+            let quiet: &mut dyn FnMut(&Epoch) -> Decision = &mut |_| Decision::Continue;
+            let report = if fold == 0 { &mut observe } else { quiet };
+            let (scores, _) = self.train_one(request, u64::from(fold), &train, &validation, report)?;
+            for (name, value) in scores {
+                *sums.entry(name).or_insert(0.0) += value / f64::from(request.budget.folds);
+            }
+        }
+        Ok(Outcome { scores: sums, artifact: None })
+    }
+
+    fn keep(&self, trial: u64, model: &Model) -> Result<Option<Artifact>, TrainError> {
+        let Some(folder) = &self.artifacts else { return Ok(None) };
+        let path = folder.join(format!("trial-{trial:05}.safetensors"));
+        model.save_weights(&path, &BTreeMap::new())?;
+        Ok(Some(Artifact { path }))
+    }
+}
+
+impl Evaluate<ModelSpec> for Trainer {
+    fn evaluate(
+        &self,
+        request: Request<'_, ModelSpec>,
+        report: &mut dyn FnMut(Report) -> Decision,
+    ) -> Result<Outcome, EvaluateError> {
+        self.try_out(&request, report).map_err(|error| match error {
+            TrainError::Cancelled { .. } => EvaluateError::Cancelled,
+            TrainError::NonFinite { .. }
+            | TrainError::Layers(_)
+            | TrainError::Spec(_)
+            | TrainError::Mismatch { .. } => EvaluateError::Failed { reason: error.to_string() },
+            other => EvaluateError::Broken { source: Box::new(other) },
+        })
+    }
+}
