@@ -48,6 +48,7 @@ impl Tally {
             }
             if is_neighbor(y, w, levels) {
                 self.ties += 1;
+                println!("  level tie: {what}: {:?}: {y:?}, want {w:?}", xs[i]);
             } else {
                 self.failures.push(format!("{what}: x[{i}] = {:?}: {y:?}, want {w:?}", xs[i]));
                 return;
