@@ -23,6 +23,9 @@ pub fn dominates(a: &[f64], b: &[f64]) -> bool {
 /// ```
 #[must_use]
 pub fn fronts(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
+    if points.iter().all(|p| p.len() == 2 && p.iter().all(|x| !x.is_nan())) {
+        return fronts_of_two(points);
+    }
     layers(points.len(), |a, b| dominates(&points[a], &points[b]))
 }
 
@@ -31,11 +34,34 @@ pub fn fronts(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
 #[must_use]
 pub fn constrained_fronts(points: &[Vec<f64>], violations: &[f64]) -> Vec<Vec<usize>> {
     let violation = |i: usize| violations.get(i).copied().unwrap_or(0.0);
-    layers(points.len(), |a, b| match violation(a).total_cmp(&violation(b)) {
-        Ordering::Less => true,
-        Ordering::Greater => false,
-        Ordering::Equal => dominates(&points[a], &points[b]),
-    })
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|&a, &b| violation(a).total_cmp(&violation(b)).then(a.cmp(&b)));
+    let mut all = Vec::new();
+    for group in order.chunk_by(|&a, &b| violation(a).total_cmp(&violation(b)).is_eq()) {
+        let members: Vec<Vec<f64>> = group.iter().map(|&i| points[i].clone()).collect();
+        all.extend(fronts(&members).into_iter().map(|front| front.into_iter().map(|i| group[i]).collect()));
+    }
+    all
+}
+
+/// [`fronts`] of two objectives in n log n: in the order of the first, a point belongs to the first front whose last
+/// member does not dominate it; the last members' second objectives descend from front to front.
+fn fronts_of_two(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|&a, &b| points[a].partial_cmp(&points[b]).unwrap_or(Ordering::Equal).then(a.cmp(&b)));
+    let mut fronts: Vec<Vec<usize>> = Vec::new();
+    for i in order {
+        let place =
+            fronts.partition_point(|front| front.last().is_some_and(|&j| dominates(&points[j], &points[i])));
+        match fronts.get_mut(place) {
+            Some(front) => front.push(i),
+            None => fronts.push(vec![i]),
+        }
+    }
+    for front in &mut fronts {
+        front.sort_unstable();
+    }
+    fronts
 }
 
 fn layers(count: usize, dominates: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
@@ -93,9 +119,19 @@ pub fn crowding_distance(points: &[Vec<f64>], front: &[usize]) -> Vec<f64> {
     distance
 }
 
-/// All points from best to worst: by front, within a front by crowding distance (lonely first), then by index.
+/// All points from best to worst: by violation, then by front, within a front by crowding distance (lonely first),
+/// then by index. With one objective simply by violation, value and index.
 #[must_use]
 pub fn ranking(points: &[Vec<f64>], violations: &[f64]) -> Vec<usize> {
+    if points.iter().all(|p| p.len() == 1) {
+        let violation = |i: usize| violations.get(i).copied().unwrap_or(0.0);
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        order.sort_by(|&a, &b| {
+            let by_value = points[a][0].total_cmp(&points[b][0]);
+            violation(a).total_cmp(&violation(b)).then(by_value).then(a.cmp(&b))
+        });
+        return order;
+    }
     let mut order = Vec::with_capacity(points.len());
     for front in constrained_fronts(points, violations) {
         let distance = crowding_distance(points, &front);

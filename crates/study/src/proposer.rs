@@ -5,7 +5,6 @@ mod grid;
 mod random;
 mod tpe;
 
-use serde::Serialize;
 use tinsmith_foundation::Rng;
 
 pub use self::evolution::{Breed, Evolution, EvolutionConfig, Survival};
@@ -59,9 +58,4 @@ impl<C, P: Proposer<C> + ?Sized> Proposer<C> for Box<P> {
 /// The error of a proposer that failed for a reason of its own.
 pub fn propose_error(trial: u64, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StudyError {
     StudyError::Propose { trial, source: source.into() }
-}
-
-/// A candidate's identity: its JSON.
-fn identity<C: Serialize>(candidate: &C) -> String {
-    serde_json::to_string(candidate).unwrap_or_default()
 }

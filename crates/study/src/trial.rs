@@ -92,8 +92,8 @@ impl<C> Trial<C> {
     /// The sum of violated constraints; 0 where feasible or not known.
     #[must_use]
     pub fn violation(&self) -> f64 {
-        let sum: f64 = self.constraints.iter().map(|c| c.max(0.0)).sum();
-        sum.min(f64::MAX)
+        // Not `sum()`, whose empty sum is -0.0.
+        self.constraints.iter().fold(0.0_f64, |sum, c| sum + c.max(0.0)).min(f64::MAX)
     }
 
     /// Whether it has values and violates nothing.

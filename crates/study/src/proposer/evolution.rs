@@ -1,12 +1,11 @@
 //! Evolution of arbitrary candidates: whoever can make a random one and change one can search with it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults, Rng};
 
-use super::{Proposer, Step, identity, propose_error};
+use super::{Proposer, Step, propose_error};
 use crate::error::Result;
 use crate::pareto;
 use crate::trial::{History, Proposal, Trial, TrialState};
@@ -174,12 +173,11 @@ fn ranked<'a, C>(history: &History<'a, C>, trials: &[&'a Arc<Trial<C>>]) -> Vec<
     pareto::ranking(&points, &violations).into_iter().map(|i| trials[i]).collect()
 }
 
-impl<C: Serialize + Clone, B: Breed<C>> Proposer<C> for Evolution<B> {
+impl<C: PartialEq, B: Breed<C>> Proposer<C> for Evolution<B> {
     fn propose(&self, history: &History<'_, C>, number: u64, rng: &mut Rng) -> Result<Step<C>> {
         let fault = |source| propose_error(number, source);
         let members = self.population(history);
         let starting = number < self.config.population as u64 || members.is_empty();
-        let seen: BTreeSet<String> = history.candidates().map(identity).collect();
         let mut last: Option<(C, Vec<u64>, bool)> = None;
         for _ in 0..self.config.attempts {
             let mut parents = Vec::new();
@@ -204,7 +202,7 @@ impl<C: Serialize + Clone, B: Breed<C>> Proposer<C> for Evolution<B> {
                     None => self.breed.mutate(first.candidate(), rng).map_err(fault)?,
                 }
             };
-            let new = !seen.contains(&identity(&candidate));
+            let new = history.candidates().all(|seen| *seen != candidate);
             let acceptable = self.breed.is_acceptable(&candidate);
             // Should all attempts fail, an acceptable candidate that was tried before beats a fresh one that is not.
             if last.as_ref().is_none_or(|(_, _, was)| acceptable || !was) {

@@ -144,6 +144,8 @@ impl Shape {
 
 struct Density<'a> {
     centers: Vec<Vec<f64>>,
+    /// How much of each center's normal distribution lies in [0, 1], by parameter.
+    masses: Vec<Vec<f64>>,
     shapes: &'a [Shape],
     deviation: f64,
 }
@@ -152,7 +154,10 @@ impl<'a> Density<'a> {
     fn new(centers: Vec<Vec<f64>>, shapes: &'a [Shape]) -> Self {
         let n = centers.len().max(1) as f64;
         let rule = 0.2 * libm::pow(n, -1.0 / (shapes.len() as f64 + 4.0));
-        Self { centers, shapes, deviation: rule.max(1.0 / (n + 1.0).min(100.0)) }
+        let deviation = rule.max(1.0 / (n + 1.0).min(100.0));
+        let inside = |x: &f64| mass(*x, deviation);
+        let masses = centers.iter().map(|c| c.iter().map(inside).collect()).collect();
+        Self { centers, masses, shapes, deviation }
     }
 
     /// A point of a random kernel; the one after the last center is the prior.
@@ -177,20 +182,23 @@ impl<'a> Density<'a> {
     }
 
     fn log(&self, point: &[f64]) -> f64 {
-        let logs: Vec<f64> = (self.centers.iter().map(|c| Some(c.as_slice())).chain([None]))
-            .map(|center| self.kernel(center, point))
+        let prior = vec![mass(0.5, 1.0); self.shapes.len()];
+        let centers = self.centers.iter().map(|c| Some(c.as_slice())).zip(&self.masses);
+        let logs: Vec<f64> = centers
+            .chain([(None, &prior)])
+            .map(|(center, masses)| self.kernel(center, masses, point))
             .collect();
         let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logs.iter().map(|l| libm::exp(l - most)).sum();
         most + libm::log(sum / logs.len() as f64)
     }
 
-    fn kernel(&self, center: Option<&[f64]>, point: &[f64]) -> f64 {
+    fn kernel(&self, center: Option<&[f64]>, masses: &[f64], point: &[f64]) -> f64 {
         let rest = 1.0 / (self.centers.len() as f64 + 1.0);
         let mut log = 0.0;
         for (d, shape) in self.shapes.iter().enumerate() {
             let (mean, deviation) = center.map_or((0.5, 1.0), |c| (c[d], self.deviation));
-            let mass = cdf((1.0 - mean) / deviation) - cdf(-mean / deviation);
+            let mass = masses[d];
             let density = match shape {
                 Shape::Choices(count) => match center {
                     Some(c) => {
@@ -213,6 +221,11 @@ impl<'a> Density<'a> {
         }
         log
     }
+}
+
+/// The share of a normal distribution that lies in [0, 1].
+fn mass(mean: f64, deviation: f64) -> f64 {
+    cdf((1.0 - mean) / deviation) - cdf(-mean / deviation)
 }
 
 fn cdf(z: f64) -> f64 {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tinsmith_foundation::Rng;
+use tinsmith_study::pareto::hypervolume;
 use tinsmith_study::{
     Breed, Check, Decision, Domain, Ended, Evaluate, EvaluateError, Evolution, EvolutionConfig, GridSearch,
-    Objective, Outcome, ParamValue, Params, Proposer, RandomSearch, Report, Request, Runner, Sequence, Space,
-    Study, StudyConfig, Survival, Tpe, TpeConfig, TrialState,
+    HalvingPruner, History, Objective, Outcome, ParamValue, Params, Proposal, Proposer, RandomSearch, Report,
+    Request, Result, Runner, Sequence, Space, Step, Study, StudyConfig, Survival, Tpe, TpeConfig, Trial,
+    TrialState,
 };
 
 use crate::closed_form::{Bowl, bowl, mixed_space};
@@ -27,6 +29,93 @@ fn tpe_beats_random_search() {
     let mean = |p: &dyn Proposer<Params>| seeds.clone().map(|s| best_of(p, s)).sum::<f64>() / 8.0;
     let (random, tpe) = (mean(&random), mean(&tpe));
     assert!(tpe < 0.4 * random, "tpe {tpe}, random {random}");
+}
+
+#[test]
+fn tpe_finds_a_better_front_than_random_search() {
+    // Two bowls: the least losses are at x = 0 and x = 1 with y = 0 (z does not matter); between them lies the front.
+    struct Two;
+    impl Evaluate<Params> for Two {
+        fn evaluate(
+            &self,
+            request: Request<'_, Params>,
+            _report: &mut dyn FnMut(Report) -> Decision,
+        ) -> Result<Outcome, EvaluateError> {
+            let (x, y) = (request.candidate.f64("x").unwrap(), request.candidate.f64("y").unwrap());
+            let scores = [("a".to_owned(), x * x + y * y), ("b".to_owned(), (x - 1.0) * (x - 1.0) + y * y)];
+            Ok(Outcome { scores: scores.into(), artifact: None })
+        }
+    }
+    let parameters =
+        [("x", Domain::float(-3.0, 3.0)), ("y", Domain::float(-3.0, 3.0)), ("z", Domain::int(0, 9))];
+    let space = Space::new(parameters).unwrap();
+    let volume = |proposer: &dyn Proposer<Params>, seed| {
+        let objectives = vec![Objective::minimize("a"), Objective::minimize("b")];
+        let config = StudyConfig { seed, trials: 100, objectives, ..StudyConfig::default() };
+        let mut study = Study::new(config).unwrap();
+        study.run(&Runner::new(proposer, &Two)).unwrap();
+        let front: Vec<Vec<f64>> = study.pareto_front().iter().map(|t| t.values.clone().unwrap()).collect();
+        hypervolume(&front, &[1.5, 1.5])
+    };
+    let random = RandomSearch::new(space.clone());
+    let tpe = Tpe::new(space, TpeConfig::default()).unwrap();
+    let mean = |p: &dyn Proposer<Params>| (0..6).map(|seed| volume(p, seed)).sum::<f64>() / 6.0;
+    let (random, tpe) = (mean(&random), mean(&tpe));
+    assert!(tpe > 1.1 * random, "tpe {tpe}, random {random}");
+}
+
+#[test]
+fn halving_stops_what_is_not_among_the_best() {
+    let space = mixed_space().unwrap();
+    let proposer = RandomSearch::new(space);
+    let mut study = Study::new(StudyConfig { trials: 60, ..StudyConfig::default() }).unwrap();
+    let pruner = HalvingPruner { min_steps: 1, factor: 3 };
+    let evaluate = Bowl { longest: Duration::ZERO };
+    study.run(&Runner { pruner: Some(&pruner), ..Runner::new(&proposer, &evaluate) }).unwrap();
+    let window = study.config().window;
+    let first = |t: &Trial<Params>| t.reports.get(&1).copied();
+    for trial in study.trials() {
+        let Some(own) = first(trial) else { continue };
+        let seen: Vec<f64> = study
+            .trials()
+            .iter()
+            .filter(|t| t.number + window <= trial.number)
+            .filter_map(|t| first(t))
+            .collect();
+        let better = seen.iter().filter(|&&loss| loss < own).count();
+        let goes_on = better < ((seen.len() + 1) / 3).max(1);
+        assert_eq!(trial.reports.contains_key(&2), goes_on, "trial {}", trial.number);
+    }
+    let stopped = study.trials().iter().find(|t| t.state == TrialState::Pruned).unwrap();
+    let last = stopped.reports.last_key_value().unwrap().1;
+    assert_eq!(stopped.values.as_deref(), Some(&[*last][..]));
+}
+
+/// Asks for what a proposer must not ask for.
+struct Wrong(u64);
+
+impl Proposer<Params> for Wrong {
+    fn propose(&self, history: &History<'_, Params>, number: u64, _rng: &mut Rng) -> Result<Step<Params>> {
+        assert_eq!(history.finished().len() + history.running().len(), number as usize);
+        Ok(match number {
+            3 if self.0 == 3 => Step::Wait,
+            4 => Proposal { resume: Some(self.0), ..Proposal::new(Params::default()) }.into(),
+            _ => Proposal::new(Params::default()).into(),
+        })
+    }
+}
+
+#[test]
+fn proposers_that_look_ahead_or_wait_for_nothing_are_refused() {
+    for (wrong, text) in [
+        (3, "no proposal for trial 3: it waits although every earlier trial is finished"),
+        (4, "no proposal for trial 4: it builds on trial 4, want one of the 3 that it may see"),
+        (2, ""),
+    ] {
+        let mut study = Study::new(StudyConfig { trials: 6, window: 2, ..StudyConfig::default() }).unwrap();
+        let ended = study.run(&Runner::new(&Wrong(wrong), &Bowl { longest: Duration::ZERO }));
+        assert_eq!(ended.map_err(|e| e.to_string()).err().unwrap_or_default(), text);
+    }
 }
 
 #[test]
