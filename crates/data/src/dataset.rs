@@ -1,6 +1,7 @@
 //! Samples with their targets and group columns, in shared memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use crate::array::ElementType;
 use crate::error::{DataError, Result};
 
 /// What a network is to answer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Targets {
     /// One class per sample.
     Labels {
@@ -33,7 +34,7 @@ pub enum Targets {
 ///
 /// Clones and views ([`Dataset::subset`], splits, folds) share the samples' memory. Axes are channels-last: an
 /// 8 x 8 grey image has the shape `[8, 8, 1]`, 128 steps of 6 channels `[128, 6]`, a row of a table `[n]`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Dataset {
     name: String,
     sample_shape: Vec<usize>,
@@ -45,7 +46,7 @@ pub struct Dataset {
 }
 
 /// Which rows of the storage a data set shows.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Rows {
     All(usize),
     Listed(Arc<[usize]>),
@@ -439,6 +440,34 @@ impl Dataset {
         match &self.rows {
             Rows::All(rows) => (row < *rows).then_some(row),
             Rows::Listed(rows) => rows.get(row).copied(),
+        }
+    }
+}
+
+/// Shapes and counts; the values would be megabytes.
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataset")
+            .field("name", &self.name)
+            .field("rows", &self.len())
+            .field("sample_shape", &self.sample_shape)
+            .field("element", &self.element)
+            .field("targets", &self.targets)
+            .field("groups", &self.groups.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Labels { names, .. } => {
+                f.debug_struct("Labels").field("names", names).finish_non_exhaustive()
+            }
+            Self::Arrays { shape, .. } => {
+                f.debug_struct("Arrays").field("shape", shape).finish_non_exhaustive()
+            }
+            Self::Samples => f.write_str("Samples"),
         }
     }
 }

@@ -33,6 +33,16 @@ fn data_without_rows_or_classes_are_described_too() {
 }
 
 #[test]
+fn data_sets_cross_threads_and_are_short_in_debug_output() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let digits = tinsmith_data::builtin("digits8x8").unwrap();
+    shared(&digits);
+    let text = format!("{:?}", digits.train);
+    assert!(text.contains("rows: 1437, sample_shape: [8, 8, 1], element: U8"), "{text}");
+    assert!(text.len() < 300, "{text}");
+}
+
+#[test]
 fn contact_sheets_show_images_series_and_rows() {
     let digits = tinsmith_data::builtin("digits8x8").unwrap().train;
     let sheet = digits.contact_sheet(6);
