@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use tinsmith_foundation::Rng;
-use tinsmith_spec::{Activation, Layer, Op, Padding, Pair, op, quantizer};
+use tinsmith_spec::{Activation, Layer, Op, Padding, Quantizer, op};
 
 use crate::config::Scope;
 use crate::error::{ModelgenError, Result};
 use crate::kind::{ActivationKind, Family, Named};
 use crate::shape::Shape;
 use crate::tables::{FAMILIES, Fixed, Tables};
+use crate::weight_layer::WeightLayer;
 
 /// A network being drawn.
 pub(crate) struct Draw<'t> {
@@ -369,7 +370,16 @@ impl<'t> Draw<'t> {
         let norm = !is_last && self.rng.chance(self.tables.batch_norm_chance);
         let activation = self.activation();
         let fused = if norm { Activation::Linear } else { activation.clone() };
-        let op = self.op(family, window, channels, use_bias, fused);
+        let form = WeightLayer {
+            kernel: window.kernel,
+            stride: window.stride,
+            padding: window.padding(),
+            use_bias,
+            activation: fused,
+            kernel_quantizer: self.quantized.then(|| self.kernel_quantizer()),
+            bias_quantizer: (self.quantized && use_bias).then(|| self.bias_quantizer()),
+        };
+        let op = form.op(family, channels);
         let mut layer = Layer::new(format!("{}_{}", family.name(), self.depth), op);
         layer.inputs.extend(input);
         self.layers.push(layer);
@@ -391,119 +401,14 @@ impl<'t> Draw<'t> {
         let drawn = self.rng.weighted(&self.tables.activations[self.side()]);
         let kind = drawn.map_or(ActivationKind::NoActivation, |i| ActivationKind::ALL[i]);
         let (bits, integer) = self.bits.activ;
-        if self.quantized {
-            // QKeras' tangent and sigmoid have no integer bits.
-            let quantizer = match kind {
-                ActivationKind::Relu => quantizer::Quantizer::relu(bits, integer),
-                ActivationKind::Tanh => quantizer::QuantizedTanh { bits, ..Default::default() }.into(),
-                ActivationKind::Sigmoid => quantizer::QuantizedSigmoid { bits, ..Default::default() }.into(),
-                ActivationKind::Hswish => {
-                    let integer = integer.min(bits as i32 - 1);
-                    quantizer::QuantizedHswish { bits, integer, ..Default::default() }.into()
-                }
-                _ => return Activation::Linear,
-            };
-            return Activation::Quantized(quantizer);
-        }
-        match kind {
-            ActivationKind::NoActivation => Activation::Linear,
-            ActivationKind::Relu => Activation::Relu,
-            ActivationKind::Tanh => Activation::Tanh,
-            ActivationKind::Sigmoid => Activation::Sigmoid,
-            ActivationKind::Softmax => Activation::Softmax,
-            ActivationKind::Relu6 => Activation::Relu6,
-            ActivationKind::LeakyRelu => Activation::LeakyRelu(tinsmith_spec::LeakyRelu::default()),
-            ActivationKind::Elu => Activation::Elu(tinsmith_spec::Elu::default()),
-            ActivationKind::HardSigmoid => Activation::HardSigmoid,
-            ActivationKind::Hswish => Activation::Hswish,
-        }
+        if self.quantized { kind.quantized(bits, integer) } else { kind.float() }
     }
 
-    fn kernel_quantizer(&self) -> quantizer::Quantizer {
-        quantizer::Quantizer::fixed(self.bits.weight.0, self.bits.weight.1)
+    fn kernel_quantizer(&self) -> Quantizer {
+        Quantizer::fixed(self.bits.weight.0, self.bits.weight.1)
     }
 
-    fn bias_quantizer(&self) -> quantizer::Quantizer {
-        quantizer::Quantizer::fixed(self.bits.bias.0, self.bits.bias.1)
-    }
-
-    /// The operation of a weight layer.
-    fn op(
-        &self,
-        family: Family,
-        window: Window,
-        channels: usize,
-        use_bias: bool,
-        activation: Activation,
-    ) -> Op {
-        let kernel_quantizer = self.quantized.then(|| self.kernel_quantizer());
-        let bias_quantizer = (self.quantized && use_bias).then(|| self.bias_quantizer());
-        let Window { kernel, stride, .. } = window;
-        let padding = window.padding();
-        match family {
-            Family::Dense => Op::Dense(op::Dense {
-                use_bias,
-                activation,
-                kernel_quantizer,
-                bias_quantizer,
-                ..op::Dense::new(channels)
-            }),
-            Family::Conv1d => Op::Conv1d(op::Conv1d {
-                stride,
-                padding,
-                use_bias,
-                activation,
-                kernel_quantizer,
-                bias_quantizer,
-                ..op::Conv1d::new(channels, kernel)
-            }),
-            Family::SeparableConv1d => Op::SeparableConv1d(op::SeparableConv1d {
-                stride,
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                pointwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::SeparableConv1d::new(channels, kernel)
-            }),
-            Family::DepthwiseConv1d => Op::DepthwiseConv1d(op::DepthwiseConv1d {
-                stride,
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::DepthwiseConv1d::new(kernel)
-            }),
-            Family::Conv2d => Op::Conv2d(op::Conv2d {
-                stride: Pair::square(stride),
-                padding,
-                use_bias,
-                activation,
-                kernel_quantizer,
-                bias_quantizer,
-                ..op::Conv2d::new(channels, kernel)
-            }),
-            Family::SeparableConv2d => Op::SeparableConv2d(op::SeparableConv2d {
-                stride: Pair::square(stride),
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                pointwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::SeparableConv2d::new(channels, kernel)
-            }),
-            Family::DepthwiseConv2d => Op::DepthwiseConv2d(op::DepthwiseConv2d {
-                stride: Pair::square(stride),
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::DepthwiseConv2d::new(kernel)
-            }),
-        }
+    fn bias_quantizer(&self) -> Quantizer {
+        Quantizer::fixed(self.bits.bias.0, self.bits.bias.1)
     }
 }

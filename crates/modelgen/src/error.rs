@@ -2,6 +2,7 @@
 
 use tinsmith_foundation::{ConfigErrors, FoundationError};
 use tinsmith_spec::SpecError;
+use tinsmith_study::StudyError;
 
 /// Why networks could not be generated, written or read.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum ModelgenError {
         /// Networks wanted.
         wanted: u64,
     },
+    /// A design of so many points or axes is not to be had.
+    #[error(transparent)]
+    Design(#[from] StudyError),
     /// A generated specification cannot be costed or read.
     #[error(transparent)]
     Spec(#[from] SpecError),

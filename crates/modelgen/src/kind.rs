@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// A family of weight layers; float or quantized is decided apart from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Fully connected.
     Dense,

@@ -6,3 +6,4 @@ mod corpora;
 mod distributions;
 mod drawing;
 mod options;
+mod structures;

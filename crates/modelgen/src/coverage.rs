@@ -1,0 +1,325 @@
+//! How well a set of networks covers its axes, as numbers and as a picture.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use tinsmith_spec::ModelSpec;
+use tinsmith_study::design::{SOBOL_DIMENSIONS, sobol};
+
+use crate::record::CostLine;
+use crate::structure::Realized;
+
+/// Bars of the histogram of an axis whose values are not listed.
+const BINS: usize = 20;
+/// Coordinates that a joint fill distance may look at: probes times points times axes.
+const WORK: usize = 100_000_000;
+const MOST_PROBES: usize = 4096;
+/// Points whose pairs are looked at for a joint separation distance.
+const MOST_PAIRED: usize = 4096;
+
+/// An axis along which points lie.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CoverageAxis {
+    /// Its name.
+    pub name: String,
+    /// Its least value.
+    pub low: f64,
+    /// Its greatest value.
+    pub high: f64,
+    /// The values that points can have, ascending; empty where there are too many to list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
+    /// Whether distances are joint ones in the logarithm (for sizes, whose steps are factors).
+    pub is_log: bool,
+}
+
+impl CoverageAxis {
+    /// An axis of listed values, ascending.
+    #[must_use]
+    pub fn listed(name: impl Into<String>, values: &[f64], is_log: bool) -> Self {
+        let low = values.first().copied().unwrap_or(0.0);
+        let high = values.last().copied().unwrap_or(0.0);
+        let is_log = is_log && low > 0.0;
+        Self { name: name.into(), low, high, values: values.to_vec(), is_log }
+    }
+
+    /// An axis from the least to the greatest of what is found.
+    #[must_use]
+    pub fn found(name: impl Into<String>, found: impl IntoIterator<Item = f64>, is_log: bool) -> Self {
+        let (low, high) =
+            found.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+        let (low, high) = if low > high { (0.0, 0.0) } else { (low, high) };
+        Self { name: name.into(), low, high, values: Vec::new(), is_log: is_log && low > 0.0 }
+    }
+
+    /// The place of a value in [0, 1], linearly or in the logarithm.
+    fn place(&self, x: f64, is_log: bool) -> f64 {
+        let scale = |x: f64| if is_log { libm::log2(x) } else { x };
+        let (low, high) = (scale(self.low), scale(self.high));
+        if high > low { (scale(x) - low) / (high - low) } else { 0.5 }
+    }
+}
+
+/// Distances of points in [0, 1] or in the unit cube, with the greatest difference over axes as the distance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Distances {
+    /// The farthest that a place can be from all points.
+    pub fill: f64,
+    /// The least distance of two different points; 0 where there are no two.
+    pub separation: f64,
+}
+
+/// How one axis is covered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AxisCoverage {
+    /// The axis.
+    pub axis: CoverageAxis,
+    /// Points by value, or in 20 equal parts of the axis (of its logarithm, where it is logarithmic).
+    pub histogram: Vec<u64>,
+    /// Distances of the places, linearly.
+    pub linear: Distances,
+    /// Distances of the places in the logarithm; absent where the axis reaches 0 or below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log2: Option<Distances>,
+}
+
+/// How a set of points covers its axes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Points.
+    pub points: usize,
+    /// Points that differ.
+    pub distinct: usize,
+    /// Each axis by itself.
+    pub axes: Vec<AxisCoverage>,
+    /// All axes together. The fill distance is the greatest found at `probes` points of Sobol's sequence, hence a lower
+    /// bound; the separation distance is of the first 4096 different points.
+    pub joint: Distances,
+    /// The axis that has the greatest difference where the joint fill distance was found.
+    pub bottleneck: Option<String>,
+    /// Places at which the joint fill distance was looked for.
+    pub probes: usize,
+}
+
+impl Coverage {
+    /// The coverage of `points`, each with a coordinate for each of `axes` (missing ones count as the least value).
+    #[must_use]
+    pub fn of(axes: &[CoverageAxis], points: &[Vec<f64>]) -> Self {
+        let coordinate = |point: &[f64], i: usize| point.get(i).copied().unwrap_or(axes[i].low);
+        let unit = |point: &Vec<f64>| -> Vec<f64> {
+            axes.iter().enumerate().map(|(i, a)| a.place(coordinate(point, i), a.is_log)).collect()
+        };
+        let mut places: Vec<Vec<f64>> = points.iter().map(unit).collect();
+        places.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        places.dedup();
+        let covered = axes.iter().enumerate().map(|(i, axis)| {
+            let column: Vec<f64> = points.iter().map(|p| coordinate(p, i)).collect();
+            axis_coverage(axis, &column)
+        });
+        let (fill, bottleneck, probes) = joint_fill(axes.len(), &places);
+        Self {
+            points: points.len(),
+            distinct: places.len(),
+            axes: covered.collect(),
+            joint: Distances { fill, separation: joint_separation(&places) },
+            bottleneck: bottleneck.map(|i| axes[i].name.clone()),
+            probes,
+        }
+    }
+
+    /// The coverage of a structure's axes by a design's points.
+    #[must_use]
+    pub fn of_design(realized: &Realized) -> Self {
+        let axes: Vec<CoverageAxis> = realized
+            .axes
+            .iter()
+            .map(|axis| {
+                let values: Vec<f64> = axis.values.iter().map(|&v| v as f64).collect();
+                let is_size = axis.name.ends_with("size") || axis.name.starts_with("input");
+                CoverageAxis::listed(&axis.name, &values, is_size)
+            })
+            .collect();
+        let value =
+            |(axis, &place): (&crate::Axis, &usize)| axis.values.get(place).map_or(f64::NAN, |&v| v as f64);
+        let points: Vec<Vec<f64>> = realized
+            .points
+            .iter()
+            .map(|point| realized.axes.iter().zip(point).map(value).collect())
+            .collect();
+        Self::of(&axes, &points)
+    }
+
+    /// The coverage of networks by what they have: weight layers, parameters, multiply-accumulates, flash and RAM bytes,
+    /// each axis reaching from the least to the greatest found.
+    #[must_use]
+    pub fn of_networks<'a>(networks: impl IntoIterator<Item = (&'a ModelSpec, CostLine)>) -> Self {
+        let points: Vec<Vec<f64>> = networks
+            .into_iter()
+            .map(|(spec, cost)| {
+                let layers =
+                    spec.layers.iter().filter(|l| crate::weight_layer::is_weight_layer(&l.op)).count();
+                vec![layers as f64, cost.params as f64, cost.macs as f64, cost.flash as f64, cost.ram as f64]
+            })
+            .collect();
+        let names = [("layers", false), ("params", true), ("macs", true), ("flash", true), ("ram", true)];
+        let axes: Vec<CoverageAxis> = names
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, is_log))| CoverageAxis::found(name, points.iter().map(|p| p[i]), is_log))
+            .collect();
+        Self::of(&axes, &points)
+    }
+
+    /// The marginal histograms as an SVG picture.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        let (width, height, gap) = (240, 90, 50);
+        let total = (height + gap) * self.axes.len() + 10;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {total}\" font-family=\"sans-serif\" font-size=\"10\">\n",
+            width + 40
+        );
+        for (i, axis) in self.axes.iter().enumerate() {
+            let top = i * (height + gap) + 20;
+            let most = axis.histogram.iter().copied().max().unwrap_or(0).max(1);
+            let bars = axis.histogram.len().max(1);
+            let step = width as f64 / bars as f64;
+            let d = &axis.linear;
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                svg,
+                "<text x=\"20\" y=\"{}\">{} (fill {:.3}, separation {:.3})</text>",
+                top - 5,
+                escape(&axis.axis.name),
+                d.fill,
+                d.separation
+            );
+            for (k, &n) in axis.histogram.iter().enumerate() {
+                let bar = height as f64 * n as f64 / most as f64;
+                let (x, y) = (20.0 + k as f64 * step, (top + height) as f64 - bar);
+                let _ = writeln!(
+                    svg,
+                    "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{bar:.1}\" fill=\"#4878a8\"><title>{n}</title></rect>",
+                    step * 0.9
+                );
+            }
+            let _ = writeln!(
+                svg,
+                "<text x=\"20\" y=\"{0}\">{1}</text><text x=\"{2}\" y=\"{0}\" text-anchor=\"end\">{3}</text>",
+                top + height + 12,
+                axis.axis.low,
+                20 + width,
+                axis.axis.high
+            );
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn axis_coverage(axis: &CoverageAxis, column: &[f64]) -> AxisCoverage {
+    let histogram = if axis.values.is_empty() {
+        let mut bars = vec![0; BINS];
+        for &x in column {
+            bars[((axis.place(x, axis.is_log) * BINS as f64) as usize).min(BINS - 1)] += 1;
+        }
+        bars
+    } else {
+        axis.values.iter().map(|v| column.iter().filter(|x| *x == v).count() as u64).collect()
+    };
+    let distances = |is_log: bool| {
+        let mut places: Vec<f64> = column.iter().map(|&x| axis.place(x, is_log)).collect();
+        places.sort_by(f64::total_cmp);
+        places.dedup();
+        along(&places)
+    };
+    AxisCoverage {
+        axis: axis.clone(),
+        histogram,
+        linear: distances(false),
+        log2: (axis.low > 0.0).then(|| distances(true)),
+    }
+}
+
+/// Distances of different places in [0, 1], ascending.
+fn along(places: &[f64]) -> Distances {
+    let (Some(first), Some(last)) = (places.first(), places.last()) else {
+        return Distances { fill: 1.0, separation: 0.0 };
+    };
+    let gaps = || places.windows(2).map(|pair| pair[1] - pair[0]);
+    let widest = gaps().fold(0.0, f64::max);
+    let narrowest = gaps().fold(f64::INFINITY, f64::min);
+    Distances {
+        fill: (widest / 2.0).max(*first).max(1.0 - last),
+        separation: if narrowest.is_finite() { narrowest } else { 0.0 },
+    }
+}
+
+/// The greatest distance of a probe to its nearest point, the axis of that distance, and the number of probes.
+fn joint_fill(axes: usize, places: &[Vec<f64>]) -> (f64, Option<usize>, usize) {
+    let dimensions = axes.min(SOBOL_DIMENSIONS);
+    let probes = (WORK / (places.len() * axes).max(1)).clamp(64, MOST_PROBES);
+    // Axes beyond those of Sobol's sequence are probed in the middle.
+    let Ok(probes) = sobol(probes, dimensions, None) else { return (0.0, None, 0) };
+    let mut worst = (0.0, None);
+    for probe in &probes {
+        let difference = |place: &Vec<f64>, i: usize| (place[i] - probe.get(i).copied().unwrap_or(0.5)).abs();
+        let distance = |place: &Vec<f64>| (0..axes).map(|i| difference(place, i)).fold(0.0, f64::max);
+        let nearest = places.iter().map(|p| (distance(p), p)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((far, place)) = nearest else { return (1.0, None, probes.len()) };
+        if far > worst.0 {
+            let axis = (0..axes).max_by(|&i, &k| difference(place, i).total_cmp(&difference(place, k)));
+            worst = (far, axis);
+        }
+    }
+    (worst.0, worst.1, probes.len())
+}
+
+fn joint_separation(places: &[Vec<f64>]) -> f64 {
+    let places = &places[..places.len().min(MOST_PAIRED)];
+    let mut least = f64::INFINITY;
+    for (i, a) in places.iter().enumerate() {
+        for b in &places[i + 1..] {
+            // They are ordered by their first coordinates, so no later one is nearer.
+            if a.first().zip(b.first()).is_some_and(|(a, b)| b - a > least) {
+                break;
+            }
+            least = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max).min(least);
+        }
+    }
+    if least.is_finite() { least } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_along_an_axis_are_exact() {
+        let d = along(&[0.1, 0.2, 0.6]);
+        assert!((d.fill - 0.4).abs() < 1e-12 && (d.separation - 0.1).abs() < 1e-12);
+        assert_eq!(along(&[0.5]), Distances { fill: 0.5, separation: 0.0 });
+        assert_eq!(along(&[]), Distances { fill: 1.0, separation: 0.0 });
+    }
+
+    #[test]
+    fn a_full_grid_is_covered_evenly_and_a_corner_is_not() {
+        let axes = [("a", [0.0, 1.0, 2.0]), ("b", [0.0, 2.0, 4.0])]
+            .map(|(name, values)| CoverageAxis::listed(name, &values, false));
+        let grid: Vec<Vec<f64>> = (0..9).map(|i| vec![f64::from(i / 3), f64::from(i % 3) * 2.0]).collect();
+        let full = Coverage::of(&axes, &grid);
+        assert!(full.joint.fill <= 0.25 && full.joint.fill > 0.24, "{}", full.joint.fill);
+        assert!((full.joint.separation - 0.5).abs() < 1e-12);
+        assert_eq!(full.axes[0].histogram, [3, 3, 3]);
+        let corner = Coverage::of(&axes, &[vec![0.0, 0.0], vec![0.0, 4.0], vec![0.0, 0.0]]);
+        assert_eq!((corner.points, corner.distinct), (3, 2));
+        assert_eq!(corner.axes[0].histogram, [3, 0, 0]);
+        assert_eq!(corner.axes[0].linear.fill, 1.0);
+        assert!(corner.joint.fill > 0.99, "{}", corner.joint.fill);
+        assert_eq!(corner.bottleneck.as_deref(), Some("a"));
+    }
+}
