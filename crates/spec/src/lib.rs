@@ -1,10 +1,12 @@
 //! A neural network as data.
 
 mod activation;
+mod canonical;
 pub mod cost;
 mod error;
 mod facts;
 mod graph;
+mod hash;
 pub mod keras;
 mod layer;
 mod model;
@@ -19,6 +21,7 @@ pub use cost::{Cost, Form, LayerCost, Limits, Measures, PeakRam, Target, Violati
 pub use error::{Result, SpecError};
 pub use facts::{Storage, WeightFacts};
 pub use graph::{Graph, Node};
+pub use hash::{NoHash, StructuralHash};
 pub use layer::Layer;
 pub use model::{ModelSpec, SCHEMA};
 pub use op::Op;

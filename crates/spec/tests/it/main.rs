@@ -8,3 +8,4 @@ mod golden;
 mod keras;
 mod quantizer;
 mod reading;
+mod structure;

@@ -89,7 +89,7 @@ fn golden_quantizers_defaults_and_stored_forms() {
                 (given.use_ste, given.is_quantized_clip) = (wanted.use_ste, wanted.is_quantized_clip);
             }
             (Quantizer::QuantizedPo2(given), Quantizer::QuantizedPo2(wanted)) => {
-                given.use_ste = wanted.use_ste
+                given.use_ste = wanted.use_ste;
             }
             (Quantizer::QuantizedReluPo2(given), Quantizer::QuantizedReluPo2(wanted)) => {
                 given.use_ste = wanted.use_ste;
