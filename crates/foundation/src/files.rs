@@ -1,7 +1,7 @@
 //! Files that are whole or absent, whenever the process dies.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{FoundationError, Result};
@@ -71,11 +71,11 @@ impl LineLog {
     /// [`FoundationError::Read`] or [`FoundationError::Write`] where the file cannot be read or cut.
     pub fn open(path: &Path) -> Result<(Self, Vec<String>)> {
         folder_of(path)?;
+        // In append mode, so that lines which another program adds meanwhile are not written over.
         let mut file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .append(true)
             .create(true)
-            .truncate(false)
             .open(path)
             .map_err(FoundationError::write(path))?;
         let mut bytes = Vec::new();
@@ -84,7 +84,6 @@ impl LineLog {
         if whole < bytes.len() {
             file.set_len(whole as u64).map_err(FoundationError::write(path))?;
         }
-        file.seek(SeekFrom::Start(whole as u64)).map_err(FoundationError::write(path))?;
         let text = std::str::from_utf8(&bytes[..whole]).map_err(|e| FoundationError::Read {
             path: path.to_owned(),
             source: std::io::Error::new(ErrorKind::InvalidData, e),

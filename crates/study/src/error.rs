@@ -32,6 +32,12 @@ pub enum StudyError {
         /// Which part differs.
         reason: String,
     },
+    /// Another run, of this process or another, writes to the journal.
+    #[error("{path} is in use by another run", path = path.display())]
+    Busy {
+        /// The journal.
+        path: PathBuf,
+    },
     /// A proposer could not propose.
     #[error("no proposal for trial {trial}: {source}")]
     Propose {
@@ -77,7 +83,7 @@ pub enum StudyError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A TensorBoard event file could not be read or written.
+    /// An event file or a file beside the journal could not be opened, locked, read or written.
     #[error("cannot access {path}: {source}", path = path.display())]
     Access {
         /// The file.

@@ -42,7 +42,7 @@ pub struct Request<'a, C> {
     pub candidate: &'a C,
     /// The trial's number, from 0; for names of folders and logs.
     pub trial: u64,
-    /// How much may be spent.
+    /// How much may be spent, counted from the beginning: an evaluation that resumes spends what is left of it.
     pub budget: Budget,
     /// The seed of everything random in this evaluation.
     pub seed: Seed,

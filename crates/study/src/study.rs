@@ -4,16 +4,16 @@ mod record;
 mod run;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tinsmith_foundation::{CancelToken, Progress, Seed, Silent, WorkerScope};
 
-use self::record::Recorder;
+use self::record::{Recorder, Recovered};
 use crate::config::StudyConfig;
-use crate::error::Result;
+use crate::error::{Result, StudyError};
 use crate::evaluate::{Evaluate, Scores};
 use crate::parameter::Parameter;
 use crate::pareto;
@@ -106,6 +106,7 @@ pub struct Study<C> {
     trials: Vec<Arc<Trial<C>>>,
     /// Finished trials beyond a gap, which only an interrupted run leaves.
     ahead: BTreeMap<u64, Arc<Trial<C>>>,
+    journal: Option<PathBuf>,
     recorder: Option<Recorder>,
     ended_by_limit_s: Option<f64>,
     elapsed_s: f64,
@@ -122,6 +123,7 @@ impl<C> Study<C> {
             config,
             trials: Vec::new(),
             ahead: BTreeMap::new(),
+            journal: None,
             recorder: None,
             ended_by_limit_s: None,
             elapsed_s: 0.0,
@@ -173,7 +175,8 @@ impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
     /// A study whose trials are written to the journal at `path`, one line and one sync for each. What is there is
     /// taken as it is; [`run`](Self::run) does what is missing. A torn last line is cut off.
     ///
-    /// Other studies in the same file are left alone. Two processes must not run the same study at once.
+    /// Other studies in the same file are left alone, and other programs may add attributes (Optuna Dashboard's
+    /// notes) while it runs.
     ///
     /// # Errors
     /// [`crate::StudyError::Config`] where the configuration cannot be used, [`crate::StudyError::Foreign`] where
@@ -182,14 +185,33 @@ impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
     /// cannot be read or written.
     pub fn open(config: StudyConfig, path: &Path) -> Result<Self> {
         let mut study = Self::new(config)?;
-        let (recorder, recovered) = Recorder::open(&study.config, path)?;
-        study.recorder = Some(recorder);
-        study.trials = recovered.trials;
-        study.ahead = recovered.ahead;
-        study.ended_by_limit_s = recovered.ended_by_limit_s;
-        let all = study.trials.iter().chain(study.ahead.values());
-        study.elapsed_s = all.map(|t| t.times.elapsed_s).fold(0.0, f64::max);
+        study.journal = Some(path.to_owned());
+        match record::lock(path) {
+            Ok(_lock) => study.read(path)?,
+            // Somebody is running it: there is no telling a torn line from one that is being written.
+            Err(StudyError::Busy { .. }) => {
+                let recovered = record::look(&study.config, path)?;
+                study.take(recovered);
+            }
+            Err(fault) => return Err(fault),
+        }
         Ok(study)
+    }
+
+    /// Reads the journal anew, cuts off a torn line and makes ready to append; under the lock.
+    fn read(&mut self, path: &Path) -> Result<()> {
+        let (recorder, recovered) = Recorder::open(&self.config, path)?;
+        self.recorder = Some(recorder);
+        self.take(recovered);
+        Ok(())
+    }
+
+    fn take(&mut self, recovered: Recovered<C>) {
+        self.trials = recovered.trials;
+        self.ahead = recovered.ahead;
+        self.ended_by_limit_s = recovered.ended_by_limit_s;
+        let all = self.trials.iter().chain(self.ahead.values());
+        self.elapsed_s = all.map(|t| t.times.elapsed_s).fold(self.elapsed_s, f64::max);
     }
 
     /// Runs the trials that are missing and says why it ended.
@@ -200,7 +222,9 @@ impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
     ///
     /// # Errors
     /// [`crate::StudyError::Propose`], [`crate::StudyError::Broken`], [`crate::StudyError::Candidate`] and
-    /// [`crate::StudyError::File`]; trials that were finished by then are recorded.
+    /// [`crate::StudyError::File`]; trials that were finished by then are recorded. [`crate::StudyError::Busy`]
+    /// where another run writes to the journal, and what [`open`](Self::open) finds, since the journal is read
+    /// again.
     pub fn run(&mut self, runner: &Runner<'_, C>) -> Result<Ended> {
         run::run(self, runner)
     }

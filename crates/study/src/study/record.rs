@@ -6,13 +6,14 @@
 //! nothing that is finished can be lost, and number k is line k for every number of workers.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tinsmith_foundation::files::LineLog;
+use tinsmith_foundation::files::{self, LineLog};
 
 use crate::clock;
 use crate::config::{Direction, StudyConfig};
@@ -42,6 +43,8 @@ pub(super) struct Recovered<C> {
     pub(super) ahead: BTreeMap<u64, Arc<Trial<C>>>,
     /// The time limit that ended the study, if one did.
     pub(super) ended_by_limit_s: Option<f64>,
+    /// Whether the journal has no such study yet.
+    is_new: bool,
 }
 
 /// A finished trial as the journal stores it: op 4 with all its fields, in the order that Optuna writes them.
@@ -70,71 +73,29 @@ struct Ahead {
 }
 
 impl Recorder {
+    /// Opens the journal for appending: cuts off a torn line, adds what the header lacks. The caller has the lock.
     pub(super) fn open<C: DeserializeOwned>(
         config: &StudyConfig,
         path: &Path,
     ) -> Result<(Self, Recovered<C>)> {
         let (mut log, lines) = LineLog::open(path)?;
-        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        let journal = Journal::parse(&text, path)?;
         let worker = format!("tinsmith-{}-{}", std::process::id(), clock::now());
-        let created = journal.study(&config.name);
-        // A deleted study used up its id too, so the id is that of all studies ever created.
-        let study_id = created.map_or(journal.created, |s| s.id);
-        let header = header(config, study_id, &worker, created, path)?;
+        let (mut recovered, study_id, header) = recover(config, &lines, &worker, path)?;
         log.append(&header)?;
-        let trials = created.map_or(&[][..], |s| &s.trials);
-        let trials = trials
-            .iter()
-            .map(|t| restore(config, t, t.number, path).map(Arc::new))
-            .collect::<Result<Vec<_>>>()?;
-        let ended_by_limit_s = created
-            .and_then(|s| s.user_attributes.get("ended"))
-            .filter(|e| e.get("trials").and_then(Value::as_u64) == Some(trials.len() as u64))
-            .and_then(|e| e.get("time_limit_s").and_then(Value::as_f64));
         let objectives = config.objectives.len();
         let mut recorder = Self { path: path.to_owned(), log, ahead: None, study_id, objectives, worker };
-        let ahead = recorder.recover_ahead(config, trials.len() as u64, created.is_some())?;
-        Ok((recorder, Recovered { trials, ahead, ended_by_limit_s }))
-    }
-
-    /// Reads the second log and forgets what the journal has by now.
-    fn recover_ahead<C: DeserializeOwned>(
-        &mut self,
-        config: &StudyConfig,
-        from: u64,
-        is_known: bool,
-    ) -> Result<BTreeMap<u64, Arc<Trial<C>>>> {
-        let path = ahead_path(&self.path);
-        if !path.exists() {
-            return Ok(BTreeMap::new());
-        }
-        let (log, lines) = LineLog::open(&path)?;
-        self.ahead = Some(log);
-        if !is_known {
-            // Left over from a journal that somebody deleted.
-            self.tidy()?;
-            return Ok(BTreeMap::new());
-        }
-        let mut trials = BTreeMap::new();
-        for (i, line) in lines.iter().enumerate() {
-            let fault = |reason: String| StudyError::Journal { path: path.clone(), line: i + 1, reason };
-            let ahead: Ahead = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
-            if ahead.number < from {
-                continue;
+        let beside = ahead_path(path);
+        if beside.exists() {
+            let (log, lines) = LineLog::open(&beside)?;
+            recorder.ahead = Some(log);
+            if recovered.is_new {
+                // Left over from a journal that somebody deleted.
+                recorder.tidy()?;
+            } else {
+                recovered.ahead = recover_ahead(config, &lines, recovered.trials.len() as u64, &beside)?;
             }
-            // Replayed as the only trial of a study of its own, whose id the record must then name.
-            let mut record = ahead.record;
-            if let Some(id) = record.get_mut("study_id") {
-                *id = 0.into();
-            }
-            let study = json!({"op_code": 0, "worker_id": "", "study_name": "", "directions": []});
-            let journal = Journal::parse(&format!("{study}\n{record}\n"), &path)?;
-            let trial = journal.studies.first().and_then(|s| s.trials.first());
-            let trial = trial.ok_or_else(|| fault("holds no trial".to_owned()))?;
-            trials.insert(ahead.number, Arc::new(restore(config, trial, ahead.number, &path)?));
         }
-        Ok(trials)
+        Ok((recorder, recovered))
     }
 
     /// Appends finished trials whose turn has come: one write, one sync.
@@ -221,6 +182,85 @@ impl Recorder {
                 .collect(),
         };
         serde_json::to_string(&record).map_err(fault)
+    }
+}
+
+/// What a journal holds while another run writes to it; changes nothing.
+pub(super) fn look<C: DeserializeOwned>(config: &StudyConfig, path: &Path) -> Result<Recovered<C>> {
+    let text = files::read_text(path)?;
+    let (recovered, _, _) = recover(config, &whole_lines(&text), "", path)?;
+    Ok(recovered)
+}
+
+fn whole_lines(text: &str) -> Vec<String> {
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
+}
+
+/// The trials without gaps, the study's id, and the lines that the header lacks.
+fn recover<C: DeserializeOwned>(
+    config: &StudyConfig,
+    lines: &[String],
+    worker: &str,
+    path: &Path,
+) -> Result<(Recovered<C>, u64, Vec<String>)> {
+    let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    let journal = Journal::parse(&text, path)?;
+    let created = journal.study(&config.name);
+    let study_id = created.map_or(journal.created, |s| s.id);
+    let header = header(config, study_id, worker, created, path)?;
+    let stored = created.map_or(&[][..], |s| &s.trials);
+    let trials = stored
+        .iter()
+        .map(|t| restore(config, t, t.number, path).map(Arc::new))
+        .collect::<Result<Vec<_>>>()?;
+    let ended_by_limit_s = created
+        .and_then(|s| s.user_attributes.get("ended"))
+        .filter(|e| e.get("trials").and_then(Value::as_u64) == Some(trials.len() as u64))
+        .and_then(|e| e.get("time_limit_s").and_then(Value::as_f64));
+    let is_new = created.is_none();
+    Ok((Recovered { trials, ahead: BTreeMap::new(), ended_by_limit_s, is_new }, study_id, header))
+}
+
+/// The trials of the second log, without those that the journal has by now.
+fn recover_ahead<C: DeserializeOwned>(
+    config: &StudyConfig,
+    lines: &[String],
+    from: u64,
+    path: &Path,
+) -> Result<BTreeMap<u64, Arc<Trial<C>>>> {
+    let mut trials = BTreeMap::new();
+    for (i, line) in lines.iter().enumerate() {
+        let fault = |reason: String| StudyError::Journal { path: path.to_owned(), line: i + 1, reason };
+        let ahead: Ahead = serde_json::from_str(line).map_err(|e| fault(e.to_string()))?;
+        if ahead.number < from {
+            continue;
+        }
+        // Replayed as the only trial of a study of its own, whose id the record must then name.
+        let mut record = ahead.record;
+        if let Some(id) = record.get_mut("study_id") {
+            *id = 0.into();
+        }
+        let study = json!({"op_code": 0, "worker_id": "", "study_name": "", "directions": []});
+        let journal = Journal::parse(&format!("{study}\n{record}\n"), path)?;
+        let trial = journal.studies.first().and_then(|s| s.trials.first());
+        let trial = trial.ok_or_else(|| fault("holds no trial".to_owned()))?;
+        trials.insert(ahead.number, Arc::new(restore(config, trial, ahead.number, path)?));
+    }
+    Ok(trials)
+}
+
+/// The right to write to a journal, which is created where it is missing, until the file is dropped. Other runs of
+/// ours respect it.
+pub(super) fn lock(path: &Path) -> Result<File> {
+    let fault = |source| StudyError::Access { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(fault)?;
+    }
+    let file = File::options().append(true).create(true).open(path).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StudyError::Busy { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(fault(source)),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tinsmith_foundation::Grant;
 
-use super::{Check, Ended, Recorder, Runner, Study};
+use super::{Check, Ended, Recorder, Runner, Study, record};
 use crate::clock;
 use crate::config::{Direction, StudyConfig};
 use crate::error::{Result, StudyError};
@@ -67,6 +67,15 @@ where
     C: Serialize + DeserializeOwned + Clone + Send + Sync,
 {
     let config = study.config.clone();
+    // Held until the run ends. What another process did since the study was opened is read first.
+    let _lock = match study.journal.clone() {
+        Some(path) => {
+            let lock = record::lock(&path)?;
+            study.read(&path)?;
+            Some(lock)
+        }
+        None => None,
+    };
     if study.trials.len() as u64 >= config.trials {
         return Ok(Ended::Complete);
     }

@@ -257,3 +257,65 @@ fn failed_trials_are_recorded_and_broken_ones_end_the_study() {
         "reread",
     );
 }
+
+/// Looks at the journal from within an evaluation, as another process would; panics in trial `panics`.
+struct Nosy<'a> {
+    path: &'a Path,
+    panics: u64,
+}
+
+impl Evaluate<Params> for Nosy<'_> {
+    fn evaluate(
+        &self,
+        request: Request<'_, Params>,
+        _report: &mut dyn FnMut(Report) -> Decision,
+    ) -> Result<Outcome, EvaluateError> {
+        assert_ne!(request.trial, self.panics, "as planned");
+        let mut other: Study<Params> = Study::open(config(8), self.path).unwrap();
+        let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
+        let error = other.run(&Runner::new(&proposer, self)).unwrap_err();
+        assert!(matches!(error, StudyError::Busy { .. }), "{error}");
+        // A note that somebody adds meanwhile neither harms nor is lost.
+        let mut file = fs::OpenOptions::new().append(true).open(self.path).unwrap();
+        let note = format!("n{}", request.trial);
+        let line = serde_json::json!({"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {note: 1}});
+        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
+        Ok(Outcome { scores: [("loss".to_owned(), 1.0), ("size".to_owned(), 1.0)].into(), artifact: None })
+    }
+}
+
+#[test]
+fn others_may_read_and_annotate_but_not_run() {
+    let folder = scratch();
+    let path = folder.path().join("j.log");
+    let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
+    let mut study = Study::open(config(8), &path).unwrap();
+    study.run(&Runner::new(&proposer, &Nosy { path: &path, panics: u64::MAX })).unwrap();
+    let journal = Journal::load(&path).unwrap();
+    assert_eq!(journal.studies[0].trials.len(), 8);
+    assert!((0..8).all(|i| journal.studies[0].user_attributes.contains_key(&format!("n{i}"))));
+    // A study that was opened before goes on from what the journal has by now.
+    let mut early: Study<Params> = Study::open(config(9), &path).unwrap();
+    study = Study::open(config(9), &path).unwrap();
+    study.run(&Runner::new(&proposer, &Nosy { path: &path, panics: u64::MAX })).unwrap();
+    assert_eq!(
+        early.run(&Runner::new(&proposer, &Nosy { path: &path, panics: 8 })).unwrap(),
+        Ended::Complete
+    );
+    assert_same(&study.trials().to_vec(), &early.trials().to_vec(), "opened early");
+}
+
+#[test]
+fn a_panic_reaches_the_caller_and_leaves_the_others_no_wait() {
+    let folder = scratch();
+    let path = folder.path().join("j.log");
+    let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
+    let result = std::panic::catch_unwind(|| {
+        let mut study = Study::open(config(30), &path).unwrap();
+        let evaluate = Nosy { path: &path, panics: 2 };
+        study.run(&Runner { scope: WorkerScope::new(2), jobs: 2, ..Runner::new(&proposer, &evaluate) })
+    });
+    assert!(result.is_err());
+    let reopened: Study<Params> = Study::open(config(30), &path).unwrap();
+    assert_eq!(reopened.trials().len(), 2);
+}
