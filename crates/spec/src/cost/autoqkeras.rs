@@ -1,10 +1,13 @@
-//! AutoQKeras' measure of size, bits ([`bits`]), figure for figure, so that searches can
+//! AutoQKeras' two measures of size, bits ([`bits`]) and energy ([`energy`]), figure for figure, so that searches can
 //! be compared with it and its settings carried over. They follow odd rules, which stand in the modules; the measures of this crate's own
 //! are those of [`super::Cost`].
 //!
 //! Source: the behavior of QKeras 0.9.0 (`autoqkeras.forgiving_metrics`, `qtools`).
 
 pub mod bits;
+pub mod energy;
+pub mod operators;
+pub mod widths;
 
 use std::collections::BTreeMap;
 

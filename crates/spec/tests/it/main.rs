@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cost;
+mod cost_energy;
 mod cost_golden;
 mod golden;
 mod keras;
