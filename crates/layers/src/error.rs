@@ -1,0 +1,108 @@
+//! The error of this crate.
+
+use std::path::PathBuf;
+
+use tinsmith_core_tensor::TensorError;
+use tinsmith_foundation::FoundationError;
+use tinsmith_quant::QuantError;
+use tinsmith_spec::SpecError;
+
+/// Why a network cannot be built, run, filled with weights or folded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayersError {
+    /// The specification is malformed or impossible.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// An operation, a parameter or a weight file was refused.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A quantizer was refused.
+    #[error(transparent)]
+    Quant(#[from] QuantError),
+    /// candle refused.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FoundationError),
+    /// A layer could not run.
+    #[error("layer `{layer}`: {reason}")]
+    Layer {
+        /// Its name.
+        layer: String,
+        /// Why not.
+        reason: Box<LayersError>,
+    },
+    /// A layer with a setting that no computation of this crate has.
+    #[error("layer `{layer}`: {what}")]
+    Unsupported {
+        /// Its name.
+        layer: String,
+        /// What it asks for, and what there is.
+        what: String,
+    },
+    /// Another number of inputs than the network has.
+    #[error("the network takes {want} inputs ({names}), found {got}")]
+    InputCount {
+        /// Inputs of the network.
+        want: usize,
+        /// Their names.
+        names: String,
+        /// Tensors given.
+        got: usize,
+    },
+    /// An input whose shape is not the network's.
+    #[error("input `{name}` has shape {got:?}, want (batch, then {want:?})")]
+    InputShape {
+        /// The input layer.
+        name: String,
+        /// Shape of one sample.
+        want: Vec<usize>,
+        /// What was given.
+        got: Vec<usize>,
+    },
+    /// One output was asked for, of a network that has several.
+    #[error("the network has {count} outputs ({names}), want all of them asked for")]
+    OutputCount {
+        /// How many.
+        count: usize,
+        /// Their names.
+        names: String,
+    },
+    /// Weights that are not those of the network.
+    #[error("{origin} does not fit the network: {faults}")]
+    Mismatch {
+        /// Where the weights came from.
+        origin: String,
+        /// Every missing and unknown tensor and every wrong shape.
+        faults: String,
+    },
+    /// A weight file of a kind that this crate does not read.
+    #[error("cannot read {path}: want a file that ends in .safetensors or .npz", path = path.display())]
+    FileKind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An archive of arrays that is not what it claims to be.
+    #[error("cannot read {path} as npz: {reason}", path = path.display())]
+    Npz {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl LayersError {
+    /// This error with the layer's name before it, if it has none yet.
+    pub(crate) fn of_layer(self, layer: &str) -> Self {
+        match self {
+            Self::Layer { .. } | Self::Unsupported { .. } => self,
+            other => Self::Layer { layer: layer.to_owned(), reason: Box::new(other) },
+        }
+    }
+}
+
+/// A result whose error is [`LayersError`].
+pub type Result<T, E = LayersError> = std::result::Result<T, E>;

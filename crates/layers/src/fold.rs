@@ -1,0 +1,193 @@
+//! Batch normalizations folded into the layers before them, for deployment.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Quantizer, Role, op};
+
+use crate::error::Result;
+use crate::layer::{effective_quantizer, param_name, quantize_once};
+use crate::model::Model;
+
+/// A network without the normalizations that could be folded, and its weights.
+#[derive(Debug, Clone)]
+pub struct FoldedNetwork {
+    /// The specification: folded normalizations are gone, their layers have a bias.
+    pub spec: ModelSpec,
+    /// Weights by parameter name, for [`Model::set_weights`].
+    pub weights: BTreeMap<String, Tensor>,
+    /// Names of the normalizations that were folded.
+    pub folded: Vec<String>,
+    /// Names of those that stay, each with the reason.
+    pub kept: Vec<(String, String)>,
+}
+
+/// Folds every batch normalization that follows a dense, convolution, depthwise, separable or transposed layer which
+/// feeds nothing else, has a linear activation and quantizes neither kernel nor bias:
+/// `k' = k gamma / sqrt(variance + epsilon)`, `b' = (b - mean) gamma / sqrt(variance + epsilon) + beta`. Outputs in
+/// inference stay, up to rounding. Normalizations that are trained folded (`fold: true`) are folded with the
+/// quantizers in place, which gives equal outputs because training quantizes after folding too. Others stay, since
+/// folding would change what their layer's quantizer sees.
+///
+/// A folded layer keeps the name of the linear layer; where the normalization was an output, that name is the
+/// output's.
+///
+/// # Errors
+/// [`crate::LayersError::Tensor`] where the device fails.
+pub fn fold_batch_norms(model: &Model) -> Result<FoldedNetwork> {
+    let (spec, graph) = (model.spec(), model.graph());
+    let mut weights = model.params().snapshot()?;
+    let mut layers: Vec<Option<Layer>> = spec.layers.iter().cloned().map(Some).collect();
+    let mut replaced: BTreeMap<usize, usize> = BTreeMap::new();
+    let (mut folded, mut kept) = (Vec::new(), Vec::new());
+    for (i, layer) in spec.layers.iter().enumerate() {
+        let Op::BatchNorm(norm) = &layer.op else { continue };
+        let before = graph.nodes[i].inputs[0];
+        let reason = if graph.nodes[before].consumers.len() > 1 || graph.outputs.contains(&before) {
+            Err(format!("`{}` feeds other layers too", spec.layers[before].name))
+        } else {
+            foldable(&spec.layers[before], norm)
+        };
+        let kernel = match reason {
+            Ok(kernel) => kernel,
+            Err(reason) => {
+                kept.push((layer.name.clone(), reason));
+                continue;
+            }
+        };
+        fold_weights(&mut weights, &spec.layers[before], layer, norm, kernel)?;
+        if let Some(used) = layers[before].as_mut().and_then(|linear| use_bias(&mut linear.op)) {
+            *used = true;
+        }
+        layers[i] = None;
+        replaced.insert(i, before);
+        folded.push(layer.name.clone());
+    }
+    let name_of = |mut i: usize| {
+        while let Some(&before) = replaced.get(&i) {
+            i = before;
+        }
+        spec.layers[i].name.clone()
+    };
+    let mut out = ModelSpec { layers: Vec::with_capacity(layers.len()), ..spec.clone() };
+    for (i, layer) in layers.into_iter().enumerate() {
+        let Some(mut layer) = layer else { continue };
+        let inputs: Vec<String> = graph.nodes[i].inputs.iter().map(|&k| name_of(k)).collect();
+        let follows =
+            matches!(inputs.as_slice(), [only] if out.layers.last().is_some_and(|l: &Layer| l.name == *only));
+        layer.inputs = if layer.inputs.is_empty() && follows { Vec::new() } else { inputs };
+        out.layers.push(layer);
+    }
+    if !spec.outputs.is_empty() {
+        out.outputs = graph.outputs.iter().map(|&i| name_of(i)).collect();
+    }
+    Ok(FoldedNetwork { spec: out, weights, folded, kept })
+}
+
+/// The linear layer's weight that a normalization is folded into, or why it cannot be.
+fn foldable(before: &Layer, norm: &op::BatchNorm) -> Result<&'static str, String> {
+    type Parts<'a> = (&'static str, &'a Activation, [Option<&'a Quantizer>; 2]);
+    let (kernel, activation, quantizers): Parts<'_> = match &before.op {
+        Op::Dense(l) => ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()]),
+        Op::Conv1d(l) => ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()]),
+        Op::Conv2d(l) => ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()]),
+        Op::Conv2dTranspose(l) => {
+            ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()])
+        }
+        Op::DepthwiseConv1d(l) => {
+            let quantizers = [l.depthwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
+            ("depthwise_kernel", &l.activation, quantizers)
+        }
+        Op::DepthwiseConv2d(l) => {
+            let quantizers = [l.depthwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
+            ("depthwise_kernel", &l.activation, quantizers)
+        }
+        Op::SeparableConv1d(l) => {
+            let quantizers = [l.pointwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
+            ("pointwise_kernel", &l.activation, quantizers)
+        }
+        Op::SeparableConv2d(l) => {
+            let quantizers = [l.pointwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
+            ("pointwise_kernel", &l.activation, quantizers)
+        }
+        other => return Err(format!("`{}` is a {}, which has no kernel", before.name, other.name())),
+    };
+    if !activation.is_linear() {
+        return Err(format!("`{}` has an activation of its own", before.name));
+    }
+    if !norm.fold && quantizers.iter().any(Option::is_some) {
+        return Err(format!("`{}` is quantized without the normalization", before.name));
+    }
+    Ok(kernel)
+}
+
+/// The `use_bias` of a layer that [`foldable`] took.
+fn use_bias(op: &mut Op) -> Option<&mut bool> {
+    Some(match op {
+        Op::Dense(l) => &mut l.use_bias,
+        Op::Conv1d(l) => &mut l.use_bias,
+        Op::Conv2d(l) => &mut l.use_bias,
+        Op::Conv2dTranspose(l) => &mut l.use_bias,
+        Op::DepthwiseConv1d(l) => &mut l.use_bias,
+        Op::DepthwiseConv2d(l) => &mut l.use_bias,
+        Op::SeparableConv1d(l) => &mut l.use_bias,
+        Op::SeparableConv2d(l) => &mut l.use_bias,
+        _ => return None,
+    })
+}
+
+/// Takes the normalization's weights out and changes those of the layer before it.
+fn fold_weights(
+    weights: &mut BTreeMap<String, Tensor>,
+    before: &Layer,
+    layer: &Layer,
+    norm: &op::BatchNorm,
+    kernel: &str,
+) -> Result<()> {
+    let mut take = |weight: &str, quantizer: Option<&Quantizer>, role: Role| -> Result<Option<Vec<f64>>> {
+        let Some(value) = weights.remove(&param_name(&layer.name, weight)) else { return Ok(None) };
+        let value = match quantizer {
+            Some(q) => quantize_once(&effective_quantizer(q, role), &value)?,
+            None => value,
+        };
+        Ok(Some(value.to_vec1::<f32>()?.into_iter().map(f64::from).collect()))
+    };
+    // Trained folded, moving statistics are not quantized: they only ever act through kernel and bias.
+    let unless_folded = |q: &'_ Option<Quantizer>| q.filter(|_| !norm.fold);
+    let gamma = take("gamma", norm.gamma_quantizer.as_ref(), Role::Gamma)?;
+    let beta = take("beta", norm.beta_quantizer.as_ref(), Role::Beta)?;
+    let mean = take("moving_mean", unless_folded(&norm.mean_quantizer).as_ref(), Role::MovingMean)?;
+    let variance =
+        take("moving_variance", unless_folded(&norm.variance_quantizer).as_ref(), Role::MovingVariance)?;
+    let (Some(mean), Some(variance)) = (mean, variance) else { return Ok(()) };
+
+    let at =
+        |values: &Option<Vec<f64>>, c: usize, otherwise: f64| values.as_ref().map_or(otherwise, |v| v[c]);
+    let scale: Vec<f64> =
+        (0..mean.len()).map(|c| at(&gamma, c, 1.0) / (variance[c] + norm.epsilon).sqrt()).collect();
+    let bias_name = param_name(&before.name, "bias");
+    let bias = match weights.get(&bias_name) {
+        Some(bias) => bias.to_vec1::<f32>()?,
+        None => vec![0.0; mean.len()],
+    };
+    let shifted: Vec<f32> = (0..mean.len())
+        .map(|c| ((f64::from(bias[c]) - mean[c]) * scale[c] + at(&beta, c, 0.0)) as f32)
+        .collect();
+    let count = shifted.len();
+    let kernel_name = param_name(&before.name, kernel);
+    if let Some(old) = weights.get(&kernel_name) {
+        let dims = old.dims().to_vec();
+        // A transposed kernel is (.., filters, in); all others end in their outputs, a depthwise one in two axes.
+        let inner = if matches!(before.op, Op::Conv2dTranspose(_)) { dims[dims.len() - 1] } else { 1 };
+        let values = old.flatten_all()?.to_vec1::<f32>()?;
+        let scaled: Vec<f32> = values
+            .iter()
+            .enumerate()
+            .map(|(k, &v)| (f64::from(v) * scale[k / inner % count]) as f32)
+            .collect();
+        let device = old.device().clone();
+        weights.insert(kernel_name, Tensor::from_vec(scaled, dims, &device)?);
+        weights.insert(bias_name, Tensor::from_vec(shifted, count, &device)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Activation functions, fused into another layer or layers themselves.
+
+use candle_core::Tensor;
+use tinsmith_core_tensor::{Activation as Function, ops};
+use tinsmith_spec::{Activation, Clip};
+
+use super::quantize::{ParamSlot, QuantizerSlot};
+use super::{Blueprint, Context, Forward};
+use crate::error::{LayersError, Result};
+
+/// A function of each element (softmax: of each row).
+#[derive(Debug)]
+pub(super) enum Activator {
+    Function(Function),
+    Clip(Clip),
+    Quantizer(QuantizerSlot),
+}
+
+impl Activator {
+    /// `layer` is the name for the error.
+    pub(super) fn new(activation: &Activation, layer: &str) -> Result<Self> {
+        Ok(Self::Function(match activation {
+            Activation::Linear => Function::Linear,
+            Activation::Relu => Function::Relu,
+            Activation::Relu6 => Function::Relu6,
+            Activation::LeakyRelu(l) => Function::LeakyRelu { slope: l.alpha as f32 },
+            Activation::Elu(l) => Function::Elu { alpha: l.alpha as f32 },
+            Activation::Tanh => Function::Tanh,
+            Activation::Sigmoid => Function::Sigmoid,
+            Activation::HardSigmoid => Function::HardSigmoid,
+            Activation::Hswish => Function::HardSwish,
+            Activation::Softmax => Function::Softmax,
+            Activation::Clip(clip) => return Ok(Self::Clip(*clip)),
+            Activation::Quantized(q) => return Ok(Self::Quantizer(QuantizerSlot::new(q)?)),
+            other => {
+                return Err(LayersError::Unsupported {
+                    layer: layer.to_owned(),
+                    what: format!("has the activation {other}, which is no function of each element"),
+                });
+            }
+        }))
+    }
+
+    pub(super) fn apply(&self, cx: &Context<'_>, x: Tensor) -> Result<Tensor> {
+        match self {
+            Self::Function(Function::Linear) => Ok(x),
+            Self::Function(Function::Softmax) if cx.keeps_logits => Ok(x),
+            Self::Function(function) => Ok(ops::activation(&x, *function, cx.threads)?),
+            Self::Clip(clip) => clipped(cx, &x, clip),
+            Self::Quantizer(quantizer) => quantizer.apply(cx, "activation", &x),
+        }
+    }
+}
+
+/// `min(max(x, low), high)`; the gradient passes inside and on the bounds, as TensorFlow's `clip_by_value` has it.
+fn clipped(cx: &Context<'_>, x: &Tensor, clip: &Clip) -> Result<Tensor> {
+    let (low, high) = (clip.min as f32, clip.max as f32);
+    let clip = move |x: f32| {
+        if x < low {
+            (low, 0.0)
+        } else if x > high {
+            (high, 0.0)
+        } else {
+            (x, 1.0)
+        }
+    };
+    Ok(ops::map_with_gradient(x, clip, cx.threads)?)
+}
+
+/// The activation as a layer.
+pub(super) fn layer(
+    blueprint: &Blueprint<'_>,
+    index: usize,
+    activation: &Activation,
+) -> Result<Box<dyn Forward>> {
+    if let Activation::Prelu(_) = activation {
+        return Ok(Box::new(Prelu { slopes: ParamSlot::find(blueprint, index, "alpha")? }));
+    }
+    Ok(Box::new(Activator::new(activation, &blueprint.layers[index].name)?))
+}
+
+impl Forward for Activator {
+    fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        self.apply(cx, inputs[0].clone())
+    }
+}
+
+/// `max(x, 0) - slope max(-x, 0)` with learned slopes.
+#[derive(Debug)]
+struct Prelu {
+    slopes: ParamSlot,
+}
+
+impl Forward for Prelu {
+    fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        let x = inputs[0];
+        let slopes = self.slopes.value(cx)?;
+        let above = ops::activation(x, Function::Relu, cx.threads)?;
+        let below = ops::activation(&x.neg()?, Function::Relu, cx.threads)?;
+        Ok((above - below.broadcast_mul(&slopes)?)?)
+    }
+}

@@ -1,0 +1,261 @@
+//! Layers that multiply by a kernel: dense, convolutions, depthwise, separable and transposed ones.
+
+use candle_core::Tensor;
+use tinsmith_core_tensor::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads, ops};
+use tinsmith_spec::{Activation, Op, Padding, Pair, Quantizer};
+
+use super::activation::Activator;
+use super::quantize::ParamSlot;
+use super::{Blueprint, Context, Forward};
+use crate::error::Result;
+
+/// Zeros around (height, width) of an input for windows of (size, stride, dilation).
+pub(super) fn pads(padding: Padding, input: [usize; 2], [size, stride, dilation]: [Pair; 3]) -> (Pads, Pads) {
+    let axis = |n, k, s, d| {
+        let (before, after) = padding.amounts(n, k, s, d);
+        Pads { before, after }
+    };
+    (
+        axis(input[0], size.height, stride.height, dilation.height),
+        axis(input[1], size.width, stride.width, dilation.width),
+    )
+}
+
+const fn wide(n: usize) -> Pair {
+    Pair { height: 1, width: n }
+}
+
+/// How a kernel is multiplied with an input.
+#[derive(Debug, Clone, Copy)]
+enum Product {
+    Dense,
+    Convolution { geometry: Conv2dGeometry, over_time: bool },
+    Depthwise { geometry: Conv2dGeometry, over_time: bool },
+    Transposed(ConvTransposeGeometry),
+}
+
+struct Geometry {
+    padding: Padding,
+    sizes: [Pair; 3],
+    groups: usize,
+}
+
+impl Geometry {
+    fn over(self, input: &[usize], over_time: bool) -> Conv2dGeometry {
+        let extent = if over_time { [1, input[0]] } else { [input[0], input[1]] };
+        let [size, stride, dilation] = self.sizes;
+        let mut padding = pads(self.padding, extent, self.sizes);
+        if over_time {
+            // Causal padding is along time alone, and the image is one pixel high.
+            padding.0 = Pads::NONE;
+        }
+        debug_assert!(size.height > 0 && size.width > 0, "the specification was resolved");
+        Conv2dGeometry {
+            stride: (stride.height, stride.width),
+            dilation: (dilation.height, dilation.width),
+            padding,
+            groups: self.groups,
+        }
+    }
+}
+
+impl Product {
+    /// None where `op` has no kernel that is multiplied in one go.
+    fn new<'a>(op: &'a Op, input: &[usize]) -> Option<(Self, &'a Activation)> {
+        Some(match op {
+            Op::Dense(l) => (Self::Dense, &l.activation),
+            Op::Conv1d(l) => {
+                let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
+                let geometry = Geometry { padding: l.padding, sizes, groups: l.groups }.over(input, true);
+                (Self::Convolution { geometry, over_time: true }, &l.activation)
+            }
+            Op::Conv2d(l) => {
+                let sizes = [l.kernel, l.stride, l.dilation];
+                let geometry = Geometry { padding: l.padding, sizes, groups: l.groups }.over(input, false);
+                (Self::Convolution { geometry, over_time: false }, &l.activation)
+            }
+            Op::DepthwiseConv1d(l) => {
+                let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
+                let geometry = Geometry { padding: l.padding, sizes, groups: 1 }.over(input, true);
+                (Self::Depthwise { geometry, over_time: true }, &l.activation)
+            }
+            Op::DepthwiseConv2d(l) => {
+                let sizes = [l.kernel, l.stride, l.dilation];
+                let geometry = Geometry { padding: l.padding, sizes, groups: 1 }.over(input, false);
+                (Self::Depthwise { geometry, over_time: false }, &l.activation)
+            }
+            Op::Conv2dTranspose(l) => {
+                let geometry = ConvTransposeGeometry {
+                    stride: (l.stride.height, l.stride.width),
+                    dilation: (l.dilation.height, l.dilation.width),
+                    same: l.padding == Padding::Same,
+                };
+                (Self::Transposed(geometry), &l.activation)
+            }
+            _ => return None,
+        })
+    }
+
+    fn apply(&self, cx: &Context<'_>, x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        type Convolve = fn(
+            &Tensor,
+            &Tensor,
+            Option<&Tensor>,
+            &Conv2dGeometry,
+            tinsmith_core_tensor::Threads,
+        ) -> tinsmith_core_tensor::Result<Tensor>;
+        let (convolve, geometry, over_time): (Convolve, _, _) = match self {
+            Self::Dense => return Ok(ops::dense(x, kernel, bias, cx.threads)?),
+            Self::Transposed(geometry) => {
+                return Ok(ops::conv2d_transpose(x, kernel, bias, geometry, cx.threads)?);
+            }
+            Self::Convolution { geometry, over_time } => (ops::conv2d, geometry, *over_time),
+            Self::Depthwise { geometry, over_time } => (ops::depthwise_conv2d, geometry, *over_time),
+        };
+        if over_time {
+            let out = convolve(&x.unsqueeze(1)?, &kernel.unsqueeze(0)?, bias, geometry, cx.threads)?;
+            return Ok(out.squeeze(1)?);
+        }
+        Ok(convolve(x, kernel, bias, geometry, cx.threads)?)
+    }
+}
+
+/// The quantizer of a linear layer's bias, whether or not it has a bias of its own: a folded normalization gives it
+/// one.
+pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
+    match op {
+        Op::Dense(l) => l.bias_quantizer.as_ref(),
+        Op::Conv1d(l) => l.bias_quantizer.as_ref(),
+        Op::Conv2d(l) => l.bias_quantizer.as_ref(),
+        Op::DepthwiseConv1d(l) => l.bias_quantizer.as_ref(),
+        Op::DepthwiseConv2d(l) => l.bias_quantizer.as_ref(),
+        _ => None,
+    }
+}
+
+/// A layer with one kernel, perhaps a bias, and an activation.
+#[derive(Debug)]
+pub(super) struct Linear {
+    product: Product,
+    kernel: ParamSlot,
+    bias: Option<ParamSlot>,
+    activation: Activator,
+}
+
+impl Linear {
+    /// None where the layer has no kernel that is multiplied in one go.
+    pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
+        let layer = &blueprint.layers[index];
+        let shapes = blueprint.graph.input_shapes(index);
+        let Some((product, activation)) =
+            Product::new(&layer.op, shapes.first().copied().unwrap_or_default())
+        else {
+            return Ok(None);
+        };
+        let name = if matches!(product, Product::Depthwise { .. }) { "depthwise_kernel" } else { "kernel" };
+        Ok(Some(Self {
+            product,
+            kernel: ParamSlot::find(blueprint, index, name)?,
+            bias: ParamSlot::find_optional(blueprint, index, "bias")?,
+            activation: Activator::new(activation, &layer.name)?,
+        }))
+    }
+
+    /// The product with the parameters as stored, unquantized, before any activation.
+    pub(super) fn raw(&self, cx: &Context<'_>, x: &Tensor) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(|b| b.raw(cx)).transpose()?;
+        self.product.apply(cx, x, &self.kernel.raw(cx)?, bias.as_ref())
+    }
+
+    /// The kernel as stored with each output channel multiplied by its entry of `scale`, then quantized.
+    pub(super) fn scaled_kernel(&self, cx: &Context<'_>, scale: &Tensor) -> Result<Tensor> {
+        let kernel = self.kernel.raw(cx)?;
+        let scaled = if let Product::Depthwise { .. } = self.product {
+            let dims = kernel.dims();
+            let per_channel = scale.reshape(&dims[dims.len() - 2..])?;
+            kernel.broadcast_mul(&per_channel)?
+        } else {
+            kernel.broadcast_mul(scale)?
+        };
+        self.kernel.quantize(cx, scaled)
+    }
+
+    /// The bias as stored.
+    pub(super) fn raw_bias(&self, cx: &Context<'_>) -> Result<Option<Tensor>> {
+        self.bias.as_ref().map(|b| b.raw(cx)).transpose()
+    }
+
+    /// The product with other parameters, without the activation.
+    pub(super) fn product(
+        &self,
+        cx: &Context<'_>,
+        x: &Tensor,
+        kernel: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        self.product.apply(cx, x, kernel, bias)
+    }
+}
+
+impl Forward for Linear {
+    fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(|b| b.value(cx)).transpose()?;
+        let out = self.product.apply(cx, inputs[0], &self.kernel.value(cx)?, bias.as_ref())?;
+        self.activation.apply(cx, out)
+    }
+}
+
+/// A depthwise convolution and a pointwise one, one bias, one activation.
+#[derive(Debug)]
+pub(super) struct Separable {
+    depthwise: Product,
+    pointwise: Product,
+    depthwise_kernel: ParamSlot,
+    pointwise_kernel: ParamSlot,
+    bias: Option<ParamSlot>,
+    activation: Activator,
+}
+
+impl Separable {
+    pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Self> {
+        let layer = &blueprint.layers[index];
+        let shapes = blueprint.graph.input_shapes(index);
+        let input = shapes.first().copied().unwrap_or_default();
+        let (geometry, over_time, activation) = match &layer.op {
+            Op::SeparableConv1d(l) => {
+                let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
+                let geometry = Geometry { padding: l.padding, sizes, groups: 1 };
+                (geometry.over(input, true), true, &l.activation)
+            }
+            Op::SeparableConv2d(l) => {
+                let geometry =
+                    Geometry { padding: l.padding, sizes: [l.kernel, l.stride, l.dilation], groups: 1 };
+                (geometry.over(input, false), false, &l.activation)
+            }
+            other => {
+                return Err(crate::error::LayersError::Unsupported {
+                    layer: layer.name.clone(),
+                    what: format!("is a {}, want a separable convolution", other.name()),
+                });
+            }
+        };
+        let point = Conv2dGeometry::default();
+        Ok(Self {
+            depthwise: Product::Depthwise { geometry, over_time },
+            pointwise: Product::Convolution { geometry: point, over_time },
+            depthwise_kernel: ParamSlot::find(blueprint, index, "depthwise_kernel")?,
+            pointwise_kernel: ParamSlot::find(blueprint, index, "pointwise_kernel")?,
+            bias: ParamSlot::find_optional(blueprint, index, "bias")?,
+            activation: Activator::new(activation, &layer.name)?,
+        })
+    }
+}
+
+impl Forward for Separable {
+    fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(|b| b.value(cx)).transpose()?;
+        let inner = self.depthwise.apply(cx, inputs[0], &self.depthwise_kernel.value(cx)?, None)?;
+        let out = self.pointwise.apply(cx, &inner, &self.pointwise_kernel.value(cx)?, bias.as_ref())?;
+        self.activation.apply(cx, out)
+    }
+}

@@ -1,0 +1,125 @@
+//! Pooling over windows and over everything.
+
+use candle_core::Tensor;
+use tinsmith_core_tensor::{Pool2dGeometry, ops};
+use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
+use tinsmith_spec::{Activation, Op, Pair, Quantizer};
+
+use super::activation::Activator;
+use super::linear::pads;
+use super::quantize::QuantizerSlot;
+use super::{Context, Forward};
+use crate::error::Result;
+
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    /// Over an image, or over time as an image one pixel high.
+    Sliding {
+        geometry: Pool2dGeometry,
+        over_time: bool,
+    },
+    Global {
+        keep_dims: bool,
+    },
+}
+
+/// Maximum or mean of windows, with the activation after it.
+#[derive(Debug)]
+pub(super) struct Pool {
+    window: Window,
+    takes_mean: bool,
+    /// Elements of a whole window.
+    area: usize,
+    quantizer: Option<QuantizerSlot>,
+    activation: Activator,
+}
+
+impl Pool {
+    /// None where `op` is of another kind.
+    pub(super) fn new(op: &Op, input: &[usize]) -> Result<Option<Self>> {
+        let takes_mean = matches!(
+            op,
+            Op::AveragePool1d(_)
+                | Op::AveragePool2d(_)
+                | Op::GlobalAveragePool1d(_)
+                | Op::GlobalAveragePool2d(_)
+        );
+        let (window, area, quantizer, activation) = match op {
+            Op::MaxPool1d(l) | Op::AveragePool1d(l) => over_time(l, input),
+            Op::MaxPool2d(l) | Op::AveragePool2d(l) => over_image(l, input),
+            Op::GlobalMaxPool1d(l)
+            | Op::GlobalMaxPool2d(l)
+            | Op::GlobalAveragePool1d(l)
+            | Op::GlobalAveragePool2d(l) => over_all(l, input),
+            _ => return Ok(None),
+        };
+        let quantizer = quantizer.map(QuantizerSlot::new).transpose()?;
+        let activation = Activator::new(activation, op.name())?;
+        Ok(Some(Self { window, takes_mean, area, quantizer, activation }))
+    }
+}
+
+type Parts<'a> = (Window, usize, Option<&'a Quantizer>, &'a Activation);
+
+fn over_time<'a>(l: &'a Pool1d, input: &[usize]) -> Parts<'a> {
+    let (size, stride) = (Pair { height: 1, width: l.size }, Pair { height: 1, width: l.stride() });
+    let geometry = Pool2dGeometry {
+        window: (1, size.width),
+        stride: (1, stride.width),
+        padding: pads(l.padding, [1, input[0]], [size, stride, Pair::ONE]),
+    };
+    (Window::Sliding { geometry, over_time: true }, l.size, l.average_quantizer.as_ref(), &l.activation)
+}
+
+fn over_image<'a>(l: &'a Pool2d, input: &[usize]) -> Parts<'a> {
+    let (size, stride) = (l.size, l.stride());
+    let geometry = Pool2dGeometry {
+        window: (size.height, size.width),
+        stride: (stride.height, stride.width),
+        padding: pads(l.padding, [input[0], input[1]], [size, stride, Pair::ONE]),
+    };
+    let area = size.height * size.width;
+    (Window::Sliding { geometry, over_time: false }, area, l.average_quantizer.as_ref(), &l.activation)
+}
+
+fn over_all<'a>(l: &'a GlobalPool, input: &[usize]) -> Parts<'a> {
+    let area = input[..input.len().saturating_sub(1)].iter().product();
+    (Window::Global { keep_dims: l.keep_dims }, area, l.average_quantizer.as_ref(), &l.activation)
+}
+
+impl Forward for Pool {
+    fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        let x = inputs[0];
+        let mut out = match self.window {
+            Window::Sliding { geometry, over_time } => {
+                let image = if over_time { x.unsqueeze(1)? } else { x.clone() };
+                let pooled = if self.takes_mean {
+                    ops::average_pool2d(&image, &geometry, cx.threads)?
+                } else {
+                    ops::max_pool2d(&image, &geometry, cx.threads)?
+                };
+                if over_time { pooled.squeeze(1)? } else { pooled }
+            }
+            Window::Global { keep_dims } => {
+                let pooled = if self.takes_mean {
+                    ops::global_average_pool(x, cx.threads)?
+                } else {
+                    ops::global_max_pool(x, cx.threads)?
+                };
+                match (keep_dims, x.rank()) {
+                    (false, _) => pooled,
+                    (true, 3) => pooled.unsqueeze(1)?,
+                    (true, _) => pooled.unsqueeze(1)?.unsqueeze(1)?,
+                }
+            }
+        };
+        if let Some(quantizer) = &self.quantizer {
+            // The mean times the whole window's area is the sum (of an unpadded window), which the hardware
+            // multiplies by the quantized reciprocal.
+            let reciprocal = Tensor::new(&[1.0 / self.area as f32], x.device())?;
+            let reciprocal = quantizer.apply(cx, "average", &reciprocal)?;
+            out = (out * self.area as f64)?.broadcast_mul(&reciprocal)?;
+        }
+        self.activation.apply(cx, out)
+    }
+}

@@ -1,0 +1,127 @@
+//! Parameters and quantizers as layers hold them.
+
+use candle_core::Tensor;
+use tinsmith_core_tensor::Param;
+use tinsmith_quant::QuantizerOp;
+use tinsmith_spec::{Quantizer, Role};
+
+use super::{Blueprint, Context, Forward, param_name};
+use crate::error::{LayersError, Result};
+
+/// The quantizer in effect for a weight of this role: a kernel's without a scale gets one that is chosen from the
+/// values and a power of two, as in `QKeras` (see [`QuantizerOp::for_kernel`]); all others stay.
+#[must_use]
+pub fn effective_quantizer(quantizer: &Quantizer, role: Role) -> Quantizer {
+    if role == Role::Kernel { QuantizerOp::for_kernel(quantizer) } else { *quantizer }
+}
+
+/// `x` through `quantizer`, as in inference.
+pub(crate) fn quantize_once(quantizer: &Quantizer, x: &Tensor) -> Result<Tensor> {
+    Ok(QuantizerOp::new(quantizer)?.apply(x, tinsmith_quant::Mode::Inference)?)
+}
+
+/// A quantizer ready to be applied.
+#[derive(Debug)]
+pub(crate) struct QuantizerSlot(QuantizerOp);
+
+impl QuantizerSlot {
+    pub(crate) fn new(quantizer: &Quantizer) -> Result<Self> {
+        Ok(Self(QuantizerOp::new(quantizer)?))
+    }
+
+    /// `purpose` names the draws of stochastic kinds within the layer.
+    pub(crate) fn apply(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
+        let mode = cx.seed(purpose).map_or(tinsmith_quant::Mode::Inference, tinsmith_quant::Mode::Training);
+        Ok(self.0.apply(x, mode)?)
+    }
+}
+
+/// A parameter's place among the parameters, and its quantizer.
+#[derive(Debug)]
+pub(crate) struct ParamSlot {
+    index: usize,
+    weight: &'static str,
+    quantizer: Option<QuantizerSlot>,
+}
+
+impl ParamSlot {
+    /// The weight `weight` of layer number `layer`, if it has one.
+    pub(crate) fn find_optional(
+        blueprint: &Blueprint<'_>,
+        layer: usize,
+        weight: &'static str,
+    ) -> Result<Option<Self>> {
+        let shapes = blueprint.graph.input_shapes(layer);
+        let input = shapes.first().copied().unwrap_or_default();
+        let node = &blueprint.layers[layer];
+        let weights = node.op.weights(input);
+        let Some(found) = weights.iter().find(|w| w.name == weight) else { return Ok(None) };
+        let name = param_name(&node.name, weight);
+        let Some(index) = blueprint.params.iter().position(|p| p.name() == name) else { return Ok(None) };
+        let quantizer = found
+            .quantizer
+            .as_ref()
+            .map(|q| QuantizerSlot::new(&effective_quantizer(q, found.role)))
+            .transpose()?;
+        Ok(Some(Self { index, weight, quantizer }))
+    }
+
+    /// The weight `weight` of layer number `layer`, which has one.
+    pub(crate) fn find(blueprint: &Blueprint<'_>, layer: usize, weight: &'static str) -> Result<Self> {
+        Self::find_optional(blueprint, layer, weight)?.ok_or_else(|| LayersError::Unsupported {
+            layer: blueprint.layers[layer].name.clone(),
+            what: format!("has no weight `{weight}`"),
+        })
+    }
+
+    /// The parameter as stored, tracked for gradients only in training and only where it takes updates.
+    pub(crate) fn raw(&self, cx: &Context<'_>) -> Result<Tensor> {
+        let param = self.param(cx);
+        if cx.mode.is_training() && param.takes_updates() {
+            Ok(param.tensor().clone())
+        } else {
+            Ok(param.tensor().detach())
+        }
+    }
+
+    /// The parameter.
+    pub(crate) fn param<'a>(&self, cx: &Context<'a>) -> &'a Param {
+        &cx.params.iter().as_slice()[self.index]
+    }
+
+    /// The parameter quantized.
+    pub(crate) fn value(&self, cx: &Context<'_>) -> Result<Tensor> {
+        self.quantize(cx, self.raw(cx)?)
+    }
+
+    /// `value` through this parameter's quantizer.
+    pub(crate) fn quantize(&self, cx: &Context<'_>, value: Tensor) -> Result<Tensor> {
+        match &self.quantizer {
+            Some(quantizer) => quantizer.apply(cx, self.weight, &value),
+            None => Ok(value),
+        }
+    }
+
+    pub(crate) const fn is_quantized(&self) -> bool {
+        self.quantizer.is_some()
+    }
+}
+
+/// An input layer: its values, rounded where it says so.
+#[derive(Debug)]
+pub(super) struct Entrance(Option<QuantizerSlot>);
+
+impl Entrance {
+    pub(super) fn new(quantizer: Option<&Quantizer>) -> Result<Self> {
+        Ok(Self(quantizer.map(QuantizerSlot::new).transpose()?))
+    }
+}
+
+impl Forward for Entrance {
+    fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        match &self.0 {
+            Some(quantizer) => quantizer.apply(cx, "input", inputs[0]),
+            None => Ok(inputs[0].clone()),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A network that can be trained and run.
+
+mod facts;
+mod forward;
+mod inherit;
+mod state;
+
+use candle_core::Device;
+use tinsmith_core_tensor::{Fans, Initializer, Param, Params, Threads};
+use tinsmith_foundation::Seed;
+use tinsmith_spec::op::Initializer as SpecInitializer;
+use tinsmith_spec::{Graph, ModelSpec, Op, Role};
+
+use crate::error::Result;
+use crate::layer::{Blueprint, Forward, param_name};
+
+pub use forward::Activations;
+pub use inherit::{Inheritance, Inherited};
+pub use state::ModelState;
+
+/// How a network is built, beyond its specification.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// Threads that its operations may use; results do not depend on them. Default 1.
+    pub threads: Threads,
+    /// Where its tensors live. Default the CPU, the only place where this crate's operations run.
+    pub device: Device,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self { threads: Threads::ONE, device: Device::Cpu }
+    }
+}
+
+/// A [`ModelSpec`] with parameters, on candle's graph.
+///
+/// Parameters are called `layer.weight` (`c1.kernel`, `bn1.moving_mean`), in the specification's order of layers and
+/// Keras' order of weights. Activations are channels-last and `f32`.
+#[derive(Debug)]
+pub struct Model {
+    spec: ModelSpec,
+    graph: Graph,
+    params: Params,
+    layers: Vec<Box<dyn Forward>>,
+    wiring: Wiring,
+    threads: Threads,
+    device: Device,
+}
+
+impl Model {
+    /// Builds `spec` with initial weights. Each parameter draws from `seed.derive(its name, 0)`, so that a layer
+    /// more or less leaves the others' weights as they are.
+    ///
+    /// # Errors
+    /// [`crate::LayersError::Spec`] where the specification cannot be, [`crate::LayersError::Unsupported`] where a
+    /// layer asks for what there is not.
+    pub fn build(spec: &ModelSpec, seed: Seed, options: &BuildOptions) -> Result<Self> {
+        let graph = spec.graph()?;
+        let mut params = Params::new();
+        for (i, layer) in spec.layers.iter().enumerate() {
+            let shapes = graph.input_shapes(i);
+            let Some(&input) = shapes.first() else { continue };
+            for weight in layer.op.weights(input) {
+                let name = param_name(&layer.name, weight.name);
+                let mut rng = seed.derive(&name, 0).rng();
+                let fans = Fans { fan_in: weight.fans.0, fan_out: weight.fans.1 };
+                let value = initializer(weight.initializer).tensor(&weight.shape, fans, &mut rng)?;
+                let param = Param::new(name, &value.to_device(&options.device)?)?;
+                params.insert(if weight.role.is_trainable() { param } else { param.fixed() })?;
+            }
+        }
+        let blueprint =
+            Blueprint { layers: &spec.layers, graph: &graph, params: &params, device: &options.device };
+        let layers = (0..spec.layers.len()).map(|i| blueprint.build(i)).collect::<Result<Vec<_>>>()?;
+        let wiring = Wiring::new(spec, &graph);
+        Ok(Self {
+            spec: spec.clone(),
+            graph,
+            params,
+            layers,
+            wiring,
+            threads: options.threads,
+            device: options.device.clone(),
+        })
+    }
+
+    /// The specification that it was built from.
+    #[must_use]
+    pub const fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// The resolved specification.
+    #[must_use]
+    pub const fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Its parameters in order; values, masks and flags of each.
+    #[must_use]
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Its parameters, to set masks and to freeze.
+    #[must_use]
+    pub const fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    /// Where its tensors live.
+    #[must_use]
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Threads that its operations use.
+    #[must_use]
+    pub const fn threads(&self) -> Threads {
+        self.threads
+    }
+
+    /// Changes how many threads its operations use; results stay the same.
+    pub const fn set_threads(&mut self, threads: Threads) {
+        self.threads = threads;
+    }
+
+    /// Name and role of each parameter, in the order of [`Model::params`].
+    #[must_use]
+    pub fn roles(&self) -> Vec<(String, Role)> {
+        let layers = self.spec.layers.iter().enumerate();
+        layers
+            .flat_map(|(i, layer)| {
+                let shapes = self.graph.input_shapes(i);
+                let weights = shapes.first().map(|input| layer.op.weights(input)).unwrap_or_default();
+                weights.into_iter().map(|w| (param_name(&layer.name, w.name), w.role))
+            })
+            .collect()
+    }
+
+    /// A copy on `device` with parameters of its own; masks and flags stay.
+    ///
+    /// # Errors
+    /// [`crate::LayersError::Tensor`] where the device fails.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let params = self.params.to_device(device)?;
+        let blueprint = Blueprint { layers: &self.spec.layers, graph: &self.graph, params: &params, device };
+        let layers = (0..self.spec.layers.len()).map(|i| blueprint.build(i)).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            spec: self.spec.clone(),
+            graph: self.graph.clone(),
+            params,
+            layers,
+            wiring: self.wiring.clone(),
+            threads: self.threads,
+            device: device.clone(),
+        })
+    }
+}
+
+/// Which layers run, on what, and for how many readers.
+#[derive(Debug, Clone)]
+struct Wiring {
+    /// False for a layer that a folded batch normalization runs in place of.
+    runs: Vec<bool>,
+    /// The layers whose values each takes: a folded normalization those of the layer that it replaces.
+    sources: Vec<Vec<usize>>,
+    /// How often each layer's value is read.
+    readers: Vec<usize>,
+}
+
+impl Wiring {
+    fn new(spec: &ModelSpec, graph: &Graph) -> Self {
+        let count = spec.layers.len();
+        let mut runs = vec![true; count];
+        let mut sources: Vec<Vec<usize>> = graph.nodes.iter().map(|n| n.inputs.clone()).collect();
+        for (i, layer) in spec.layers.iter().enumerate() {
+            if let (Op::BatchNorm(norm), Some(&before)) = (&layer.op, graph.nodes[i].inputs.first())
+                && norm.fold
+            {
+                runs[before] = graph.outputs.contains(&before);
+                sources[i].clone_from(&graph.nodes[before].inputs);
+            }
+        }
+        let mut readers = vec![0; count];
+        for i in (0..count).filter(|&i| runs[i]) {
+            for &source in &sources[i] {
+                readers[source] += 1;
+            }
+        }
+        Self { runs, sources, readers }
+    }
+}
+
+fn initializer(initializer: SpecInitializer) -> Initializer {
+    match initializer {
+        SpecInitializer::GlorotUniform => Initializer::GlorotUniform,
+        SpecInitializer::GlorotNormal => Initializer::GlorotNormal,
+        SpecInitializer::HeUniform => Initializer::HeUniform,
+        SpecInitializer::HeNormal => Initializer::HeNormal,
+        SpecInitializer::LecunUniform => Initializer::LecunUniform,
+        SpecInitializer::LecunNormal => Initializer::LecunNormal,
+        SpecInitializer::Zeros => Initializer::Zeros,
+        SpecInitializer::Ones => Initializer::Ones,
+        SpecInitializer::Constant(value) => Initializer::Constant(value as f32),
+        SpecInitializer::RandomNormal(std) => Initializer::RandomNormal { mean: 0.0, std },
+        SpecInitializer::RandomUniform(bound) => Initializer::RandomUniform { low: -bound, high: bound },
+    }
+}

@@ -1,0 +1,100 @@
+//! What only weights know: non-zeros, and a summary with them.
+
+use tinsmith_spec::{ModelSpec, Role, WeightFacts};
+
+use super::Model;
+use crate::error::Result;
+use crate::layer::param_name;
+
+impl Model {
+    /// The specification with the non-zeros of every kernel written into its facts; storage and widths that were
+    /// there stay.
+    ///
+    /// # Errors
+    /// [`crate::LayersError::Tensor`] where the device fails.
+    pub fn facts(&self) -> Result<ModelSpec> {
+        let mut spec = self.spec.clone();
+        for (i, layer) in spec.layers.iter_mut().enumerate() {
+            let shapes = self.graph.input_shapes(i);
+            let Some(input) = shapes.first() else { continue };
+            for weight in layer.op.weights(input).iter().filter(|w| w.role == Role::Kernel) {
+                let param = self.params.get(&param_name(&layer.name, weight.name))?;
+                let non_zeros = Some(param.nonzeros()? as u64);
+                match layer.facts.iter_mut().find(|f| f.weight == weight.name) {
+                    Some(fact) => fact.non_zeros = non_zeros,
+                    None => layer.facts.push(WeightFacts {
+                        weight: weight.name.to_owned(),
+                        non_zeros,
+                        storage: tinsmith_spec::Storage::Dense,
+                        total_bits: None,
+                    }),
+                }
+            }
+        }
+        Ok(spec)
+    }
+
+    /// A table of layers, output shapes, parameters and non-zeros, and the sums.
+    ///
+    /// # Errors
+    /// [`crate::LayersError::Tensor`] where the device fails.
+    pub fn summary(&self) -> Result<String> {
+        let mut rows = vec![["layer", "kind", "output", "parameters", "non-zeros"].map(str::to_owned)];
+        let (mut total, mut total_kept) = (0, 0);
+        for (i, layer) in self.spec.layers.iter().enumerate() {
+            let shapes = self.graph.input_shapes(i);
+            let weights = shapes.first().map(|input| layer.op.weights(input)).unwrap_or_default();
+            let (mut count, mut kept) = (0, 0);
+            for weight in &weights {
+                let param = self.params.get(&param_name(&layer.name, weight.name))?;
+                count += param.len();
+                kept += param.nonzeros()?;
+            }
+            (total, total_kept) = (total + count, total_kept + kept);
+            let shape: Vec<String> = self.graph.shape(i).iter().map(ToString::to_string).collect();
+            rows.push([
+                layer.name.clone(),
+                layer.op.name().to_owned(),
+                shape.join("x"),
+                count.to_string(),
+                kept.to_string(),
+            ]);
+        }
+        let trainable = self.params.trainable_count();
+        rows.push([
+            "total".to_owned(),
+            format!("{trainable} trainable"),
+            String::new(),
+            total.to_string(),
+            total_kept.to_string(),
+        ]);
+        Ok(table(&rows))
+    }
+}
+
+/// Columns as wide as their widest entry, the last two aligned to the right.
+fn table(rows: &[[String; 5]]) -> String {
+    let mut widths = [0; 5];
+    for row in rows {
+        for (width, entry) in widths.iter_mut().zip(row) {
+            *width = (*width).max(entry.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        for (column, entry) in row.iter().enumerate() {
+            let pad = widths[column] - entry.chars().count();
+            let (before, after) = if column >= 3 { (pad, 0) } else { (0, pad) };
+            let gap = if column == 0 { "" } else { "  " };
+            text.push_str(gap);
+            text.extend(std::iter::repeat_n(' ', before));
+            text.push_str(entry);
+            text.extend(std::iter::repeat_n(' ', after));
+        }
+        while text.ends_with(' ') {
+            text.pop();
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! Weights in and out: in memory, as safetensors, from npz.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::Tensor;
+use tinsmith_core_tensor::Param;
+use tinsmith_core_tensor::io::safetensors;
+use tinsmith_spec::Op;
+
+use super::Model;
+use crate::error::{LayersError, Result};
+use crate::layer::param_name;
+
+/// The values of all parameters at one moment.
+#[derive(Debug, Clone)]
+pub struct ModelState {
+    values: BTreeMap<String, Tensor>,
+}
+
+impl ModelState {
+    /// The values by name.
+    #[must_use]
+    pub const fn values(&self) -> &BTreeMap<String, Tensor> {
+        &self.values
+    }
+}
+
+/// The key under which a weight file says what wrote it.
+const FORMAT_KEY: &str = "format";
+const FORMAT: &str = "tinsmith-layers 1";
+
+impl Model {
+    /// A copy of all values: one flat copy for each parameter.
+    ///
+    /// # Errors
+    /// [`LayersError::Tensor`] where the device fails.
+    pub fn state(&self) -> Result<ModelState> {
+        Ok(ModelState { values: self.params.snapshot()? })
+    }
+
+    /// Goes back to a copy. Masks stay as they are now, and hold.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] where the copy is of another network.
+    pub fn restore(&self, state: &ModelState) -> Result<()> {
+        self.set_weights(&state.values, "the state")
+    }
+
+    /// Writes all parameters as safetensors; the file is whole or as it was. Its metadata holds the format, the
+    /// specification's name and JSON, and `metadata`.
+    ///
+    /// # Errors
+    /// [`LayersError::Tensor`] where the file cannot be written.
+    pub fn save_weights(&self, path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
+        let mut texts = metadata.clone();
+        texts.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
+        texts.insert("model".to_owned(), self.spec.name.clone());
+        texts.insert("spec".to_owned(), self.spec.to_json()?);
+        let values: BTreeMap<String, Tensor> =
+            self.params.iter().map(|p| (p.name().to_owned(), p.tensor().detach())).collect();
+        Ok(safetensors::save(path, &values, &texts)?)
+    }
+
+    /// Reads all parameters from a `.safetensors` or `.npz` file and returns the file's metadata (an npz has none).
+    /// Names are those that [`Model::param_called`] knows. Nothing is set unless everything fits.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] with every missing and unknown tensor and every wrong shape,
+    /// [`LayersError::FileKind`], [`LayersError::Npz`] and [`LayersError::Tensor`] where the file cannot be read.
+    pub fn load_weights(&self, path: &Path) -> Result<BTreeMap<String, String>> {
+        let (values, metadata) = match path.extension().and_then(|e| e.to_str()) {
+            Some("safetensors") => {
+                let contents = safetensors::load(path)?;
+                (contents.tensors, contents.metadata)
+            }
+            Some("npz") => (crate::npz::read(path)?, BTreeMap::new()),
+            _ => return Err(LayersError::FileKind { path: path.to_owned() }),
+        };
+        self.set_weights(&values, &path.display().to_string())?;
+        Ok(metadata)
+    }
+
+    /// Sets all parameters; `origin` says in errors where the values came from. Names are those that
+    /// [`Model::param_called`] knows. Nothing is set unless everything fits.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] with every missing and unknown tensor and every wrong shape.
+    pub fn set_weights(&self, values: &BTreeMap<String, Tensor>, origin: &str) -> Result<()> {
+        let mut faults = Vec::new();
+        let mut found: BTreeMap<&str, &Tensor> = BTreeMap::new();
+        for (name, value) in values {
+            match self.param_called(name) {
+                None if self.is_step_counter(name) => {}
+                None => faults.push(format!("{name:?} is no parameter")),
+                Some(param) => {
+                    if param.dims() != value.dims() {
+                        let (got, want) = (value.dims(), param.dims());
+                        faults.push(format!("{name:?} has shape {got:?}, want {want:?}"));
+                    }
+                    found.insert(param.name(), value);
+                }
+            }
+        }
+        let missing = self.params.iter().filter(|p| !found.contains_key(p.name()));
+        faults.extend(missing.map(|p| format!("{:?} is missing", p.name())));
+        if !faults.is_empty() {
+            return Err(LayersError::Mismatch { origin: origin.to_owned(), faults: faults.join("; ") });
+        }
+        for (name, value) in found {
+            self.params.set(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// The parameter that a name in a weight file means: `layer.weight`, or `layer/weight` as Keras has it. `QKeras`
+    /// gives a convolution that is trained folded the normalization's weights too: they are found under its name.
+    #[must_use]
+    pub fn param_called(&self, name: &str) -> Option<&Param> {
+        self.params.find(name).or_else(|| {
+            let (layer, weight) = name.rsplit_once(['/', '.'])?;
+            let own = self.params.find(&param_name(layer, weight));
+            own.or_else(|| self.params.find(&param_name(self.folded_norm(layer)?, weight)))
+        })
+    }
+
+    /// The batch normalization that `layer` is trained folded with.
+    fn folded_norm(&self, layer: &str) -> Option<&str> {
+        let index = self.spec.layers.iter().position(|l| l.name == layer)?;
+        let norm = self.graph.nodes[index].consumers.iter().map(|&i| &self.spec.layers[i]);
+        norm.into_iter().find(|l| matches!(&l.op, Op::BatchNorm(norm) if norm.fold)).map(|l| l.name.as_str())
+    }
+
+    /// Whether `name` is the counter of training steps that `QKeras` keeps in a layer trained folded: no weight.
+    fn is_step_counter(&self, name: &str) -> bool {
+        name.rsplit_once(['/', '.'])
+            .is_some_and(|(layer, weight)| weight == "iteration" && self.folded_norm(layer).is_some())
+    }
+}
