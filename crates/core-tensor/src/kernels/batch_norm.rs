@@ -1,7 +1,7 @@
 //! Batch normalization of row-major (rows, channels), whatever the rows are (batch, or batch and positions).
 
 use super::dispatch::multiversion;
-use super::elementwise::sum_channels;
+use super::elementwise::{sum_channels, wide, widened};
 use super::matmul::column_sums;
 use super::split;
 
@@ -35,8 +35,9 @@ pub fn moments_gradient(
     let scale = 1.0 / (x.len() / mean.len()) as f32;
     let shift: Vec<f32> = d_mean.iter().map(|d| d * scale).collect();
     let slope: Vec<f32> = d_variance.iter().map(|d| 2.0 * d * scale).collect();
+    let (mean, slope, shift) = (widened(mean), widened(&slope), widened(&shift));
     for_rows(dx, mean.len(), threads, |dx, at| {
-        normalize_rows(dx, &x[at..][..dx.len()], mean, &slope, &shift);
+        normalize_rows(dx, &x[at..][..dx.len()], &mean, &slope, &shift);
     });
 }
 
@@ -45,8 +46,9 @@ pub fn moments_gradient(
 /// # Panics
 /// Where slices disagree in length.
 pub fn normalize(out: &mut [f32], x: &[f32], mean: &[f32], (scale, shift): (&[f32], &[f32]), threads: usize) {
+    let (mean, scale, shift) = (widened(mean), widened(scale), widened(shift));
     for_rows(out, mean.len(), threads, |out, at| {
-        normalize_rows(out, &x[at..][..out.len()], mean, scale, shift);
+        normalize_rows(out, &x[at..][..out.len()], &mean, &scale, &shift);
     });
 }
 
@@ -91,9 +93,10 @@ pub fn batch_norm_gradient(
         (0..mean.len()).map(|c| -scale[c] * inverse[c] * inverse[c] * d_gamma[c] / rows).collect();
     let shift: Vec<f32> = (0..mean.len()).map(|c| -scale[c] * d_beta[c] / rows).collect();
     if !dx.is_empty() {
+        let (mean, scale, slope, shift) = (widened(mean), widened(&scale), widened(&slope), widened(&shift));
         for_rows(dx, mean.len(), threads, |dx, at| {
             let range = at..at + dx.len();
-            gradient_rows(dx, &dy[range.clone()], &x[range], mean, &scale, &slope, &shift);
+            gradient_rows(dx, &dy[range.clone()], &x[range], &mean, &scale, &slope, &shift);
         });
     }
     d_gamma.iter_mut().zip(&inverse).for_each(|(d, i)| *d *= i);
@@ -101,7 +104,7 @@ pub fn batch_norm_gradient(
 
 /// `body(rows of out, their offset)` over blocks of whole rows.
 fn for_rows(out: &mut [f32], channels: usize, threads: usize, body: impl Fn(&mut [f32], usize) + Sync) {
-    let block = ((1 << 15) / channels.max(1)).max(1) * channels;
+    let block = ((1 << 15) / wide(channels)).max(1) * wide(channels);
     let threads = split::useful(threads, out.len() * split::ELEMENT);
     split::for_chunks(threads, out, block, |i, out| body(out, i * block));
 }
@@ -109,7 +112,7 @@ fn for_rows(out: &mut [f32], channels: usize, threads: usize, body: impl Fn(&mut
 multiversion! {
     fn normalize_rows(out: &mut [f32], x: &[f32], mean: &[f32], scale: &[f32], shift: &[f32]) {
         let c = mean.len();
-        for (out, x) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+        for (out, x) in out.chunks_mut(c).zip(x.chunks(c)) {
             for ((((y, x), m), a), b) in out.iter_mut().zip(x).zip(mean).zip(scale).zip(shift) {
                 *y = (x - m) * a + b;
             }
@@ -122,7 +125,7 @@ multiversion! {
         dx: &mut [f32], dy: &[f32], x: &[f32], mean: &[f32], scale: &[f32], slope: &[f32], shift: &[f32],
     ) {
         let c = mean.len();
-        for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(x.chunks_exact(c)) {
+        for ((dx, dy), x) in dx.chunks_mut(c).zip(dy.chunks(c)).zip(x.chunks(c)) {
             let channels = mean.iter().zip(scale).zip(slope).zip(shift);
             for (((dx, dy), x), (((m, a), b), s)) in dx.iter_mut().zip(dy).zip(x).zip(channels) {
                 *dx = dy * a + ((x - m) * b + s);

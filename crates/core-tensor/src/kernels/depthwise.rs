@@ -1,6 +1,8 @@
 //! Depthwise convolutions: every channel with kernels of its own.
 //!
 //! Kernel (height, width, channels, multiplier); output channel = channel * multiplier + j.
+//!
+//! The closures are marked to be inlined: one that is not would be compiled without the caller's instruction set.
 
 use super::conv::ConvShape;
 use super::dispatch::multiversion;
@@ -89,8 +91,10 @@ const LANES: usize = 32;
 /// The taps of one axis that fall on real elements, for a window that starts at `start - pad`.
 #[inline(always)]
 fn taps(start: usize, pad: usize, dilation: usize, kernel: usize, size: usize) -> std::ops::Range<usize> {
-    let from = pad.saturating_sub(start).div_ceil(dilation);
-    let to = (size + pad).saturating_sub(start).div_ceil(dilation);
+    // Division is slow and hardly ever needed.
+    let taps_over = |n: usize| if dilation == 1 { n } else { n.div_ceil(dilation) };
+    let from = taps_over(pad.saturating_sub(start));
+    let to = taps_over((size + pad).saturating_sub(start));
     from.min(kernel)..to.min(kernel)
 }
 
@@ -127,64 +131,121 @@ multiversion! {
 #[inline(always)]
 fn forward_single(out: &mut [f32], x: &[f32], w: &[f32], shape: &ConvShape) {
     let c = shape.in_c;
-    for_pixels(shape, |pixel, ky, kx, first| {
-        let out = &mut out[pixel * c..(pixel + 1) * c];
-        let mut from = 0;
-        for block in out.chunks_mut(LANES) {
-            let len = block.len();
-            let mut sums = [0.0_f32; LANES];
-            sums[..len].copy_from_slice(block);
-            for ky in ky.clone() {
-                for kx in kx.clone() {
-                    let place = ky * shape.dilation.0 * shape.in_w + kx * shape.dilation.1;
-                    let x = &x[first.wrapping_add(place) * c + from..][..len];
-                    let w = &w[(ky * shape.kernel_w + kx) * c + from..][..len];
-                    if len == LANES {
-                        for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                            *sum += x * w;
-                        }
-                    } else {
-                        for ((sum, x), w) in sums[..len].iter_mut().zip(x).zip(w) {
-                            *sum += x * w;
+    for_pixels(
+        shape,
+        #[inline(always)]
+        |pixel, ky, kx, first| {
+            let out = &mut out[pixel * c..(pixel + 1) * c];
+            let places = |ky: usize, kx: usize| {
+                let place = ky * shape.dilation.0 * shape.in_w + kx * shape.dilation.1;
+                (first.wrapping_add(place) * c, (ky * shape.kernel_w + kx) * c)
+            };
+            let (blocks, rest) = out.as_chunks_mut::<LANES>();
+            let done = c - rest.len();
+            for (i, block) in blocks.iter_mut().enumerate() {
+                let mut sums = *block;
+                for ky in ky.clone() {
+                    for kx in kx.clone() {
+                        let (at, tap) = places(ky, kx);
+                        let x = x[at + i * LANES..].first_chunk::<LANES>();
+                        let w = w[tap + i * LANES..].first_chunk::<LANES>();
+                        if let (Some(x), Some(w)) = (x, w) {
+                            for lane in 0..LANES {
+                                sums[lane] += x[lane] * w[lane];
+                            }
                         }
                     }
                 }
+                *block = sums;
             }
-            block.copy_from_slice(&sums[..len]);
-            from += len;
-        }
-    });
+            if rest.is_empty() {
+                return;
+            }
+            for ky in ky {
+                for kx in kx.clone() {
+                    let (at, tap) = places(ky, kx);
+                    let (x, w) = (&x[at + done..at + c], &w[tap + done..tap + c]);
+                    for ((sum, x), w) in rest.iter_mut().zip(x).zip(w) {
+                        *sum += x * w;
+                    }
+                }
+            }
+        },
+    );
 }
 
 #[inline(always)]
 fn forward_multiple(out: &mut [f32], x: &[f32], w: &[f32], shape: &ConvShape) {
     let (c, oc) = (shape.in_c, shape.out_c);
     let m = oc / c;
-    for_taps(shape, |o, i, t| {
-        let (out, x, w) = (&mut out[o..o + oc], &x[i..i + c], &w[t..t + oc]);
-        for ((y, &x), w) in out.chunks_exact_mut(m).zip(x).zip(w.chunks_exact(m)) {
-            for (y, w) in y.iter_mut().zip(w) {
-                *y += x * w;
+    for_taps(
+        shape,
+        #[inline(always)]
+        |o, i, t| {
+            let (out, x, w) = (&mut out[o..o + oc], &x[i..i + c], &w[t..t + oc]);
+            for ((y, &x), w) in out.chunks_exact_mut(m).zip(x).zip(w.chunks_exact(m)) {
+                for (y, w) in y.iter_mut().zip(w) {
+                    *y += x * w;
+                }
             }
+        },
+    );
+}
+
+/// Calls `body(output offset, input offset, kernel offset, channels)` for blocks of at most [`LANES`] channels of every
+/// pair of an output pixel and a tap within the input; the taps of a block follow each other.
+#[inline(always)]
+fn for_blocks(shape: &ConvShape, mut body: impl FnMut(usize, usize, usize, usize)) {
+    let c = shape.in_c;
+    for_pixels(
+        shape,
+        #[inline(always)]
+        |pixel, ky, kx, first| {
+            for from in (0..c).step_by(LANES) {
+                let len = LANES.min(c - from);
+                for ky in ky.clone() {
+                    for kx in kx.clone() {
+                        let place = ky * shape.dilation.0 * shape.in_w + kx * shape.dilation.1;
+                        let input = first.wrapping_add(place) * c + from;
+                        body(pixel * c + from, input, (ky * shape.kernel_w + kx) * c + from, len);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// `sums += a * b`, without a loop's overhead where the length is [`LANES`].
+#[inline(always)]
+fn add_products(sums: &mut [f32], a: &[f32], b: &[f32]) {
+    if let (Some(sums), Some(a), Some(b)) =
+        (sums.first_chunk_mut::<LANES>(), a.first_chunk::<LANES>(), b.first_chunk::<LANES>())
+    {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
         }
-    });
+        return;
+    }
+    for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+        *sum += a * b;
+    }
 }
 
 multiversion! {
     fn backward(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &ConvShape) {
         let (c, oc) = (shape.in_c, shape.out_c);
         let m = oc / c;
-        for_taps(shape, |o, i, t| {
+        if m == 1 {
+            for_blocks(shape, #[inline(always)] |o, i, t, len| {
+                add_products(&mut dx[i..i + len], &dy[o..o + len], &w[t..t + len]);
+            });
+            return;
+        }
+        for_taps(shape, #[inline(always)] |o, i, t| {
             let (dy, dx, w) = (&dy[o..o + oc], &mut dx[i..i + c], &w[t..t + oc]);
-            if m == 1 {
-                for ((dx, dy), w) in dx.iter_mut().zip(dy).zip(w) {
+            for ((dx, dy), w) in dx.iter_mut().zip(dy.chunks_exact(m)).zip(w.chunks_exact(m)) {
+                for (dy, w) in dy.iter().zip(w) {
                     *dx += dy * w;
-                }
-            } else {
-                for ((dx, dy), w) in dx.iter_mut().zip(dy.chunks_exact(m)).zip(w.chunks_exact(m)) {
-                    for (dy, w) in dy.iter().zip(w) {
-                        *dx += dy * w;
-                    }
                 }
             }
         });
@@ -195,17 +256,17 @@ multiversion! {
     fn weight(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape) {
         let (c, oc) = (shape.in_c, shape.out_c);
         let m = oc / c;
-        for_taps(shape, |o, i, t| {
+        if m == 1 {
+            for_blocks(shape, #[inline(always)] |o, i, t, len| {
+                add_products(&mut dw[t..t + len], &x[i..i + len], &dy[o..o + len]);
+            });
+            return;
+        }
+        for_taps(shape, #[inline(always)] |o, i, t| {
             let (dy, x, dw) = (&dy[o..o + oc], &x[i..i + c], &mut dw[t..t + oc]);
-            if m == 1 {
-                for ((dw, dy), x) in dw.iter_mut().zip(dy).zip(x) {
+            for ((dw, dy), &x) in dw.chunks_exact_mut(m).zip(dy.chunks_exact(m)).zip(x) {
+                for (dw, dy) in dw.iter_mut().zip(dy) {
                     *dw += dy * x;
-                }
-            } else {
-                for ((dw, dy), &x) in dw.chunks_exact_mut(m).zip(dy.chunks_exact(m)).zip(x) {
-                    for (dw, dy) in dw.iter_mut().zip(dy) {
-                        *dw += dy * x;
-                    }
                 }
             }
         });

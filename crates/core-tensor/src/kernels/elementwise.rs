@@ -34,8 +34,9 @@ pub fn map_channels<F: Fn(f32, f32) -> f32 + Sync>(
     }
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = rows_of(values.len());
+    let values = widened(values);
     split::for_chunks(threads, out, block, |i, out| {
-        map_channels_block(out, &x[i * block..][..out.len()], values, &f);
+        map_channels_block(out, &x[i * block..][..out.len()], &values, &f);
     });
 }
 
@@ -53,9 +54,10 @@ pub fn zip_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     }
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = rows_of(values.len());
+    let values = widened(values);
     split::for_chunks(threads, dx, block, |i, dx| {
         let range = i * block..i * block + dx.len();
-        zip_channels_block(dx, &dy[range.clone()], &x[range], values, &f);
+        zip_channels_block(dx, &dy[range.clone()], &x[range], &values, &f);
     });
 }
 
@@ -69,25 +71,43 @@ pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     threads: usize,
 ) {
     let threads = split::useful(threads, x.len() * split::ELEMENT);
-    let block = if values.len() == 1 { 4096 } else { 256 * values.len().max(1) };
+    // Short blocks keep the error of single-precision sums small.
+    let values = widened(values);
+    let block = 256 * values.len();
     split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
         let range = i * block..((i + 1) * block).min(x.len());
-        let (dy, x) = (&dy[range.clone()], &x[range]);
-        match values {
-            &[v] => {
-                // Sixteen running sums make vector code of it.
-                let mut lanes = [0.0_f32; 16];
-                lane_sums(&mut lanes, dy, x, v, &f);
-                sums[0] += lanes.iter().sum::<f32>();
-            }
-            _ => sum_channels_block(sums, dy, x, values, &f),
-        }
+        let mut wide = vec![0.0; values.len()];
+        sum_channels_block(&mut wide, &dy[range.clone()], &x[range], &values, &f);
+        fold(sums, &wide);
     });
+}
+
+/// Rows of fewer elements are computed several at a time, so that loops are long enough to be fast.
+const WIDE: usize = 256;
+
+/// Elements of the fewest whole rows of `channels` that reach [`WIDE`].
+pub(crate) fn wide(channels: usize) -> usize {
+    let channels = channels.max(1);
+    WIDE.div_ceil(channels) * channels
+}
+
+/// `values` repeated for as many rows.
+pub(crate) fn widened(values: &[f32]) -> Vec<f32> {
+    values.iter().copied().cycle().take(wide(values.len())).collect()
+}
+
+/// Adds sums over [`wide`] elements to those of their channels, row after row.
+pub(crate) fn fold(sums: &mut [f32], wide: &[f32]) {
+    for row in wide.chunks_exact(sums.len().max(1)) {
+        for (sum, v) in sums.iter_mut().zip(row) {
+            *sum += v;
+        }
+    }
 }
 
 /// Elements of whole rows near [`BLOCK`].
 fn rows_of(channels: usize) -> usize {
-    (BLOCK / channels.max(1)).max(1) * channels.max(1)
+    (BLOCK / wide(channels)).max(1) * wide(channels)
 }
 
 multiversion! {
@@ -109,7 +129,7 @@ multiversion! {
 multiversion! {
     fn map_channels_block<{F: Fn(f32, f32) -> f32}>(out: &mut [f32], x: &[f32], values: &[f32], f: &F) {
         let c = values.len();
-        for (out, x) in out.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+        for (out, x) in out.chunks_mut(c).zip(x.chunks(c)) {
             for ((y, &x), &v) in out.iter_mut().zip(x).zip(values) {
                 *y = f(x, v);
             }
@@ -122,7 +142,7 @@ multiversion! {
         dx: &mut [f32], dy: &[f32], x: &[f32], values: &[f32], f: &F,
     ) {
         let c = values.len();
-        for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(x.chunks_exact(c)) {
+        for ((dx, dy), x) in dx.chunks_mut(c).zip(dy.chunks(c)).zip(x.chunks(c)) {
             for (((dx, &dy), &x), &v) in dx.iter_mut().zip(dy).zip(x).zip(values) {
                 *dx = f(dy, x, v);
             }
@@ -135,25 +155,10 @@ multiversion! {
         sums: &mut [f32], dy: &[f32], x: &[f32], values: &[f32], f: &F,
     ) {
         let c = values.len();
-        for (dy, x) in dy.chunks_exact(c).zip(x.chunks_exact(c)) {
+        for (dy, x) in dy.chunks(c).zip(x.chunks(c)) {
             for (((sum, &dy), &x), &v) in sums.iter_mut().zip(dy).zip(x).zip(values) {
                 *sum += f(dy, x, v);
             }
-        }
-    }
-}
-
-multiversion! {
-    fn lane_sums<{F: Fn(f32, f32, f32) -> f32}>(lanes: &mut [f32; 16], dy: &[f32], x: &[f32], v: f32, f: &F) {
-        let (dys, xs) = (dy.chunks_exact(16), x.chunks_exact(16));
-        let (dy_rest, x_rest) = (dys.remainder(), xs.remainder());
-        for (dy, x) in dys.zip(xs) {
-            for ((lane, &dy), &x) in lanes.iter_mut().zip(dy).zip(x) {
-                *lane += f(dy, x, v);
-            }
-        }
-        for ((lane, &dy), &x) in lanes.iter_mut().zip(dy_rest).zip(x_rest) {
-            *lane += f(dy, x, v);
         }
     }
 }

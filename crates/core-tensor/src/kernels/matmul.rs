@@ -4,6 +4,7 @@
 use gemm::Parallelism;
 
 use super::dispatch::multiversion;
+use super::elementwise::{fold, wide};
 use super::split;
 
 /// A matrix within a slice.
@@ -202,18 +203,20 @@ multiversion! {
 /// # Panics
 /// Where `out` is empty and `x` is not.
 pub fn column_sums(out: &mut [f32], x: &[f32], threads: usize) {
-    let cols = out.len();
     // Short blocks keep the error of single-precision sums small.
-    let chunk = 256 * cols;
-    let blocks = x.len().div_ceil(chunk.max(1));
-    split::reduce(split::useful(threads, x.len() * split::ELEMENT), blocks, out, |i, sums| {
-        add_columns(sums, &x[i * chunk..((i + 1) * chunk).min(x.len())]);
+    let wide = wide(out.len());
+    let chunk = 256 * wide;
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    split::reduce(threads, x.len().div_ceil(chunk), out, |i, sums| {
+        let mut wide = vec![0.0; wide];
+        add_columns(&mut wide, &x[i * chunk..((i + 1) * chunk).min(x.len())]);
+        fold(sums, &wide);
     });
 }
 
 multiversion! {
     fn add_columns(sums: &mut [f32], x: &[f32]) {
-        for row in x.chunks_exact(sums.len()) {
+        for row in x.chunks(sums.len()) {
             for (sum, v) in sums.iter_mut().zip(row) {
                 *sum += v;
             }

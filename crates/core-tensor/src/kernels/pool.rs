@@ -1,4 +1,6 @@
 //! Pooling over channels-last activations.
+//!
+//! The closures are marked to be inlined: one that is not would be compiled without the caller's instruction set.
 
 use super::dispatch::multiversion;
 use super::split;
@@ -156,10 +158,10 @@ fn takes(v: f32, best: f32) -> bool {
 multiversion! {
     fn maximum(out: &mut [f32], x: &[f32], shape: &PoolShape) {
         let c = shape.channels;
-        for_windows(shape, |o, window| {
+        for_windows(shape, #[inline(always)] |o, window| {
             let out = &mut out[o..o + c];
             out.fill(f32::NEG_INFINITY);
-            window.for_each(shape, |_, i| {
+            window.for_each(shape, #[inline(always)] |_, i| {
                 for (best, &v) in out.iter_mut().zip(&x[i..i + c]) {
                     *best = if takes(v, *best) { v } else { *best };
                 }
@@ -171,12 +173,12 @@ multiversion! {
 multiversion! {
     fn maximum_taps(out: &mut [f32], taps: &mut [u32], x: &[f32], shape: &PoolShape) {
         let c = shape.channels;
-        for_windows(shape, |o, window| {
+        for_windows(shape, #[inline(always)] |o, window| {
             let (out, taps) = (&mut out[o..o + c], &mut taps[o..o + c]);
             out.fill(f32::NEG_INFINITY);
             // A window of nothing but minus infinity gives its gradient to its first real element.
             taps.fill((window.y.start * shape.window.1 + window.x.start) as u32);
-            window.for_each(shape, |tap, i| {
+            window.for_each(shape, #[inline(always)] |tap, i| {
                 for ((best, at), &v) in out.iter_mut().zip(taps.iter_mut()).zip(&x[i..i + c]) {
                     let take = takes(v, *best);
                     *best = if take { v } else { *best };
@@ -206,10 +208,10 @@ multiversion! {
 multiversion! {
     fn average(out: &mut [f32], x: &[f32], shape: &PoolShape) {
         let c = shape.channels;
-        for_windows(shape, |o, window| {
+        for_windows(shape, #[inline(always)] |o, window| {
             let out = &mut out[o..o + c];
             out.fill(0.0);
-            window.for_each(shape, |_, i| {
+            window.for_each(shape, #[inline(always)] |_, i| {
                 for (sum, v) in out.iter_mut().zip(&x[i..i + c]) {
                     *sum += v;
                 }
@@ -223,10 +225,10 @@ multiversion! {
 multiversion! {
     fn spread(dx: &mut [f32], dy: &[f32], shape: &PoolShape) {
         let c = shape.channels;
-        for_windows(shape, |o, window| {
+        for_windows(shape, #[inline(always)] |o, window| {
             let scale = 1.0 / window.count() as f32;
             let dy = &dy[o..o + c];
-            window.for_each(shape, |_, i| {
+            window.for_each(shape, #[inline(always)] |_, i| {
                 for (dx, dy) in dx[i..i + c].iter_mut().zip(dy) {
                     *dx += dy * scale;
                 }
