@@ -3,6 +3,7 @@
 //! A tile holds the windows of some output rows, small enough to stay in the second-level cache between being
 //! gathered and being multiplied. Kernels of one element are multiplied in place.
 
+use super::dispatch::multiversion;
 use super::matmul::{MatRef, column_sums, fill_rows, matmul};
 use super::{scratch, split};
 
@@ -178,31 +179,33 @@ fn copy(to: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Adds windows (the gradients of gathered ones) back to where they came from: the transpose of [`gather`].
-fn scatter(shape: &ConvShape, dx: &mut [f32], group: usize, first: usize, tile: &[f32]) {
-    let (cg, kw) = (shape.group_in(), shape.kernel_w);
-    let (window, line) = (shape.window(), shape.in_w * shape.in_c);
-    let segment = kw * cg;
-    let whole = shape.dilation.1 == 1 && shape.groups == 1;
-    for (i, out_line) in tile.chunks_exact(shape.out_w * window).enumerate() {
-        let (sample, oy) = ((first + i) / shape.out_h, (first + i) % shape.out_h);
-        for ky in 0..shape.kernel_h {
-            let iy = (oy * shape.stride.0 + ky * shape.dilation.0).wrapping_sub(shape.pad.0);
-            if iy >= shape.in_h {
-                continue;
-            }
-            let target = &mut dx[sample * shape.in_sample() + iy * line..][..line];
-            for (ox, row) in out_line.chunks_exact(window).enumerate() {
-                let row = &row[ky * segment..(ky + 1) * segment];
-                let left = (ox * shape.stride.1).wrapping_sub(shape.pad.1);
-                if whole && left < shape.in_w && left + kw <= shape.in_w {
-                    add(&mut target[left * cg..left * cg + segment], row);
-                } else {
-                    for (kx, part) in row.chunks_exact(cg).enumerate() {
-                        let ix = left.wrapping_add(kx * shape.dilation.1);
-                        if ix < shape.in_w {
-                            let at = ix * shape.in_c + group * cg;
-                            add(&mut target[at..at + cg], part);
+multiversion! {
+    /// Adds windows (the gradients of gathered ones) back to where they came from: the transpose of [`gather`].
+    fn scatter(shape: &ConvShape, dx: &mut [f32], group: usize, first: usize, tile: &[f32]) {
+        let (cg, kw) = (shape.group_in(), shape.kernel_w);
+        let (window, line) = (shape.window(), shape.in_w * shape.in_c);
+        let segment = kw * cg;
+        let whole = shape.dilation.1 == 1 && shape.groups == 1;
+        for (i, out_line) in tile.chunks_exact(shape.out_w * window).enumerate() {
+            let (sample, oy) = ((first + i) / shape.out_h, (first + i) % shape.out_h);
+            for ky in 0..shape.kernel_h {
+                let iy = (oy * shape.stride.0 + ky * shape.dilation.0).wrapping_sub(shape.pad.0);
+                if iy >= shape.in_h {
+                    continue;
+                }
+                let target = &mut dx[sample * shape.in_sample() + iy * line..][..line];
+                for (ox, row) in out_line.chunks_exact(window).enumerate() {
+                    let row = &row[ky * segment..(ky + 1) * segment];
+                    let left = (ox * shape.stride.1).wrapping_sub(shape.pad.1);
+                    if whole && left < shape.in_w && left + kw <= shape.in_w {
+                        add(&mut target[left * cg..left * cg + segment], row);
+                    } else {
+                        for (kx, part) in row.chunks_exact(cg).enumerate() {
+                            let ix = left.wrapping_add(kx * shape.dilation.1);
+                            if ix < shape.in_w {
+                                let at = ix * shape.in_c + group * cg;
+                                add(&mut target[at..at + cg], part);
+                            }
                         }
                     }
                 }
