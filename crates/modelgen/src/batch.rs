@@ -6,9 +6,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tinsmith_foundation::{CancelToken, Faults, FoundationError, Progress, Seed, WorkerScope, files};
-use tinsmith_spec::{Limits, Target};
+use tinsmith_spec::{Limits, StructuralHash, Target};
 
 use crate::budget::{Tally, unsatisfiable};
 use crate::config::GeneratorConfig;
@@ -203,7 +202,7 @@ struct Block {
 
 struct Line {
     text: Range<usize>,
-    identity: u128,
+    hash: StructuralHash,
     /// Draws and rejects, where there was more than one draw.
     tally: Option<Box<Tally>>,
 }
@@ -221,31 +220,21 @@ fn draw_block(generator: &ModelGenerator, config: &BatchConfig, block: u64) -> R
         };
         let start = found.text.len();
         let spec = &candidate.spec;
-        let line = RecordRef { index, cost: CostLine::from(&candidate.cost), spec };
+        let hash = spec.structural_hash()?;
+        let line = RecordRef { index, hash, cost: CostLine::from(&candidate.cost), spec };
         serde_json::to_writer(&mut found.text, &line)
             .map_err(|e| FoundationError::Serialize { what: "network", reason: e.to_string() })?;
         found.text.push(b'\n');
         let tally = (tally.draws > 1).then(|| Box::new(tally));
-        found.lines.push(Line { text: start..found.text.len(), identity: identity(spec)?, tally });
+        found.lines.push(Line { text: start..found.text.len(), hash, tally });
     }
     Ok(found)
-}
-
-/// What tells structures apart: the first half of a SHA-256 of the network's text. Generated networks are named by
-/// their structure, so equal texts are equal structures.
-fn identity(spec: &tinsmith_spec::ModelSpec) -> Result<u128> {
-    let text = serde_json::to_vec(spec)
-        .map_err(|e| FoundationError::Serialize { what: "network", reason: e.to_string() })?;
-    let digest = Sha256::digest(&text);
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest[..16]);
-    Ok(u128::from_le_bytes(half))
 }
 
 /// Takes lines in order, as many as are wanted, without what is repeated.
 struct Filter<'a> {
     config: &'a BatchConfig,
-    seen: BTreeSet<u128>,
+    seen: BTreeSet<StructuralHash>,
     tally: Tally,
     written: u64,
     /// Duplicates in a row.
@@ -269,7 +258,7 @@ impl Filter<'_> {
                 Some(tally) => self.tally.merge(tally),
                 None => self.tally.draws += 1,
             }
-            if !self.seen.insert(line.identity) {
+            if !self.seen.insert(line.hash) {
                 self.tally.duplicates += 1;
                 if self.config.duplicates == Duplicates::Drop {
                     self.repeats += 1;

@@ -181,7 +181,7 @@ impl ModelGenerator {
                 let Some(candidate) = self.first_within(seed, &mut tries, limits, target, &mut tally)? else {
                     return Err(unsatisfiable(i, n, &tally));
                 };
-                if seen.insert(candidate.spec.to_json()?) {
+                if seen.insert(candidate.spec.structural_hash()?) {
                     found.push(candidate);
                     break;
                 }

@@ -83,7 +83,7 @@ enum Keys {
 impl Keys {
     fn of(line: &str) -> Self {
         let start = line.trim_start().strip_prefix('{').map_or("", str::trim_start);
-        if ["\"index\"", "\"spec\"", "\"cost\""].iter().any(|key| start.starts_with(key)) {
+        if ["\"index\"", "\"hash\"", "\"cost\"", "\"spec\""].iter().any(|key| start.starts_with(key)) {
             Self::Record
         } else if start.starts_with("\"class_name\"") {
             Self::Keras
@@ -150,7 +150,7 @@ impl Models {
         let index = self.index;
         self.index += 1;
         let spec = keras::read_json(text, origin)?;
-        Ok(Record { index, cost: None, spec })
+        Ok(Record { index, hash: None, cost: None, spec })
     }
 }
 

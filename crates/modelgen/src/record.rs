@@ -1,7 +1,7 @@
 //! One network as a line of a corpus.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_spec::{Cost, ModelSpec};
+use tinsmith_spec::{Cost, ModelSpec, StructuralHash};
 
 /// The totals of a network's cost, as a line holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ impl From<&Cost> for CostLine {
 pub struct Record {
     /// Its number: the network is drawn from the corpus' seed derived by `("model", index)`.
     pub index: u64,
+    /// What its structure is known by; absent where the corpus does not say.
+    #[serde(default)]
+    pub hash: Option<StructuralHash>,
     /// What it costs on the corpus' target; absent where none was named.
     #[serde(default)]
     pub cost: Option<CostLine>,
@@ -51,6 +54,7 @@ pub struct Record {
 #[derive(Serialize)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) index: u64,
+    pub(crate) hash: StructuralHash,
     pub(crate) cost: CostLine,
     pub(crate) spec: &'a ModelSpec,
 }

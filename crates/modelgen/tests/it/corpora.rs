@@ -43,6 +43,7 @@ fn a_corpus_is_the_same_bytes_for_any_number_of_jobs_and_reads_back() {
     let generator = ModelGenerator::new(config.family).unwrap();
     for record in &plain {
         let cost = record.spec.cost(&config.target).unwrap();
+        assert_eq!(record.hash, Some(record.spec.structural_hash().unwrap()));
         assert_eq!(record.cost.unwrap().flash, cost.total.flash_bytes);
         let again = generator.draw_any(config.seed.derive("model", record.index)).unwrap();
         assert_eq!(again, record.spec);
@@ -84,7 +85,7 @@ fn duplicates_are_dropped_or_counted() {
     let folder = tempfile::tempdir().unwrap();
     let config = BatchConfig { family: few(), ..small(1500) };
     let distinct = |records: &[Record]| {
-        records.iter().map(|r| serde_json::to_string(&r.spec).unwrap()).collect::<BTreeSet<_>>().len()
+        records.iter().map(|r| r.spec.structural_hash().unwrap()).collect::<BTreeSet<_>>().len()
     };
     let out = folder.path().join("dropped.jsonl");
     let manifest = make(&config, &out, 2).unwrap();

@@ -236,3 +236,67 @@ fn without_dense_layers_networks_stay_convolutions_to_the_end() {
         assert_eq!((weight_layers(&spec), dense_layers(&spec)), (5, 0));
     }
 }
+
+#[test]
+fn kernels_and_biases_of_every_quantized_kind_have_quantizers() {
+    let config = GeneratorConfig { q_chance: 1.0, bias_rate: 1.0, ..GeneratorConfig::default() };
+    let generator = ModelGenerator::new(config).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..300 {
+        let spec = generator.draw(5, Seed::new(seed)).unwrap();
+        let graph = spec.graph().unwrap();
+        for (i, layer) in spec.layers.iter().enumerate().filter(|(_, l)| is_weight_layer(&l.op)) {
+            kinds.insert(layer.op.name());
+            let weights = layer.op.weights(graph.input_shapes(i)[0]);
+            assert!(weights.len() >= 2 && weights.iter().all(|w| w.quantizer.is_some()), "{layer:?}");
+        }
+    }
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
+}
+
+#[test]
+fn blacklisted_kinds_never_come_up() {
+    let config = GeneratorConfig {
+        layers_blacklist: vec![
+            LayerKind::QDepthwiseConv2d,
+            LayerKind::Conv2d,
+            LayerKind::QConv1d,
+            LayerKind::Conv1d,
+        ],
+        ..GeneratorConfig::default()
+    };
+    let generator = ModelGenerator::new(config).unwrap();
+    for seed in 0..300 {
+        for layer in generator.draw(5, Seed::new(seed)).unwrap().layers {
+            match &layer.op {
+                Op::Conv1d(_) => panic!("{layer:?}"),
+                Op::Conv2d(c) => assert!(c.kernel_quantizer.is_some()),
+                Op::DepthwiseConv2d(c) => assert!(c.depthwise_quantizer.is_none()),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kernel_that_fits_nowhere_is_an_error_that_says_so() {
+    let config = GeneratorConfig {
+        input: Some(vec![3, 3, 1]),
+        conv_kernel_lb: 5,
+        q_chance: 0.0,
+        probs: Probs {
+            padding: Weights::List(vec![0.0, 1.0]),
+            start_layers: Weights::of([(LayerKind::Conv2d, 1.0)]),
+            ..GeneratorConfig::default().probs
+        },
+        ..GeneratorConfig::default()
+    };
+    let error = ModelGenerator::new(config).unwrap().draw(3, Seed::new(0)).unwrap_err().to_string();
+    assert!(
+        error
+            .starts_with("weight layer 1 cannot be drawn: a kernel of at least 5 does not fit an input of 3"),
+        "{error}"
+    );
+    let error = ModelGenerator::new(GeneratorConfig::default()).unwrap().draw(0, Seed::new(0)).unwrap_err();
+    assert_eq!(error.to_string(), "total_layers is 0, want at least 1");
+}
