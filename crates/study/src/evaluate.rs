@@ -10,7 +10,7 @@ use tinsmith_foundation::{CancelToken, Grant, Seed};
 pub type Scores = BTreeMap<String, f64>;
 
 /// How much an evaluation may spend.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Passes over the training part, at least 1. Default 10.

@@ -50,7 +50,7 @@
 //! | [`Evaluate`], [`Request`], [`Outcome`] | how a search knows training |
 //! | [`Space`], [`Domain`], [`Params`], [`ParamValue`] | candidates that are parameter vectors |
 //! | [`Proposer`], [`Proposal`], [`Step`], [`History`], [`Trial`] | who says what to try next, and what they may see |
-//! | [`RandomSearch`], [`GridSearch`], [`Sequence`], [`Tpe`] | proposers over spaces and lists |
+//! | [`RandomSearch`], [`GridSearch`], [`Tpe`], [`Sequence`], [`StartWith`] | proposers over spaces and lists |
 //! | [`Evolution`], [`Breed`] | a proposer over anything that can be made at random and changed |
 //! | [`Hyperband`], [`hyperband_brackets`] | small budgets for many, large ones for few |
 //! | [`Pruner`], [`MedianPruner`], [`HalvingPruner`] | ending trials early |
@@ -81,8 +81,8 @@ pub use evaluate::{Artifact, Budget, Decision, Evaluate, EvaluateError, Outcome,
 pub use hyperband::{Bracket, Hyperband, HyperbandConfig, Round, hyperband_brackets};
 pub use parameter::{CategoricalDomain, Domain, FloatDomain, IntDomain, ParamValue, Parameter, Params};
 pub use proposer::{
-    Breed, Evolution, EvolutionConfig, GridSearch, Proposer, RandomSearch, Sequence, Step, Survival, Tpe,
-    TpeConfig, propose_error,
+    Breed, Evolution, EvolutionConfig, GridSearch, Proposer, RandomSearch, Sequence, StartWith, Step,
+    Survival, Tpe, TpeConfig, propose_error,
 };
 pub use pruner::{HalvingPruner, MedianPruner, Pruner};
 pub use space::Space;

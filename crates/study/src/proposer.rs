@@ -9,7 +9,7 @@ use tinsmith_foundation::Rng;
 
 pub use self::evolution::{Breed, Evolution, EvolutionConfig, Survival};
 pub use self::grid::GridSearch;
-pub use self::random::{RandomSearch, Sequence};
+pub use self::random::{RandomSearch, Sequence, StartWith};
 pub use self::tpe::{Tpe, TpeConfig};
 
 use crate::error::{Result, StudyError};

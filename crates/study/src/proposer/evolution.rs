@@ -45,7 +45,7 @@ pub trait Breed<C>: Sync {
 }
 
 /// Who may become a parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Survival {
     /// The best of all: (mu + lambda).
@@ -56,7 +56,7 @@ pub enum Survival {
 }
 
 /// How an evolution goes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvolutionConfig {
     /// How many trials make up the population; as many random ones come first. Default 24.

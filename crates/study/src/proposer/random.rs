@@ -1,4 +1,4 @@
-//! Points without regard to results: random, or a design made beforehand.
+//! Candidates without regard to results: random points, or a list made beforehand.
 
 use tinsmith_foundation::Rng;
 
@@ -58,5 +58,29 @@ impl<C: Clone + Sync> Proposer<C> for Sequence<C> {
     fn propose(&self, _history: &History<'_, C>, number: u64, _rng: &mut Rng) -> Result<Step<C>> {
         let candidate = usize::try_from(number).ok().and_then(|i| self.candidates.get(i));
         Ok(candidate.map_or(Step::Done, |c| Proposal::new(c.clone()).into()))
+    }
+}
+
+/// Given candidates first (baselines, results of an earlier search), then what another proposer says.
+#[derive(Debug, Clone)]
+pub struct StartWith<C, P> {
+    first: Vec<C>,
+    then: P,
+}
+
+impl<C, P> StartWith<C, P> {
+    /// Tries `first` in this order, then asks `then`, which sees their results like any other.
+    #[must_use]
+    pub const fn new(first: Vec<C>, then: P) -> Self {
+        Self { first, then }
+    }
+}
+
+impl<C: Clone + Sync, P: Proposer<C>> Proposer<C> for StartWith<C, P> {
+    fn propose(&self, history: &History<'_, C>, number: u64, rng: &mut Rng) -> Result<Step<C>> {
+        match usize::try_from(number).ok().and_then(|i| self.first.get(i)) {
+            Some(candidate) => Ok(Proposal::new(candidate.clone()).into()),
+            None => self.then.propose(history, number, rng),
+        }
     }
 }

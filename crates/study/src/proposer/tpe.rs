@@ -11,7 +11,7 @@ use crate::space::Space;
 use crate::trial::{History, Proposal, TrialState};
 
 /// How TPE goes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TpeConfig {
     /// Random trials before the estimator is asked. Default 10.

@@ -7,8 +7,8 @@ use tinsmith_study::pareto::hypervolume;
 use tinsmith_study::{
     Breed, Check, Decision, Domain, Ended, Evaluate, EvaluateError, Evolution, EvolutionConfig, GridSearch,
     HalvingPruner, History, Objective, Outcome, ParamValue, Params, Proposal, Proposer, RandomSearch, Report,
-    Request, Result, Runner, Sequence, Space, Step, Study, StudyConfig, Survival, Tpe, TpeConfig, Trial,
-    TrialState,
+    Request, Result, Runner, Sequence, Space, StartWith, Step, Study, StudyConfig, Survival, Tpe, TpeConfig,
+    Trial, TrialState,
 };
 
 use crate::closed_form::{Bowl, bowl, mixed_space};
@@ -236,4 +236,25 @@ fn a_sequence_is_tried_in_order() {
             .unwrap();
     assert_eq!(study.run(&Runner::new(&Sequence::new(list), &Bits)).unwrap(), Ended::Exhausted);
     assert_eq!(study.best().unwrap().number, 4);
+}
+
+#[test]
+fn a_start_is_tried_first_and_learned_from() {
+    let good: Params = [
+        ("act", ParamValue::from("tanh")),
+        ("bits", 5_i64.into()),
+        ("rate", 0.01.into()),
+        ("width", 0.5.into()),
+    ]
+    .into_iter()
+    .collect();
+    let config = TpeConfig { startup: 1, ..TpeConfig::default() };
+    let tpe = Tpe::new(mixed_space().unwrap(), config).unwrap();
+    let mut study = Study::new(StudyConfig { trials: 30, window: 1, ..StudyConfig::default() }).unwrap();
+    let start = StartWith::new(vec![good.clone()], tpe);
+    study.run(&Runner::new(&start, &Bowl { longest: Duration::ZERO })).unwrap();
+    assert_eq!(study.trials()[0].candidate(), &good);
+    // Half of the draws come from the one good trial's kernel, so most others are near it in what does not order.
+    let tanh = study.trials()[1..].iter().filter(|t| t.candidate().str("act") == Some("tanh")).count();
+    assert!(tanh > 15, "{tanh} of 29");
 }
