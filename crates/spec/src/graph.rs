@@ -183,7 +183,10 @@ fn check_folds(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) {
                 Op::DepthwiseConv1d(c) => c.activation.is_linear(),
                 Op::DepthwiseConv2d(c) => c.activation.is_linear(),
                 other => {
-                    return Some(format!("follows a {}, want a dense, conv or depthwise layer", other.name()));
+                    return Some(format!(
+                        "follows a {}, want a dense, conv or depthwise layer",
+                        other.name()
+                    ));
                 }
             };
             let name = &spec.layers[before].name;

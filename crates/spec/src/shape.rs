@@ -36,6 +36,14 @@ impl Check<'_> {
         }
     }
 
+    /// Refuses a kernel that no machine can hold; the axes of its shape.
+    fn kernel(&mut self, axes: &[usize]) {
+        let elements = axes.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+        if elements.is_none_or(|n| n > MOST_ELEMENTS) {
+            self.fault("", format!("has a kernel of shape {axes:?}, which no machine can hold"));
+        }
+    }
+
     fn rate(&mut self, field: &str, value: f64) {
         if !(0.0..1.0).contains(&value) {
             self.fault(field, format!("is {value}, want at least 0 and below 1"));
@@ -129,6 +137,9 @@ pub(crate) fn infer(
     faults.within(&format!("layers[{index}].{}", layer.op.name()), |faults| {
         let mut check = Check { layer, faults, sound: true };
         shape = infer_op(&layer.op, shapes, &mut check);
+        if shape.is_none() && check.sound {
+            check.fault("", "has sizes that no machine can hold");
+        }
         if let Some(found) = shape.as_ref().filter(|_| check.sound) {
             let elements =
                 found.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MOST_ELEMENTS);
@@ -239,7 +250,9 @@ fn infer_single(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<u
             check.quantizer("bias_quantizer", d.bias_quantizer.as_ref());
             check.activation("activation", &d.activation);
             let mut out = shape.to_vec();
-            *out.last_mut()? = d.units;
+            let last = out.last_mut()?;
+            check.kernel(&[*last, d.units]);
+            *last = d.units;
             Some(out)
         }
         Op::Conv1d(_) | Op::DepthwiseConv1d(_) | Op::SeparableConv1d(_) => {
@@ -456,6 +469,8 @@ fn conv1d(op: &Op, t: usize, channels: usize, check: &mut Check<'_>) -> Option<V
         Op::SeparableConv1d(c) => {
             check.positive("filters", c.filters);
             check.positive("depth_multiplier", c.depth_multiplier);
+            check.kernel(&[c.kernel, channels, c.depth_multiplier]);
+            check.kernel(&[channels, c.depth_multiplier, c.filters]);
             check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
             check.quantizer("pointwise_quantizer", c.pointwise_quantizer.as_ref());
             check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
@@ -464,6 +479,7 @@ fn conv1d(op: &Op, t: usize, channels: usize, check: &mut Check<'_>) -> Option<V
         }
         _ => return None,
     };
+    check.kernel(&[sizes[0], channels, filters]);
     Some(vec![check.window1d("kernel", padding, t, sizes)?, filters])
 }
 
@@ -487,6 +503,8 @@ fn conv2d(op: &Op, input: [usize; 2], channels: usize, check: &mut Check<'_>) ->
         Op::SeparableConv2d(c) => {
             check.positive("filters", c.filters);
             check.positive("depth_multiplier", c.depth_multiplier);
+            check.kernel(&[c.kernel.height, c.kernel.width, channels, c.depth_multiplier]);
+            check.kernel(&[channels, c.depth_multiplier, c.filters]);
             check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
             check.quantizer("pointwise_quantizer", c.pointwise_quantizer.as_ref());
             check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
@@ -504,12 +522,14 @@ fn conv2d(op: &Op, input: [usize; 2], channels: usize, check: &mut Check<'_>) ->
             if c.padding == Padding::Causal {
                 check.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
             }
+            check.kernel(&[c.kernel.height, c.kernel.width, channels, c.filters]);
             let h = c.padding.transposed_len(input[0], c.kernel.height, c.stride.height, c.dilation.height);
             let w = c.padding.transposed_len(input[1], c.kernel.width, c.stride.width, c.dilation.width);
             return Some(vec![h, w, c.filters]);
         }
         _ => return None,
     };
+    check.kernel(&[sizes[0].height, sizes[0].width, channels, filters]);
     let [h, w] = check.window2d("kernel", padding, input, sizes)?;
     Some(vec![h, w, filters])
 }

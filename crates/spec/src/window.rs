@@ -125,10 +125,11 @@ pub enum Padding {
     Causal,
 }
 
-/// Number of elements under a window with `kernel` taps, `dilation` apart: `(kernel - 1) * dilation + 1`.
+/// Number of elements under a window with `kernel` taps, `dilation` apart: `(kernel - 1) * dilation + 1`, or the largest
+/// number where that is larger.
 #[must_use]
 pub const fn span(kernel: usize, dilation: usize) -> usize {
-    (kernel.saturating_sub(1)) * dilation + 1
+    kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
 }
 
 impl Padding {
@@ -150,7 +151,7 @@ impl Padding {
             Self::Valid => (0, 0),
             Self::Causal => (span - 1, 0),
             Self::Same => {
-                let total = ((n.div_ceil(stride).max(1) - 1) * stride + span).saturating_sub(n);
+                let total = ((n.div_ceil(stride).max(1) - 1) * stride).saturating_add(span).saturating_sub(n);
                 (total / 2, total - total / 2)
             }
         }
@@ -160,8 +161,10 @@ impl Padding {
     #[must_use]
     pub fn transposed_len(self, n: usize, kernel: usize, stride: usize, dilation: usize) -> usize {
         match self {
-            Self::Same => n * stride,
-            Self::Valid | Self::Causal => n * stride + span(kernel, dilation).saturating_sub(stride),
+            Self::Same => n.saturating_mul(stride),
+            Self::Valid | Self::Causal => {
+                n.saturating_mul(stride).saturating_add(span(kernel, dilation).saturating_sub(stride))
+            }
         }
     }
 }
