@@ -1,0 +1,411 @@
+//! A network as boxes from above to below, with what each layer costs.
+
+use tinsmith_spec::cost::LayerCost;
+use tinsmith_spec::{Activation, Cost, Graph, ModelSpec, Op, Pair};
+
+use crate::error::{ReportError, Result};
+use crate::frame;
+use crate::number::{bytes, short};
+use crate::svg::{SMALL, Svg, color, place};
+use crate::text::{shorten, width};
+
+const BOX_WIDTH: f64 = 270.0;
+const TALL: f64 = 52.0;
+const SLIM: f64 = 28.0;
+const ROW_GAP: f64 = 20.0;
+const COLUMN_GAP: f64 = 28.0;
+const LANE: f64 = 14.0;
+const MARGIN: f64 = 16.0;
+
+/// Draws a network: a box for each layer with its name, kind, output shape, parameters and bits, an arrow for each
+/// connection. A connection that jumps over layers goes around them.
+///
+/// ```
+/// use tinsmith_report::NetworkDrawing;
+/// use tinsmith_spec::{ModelSpec, Target};
+///
+/// let spec = ModelSpec::parse(
+///     "layers:
+///        - {name: x, input: {shape: [8]}}
+///        - {name: hidden, dense: {units: 16, activation: relu}}
+///        - {name: classes, dense: {units: 3, activation: softmax}}",
+///     "example",
+/// )?;
+/// let cost = spec.cost(&Target::builtin("mcu-int8").expect("it is built in"))?;
+/// let svg = NetworkDrawing::new("A small one", &spec, &cost).to_svg()?;
+/// assert!(svg.contains("hidden"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct NetworkDrawing<'a> {
+    /// What it shows.
+    pub title: String,
+    /// The network.
+    pub spec: &'a ModelSpec,
+    /// What it costs.
+    pub cost: &'a Cost,
+}
+
+impl<'a> NetworkDrawing<'a> {
+    /// A drawing of `spec` with the figures of `cost`.
+    pub fn new(title: impl Into<String>, spec: &'a ModelSpec, cost: &'a Cost) -> Self {
+        Self { title: title.into(), spec, cost }
+    }
+
+    /// The drawing as SVG.
+    ///
+    /// # Errors
+    /// [`ReportError::Spec`] where the network cannot be, [`ReportError::OtherCost`] where the cost is another
+    /// network's.
+    pub fn to_svg(&self) -> Result<String> {
+        let graph = self.spec.graph()?;
+        self.check()?;
+        if graph.nodes.is_empty() {
+            return Ok(frame::no_data(&self.title, &[]));
+        }
+        let layout = Layout::of(&graph, |i| self.is_slim(i));
+        let total = layout.width + 2.0 * MARGIN;
+        let mut svg = Svg::default();
+        let mut top = frame::header(&mut svg, total, &self.title, &[]);
+        for line in self.summary() {
+            top += 16.0;
+            svg.text([MARGIN - 2.0, top], "muted", &shorten(&line, SMALL, total - 2.0 * MARGIN + 4.0));
+        }
+        top += 16.0;
+        for edge in &layout.edges {
+            draw_edge(&mut svg, &layout, edge, top);
+        }
+        for i in 0..graph.nodes.len() {
+            self.draw_box(&mut svg, i, &layout.places[i], top);
+        }
+        let label = format!("{}: {} layers", self.title, graph.nodes.len());
+        Ok(svg.finish(total, top + layout.height + MARGIN, total.min(300.0).max(total * 0.75), &label))
+    }
+
+    fn check(&self) -> Result<()> {
+        let name = |name: Option<&str>| name.unwrap_or("no layer").to_owned();
+        for index in 0..self.spec.layers.len().max(self.cost.layers.len()) {
+            let spec = self.spec.layers.get(index).map(|l| l.name.as_str());
+            let cost = self.cost.layers.get(index).map(|l| l.name.as_str());
+            if spec != cost {
+                return Err(ReportError::OtherCost { index, spec: name(spec), cost: name(cost) });
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> [String; 2] {
+        let total = &self.cost.total;
+        [
+            format!(
+                "{} parameters, {} MACs, {} flash, {} RAM",
+                short(total.params as f64),
+                short(total.macs as f64),
+                bytes(total.flash_bytes as f64),
+                bytes(self.cost.peak_ram.bytes as f64),
+            ),
+            "bar: share of the flash".to_owned(),
+        ]
+    }
+
+    /// Layers that cost nothing by themselves get a single line.
+    fn is_slim(&self, i: usize) -> bool {
+        let cost = &self.cost.layers[i].cost;
+        cost.params == 0 && cost.macs == 0
+    }
+
+    fn draw_box(&self, svg: &mut Svg, i: usize, at: &Place, top: f64) {
+        let (x, y) = (at.x + MARGIN, at.y + top);
+        let layer = &self.spec.layers[i];
+        let cost = &self.cost.layers[i];
+        let kind = describe(&layer.op, cost.written_by != i);
+        let shape = shape_text(cost);
+        svg.rect([x, y, BOX_WIDTH, at.height], r#"class="box" rx="5""#, &tooltip(cost, &kind));
+        let accent = format!(r#"class="{}" fill="currentColor" rx="2""#, color(family(&layer.op)));
+        svg.rect([x, y + 3.0, 4.0, at.height - 6.0], &accent, "");
+        let (left, right) = (x + 13.0, x + BOX_WIDTH - 10.0);
+        let room = right - left - 10.0;
+        let quiet = |class: &str| format!(r#"class="{class}" pointer-events="none""#);
+        if self.is_slim(i) {
+            let shape = shorten(&shape, SMALL, room * 0.4);
+            let name = shorten(&layer.name, SMALL * 1.06, (room - width(&shape, SMALL)) * 0.55);
+            let next = left + width(&name, SMALL * 1.06) + 10.0;
+            let kind = shorten(&kind, SMALL, right - width(&shape, SMALL) - 8.0 - next);
+            svg.text_with([left, y + 18.0], &quiet("strong"), &name, "");
+            svg.text_with([next, y + 18.0], &quiet("muted"), &kind, "");
+            svg.text_with([right, y + 18.0], &quiet("muted end"), &shape, "");
+            return;
+        }
+        let kind = shorten(&kind, SMALL, room * 0.65);
+        let name = shorten(&layer.name, SMALL * 1.06, room - width(&kind, SMALL));
+        svg.text_with([left, y + 19.0], &quiet("strong"), &name, "");
+        svg.text_with([right, y + 19.0], &quiet("muted end"), &kind, "");
+        let weights = weights_text(cost);
+        let shape = shorten(&shape, SMALL, room - width(&weights, SMALL));
+        svg.text_with([left, y + 36.0], &quiet("muted"), &shape, "");
+        svg.text_with([right, y + 36.0], &quiet("end"), &weights, "");
+        let bar = [left, y + at.height - 9.0, right - left, 3.0];
+        svg.rect(bar, r#"class="track" rx="1.5""#, "");
+        let share = cost.cost.flash_bytes as f64 / (self.cost.total.flash_bytes as f64).max(1.0);
+        svg.rect(
+            [bar[0], bar[1], bar[2] * share.min(1.0), bar[3]],
+            &accent.replace(r#"rx="2""#, r#"rx="1.5""#),
+            "",
+        );
+    }
+}
+
+fn shape_text(cost: &LayerCost) -> String {
+    let shape: Vec<String> = cost.shape.iter().map(ToString::to_string).collect();
+    format!("{} · {} bit", shape.join("×"), cost.output_bits)
+}
+
+fn weights_text(cost: &LayerCost) -> String {
+    let (params, bits) = (cost.cost.params, cost.cost.weight_bits);
+    match params {
+        0 => format!("{} MACs", short(cost.cost.macs as f64)),
+        1 => format!("1 param · {bits} bit"),
+        n => format!("{} params · {} bit", short(n as f64), short(bits as f64 / n as f64)),
+    }
+}
+
+fn tooltip(cost: &LayerCost, kind: &str) -> String {
+    let c = &cost.cost;
+    format!(
+        "{}\n{kind}\noutput: {}\nparameters: {}\nMACs: {}\nweight bits: {}\nflash: {}",
+        cost.name,
+        shape_text(cost),
+        c.params,
+        c.macs,
+        c.weight_bits,
+        bytes(c.flash_bytes as f64)
+    )
+}
+
+/// The kind of a layer with what distinguishes it from others of its kind.
+fn describe(op: &Op, is_merged: bool) -> String {
+    let square = |k: Pair| format!("{}×{}", k.height, k.width);
+    let (size, activation) = match op {
+        Op::Dense(c) => (String::new(), Some(&c.activation)),
+        Op::Conv1d(c) => (c.kernel.to_string(), Some(&c.activation)),
+        Op::Conv2d(c) => (square(c.kernel), Some(&c.activation)),
+        Op::Conv2dTranspose(c) => (square(c.kernel), Some(&c.activation)),
+        Op::DepthwiseConv1d(c) => (c.kernel.to_string(), Some(&c.activation)),
+        Op::DepthwiseConv2d(c) => (square(c.kernel), Some(&c.activation)),
+        Op::SeparableConv1d(c) => (c.kernel.to_string(), Some(&c.activation)),
+        Op::SeparableConv2d(c) => (square(c.kernel), Some(&c.activation)),
+        Op::MaxPool1d(c) | Op::AveragePool1d(c) => (c.size.to_string(), None),
+        Op::MaxPool2d(c) | Op::AveragePool2d(c) => (square(c.size), None),
+        Op::Activation(a) => (a.name().to_owned(), None),
+        _ => (String::new(), None),
+    };
+    let mut text = if matches!(op, Op::Activation(_)) { String::new() } else { op.name().to_owned() };
+    if !text.is_empty() && !size.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(&size);
+    if let Some(activation) = activation.filter(|a| !Activation::is_linear(a)) {
+        text.push_str(", ");
+        text.push_str(activation.name());
+    }
+    if is_merged {
+        text.push_str(", merged");
+    }
+    text
+}
+
+/// Number of the color for the kind of a layer.
+fn family(op: &Op) -> usize {
+    match op {
+        Op::Dense(_) => 3,
+        Op::Conv1d(_)
+        | Op::Conv2d(_)
+        | Op::Conv2dTranspose(_)
+        | Op::DepthwiseConv1d(_)
+        | Op::DepthwiseConv2d(_)
+        | Op::SeparableConv1d(_)
+        | Op::SeparableConv2d(_) => 0,
+        Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) | Op::Concat(_) => 1,
+        Op::Activation(_) => 4,
+        Op::BatchNorm(_) | Op::LayerNorm(_) => 6,
+        Op::MaxPool1d(_)
+        | Op::MaxPool2d(_)
+        | Op::AveragePool1d(_)
+        | Op::AveragePool2d(_)
+        | Op::GlobalMaxPool1d(_)
+        | Op::GlobalMaxPool2d(_)
+        | Op::GlobalAveragePool1d(_)
+        | Op::GlobalAveragePool2d(_) => 2,
+        _ => 7,
+    }
+}
+
+/// Where a box is, from the corner of the drawing's inner part.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    row: usize,
+    x: f64,
+    y: f64,
+    height: f64,
+}
+
+impl Place {
+    fn middle(&self) -> f64 {
+        self.x + BOX_WIDTH / 2.0
+    }
+}
+
+/// A connection; `around` is the vertical line on which it passes the layers that it jumps over.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    from: usize,
+    to: usize,
+    around: Option<f64>,
+}
+
+struct Layout {
+    places: Vec<Place>,
+    edges: Vec<Edge>,
+    width: f64,
+    height: f64,
+}
+
+impl Layout {
+    fn of(graph: &Graph, is_slim: impl Fn(usize) -> bool) -> Self {
+        let mut places = vec![Place::default(); graph.nodes.len()];
+        let mut rows: Vec<Vec<usize>> = Vec::new();
+        for &i in &graph.order {
+            let row = graph.nodes[i].inputs.iter().map(|&k| places[k].row + 1).max().unwrap_or(0);
+            places[i].row = row;
+            places[i].height = if is_slim(i) { SLIM } else { TALL };
+            if rows.len() <= row {
+                rows.resize(row + 1, Vec::new());
+            }
+            rows[row].push(i);
+        }
+        let mut y = 0.0;
+        for row in &mut rows {
+            // Each layer as near as may be below those that feed it.
+            let wish = |i: usize| {
+                let inputs = &graph.nodes[i].inputs;
+                let sum: f64 = inputs.iter().map(|&k| places[k].x).sum();
+                sum / inputs.len().max(1) as f64
+            };
+            row.sort_by(|&a, &b| wish(a).total_cmp(&wish(b)).then(a.cmp(&b)));
+            let step = BOX_WIDTH + COLUMN_GAP;
+            let start = -(row.len() as f64 * step - COLUMN_GAP) / 2.0;
+            let tallest = row.iter().map(|&i| places[i].height).fold(0.0, f64::max);
+            for (column, &i) in row.iter().enumerate() {
+                places[i].x = start + column as f64 * step;
+                places[i].y = y + (tallest - places[i].height) / 2.0;
+            }
+            y += tallest + ROW_GAP;
+        }
+        let mut layout = Self { places, edges: Vec::new(), width: 0.0, height: y - ROW_GAP };
+        layout.route(graph, &rows);
+        layout.shift_to_origin();
+        layout
+    }
+
+    /// Gives every connection that jumps over rows a lane beside them: short ones near the boxes, long ones
+    /// outside.
+    fn route(&mut self, graph: &Graph, rows: &[Vec<usize>]) {
+        let mut jumps = Vec::new();
+        for (to, node) in graph.nodes.iter().enumerate() {
+            let mut inputs = node.inputs.clone();
+            inputs.dedup();
+            for from in inputs {
+                if self.places[to].row == self.places[from].row + 1 {
+                    self.edges.push(Edge { from, to, around: None });
+                } else {
+                    jumps.push((self.places[to].row - self.places[from].row, from, to));
+                }
+            }
+        }
+        jumps.sort_unstable();
+        // (side, rows, distance) of the lanes that are taken.
+        let mut taken: Vec<(bool, usize, usize, f64)> = Vec::new();
+        for (_, from, to) in jumps {
+            let (a, b) = (&self.places[from], &self.places[to]);
+            let is_left = a.middle() + b.middle() < -1.0;
+            let (first, last) = (a.row, b.row);
+            let widest = rows[first..=last]
+                .iter()
+                .flatten()
+                .map(|&i| if is_left { -self.places[i].x } else { self.places[i].x + BOX_WIDTH });
+            let mut distance = widest.fold(0.0, f64::max) + LANE;
+            while taken.iter().any(|&(side, top, bottom, lane)| {
+                let meets = top < last && first < bottom;
+                side == is_left && meets && (lane - distance).abs() < LANE * 0.9
+            }) {
+                distance += LANE * 0.5;
+            }
+            taken.push((is_left, first, last, distance));
+            let around = Some(if is_left { -distance } else { distance });
+            self.edges.push(Edge { from, to, around });
+        }
+    }
+
+    fn shift_to_origin(&mut self) {
+        let lanes = || self.edges.iter().filter_map(|e| e.around);
+        let left = self.places.iter().map(|p| p.x).chain(lanes()).fold(0.0, f64::min);
+        let right = self.places.iter().map(|p| p.x + BOX_WIDTH).chain(lanes()).fold(0.0, f64::max);
+        self.width = right - left;
+        for place in &mut self.places {
+            place.x -= left;
+        }
+        for edge in &mut self.edges {
+            edge.around = edge.around.map(|x| x - left);
+        }
+    }
+}
+
+fn draw_edge(svg: &mut Svg, layout: &Layout, edge: &Edge, top: f64) {
+    let (a, b) = (&layout.places[edge.from], &layout.places[edge.to]);
+    let (ax, bx) = (a.middle() + MARGIN, b.middle() + MARGIN);
+    let Some(around) = edge.around else {
+        let (from, to) = (a.y + a.height + top, b.y + top - 5.0);
+        let bend = f64::midpoint(from, to);
+        let [ax, bx, from, bend, to] = [ax, bx, from, bend, to].map(place);
+        svg.path(&format!("M{ax},{from}C{ax},{bend},{bx},{bend},{bx},{to}"), r#"class="edge""#, "");
+        arrow(svg, b.middle() + MARGIN, b.y + top, [0.0, 1.0]);
+        return;
+    };
+    let x = around + MARGIN;
+    let is_left = x < ax;
+    let side = |p: &Place| MARGIN + if is_left { p.x } else { p.x + BOX_WIDTH };
+    let out = if is_left { -1.0 } else { 1.0 };
+    let (from, to) = (a.y + a.height / 2.0 + top, b.y + b.height / 2.0 + top);
+    let round = (to - from).min(24.0) / 2.0;
+    let command = format!(
+        "M{},{}H{}Q{x},{},{x},{}V{}Q{x},{},{},{}H{}",
+        place(side(a)),
+        place(from),
+        place(x - out * round.min((x - side(a)).abs())),
+        place(from),
+        place(from + round),
+        place(to - round),
+        place(to),
+        place(x - out * round.min((x - side(b) - out * 5.0).abs())),
+        place(to),
+        place(side(b) + out * 5.0),
+        x = place(x),
+    );
+    svg.path(&command, r#"class="edge""#, "");
+    arrow(svg, side(b), to, [-out, 0.0]);
+}
+
+/// A tip at `x`, `y` that points along `direction`.
+fn arrow(svg: &mut Svg, x: f64, y: f64, [dx, dy]: [f64; 2]) {
+    let (bx, by) = (x - 7.0 * dx, y - 7.0 * dy);
+    let command = format!(
+        "M{},{}L{},{}L{},{}Z",
+        place(x),
+        place(y),
+        place(bx - 4.0 * dy),
+        place(by + 4.0 * dx),
+        place(bx + 4.0 * dy),
+        place(by - 4.0 * dx)
+    );
+    svg.path(&command, r#"class="tip""#, "");
+}

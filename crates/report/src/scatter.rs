@@ -1,0 +1,158 @@
+//! Points, a front among them, and a limit.
+
+use crate::error::{ReportError, Result};
+use crate::frame::{self, BELOW, Entry, Frame, Sample, WIDTH};
+use crate::scale::{Axis, Scale};
+use crate::svg::{SMALL, color, place};
+use crate::text::width;
+
+/// How the points of a series look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Marks {
+    /// Discs.
+    #[default]
+    Filled,
+    /// Circles: what does not count, such as candidates over a limit.
+    Hollow,
+    /// Stars: what stands out, such as the winner.
+    Star,
+}
+
+/// Points that belong together.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ScatterSeries {
+    /// Its name in the legend.
+    pub name: String,
+    /// Points (x, y). Those that are not finite, or not above 0 on a logarithmic axis, are left out and counted in
+    /// the legend.
+    pub points: Vec<(f64, f64)>,
+    /// How they look.
+    pub marks: Marks,
+}
+
+/// A scatter chart.
+///
+/// ```
+/// use tinsmith_report::{Axis, Marks, Scatter, ScatterSeries, Unit};
+///
+/// let chart = Scatter {
+///     title: "Accuracy against flash".to_owned(),
+///     x: Axis::log("flash").with_unit(Unit::Bytes),
+///     y: Axis::linear("validation accuracy").with_unit(Unit::Percent),
+///     series: vec![ScatterSeries {
+///         name: "trials".to_owned(),
+///         points: vec![(8192.0, 0.91), (16384.0, 0.95), (32768.0, 0.94)],
+///         marks: Marks::Filled,
+///     }],
+///     front: Some(vec![(8192.0, 0.91), (16384.0, 0.95)]),
+///     limit_x: Some(65536.0),
+/// };
+/// assert!(chart.to_svg()?.contains("64 KiB"));
+/// # Ok::<(), tinsmith_report::ReportError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scatter {
+    /// What it shows.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// The points.
+    pub series: Vec<ScatterSeries>,
+    /// A Pareto front whose x is a cost: drawn as a staircase, because what a point reaches is also within reach of
+    /// whoever may spend more.
+    pub front: Option<Vec<(f64, f64)>>,
+    /// The most that x may be: a vertical line.
+    pub limit_x: Option<f64>,
+}
+
+impl Scatter {
+    /// The chart as SVG.
+    ///
+    /// # Errors
+    /// [`ReportError::Limit`] where the limit has no place on the axis.
+    pub fn to_svg(&self) -> Result<String> {
+        if let Some(limit) = self.limit_x.filter(|&l| !self.x.shows(l)) {
+            return Err(ReportError::Limit { chart: self.title.clone(), limit, log: self.x.log });
+        }
+        let series: Vec<Vec<(f64, f64)>> = self.series.iter().map(|s| self.shown(&s.points)).collect();
+        let mut front = self.front.as_deref().map(|f| self.shown(f)).unwrap_or_default();
+        front.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let entries = self.legend(&series, front.len());
+        let points = || series.iter().flatten().chain(&front);
+        let x = Scale::around(&self.x, points().map(|p| p.0).chain(self.limit_x));
+        let y = Scale::around(&self.y, points().map(|p| p.1));
+        let (Some(x), Some(y)) = (x, y) else { return Ok(frame::no_data(&self.title, &entries)) };
+        let mut frame = Frame::new(WIDTH, &self.title, &entries, &self.y.label, &y);
+        frame.horizontal(&self.x, &x);
+        if let Some(limit) = self.limit_x {
+            self.draw_limit(&mut frame, limit, &x);
+        }
+        draw_front(&mut frame, &front, &x, &y);
+        for (i, (series, points)) in self.series.iter().zip(&series).enumerate() {
+            frame.svg.open(&format!(r#"class="{}""#, color(i)));
+            for point in points {
+                let at = [frame.along(x.position(point.0)), frame.down(y.position(point.1))];
+                frame::mark(&mut frame.svg, at, series.marks.into(), &self.tooltip(&series.name, *point));
+            }
+            frame.svg.close();
+        }
+        Ok(frame.finish(BELOW, &self.title))
+    }
+
+    fn shown(&self, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+        points.iter().copied().filter(|p| self.x.shows(p.0) && self.y.shows(p.1)).collect()
+    }
+
+    fn legend(&self, shown: &[Vec<(f64, f64)>], front: usize) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = (0_usize..)
+            .zip(self.series.iter().zip(shown))
+            .map(|(i, (s, shown))| Entry::new(i, s.marks.into(), &s.name, s.points.len() - shown.len()))
+            .collect();
+        if let Some(points) = self.front.as_ref().filter(|f| !f.is_empty()) {
+            entries.push(Entry::new(0, Sample::Front, "Pareto front", points.len() - front));
+        }
+        entries
+    }
+
+    fn tooltip(&self, name: &str, (x, y): (f64, f64)) -> String {
+        let (x, y) = (self.x.unit.value(x), self.y.unit.value(y));
+        format!("{name}\n{}: {x}\n{}: {y}", self.x.label, self.y.label)
+    }
+
+    fn draw_limit(&self, frame: &mut Frame, limit: f64, x: &Scale) {
+        let at = frame.along(x.position(limit));
+        frame.svg.line([at, frame.top, at, frame.bottom], "limit");
+        let text = format!("limit {}", self.x.unit.value(limit));
+        // Written on the side that has room.
+        let (class, place) = if at - frame.left > width(&text, SMALL) + 12.0 {
+            ("limit-text end", at - 6.0)
+        } else {
+            ("limit-text", at + 6.0)
+        };
+        frame.svg.text([place, frame.bottom - 8.0], class, &text);
+    }
+}
+
+fn draw_front(frame: &mut Frame, front: &[(f64, f64)], x: &Scale, y: &Scale) {
+    let Some(first) = front.first() else { return };
+    let start = [frame.along(x.position(first.0)), frame.down(y.position(first.1))];
+    let mut command = format!("M{},{}", place(start[0]), place(start[1]));
+    for point in &front[1..] {
+        let to = [frame.along(x.position(point.0)), frame.down(y.position(point.1))];
+        command.push_str(&format!("H{}V{}", place(to[0]), place(to[1])));
+    }
+    command.push_str(&format!("H{}", place(frame.right)));
+    frame.svg.path(&command, r#"class="front""#, "");
+}
+
+impl From<Marks> for Sample {
+    fn from(marks: Marks) -> Self {
+        match marks {
+            Marks::Filled => Self::Filled,
+            Marks::Hollow => Self::Hollow,
+            Marks::Star => Self::Star,
+        }
+    }
+}
