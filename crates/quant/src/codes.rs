@@ -38,7 +38,13 @@ impl Codes {
         }
         if let Some(index) = values.iter().position(|code| !format.has_code(*code)) {
             let (min, max) = (format.min_code(), format.max_code());
-            return Err(QuantError::CodeRange { index, code: values[index], min, max, format: format.to_string() });
+            return Err(QuantError::CodeRange {
+                index,
+                code: values[index],
+                min,
+                max,
+                format: format.to_string(),
+            });
         }
         Ok(Self { values, shape, scale, format })
     }

@@ -23,8 +23,13 @@ pub struct Format {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     /// `code * unit`, at most `bound`.
-    Fixed { unit: f32, bound: f32 },
-    PowerOfTwo { exponents: Exponents },
+    Fixed {
+        unit: f32,
+        bound: f32,
+    },
+    PowerOfTwo {
+        exponents: Exponents,
+    },
     MuLaw(MuLaw),
     Sign,
     Bit,
@@ -124,6 +129,12 @@ impl Format {
     pub fn has_code(&self, code: i32) -> bool {
         let gap = matches!(self.kind, Kind::PowerOfTwo { .. } | Kind::Sign);
         (self.min_code..=self.max_code).contains(&code) && !(gap && code == 0)
+    }
+
+    /// Whole numbers from `low` to `high`, at most 2^24 in magnitude; the scale says what they are worth.
+    pub(crate) fn whole_numbers(low: f32, high: f32, bits: u32) -> Self {
+        let kind = Kind::Fixed { unit: 1.0, bound: f32::INFINITY };
+        Self { kind, bits, min_code: low as i32, max_code: high as i32 }
     }
 
     fn fixed(unit: f32, bound: f32, low: f32, high: f32, bits: u32) -> Option<Self> {

@@ -1,11 +1,52 @@
-//! Quantizers with QKeras semantics, fixed-point formats and integer codes.
+//! Quantizers: the arithmetic of what [`tinsmith_spec::Quantizer`] describes, for whoever trains a network that
+//! will compute with few bits. Values and gradients are QKeras' (checked against its output), randomness comes from
+//! seeds, and every quantizer knows its integer codes.
+//!
+//! ```
+//! use tinsmith_quant::{Mode, QuantizerOp};
+//! use tinsmith_spec::Quantizer;
+//!
+//! let quantizer: Quantizer = "quantized_bits(4,0,alpha='auto_po2')".parse()?;
+//! let op = QuantizerOp::new(&quantizer)?;
+//! let (weights, shape) = ([0.11, -2.0, 0.26, 0.9, -0.5, 3.1], [3, 2]); // two output channels
+//!
+//! // In training: values, and what the straight-through estimator passes back.
+//! let (mut values, mut slopes) = ([0.0; 6], [0.0; 6]);
+//! op.apply_slice(&weights, &shape, &mut values, Some(&mut slopes), Mode::Inference)?;
+//! assert_eq!(values, [0.125, -2.0, 0.25, 1.0, -0.5, 3.0]);
+//! assert_eq!(slopes, [1.0; 6]);
+//!
+//! // In deployment: integers that decode to exactly these values.
+//! let codes = op.encode(&weights, &shape)?;
+//! assert_eq!(codes.values(), [2, -4, 4, 2, -7, 6]);
+//! assert_eq!(codes.scale().values(), [0.5, 4.0]);
+//! assert_eq!(codes.format().to_string(), "fixed<4,0>");
+//! assert_eq!(codes.decode(), values);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In candle's graph, [`QuantizerOp::apply`] does the same to tensors.
+//!
+//! | item | what it is |
+//! | --- | --- |
+//! | [`QuantizerOp`] | a described quantizer, checked, ready for slices and tensors |
+//! | [`Mode`] | training with a seed, or inference |
+//! | [`Scale`] | by what levels are multiplied: one factor, or one for each channel |
+//! | [`Codes`], [`Format`] | integer codes and what they mean: bits, range, zero |
+//! | [`LearnedStep`] | LSQ: the step between levels is trained |
+//! | [`Pact`] | PACT: the upper end of a rectifier is trained |
+//! | [`Affine`] | int8 with scale and zero point, as TensorFlow Lite has it |
+//! | [`tanh_sigmoid`] | the piecewise linear functions that QKeras calls hard and smooth |
 
+mod affine;
 mod binary;
 mod codes;
 mod error;
 mod fixed_point;
 mod format;
+mod learned_step;
 mod operator;
+mod pact;
 mod pointwise;
 mod power_of_two;
 mod relu;
@@ -17,8 +58,15 @@ mod tensor;
 mod ternary;
 mod ulaw;
 
+pub use affine::Affine;
 pub use codes::Codes;
 pub use error::{QuantError, Result};
 pub use format::Format;
+pub use learned_step::LearnedStep;
 pub use operator::{Mode, QuantizerOp};
+pub use pact::Pact;
 pub use scale::Scale;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

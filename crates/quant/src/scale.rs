@@ -25,6 +25,15 @@ pub enum Scale {
 }
 
 impl Scale {
+    /// Factors for the channels of `axis`, or for a vector.
+    fn of(shape: &[usize], axis: usize, values: Vec<f32>) -> Self {
+        match (shape.len() < 2, values.as_slice()) {
+            (true, &[value]) => Self::Uniform(value),
+            (true, _) => Self::PerElement(values),
+            _ => Self::PerChannel { axis, values },
+        }
+    }
+
     /// The factors in order.
     #[must_use]
     pub fn values(&self) -> &[f32] {
@@ -69,6 +78,14 @@ impl Channels {
         Self { count: shape[axis], inner: shape[axis + 1..].iter().product() }
     }
 
+    /// Channels of an axis, which the shape must have.
+    pub(crate) fn along_axis(op: &'static str, shape: &[usize], axis: usize) -> Result<Self> {
+        if axis < shape.len() {
+            return Ok(Self::along(shape, axis));
+        }
+        Err(QuantError::Axis { op, axis, rank: shape.len(), shape: shape.to_vec() })
+    }
+
     /// Channels over which the largest magnitude is taken: of the axis, or the whole of a vector.
     pub(crate) fn of(op: &'static str, shape: &[usize], axis: Option<u32>) -> Result<(Self, usize)> {
         let rank = shape.len();
@@ -92,14 +109,6 @@ impl Channels {
         match scales.as_slice() {
             &[scale] if fitted != self => vec![scale; fitted.count],
             _ => scales,
-        }
-    }
-
-    pub(crate) fn scale(self, shape: &[usize], axis: usize, values: Vec<f32>) -> Scale {
-        match (shape.len() < 2, values.as_slice()) {
-            (true, &[value]) => Scale::Uniform(value),
-            (true, _) => Scale::PerElement(values),
-            _ => Scale::PerChannel { axis, values },
         }
     }
 
@@ -213,7 +222,7 @@ impl Alpha {
             Self::Fitted { power_of_two } => {
                 let (channels, axis) = Channels::of("auto scale", shape, None)?;
                 let channels = channels.for_least_squares(shape);
-                Ok(channels.scale(shape, axis, channels.least_squares(xs, 1.0, qs, power_of_two)))
+                Ok(Scale::of(shape, axis, channels.least_squares(xs, 1.0, qs, power_of_two)))
             }
         }
     }
@@ -224,7 +233,7 @@ impl Alpha {
 pub(crate) struct Scaled {
     /// 2^integer.
     pub(crate) span: f32,
-    /// m = 2^(bits - keep_negative).
+    /// m, `2^(bits - keep_negative)`.
     pub(crate) levels: f32,
     /// 2^(bits - 1) - 1.
     pub(crate) half: f32,
@@ -257,7 +266,7 @@ impl Scaled {
         if !self.power_of_two {
             channels.zip(xs, out, |channel, x, z| *z = round(x * per_span, scales[channel]));
             scales.iter_mut().for_each(|scale| *scale *= self.levels);
-            return Ok(channels.scale(shape, axis, scales));
+            return Ok(Scale::of(shape, axis, scales));
         }
         let fitted = channels.for_least_squares(shape);
         let mut scales = channels.spread(scales, fitted);
@@ -266,7 +275,7 @@ impl Scaled {
             scales = fitted.least_squares(xs, per_span, out, true);
         }
         scales.iter_mut().for_each(|scale| *scale *= self.levels);
-        Ok(fitted.scale(shape, axis, scales))
+        Ok(Scale::of(shape, axis, scales))
     }
 }
 

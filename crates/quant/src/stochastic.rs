@@ -15,13 +15,13 @@ pub(crate) struct Chance {
 }
 
 impl Chance {
-    pub(crate) fn probability(&self, x: f32) -> f32 {
+    pub(crate) fn probability(self, x: f32) -> f32 {
         let x = self.temperature * x;
         if self.use_real_sigmoid { sigmoid(x) } else { hard_sigmoid(x) }
     }
 
     /// Draws once.
-    pub(crate) fn happens(&self, x: f32, rng: &mut Rng) -> bool {
+    pub(crate) fn happens(self, x: f32, rng: &mut Rng) -> bool {
         // Strict, so that what has probability 0 never happens; a draw is never 1.
         uniform(rng) < self.probability(x)
     }

@@ -70,20 +70,33 @@ impl CustomOp1 for StraightThrough {
             return Ok(Some(grad.clone()));
         }
         let mut grads = grad.flatten_all()?.to_vec1::<f32>()?;
-        let arg = arg.contiguous()?;
-        let (storage, layout) = arg.storage_and_layout();
-        let candle_core::Storage::Cpu(storage) = &*storage else {
-            candle_core::bail!("{}: want a tensor on the CPU", self.name());
-        };
-        let xs = contiguous(storage.as_slice::<f32>()?, layout)?;
-        self.op
-            .pull_back_slice(xs, layout.dims(), &mut grads, self.mode)
-            .map_err(candle_core::Error::wrap)?;
-        Tensor::from_vec(grads, layout.dims(), grad.device()).map(Some)
+        with_slice(arg, |xs| self.op.pull_back_slice(xs, arg.dims(), &mut grads, self.mode))?;
+        Tensor::from_vec(grads, arg.dims(), grad.device()).map(Some)
     }
 }
 
-fn contiguous<'a>(data: &'a [f32], layout: &Layout) -> candle_core::Result<&'a [f32]> {
+/// Calls `f` with the elements of a tensor on the CPU.
+fn with_slice(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<()>) -> candle_core::Result<()> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let candle_core::Storage::Cpu(storage) = &*storage else {
+        candle_core::bail!("want a tensor on the CPU, got one on {:?}", tensor.device());
+    };
+    f(contiguous(storage.as_slice::<f32>()?, layout)?).map_err(candle_core::Error::wrap)
+}
+
+/// Calls `f` with the elements of two tensors on the CPU.
+pub(crate) fn with_slices(
+    a: &Tensor,
+    b: &Tensor,
+    f: impl FnOnce(&[f32], &[f32]) -> Result<()>,
+) -> candle_core::Result<()> {
+    let b = b.flatten_all()?.to_vec1::<f32>()?;
+    with_slice(a, |a| f(a, &b))
+}
+
+/// The elements of a contiguous storage.
+pub(crate) fn contiguous<'a>(data: &'a [f32], layout: &Layout) -> candle_core::Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&data[start..end]),
         None => candle_core::bail!("want a contiguous tensor, got strides {:?}", layout.stride()),

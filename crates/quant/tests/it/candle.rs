@@ -43,7 +43,10 @@ fn strided_inputs_and_other_types_are_quantized_too() {
     assert_eq!(got.to_vec2::<f32>().unwrap(), want.to_vec2::<f32>().unwrap());
     let double = op.apply(&turned.to_dtype(DType::F64).unwrap(), Mode::Inference).unwrap();
     assert_eq!(double.dtype(), DType::F64);
-    assert_eq!(double.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap(), want.to_vec2::<f32>().unwrap());
+    assert_eq!(
+        double.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap(),
+        want.to_vec2::<f32>().unwrap()
+    );
     let part = x.narrow(0, 1, 2).unwrap();
     let want = op.apply(&part.copy().unwrap(), Mode::Inference).unwrap();
     assert_eq!(

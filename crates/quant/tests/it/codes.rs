@@ -77,7 +77,10 @@ fn check_round_trip(text: &str, xs: &[f32], shape: &[usize]) {
     assert!(codes.values().iter().all(|c| format.has_code(*c)), "{text}: {:?} of {format}", codes.values());
     if !op.has_chosen_scale() {
         let (low, high) = op.range().unwrap();
-        assert!(values.iter().all(|v| (low..=high).contains(v)), "{text}: {values:?} outside of {low}..={high}");
+        assert!(
+            values.iter().all(|v| (low..=high).contains(v)),
+            "{text}: {values:?} outside of {low}..={high}"
+        );
     }
     let again = Codes::new(codes.values().to_vec(), shape.to_vec(), scale, *format).unwrap();
     assert_eq!(again, codes);
@@ -86,8 +89,8 @@ fn check_round_trip(text: &str, xs: &[f32], shape: &[usize]) {
 #[test]
 fn special_values_round_trip() {
     let special = [
-        0.0, -0.0, 1e-30, -1e-30, 5e-8, -5e-8, 0.33, -0.33, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 3.9, -4.1, 1e6, -1e6,
-        3e30, -3e30, 0.7071, -0.7071, 16.0, -16.0,
+        0.0, -0.0, 1e-30, -1e-30, 5e-8, -5e-8, 0.33, -0.33, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 3.9, -4.1, 1e6,
+        -1e6, 3e30, -3e30, 0.7072, -0.7072, 16.0, -16.0,
     ];
     for text in KINDS {
         check_round_trip(text, &special, &[4, 3, 2]);
@@ -141,7 +144,14 @@ fn formats_say_bits_range_and_zero() {
         ("quantized_bits(1,0,alpha=0.5)", "binary", 1, -0.5, 0.5, None),
         ("quantized_bits(4,0,alpha='auto')", "fixed<4,0>", 4, -0.875, 0.875, Some(0)),
         ("quantized_relu(8,4)", "ufixed<8,4>", 8, 0.0, 15.9375, Some(0)),
-        ("quantized_relu(6,3,relu_upper_bound=6,is_quantized_clip=False)", "ufixed<6,3>", 6, 0.0, 6.0, Some(0)),
+        (
+            "quantized_relu(6,3,relu_upper_bound=6,is_quantized_clip=False)",
+            "ufixed<6,3>",
+            6,
+            0.0,
+            6.0,
+            Some(0),
+        ),
         ("quantized_relu(6,2,negative_slope=0.25)", "fixed<6,2>", 6, -1.0, 3.875, Some(0)),
         ("quantized_tanh(4)", "fixed<4,0>", 4, -1.0, 0.875, Some(0)),
         ("quantized_sigmoid(4,symmetric=True)", "ufixed<4,0>", 4, 0.0625, 0.9375, None),
@@ -208,6 +218,7 @@ fn parameters_without_meaning_are_refused() {
     let mut out = [0.0; 3];
     let error = op("binary()").apply_slice(&[0.0; 4], &[2, 2], &mut out, None, Mode::Inference).unwrap_err();
     assert_eq!(error.to_string(), "quantize into: want 4 elements for shape [2, 2], got 3");
-    let error = op("quantized_bits(4,0,alpha='auto',scale_axis=2)").quantize(&[0.0; 4], &[2, 2], Mode::Inference);
+    let error =
+        op("quantized_bits(4,0,alpha='auto',scale_axis=2)").quantize(&[0.0; 4], &[2, 2], Mode::Inference);
     assert!(matches!(error, Err(QuantError::Axis { axis: 2, rank: 2, .. })));
 }
