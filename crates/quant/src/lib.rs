@@ -13,7 +13,7 @@
 //! // In training: values, and what the straight-through estimator passes back.
 //! let (mut values, mut slopes) = ([0.0; 6], [0.0; 6]);
 //! op.apply_slice(&weights, &shape, &mut values, Some(&mut slopes), Mode::Inference)?;
-//! assert_eq!(values, [0.125, -2.0, 0.25, 1.0, -0.5, 3.0]);
+//! assert_eq!(values, [0.125, -2.0, 0.25, 1.0, -0.4375, 3.0]);
 //! assert_eq!(slopes, [1.0; 6]);
 //!
 //! // In deployment: integers that decode to exactly these values.
