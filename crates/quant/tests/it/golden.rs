@@ -7,6 +7,9 @@ use tinsmith_quant::{Mode, QuantizerOp};
 
 use crate::reference::{number, numbers, quantizer, read};
 
+/// A function of one number.
+type Function = fn(f32) -> f32;
+
 /// What was compared; printed at the end of each test.
 #[derive(Default)]
 struct Tally {
@@ -130,7 +133,7 @@ fn golden_elementwise() {
         let mut xs = shared.clone();
         xs.extend(numbers(&case["x_extra"]));
         if let Some(function) = case["function"].as_str() {
-            let (value, slope): (fn(f32) -> f32, fn(f32) -> f32) = match function {
+            let (value, slope): (Function, Function) = match function {
                 "hard_sigmoid" => (squash::hard_sigmoid, squash::hard_sigmoid_slope),
                 "smooth_sigmoid" => (squash::smooth_sigmoid, squash::smooth_sigmoid_slope),
                 "hard_tanh" => (squash::hard_tanh, |x| 2.0 * squash::hard_sigmoid_slope(x)),
