@@ -57,9 +57,10 @@ use storage::{Stored, product, stored};
 pub enum Form {
     /// Every layer by itself, batch norms with all four of their vectors.
     Trained,
-    /// As it is shipped. A batch norm that directly follows a dense, convolution or depthwise layer (linear, feeding nothing else) is folded
-    /// into that layer's kernel and bias; others are a scale and a shift per channel. An activation layer (softmax excepted) is done by whatever
-    /// makes its input, if nothing else reads that.
+    /// As it is shipped. A batch norm that directly follows a dense, convolution or depthwise layer (linear,
+    /// feeding nothing else) is folded into that layer's kernel and bias; others are a scale and a shift per
+    /// channel. An activation layer (softmax excepted) is done by whatever makes its input, if nothing else
+    /// reads that.
     #[default]
     Deployed,
 }
@@ -76,7 +77,8 @@ pub struct Measures {
     pub macs: u64,
     /// Of these the ones that are left where a sparse storage lets zeros be skipped.
     pub sparse_macs: u64,
-    /// Floating-point operations by our convention: a multiply-accumulate is two, and everything else that computes counts.
+    /// Floating-point operations by our convention: a multiply-accumulate is two, and everything else that
+    /// computes counts.
     pub flops: u64,
     /// Floating-point operations by the convention of keras-flops.
     pub keras_flops: u64,
@@ -84,8 +86,8 @@ pub struct Measures {
     pub weight_bits: u64,
     /// Bits of the output for one sample; 0 for a layer that writes no tensor of its own.
     pub activation_bits: u64,
-    /// Bit-operations: `MACs (b_a b_w + b_a + b_w + log2(C_in k^2))`, with the widths of input and weight and the number of products that an
-    /// output sums up. Source: Baskin et al., "UNIQ" (2018), as AutoQKeras' users count them.
+    /// Bit-operations: `MACs (b_a b_w + b_a + b_w + log2(C_in k^2))`, with the widths of input and weight and
+    /// the number of products that an output sums up. Source: Baskin et al., "UNIQ" (2018).
     pub bops: f64,
     /// Bytes in flash: weights, indices of sparse ones, scales, overhead of the layer.
     pub flash_bytes: u64,
@@ -120,8 +122,8 @@ pub struct LayerCost {
     pub output_bits: u32,
     /// RAM bytes of the tensor that it writes; 0 for a layer that writes none of its own.
     pub output_bytes: u64,
-    /// The layer (by number) that writes this layer's output: itself, or the last of those with which it is folded or fused or whose
-    /// tensor it only names anew.
+    /// The layer (by number) that writes this layer's output: itself, or the last of those with which it is
+    /// folded or fused or whose tensor it only names anew.
     pub written_by: usize,
     /// What it costs.
     pub cost: Measures,
@@ -338,8 +340,8 @@ impl Context<'_> {
         }
     }
 
-    /// Flash for bringing accumulators back to the output's width: per channel where kernel scales are chosen from
-    /// the values or carry a batch norm that was not folded in training, else once.
+    /// Flash for bringing accumulators back to the output's width: per channel where kernel scales are chosen
+    /// from the values or carry a batch norm that was not folded in training, else once.
     fn scale_bytes(&self, i: usize, weights: &[Weight]) -> u64 {
         let is_per_channel =
             weights.iter().any(|w| w.role == Role::Kernel && !has_fixed_scale(w.quantizer.as_ref()))

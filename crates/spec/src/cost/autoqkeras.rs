@@ -1,11 +1,12 @@
-//! AutoQKeras' two measures of size, bits ([`bits`]) and energy ([`energy`]), figure for figure, so that searches can
-//! be compared with it and its settings carried over. They follow odd rules, which stand in the modules; the measures of this crate's own
-//! are those of [`super::Cost`].
+//! AutoQKeras' two measures of size, bits ([`bits`]) and energy ([`energy`]), figure for figure, so that
+//! searches can be compared with it and its settings carried over. They follow odd rules, which stand in the
+//! modules; the measures of this crate's own are those of [`super::Cost`].
 //!
 //! Source: the behavior of QKeras 0.9.0 (`autoqkeras.forgiving_metrics`, `qtools`).
 
 pub mod bits;
 pub mod energy;
+pub mod estimate;
 pub mod operators;
 pub mod widths;
 
@@ -41,8 +42,9 @@ impl Default for Forgiving {
 }
 
 impl Forgiving {
-    /// `(delta_p if trial < reference else delta_n) / 100 * ln(reference * stress / trial) / ln(rate)`, where a comparison is made with the stressed
-    /// reference too. AutoQKeras multiplies its metric by `1 + delta`. 0 where a size is not positive.
+    /// `(delta_p if trial < reference else delta_n) / 100 * ln(reference * stress / trial) / ln(rate)`, where
+    /// a comparison is made with the stressed reference too. AutoQKeras multiplies its metric by `1 + delta`.
+    /// 0 where a size is not positive.
     #[must_use]
     pub fn delta(&self, reference: f64, trial: f64) -> f64 {
         let reference = reference * self.stress;
@@ -54,8 +56,8 @@ impl Forgiving {
     }
 }
 
-/// The Keras or QKeras class that a layer corresponds to. What differs from it (a `ReLU` layer, which is not an
-/// `Activation` with `relu`; a folded layer) is said by name in the configurations of the measures.
+/// The Keras or QKeras class that a layer corresponds to. What differs from it (a `ReLU` layer, which is not
+/// an `Activation` with `relu`; a folded layer) is said by name in the configurations of the measures.
 #[must_use]
 pub fn keras_class(layer: &Layer) -> &'static str {
     let quantized = layer.op.weights(&[1, 1, 1]).iter().any(|w| w.quantizer.is_some())
@@ -122,8 +124,8 @@ fn class_of<'a>(layer: &Layer, classes: &'a BTreeMap<String, String>) -> &'a str
     classes.get(&layer.name).map_or_else(|| keras_class(layer), String::as_str)
 }
 
-/// The same network without quantizers, `relu` in place of activation quantizers that rectify and `tanh` in place of the others: the
-/// reference that AutoQKeras measures against.
+/// The same network without quantizers, `relu` in place of activation quantizers that rectify and `tanh` in
+/// place of the others: the reference that AutoQKeras measures against.
 #[must_use]
 pub fn float_twin(spec: &ModelSpec) -> ModelSpec {
     let mut twin = spec.clone();

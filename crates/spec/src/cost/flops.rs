@@ -18,9 +18,10 @@
 //! | bilinear up-sampling | 7 per output | 0 |
 //! | what only moves elements | 0 | 0 |
 //!
-//! The second is the `TensorFlow` profiler's count of the frozen inference graph at batch 1 with the registrations of
-//! keras-flops 0.1.2. It is odd where it counts `relu` for nothing, a mean by its inputs, a transposed convolution by its output
-//! divided by the stride, and batch norms of vectors and images differently; it is here so that figures can be compared.
+//! The second is the `TensorFlow` profiler's count of the frozen inference graph at batch 1 with the registrations
+//! of keras-flops 0.1.2. It is odd where it counts `relu` for nothing, a mean by its inputs, a reciprocal square
+//! root as two, and a transposed convolution by its output divided by the stride; it is here so that figures can
+//! be compared.
 
 use crate::activation::Activation;
 use crate::op::{Interpolation, Op};

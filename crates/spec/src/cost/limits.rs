@@ -81,7 +81,8 @@ impl Limits {
             .collect()
     }
 
-    /// For each limit that is set its name and `value - limit`: what a constrained search wants, kept at 0 or below.
+    /// For each limit that is set its name and `value - limit`: what a constrained search wants, kept at 0 or
+    /// below.
     #[must_use]
     pub fn constraints(&self, cost: &Cost) -> Vec<(&'static str, f64)> {
         self.pairs(Some(cost)).map(|(what, limit, value)| (what, value - limit as f64)).collect()

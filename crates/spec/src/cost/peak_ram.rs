@@ -1,21 +1,26 @@
-//! The least memory in which a network can run: the best order of its steps, and what lives at its worst moment.
+//! The least memory in which a network can run: the best order of its steps, and what lives at its worst
+//! moment.
 //!
-//! Between two steps those tensors live that a later step reads or that are outputs; while a step runs, its output and its
-//! scratch live too, the output unless it is written over an input that dies here. The peak is the maximum over steps,
-//! minimized over all orders in which every step comes after those it reads. It counts bytes of live tensors: whether a planner can
-//! place them at fixed addresses without gaps is another matter (for a chain it always can).
+//! Between two steps those tensors live that a later step reads or that are outputs; while a step runs, its
+//! output and its scratch live too, the output unless it is written over an input that dies here. The peak is
+//! the maximum over steps, minimized over all orders in which every step comes after those it reads. It
+//! counts bytes of live tensors: whether a planner can place them at fixed addresses without gaps is another
+//! matter (for a chain it always can).
 //!
-//! The network is cut where one tensor alone lives, since every order passes there; between two cuts a best-first search
-//! over the sets of finished steps finds the least peak. Two rules keep it short: a step that frees as much as it takes and stays below the peak so far is
-//! done at once (doing it earlier never hurts), and sets that stay below a bound that no order can beat are finished first.
+//! The network is cut where one tensor alone lives, since every order passes there; between two cuts a best-first
+//! search over the sets of finished steps finds the least peak. Three rules keep it short: the order that always
+//! takes the step of least memory is tried first; a step that frees as much as it takes and stays below the peak
+//! so far is done at once (doing it earlier never hurts); and each set carries a bound on what the steps left need.
+//! The search gives up after a million sets or where more than 128 steps lie between two cuts. What it then
+//! reports is the order tried first, with a bound that no order can beat.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use serde::Serialize;
 
-/// Sets of finished steps that are looked at before the search settles for a good order: all of them, where at most 20 tensors
-/// are open between two cuts and each is a step of its own.
+/// Sets of finished steps that are looked at before the search settles for the best order it has: all that there
+/// are of 20 steps in any order. [`PeakRam::is_exact`] tells whether they sufficed.
 const MOST_SETS: usize = 1 << 20;
 
 /// One operation at run time and the tensor it writes.
@@ -55,9 +60,11 @@ pub struct PeakRam {
     pub bytes: u64,
     /// No order needs less than this. Equal to `bytes` where the search was exhaustive.
     pub lower_bound: u64,
-    /// The order that needs `bytes`: numbers of layers, without inputs, views and layers folded or fused into others.
+    /// The order that needs `bytes`: numbers of layers, without inputs, views and layers folded or fused into
+    /// others.
     pub order: Vec<usize>,
-    /// The worst moment: the place in `order` of the step that then runs. None where that is before the first step.
+    /// The worst moment: the place in `order` of the step that then runs. None where that is before the first
+    /// step.
     pub step: Option<usize>,
     /// The tensors that live then.
     pub live: Vec<LiveTensor>,
@@ -90,7 +97,8 @@ impl<'a> Plan<'a> {
         Plan { steps, readers }
     }
 
-    /// Bytes that `step` adds while it runs, given which of its inputs die with it, and bytes that it then frees.
+    /// Bytes that `step` adds while it runs, given which of its inputs die with it, and bytes that it then
+    /// frees.
     fn effect(&self, step: usize, dies: impl Fn(usize) -> bool) -> Effect {
         let s = &self.steps[step];
         let mut freed = 0_u64;
@@ -232,21 +240,35 @@ struct Found {
     live: u64,
 }
 
-/// A set of a segment's steps, as bits.
-type Set = u128;
-
 /// The steps between two cuts.
 struct Segment<'a> {
     plan: &'a Plan<'a>,
     members: &'a [usize],
-    /// For each member the members it reads.
-    needs: Vec<Set>,
-    /// For each member itself and all that come after it because they need it, directly or not.
-    after: Vec<Set>,
-    /// For each member its inputs: step, members that read it.
-    inputs: Vec<Vec<(usize, Set)>>,
+    parts: Vec<Member>,
     /// The tensors that live at some time: those of the members, then those that live at the start.
     tensors: Vec<Tensor>,
+}
+
+/// A step of a segment.
+struct Member {
+    bytes: u64,
+    scratch: u64,
+    /// The members that it reads.
+    needs: Set,
+    /// Itself and all that come after it because they need it, directly or not.
+    after: Set,
+    /// What it reads.
+    inputs: Vec<Input>,
+    /// What it adds while it runs, at least.
+    least: u64,
+}
+
+/// A tensor that a member reads.
+struct Input {
+    bytes: u64,
+    /// The members that read it; none for an output, which never dies.
+    readers: Option<Set>,
+    can_be_overwritten: bool,
 }
 
 /// A tensor of a segment.
@@ -259,75 +281,96 @@ struct Tensor {
     writer: Set,
 }
 
+/// A set of a segment's steps, as bits.
+type Set = u128;
+
 /// A set of finished steps on the way to all of them.
 struct State {
     done: Set,
     live: u64,
+    /// The most that the steps done needed, or that those left need at least.
     peak: u64,
     /// The state it came from and the steps done since.
     parent: usize,
     did: Vec<u8>,
 }
 
+impl State {
+    fn run(&mut self, member: usize, effect: Effect) {
+        self.peak = self.peak.max(self.live.saturating_add(effect.during));
+        self.live = self.live.saturating_add(effect.after).saturating_sub(effect.freed);
+        self.done |= 1 << member;
+        self.did.push(member as u8);
+    }
+}
+
 impl<'a> Segment<'a> {
     fn new(plan: &'a Plan<'a>, members: &'a [usize]) -> Self {
+        let steps = plan.steps;
         let place = |step: usize| members.binary_search(&step).ok();
         let bit = |place: usize| if place < 128 { 1_u128 << place } else { 0 };
         let set = |steps: &[usize]| steps.iter().filter_map(|&s| place(s)).fold(0, |set, p| set | bit(p));
-        let needs: Vec<Set> = members.iter().map(|&m| set(&plan.steps[m].inputs)).collect();
-        let inputs: Vec<Vec<(usize, Set)>> = members
+        let mut parts: Vec<Member> = members
             .iter()
-            .map(|&m| plan.steps[m].inputs.iter().map(|&input| (input, set(&plan.readers[input]))).collect())
-            .collect();
-        let mut after: Vec<Set> = (0..members.len()).map(bit).collect();
-        for later in (0..members.len()).rev() {
-            for (earlier, set) in after.iter_mut().enumerate().take(later) {
-                if needs[later] & bit(earlier) != 0 {
-                    // Members stand in an order that can run: what comes after `later` is known by now.
-                    *set |= bit(later);
+            .enumerate()
+            .map(|(i, &m)| {
+                let step = &steps[m];
+                let input = |&from: &usize| Input {
+                    bytes: steps[from].bytes,
+                    readers: (!steps[from].is_output).then(|| set(&plan.readers[from])),
+                    can_be_overwritten: step.in_place
+                        && steps[from].elements == step.elements
+                        && steps[from].bytes >= step.bytes,
+                };
+                Member {
+                    bytes: step.bytes,
+                    scratch: step.scratch,
+                    needs: set(&step.inputs),
+                    after: bit(i),
+                    inputs: step.inputs.iter().map(input).collect(),
+                    least: plan.effect(m, |_| true).during,
                 }
+            })
+            .collect();
+        // Members stand in an order that can run, so that what comes after a later one is known by then.
+        for later in (0..parts.len().min(128)).rev() {
+            let (needs, after) = (parts[later].needs, parts[later].after);
+            for earlier in parts.iter_mut().take(later).enumerate().filter(|(k, _)| needs & bit(*k) != 0) {
+                earlier.1.after |= after;
             }
         }
-        for earlier in (0..members.len()).rev() {
-            let direct = after[earlier];
-            let all = (earlier + 1..members.len().min(128))
-                .filter(|&later| direct & bit(later) != 0)
-                .fold(direct, |set, later| set | after[later]);
-            after[earlier] = all;
-        }
         let tensor = |step: usize, writer: Set| Tensor {
-            bytes: plan.steps[step].bytes,
-            is_output: plan.steps[step].is_output,
+            bytes: steps[step].bytes,
+            is_output: steps[step].is_output,
             readers: set(&plan.readers[step]),
             writer,
         };
         let mut tensors: Vec<Tensor> = members.iter().enumerate().map(|(i, &m)| tensor(m, bit(i))).collect();
         let from_before: BTreeSet<usize> =
-            inputs.iter().flatten().map(|&(step, _)| step).filter(|&s| place(s).is_none()).collect();
+            members.iter().flat_map(|&m| &steps[m].inputs).copied().filter(|&s| place(s).is_none()).collect();
         tensors.extend(from_before.into_iter().map(|step| tensor(step, 0)));
-        Segment { plan, members, needs, after, inputs, tensors }
+        Segment { plan, members, parts, tensors }
     }
 
-    /// What the steps that are left need at least, `done` being done: while a step runs, its inputs live, and of what lives now
-    /// all that it or a step after it reads.
-    fn bound_from(&self, done: Set) -> u64 {
+    /// What the steps that are left need at least, `done` being done: while a step runs, its inputs live, and of
+    /// what lives now all that it or a step after it reads.
+    fn bound_from(&self, done: Set, live: &mut Vec<(Set, u64)>) -> u64 {
+        live.clear();
+        let is_live = |t: &&Tensor| t.writer & !done == 0 && (t.is_output || t.readers & !done != 0);
+        let readers = |t: &Tensor| if t.is_output { Set::MAX } else { t.readers & !done };
+        live.extend(self.tensors.iter().filter(is_live).map(|t| (readers(t), t.bytes)));
         let mut most = 0;
-        for (member, &m) in self.members.iter().enumerate() {
-            if done & (1 << member) != 0 {
-                continue;
+        for (member, part) in self.parts.iter().enumerate().filter(|(i, _)| done & (1 << i) == 0) {
+            let mut bytes = part.least;
+            for &(_, held) in live.iter().filter(|(readers, _)| readers & part.after != 0) {
+                bytes = bytes.saturating_add(held);
             }
-            let mut bytes = self.plan.effect(m, |_| true).during;
-            for tensor in &self.tensors {
-                let is_written = tensor.writer & !done == 0;
-                let lives = if is_written {
-                    tensor.is_output || tensor.readers & !done & self.after[member] != 0
-                } else {
-                    tensor.readers & (1 << member) != 0
-                };
-                if lives {
-                    bytes = bytes.saturating_add(tensor.bytes);
-                }
+            if part.needs & !done != 0 {
+                let missing = self.tensors[..self.parts.len()].iter();
+                let missing = missing.filter(|t| t.writer & part.needs & !done != 0);
+                bytes = missing.fold(bytes, |n, t| n.saturating_add(t.bytes));
             }
+            debug_assert!(member < 128, "larger segments are not searched");
             most = most.max(bytes);
         }
         most
@@ -335,69 +378,78 @@ impl<'a> Segment<'a> {
 
     /// What one step needs at least: its inputs and what it adds.
     fn local_bound(&self) -> u64 {
-        let need = |&m: &usize| {
-            let inputs = self.plan.steps[m].inputs.iter().map(|&i| self.plan.steps[i].bytes);
-            inputs.fold(self.plan.effect(m, |_| true).during, u64::saturating_add)
-        };
-        self.members.iter().map(need).max().unwrap_or(0)
+        let need = |part: &Member| part.inputs.iter().fold(part.least, |n, i| n.saturating_add(i.bytes));
+        self.parts.iter().map(need).max().unwrap_or(0)
     }
 
     fn effect(&self, member: usize, done: Set) -> Effect {
-        let after = done | (1 << member);
-        let readers = &self.inputs[member];
-        self.plan.effect(self.members[member], |input| {
-            readers.iter().any(|&(step, set)| step == input && set & !after == 0)
-        })
+        let part = &self.parts[member];
+        let left = !(done | (1 << member));
+        let mut freed = 0_u64;
+        let mut is_overwritten = false;
+        for input in part.inputs.iter().filter(|input| input.readers.is_some_and(|r| r & left == 0)) {
+            freed = freed.saturating_add(input.bytes);
+            is_overwritten |= input.can_be_overwritten;
+        }
+        let added = if is_overwritten { 0 } else { part.bytes };
+        Effect { during: added.saturating_add(part.scratch), after: part.bytes, freed }
     }
 
-    /// Adds the best order to `order`; `peak_before` is a peak that counts anyway, so that staying below it is good enough.
+    fn is_ready(&self, member: usize, done: Set) -> bool {
+        done & (1 << member) == 0 && self.parts[member].needs & !done == 0
+    }
+
+    /// Adds the best order to `order`; `peak_before` is a peak that counts anyway, so that staying below it is
+    /// good enough.
     fn search(&self, live: u64, peak_before: u64, budget: &mut usize, order: &mut Vec<usize>) -> Found {
         if self.members.len() > 128 {
             return self.greedy(live, self.local_bound(), order);
         }
-        let all: Set = if self.members.len() == 128 { Set::MAX } else { (1 << self.members.len()) - 1 };
-        let own_bound = self.bound_from(0);
+        let mut scratch = Vec::new();
+        let own_bound = self.bound_from(0, &mut scratch);
         let floor = own_bound.max(peak_before);
+        let start = order.len();
+        let first = self.greedy(live, own_bound, order);
+        if first.peak <= floor {
+            return first;
+        }
+        let all: Set = if self.members.len() == 128 { Set::MAX } else { (1 << self.members.len()) - 1 };
         let mut states = vec![State { done: 0, live, peak: floor, parent: 0, did: Vec::new() }];
         let mut least: BTreeMap<Set, u64> = BTreeMap::from([(0, floor)]);
+        let mut tried: BTreeMap<Set, u64> = BTreeMap::new();
         let mut queue = BinaryHeap::from([(Reverse(floor), 0_u32, Reverse(0_usize))]);
         while let Some((Reverse(peak), _, Reverse(at))) = queue.pop() {
+            // Below what had to be paid before, the search stops at the first order that stays there.
+            let bound = if peak > floor { peak } else { own_bound };
+            if peak >= first.peak || *budget == 0 {
+                return Found { bound: bound.min(first.peak), ..first };
+            }
             if states[at].done == all {
-                let mut chain = Vec::new();
-                let mut i = at;
-                while i != 0 {
-                    chain.push(i);
-                    i = states[i].parent;
-                }
+                let chain =
+                    std::iter::successors(Some(at), |&i| Some(states[i].parent)).take_while(|&i| i != 0);
+                let chain: Vec<usize> = chain.collect();
+                order.truncate(start);
                 let did = chain.iter().rev().flat_map(|&i| &states[i].did);
                 order.extend(did.map(|&m| self.members[usize::from(m)]));
-                // Below what had to be paid before, the search stopped at the first order that did.
-                let bound = if peak > floor { peak } else { own_bound };
                 return Found { peak, bound, live: states[at].live };
             }
             if least.get(&states[at].done).is_some_and(|&p| p < peak) {
                 continue;
             }
-            if *budget == 0 {
-                let bound = if peak > floor { peak } else { own_bound };
-                return self.greedy(live, bound, order);
-            }
             for member in 0..self.members.len() {
                 let State { done, live, peak, .. } = states[at];
-                if done & (1 << member) != 0 || self.needs[member] & !done != 0 {
+                if !self.is_ready(member, done) {
                     continue;
                 }
-                let effect = self.effect(member, done);
-                let mut next = State {
-                    done: done | (1 << member),
-                    live: live.saturating_add(effect.after).saturating_sub(effect.freed),
-                    peak: peak.max(live.saturating_add(effect.during)),
-                    parent: at,
-                    did: vec![member as u8],
-                };
+                let mut next = State { done, live, peak, parent: at, did: Vec::new() };
+                next.run(member, self.effect(member, done));
+                if next.peak >= first.peak || tried.get(&next.done).is_some_and(|&p| p <= next.peak) {
+                    continue;
+                }
+                tried.insert(next.done, next.peak);
                 self.do_free_steps(&mut next);
-                next.peak = next.peak.max(self.bound_from(next.done));
-                if least.get(&next.done).is_none_or(|&p| next.peak < p) {
+                next.peak = next.peak.max(self.bound_from(next.done, &mut scratch));
+                if next.peak < first.peak && least.get(&next.done).is_none_or(|&p| next.peak < p) {
                     least.insert(next.done, next.peak);
                     *budget = budget.saturating_sub(1);
                     queue.push((Reverse(next.peak), next.done.count_ones(), Reverse(states.len())));
@@ -405,25 +457,21 @@ impl<'a> Segment<'a> {
                 }
             }
         }
-        self.greedy(live, own_bound, order)
+        // Every order needs as much as the greedy one.
+        Found { bound: first.peak, ..first }
     }
 
     /// Does every step at once that leaves no more alive than before and stays below the peak so far.
     fn do_free_steps(&self, state: &mut State) {
         loop {
-            let free = (0..self.members.len()).find_map(|member| {
-                if state.done & (1 << member) != 0 || self.needs[member] & !state.done != 0 {
-                    return None;
-                }
+            let free = (0..self.members.len()).filter(|&m| self.is_ready(m, state.done)).find_map(|member| {
                 let effect = self.effect(member, state.done);
                 let is_free =
                     effect.after <= effect.freed && state.live.saturating_add(effect.during) <= state.peak;
                 is_free.then_some((member, effect))
             });
             let Some((member, effect)) = free else { return };
-            state.done |= 1 << member;
-            state.live = state.live.saturating_add(effect.after).saturating_sub(effect.freed);
-            state.did.push(member as u8);
+            state.run(member, effect);
         }
     }
 
@@ -472,7 +520,8 @@ mod tests {
 
     use super::*;
 
-    /// Peak of one order by the definition: after each step, every tensor that is read later or is an output lives.
+    /// Peak of one order by the definition: after each step, every tensor that is read later or is an output
+    /// lives.
     fn peak_by_definition(steps: &[Step], order: &[usize]) -> u64 {
         let sources: Vec<usize> = (0..steps.len()).filter(|&i| steps[i].is_source).collect();
         let all: Vec<usize> = sources.iter().chain(order).copied().collect();
@@ -607,6 +656,41 @@ mod tests {
         assert!(found.is_exact());
         // The largest first, while nothing else lives: 1 + 233 + its small one.
         assert_eq!(found.bytes, 1 + 233 + 1 + (19 * 5) % 11);
+    }
+
+    /// `wide` tensors made from one, then mixed by twos in `layers` rounds and summed up: all of them are open.
+    fn weave(seed: u64, wide: usize, layers: usize) -> Vec<Step> {
+        let mut rng = Seed::new(seed).derive("weave", 0).rng();
+        let mut steps = vec![step(0, 1 + rng.below(30), vec![])];
+        let mut row: Vec<usize> = vec![0];
+        for _ in 0..=layers {
+            let mut next = Vec::new();
+            for k in 0..wide {
+                let mut inputs = vec![row[k % row.len()], row[rng.index(row.len())]];
+                inputs.sort_unstable();
+                inputs.dedup();
+                next.push(steps.len());
+                let at = steps.len();
+                steps.push(step(at, 1 + rng.below(100), inputs));
+                steps[at].in_place = rng.below(2) == 0;
+                steps[at].scratch = rng.below(20);
+            }
+            row = next;
+        }
+        let at = steps.len();
+        steps.push(step(at, 1, row));
+        steps[at].is_output = true;
+        steps
+    }
+
+    #[test]
+    fn woven_graphs_are_searched_exactly() {
+        for (wide, layers) in [(3, 3), (6, 1), (9, 0)] {
+            for seed in 0..4 {
+                let found = search(&weave(seed, wide, layers), 0);
+                assert!(found.is_exact(), "{wide} {layers} {seed}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What remains to be done when a network runs: layers that are folded or fused into others vanish, layers that only
-//! name a tensor anew share it.
+//! What remains to be done when a network runs: layers that are folded or fused into others vanish, layers
+//! that only name a tensor anew share it.
 
 use crate::activation::Activation;
 use crate::graph::Graph;

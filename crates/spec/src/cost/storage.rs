@@ -35,8 +35,8 @@ fn width(weight: &Weight, target: &Target) -> u32 {
 
 /// What `weight` takes on `target`, given what is known of it.
 ///
-/// With `e` elements of which `z` are not zero (all, if that is not known), widths `b`, rows the last axis (output
-/// channels) and columns the other axes:
+/// With `e` elements of which `z` are not zero (all, if that is not known), widths `b`, rows the last axis
+/// (output channels) and columns the other axes:
 ///
 /// | storage | values | index |
 /// | --- | --- | --- |
@@ -45,8 +45,9 @@ fn width(weight: &Weight, target: &Target) -> u32 {
 /// | bitmap | `z` | `e` bits |
 /// | n of m | `ceil(e / m) n` | `ceil(log2 m)` bits for each value |
 ///
-/// Values are packed as the target packs weights; index bits always lie side by side. Where the facts state total
-/// bits, they replace `count * b`; a target that packs to bytes then takes their mean, rounded up, for all.
+/// Values are packed as the target packs weights; index bits always lie side by side. Where the facts state
+/// total bits, they replace `count * b`; a target that packs to bytes then takes their mean, rounded up, for
+/// all.
 pub(super) fn stored(weight: &Weight, facts: Option<&WeightFacts>, target: &Target) -> Stored {
     let elements = product(&weight.shape);
     let mut width = width(weight, target);

@@ -59,8 +59,8 @@ pub enum Scratch {
     },
 }
 
-/// Where a network is to run. All that the cost model knows of a machine stands here; a target of one's own is a
-/// YAML file that names what differs from the defaults, which are those of `mcu-int8`.
+/// Where a network is to run. All that the cost model knows of a machine stands here; a target of one's own
+/// is a YAML file that names what differs from the defaults, which are those of `mcu-int8`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Target {
@@ -74,7 +74,8 @@ pub struct Target {
     pub activation_bits: u32,
     /// Bits of a bias without a quantizer, and of the scale and shift of a normalization that is not folded.
     pub bias_bits: u32,
-    /// Whether biases have `bias_bits` even where a quantizer gives them fewer, since they start an accumulator.
+    /// Whether biases have `bias_bits` even where a quantizer gives them fewer, since they start an
+    /// accumulator.
     pub bias_is_accumulator: bool,
     /// How weights lie in flash.
     pub weight_packing: Packing,
@@ -92,7 +93,8 @@ pub struct Target {
     /// Whether an input's memory may be used for something else once nothing reads it any more. If not, it
     /// counts until the end (where it counts at all).
     pub reuse_input: bool,
-    /// Kinds of layers that can write over an input of theirs that nothing else needs (and that is no smaller).
+    /// Kinds of layers that can write over an input of theirs that nothing else needs (and that is no
+    /// smaller).
     pub in_place: Vec<String>,
     /// Working memory of convolutions.
     pub scratch: Scratch,
@@ -168,7 +170,8 @@ impl Target {
     /// A built-in target by its name, or one of one's own by the path of its YAML or JSON file.
     ///
     /// # Errors
-    /// [`crate::SpecError::Invalid`] with line and column, [`crate::SpecError::File`] where there is no such file.
+    /// [`crate::SpecError::Invalid`] with line and column, [`crate::SpecError::File`] where there is no such
+    /// file.
     pub fn load(name_or_path: &str) -> Result<Self> {
         match Self::builtin(name_or_path) {
             Some(target) => Ok(target),

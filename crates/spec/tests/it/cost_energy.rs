@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tinsmith_spec::cost::autoqkeras::energy::{Energy, EnergyConfig, Memory};
+use tinsmith_spec::cost::autoqkeras::estimate::{Mode, operations};
 use tinsmith_spec::cost::autoqkeras::operators::{
     Family, Gate, MergeKind, Operator, Type, accumulator, add_energy_pj, merge, multiplier,
 };
@@ -316,6 +317,49 @@ fn golden_hardware_forgiving_power() {
                 case["delta"]
             );
             assert!((forgiving.delta(sizes[0], sizes[1]) - delta).abs() < 1e-3, "{name}");
+        }
+    }
+}
+
+/// A mode of the estimator, by its number.
+fn number(mode: Mode) -> Value {
+    let family = match mode.family {
+        Family::Fixed => 0,
+        Family::PowerOfTwo => 1,
+        Family::Ternary => 2,
+        Family::Binary => 3,
+        Family::ZeroOne => 4,
+        Family::Float => 5,
+    };
+    serde_json::json!([family, mode.bits, u8::from(mode.is_signed)])
+}
+
+#[test]
+fn golden_hardware_estimated_operations() {
+    for name in golden::models() {
+        let (spec, hardware) = read(&name);
+        let all = operations(&spec, &spec.graph().unwrap());
+        let wanted = hardware["model_operations"].as_object().unwrap();
+        assert_eq!(wanted.len(), all.len(), "{name}");
+        for ours in &all {
+            let layer = &spec.layers[ours.layer].name;
+            let wanted = &wanted[layer];
+            let (weight, input) = (number(ours.weight), number(ours.input));
+            let kind = serde_json::json!([
+                ours.kind,
+                [weight[0], input[0]],
+                [weight[1], input[1]],
+                [weight[2], input[2]],
+            ]);
+            assert_eq!(wanted["type"], kind, "{name} {layer}");
+            assert_eq!(wanted["number_of_operations"], ours.operations, "{name} {layer}");
+            assert_eq!(wanted["number_of_weights"], ours.weights, "{name} {layer}");
+            assert_eq!(wanted["number_of_bias"], ours.biases, "{name} {layer}");
+            assert_eq!(wanted["type_of_weights"], weight, "{name} {layer}");
+            assert_eq!(wanted["type_of_bias"], number(ours.bias), "{name} {layer}");
+            let line = format!("    {layer:<30}: {:<5} ({})", ours.operations, ours.name());
+            let lines = hardware["print_qstats"].as_array().unwrap();
+            assert!(lines.iter().any(|l| *l == line), "{name}: no line `{line}`");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! AutoQKeras' goal `bits` (`ForgivingFactorBits`).
 //!
-//! Parameters count at the width of their quantizer, at `ref_bits` without one. A batch norm counts scale and offset only, a quantized one
-//! with 6 and 5 bits whatever its quantizers. Separable, transposed and folded layers count nothing. Of activations
-//! count those that an activation function makes, fused or a layer of its own: at the width of their quantizer, softmax and
-//! sigmoid at `output_bits`, other functions at `ref_bits`, linear ones not at all. `ReLU` layers, pooling, merges and
-//! batch norms count no activations.
+//! Parameters count at the width of their quantizer, at `ref_bits` without one. A batch norm counts scale and
+//! offset only, a quantized one with 6 and 5 bits whatever its quantizers. Separable, transposed and folded
+//! layers count nothing. Of activations count those that an activation function makes, fused or a layer of
+//! its own: at the width of their quantizer, softmax and sigmoid at `output_bits`, other functions at
+//! `ref_bits`, linear ones not at all. `ReLU` layers, pooling, merges and batch norms count no activations.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ pub struct BitsConfig {
     pub output_bits: u32,
     /// Bits of what has no quantizer.
     pub ref_bits: u32,
-    /// For each layer class (see [`super::keras_class`]) the parts that count; `default` for classes without an entry. A class with
-    /// neither is not counted.
+    /// For each layer class (see [`super::keras_class`]) the parts that count; `default` for classes without
+    /// an entry. A class with neither is not counted.
     pub config: BTreeMap<String, Vec<Part>>,
     /// The class of layers, by name, that differs from [`super::keras_class`].
     pub classes: BTreeMap<String, String>,

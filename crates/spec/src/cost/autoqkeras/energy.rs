@@ -1,15 +1,18 @@
 //! AutoQKeras' goal `energy` (`ForgivingFactorPower`), in picojoule.
 //!
-//! For each layer: reading its inputs, writing its output, reading its parameters, and its operations. What of it makes the size of a network
-//! depends on the layer's class ([`counted_pj`]). An access to `b` bits costs
+//! For each layer: reading its inputs, writing its output, reading its parameters, and its operations. What
+//! of it makes the size of a network depends on the layer's class ([`counted_pj`]). An access to `b` bits
+//! costs
 //!
-//! - `dram`: `20.3125 b`, and the `sram` term on top where inputs and outputs pass through it (`rd_wr_on_io`);
-//! - `sram`: `ceil(b / 64) max(0, 9.02427321e-4 L^3 - 2.68847858e-2 L^2 + 2.08900804e-1 L)` with `L = log2(max(b, min_sram_size))`;
+//! - `dram`: `20.3125 b`, and the `sram` term on top where inputs and outputs pass through it
+//!   (`rd_wr_on_io`);
+//! - `sram`: `ceil(b / 64) max(0, 9.02427321e-4 L^3 - 2.68847858e-2 L^2 + 2.08900804e-1 L)` with `L =
+//!   log2(max(b, min_sram_size))`;
 //! - `fixed`: nothing.
 //!
-//! The first layers read and the last layers write in `dram` where `rd_wr_on_io` is set and in `sram` where it is not, whatever
-//! `activations_on_memory` says. Pooling counts channels times window additions, however many windows there are. Layers that
-//! do nothing at inference (dropout) and inputs are no layers here.
+//! The first layers read and the last layers write in `dram` where `rd_wr_on_io` is set and in `sram` where
+//! it is not, whatever `activations_on_memory` says. Pooling counts channels times window additions, however
+//! many windows there are. Layers that do nothing at inference (dropout) and inputs are no layers here.
 
 use std::collections::BTreeMap;
 
@@ -120,8 +123,9 @@ pub struct Energy {
     pub layers: Vec<Option<LayerEnergy>>,
 }
 
-/// The part of a layer's energy that AutoQKeras counts, by class: activation layers their outputs, batch norms their parameters, `Add`,
-/// `Subtract` and `MaxPooling2D` their operations, all others inputs, parameters and operations.
+/// The part of a layer's energy that AutoQKeras counts, by class: activation layers their outputs, batch
+/// norms their parameters, `Add`, `Subtract` and `MaxPooling2D` their operations, all others inputs,
+/// parameters and operations.
 #[must_use]
 pub fn counted_pj(class: &str, energy: &LayerEnergy) -> f64 {
     match class {
@@ -133,7 +137,8 @@ pub fn counted_pj(class: &str, energy: &LayerEnergy) -> f64 {
 }
 
 impl Energy {
-    /// The energy of `spec`, resolved as `graph`. A reference is [`super::float_twin`] with [`Assignment::reference`].
+    /// The energy of `spec`, resolved as `graph`. A reference is [`super::float_twin`] with
+    /// [`Assignment::reference`].
     #[must_use]
     pub fn of(spec: &ModelSpec, graph: &Graph, assignment: Assignment, config: &EnergyConfig) -> Self {
         let widths = widths(spec, graph, assignment, &config.classes);

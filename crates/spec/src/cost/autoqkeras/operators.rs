@@ -1,8 +1,8 @@
-//! `QTools`' arithmetic: which operator multiplies two types, how wide its result is, how wide a sum becomes, and what
-//! each costs in picojoule (Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm).
+//! `QTools`' arithmetic: which operator multiplies two types, how wide its result is, how wide a sum becomes,
+//! and what each costs in picojoule (Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm).
 //!
-//! Bits before the point do not include the sign here. A power of two of `n` bits besides its sign has exponents
-//! `-2^(n-1) ..= 2^(n-1) - 1`, or up to `log2(max_value)` where that is set.
+//! Bits before the point do not include the sign here. A power of two of `n` bits besides its sign has
+//! exponents `-2^(n-1) ..= 2^(n-1) - 1`, or up to `log2(max_value)` where that is set.
 
 use serde::Serialize;
 
@@ -75,7 +75,8 @@ impl Type {
         Self { name, family, bits: 1, int_bits: 1, is_signed, max_value: None }
     }
 
-    /// The type of what a quantizer makes. `QTools` knows no `quantized_sigmoid`, which is taken as unsigned fixed point here.
+    /// The type of what a quantizer makes. `QTools` knows no `quantized_sigmoid`, which is taken as unsigned
+    /// fixed point here.
     #[must_use]
     pub fn of(quantizer: &Quantizer) -> Self {
         let name = quantizer.kind();
@@ -264,7 +265,8 @@ fn shifter(power: &Type, fixed: &Type, is_signed: bool) -> Operator {
     Operator { output, gate: Gate::Shifter, gate_bits: b * b.log10(), gate_factor: 1.0 }
 }
 
-/// The type of a sum of `terms` products. A network's layers count one more than they have products, whether or not there is a bias.
+/// The type of a sum of `terms` products. A network's layers count one more than they have products, whether
+/// or not there is a bias.
 #[must_use]
 pub fn accumulator(product: &Type, terms: u64) -> Type {
     let term = product.in_sum();
@@ -291,9 +293,9 @@ pub enum MergeKind {
     Concatenate,
 }
 
-/// What merges inputs of these types: a sum takes a bit more than the widest, a product is as a weight by an input, the others take the
-/// widest type; the width is the largest width and the largest number of bits before the point, each by itself.
-/// None for no inputs.
+/// What merges inputs of these types: a sum takes a bit more than the widest, a product is as a weight by an
+/// input, the others take the widest type; the width is the largest width and the largest number of bits
+/// before the point, each by itself. None for no inputs.
 #[must_use]
 pub fn merge(kind: MergeKind, inputs: &[Type]) -> Option<Operator> {
     let (first, rest) = inputs.split_first()?;

@@ -1,11 +1,13 @@
 //! `QTools`' bit widths: the type of every tensor in a network, and the operators between them.
 //!
-//! A quantized layer multiplies its weights' type by its input's; without an activation its accumulator's type flows on. A plain (Keras) layer
-//! computes with the types of the [`Assignment`], 32-bit floats by default. As `QTools` does, a bias without a quantizer in a quantized layer counts as 8-bit
-//! fixed point, the bias of a depthwise layer as one number, and an accumulator makes room for one product more than there are.
+//! A quantized layer multiplies its weights' type by its input's; without an activation its accumulator's
+//! type flows on. A plain (Keras) layer computes with the types of the [`Assignment`], 32-bit floats by
+//! default. As `QTools` does, a bias without a quantizer in a quantized layer counts as 8-bit fixed point,
+//! the bias of a depthwise layer as one number, and an accumulator makes room for one product more than there
+//! are.
 //!
-//! Ours where `QTools` has no rule: 1-D convolutions follow the rule for 2-D ones; a separable layer is its two stages in
-//! a row; a kernel without a quantizer in a quantized layer is a 32-bit float.
+//! Ours where `QTools` has no rule: 1-D convolutions follow the rule for 2-D ones; a separable layer is its
+//! two stages in a row; a kernel without a quantizer in a quantized layer is a 32-bit float.
 
 use std::collections::BTreeMap;
 
@@ -146,8 +148,9 @@ pub struct LayerWidths {
     pub output: Type,
 }
 
-/// The types of a network, one entry for each layer, as declared. `classes` names layers whose class differs from [`super::keras_class`]: a
-/// `ReLU` layer passes its input's type on, an `Activation` with `relu` does not.
+/// The types of a network, one entry for each layer, as declared. `classes` names layers whose class differs
+/// from [`super::keras_class`]: a `ReLU` layer passes its input's type on, an `Activation` with `relu` does
+/// not.
 #[must_use]
 pub fn widths(
     spec: &ModelSpec,
