@@ -5,10 +5,10 @@ use crate::svg::{SMALL, Svg, color, place};
 use crate::text::{shorten, width};
 
 /// Width of charts, and the least to which they are scaled down before they scroll.
-pub(crate) const WIDTH: f64 = 680.0;
+pub(crate) const WIDTH: f64 = 560.0;
 pub(crate) const LEAST_WIDTH: f64 = 460.0;
 const MARGIN: f64 = 14.0;
-const PLOT_HEIGHT: f64 = 310.0;
+const PLOT_HEIGHT: f64 = 270.0;
 
 /// How a series looks in the legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Frame {
             svg.text([MARGIN, top], "muted", &shorten(label, SMALL, total - 2.0 * MARGIN));
         }
         top += 12.0;
-        let ticks = y.ticks(6);
+        let ticks = y.ticks(8);
         let widest = ticks.iter().map(|t| width(&t.1, SMALL)).fold(24.0, f64::max);
         let left = MARGIN + widest + 6.0;
         let mut frame =

@@ -128,10 +128,14 @@ impl Heatmap {
                 let class = color(usize::from(value < 0.0));
                 let fill =
                     format!(r#"class="cell {class}" fill="currentColor" fill-opacity="{}""#, place(strength));
-                let tooltip =
-                    format!("{} {label}\n{} {other}\n{}", self.row_title, self.column_title, short(value));
+                let tooltip = format!(
+                    "{} {label}\n{} {other}\n{}",
+                    self.row_title,
+                    self.column_title,
+                    cell_text(value)
+                );
                 svg.rect([x, y, layout.cell_width, layout.cell_height], &fill, &tooltip);
-                let number = if value.is_finite() { short(value) } else { "–".to_owned() };
+                let number = cell_text(value);
                 let fits = width(&number, SMALL) + 2.0 <= layout.cell_width && layout.cell_height >= 14.0;
                 if self.show_numbers && fits {
                     let class = if strength > 0.6 { "on middle" } else { "middle" };
@@ -140,6 +144,18 @@ impl Heatmap {
                 }
             }
         }
+    }
+}
+
+/// Counts to the last digit, as far as they can be told at a glance.
+fn cell_text(value: f64) -> String {
+    if !value.is_finite() {
+        "–".to_owned()
+    } else if value.fract() == 0.0 && value.abs() < 1e5 {
+        // Adding 0 turns -0 into 0.
+        format!("{}", value + 0.0)
+    } else {
+        short(value)
     }
 }
 

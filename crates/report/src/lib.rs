@@ -1,4 +1,61 @@
-//! Charts as SVG and self-contained HTML pages of studies, runs and networks.
+//! Charts as SVG and self-contained HTML pages of studies, runs and networks: plain data in, strings out.
+//!
+//! For whoever has results to show: the pages that a search leaves behind, a picture in a paper, a network before it is
+//! trained. A page is one file that needs no scripts, no fonts and no network, is legible on light and on dark
+//! ground, on paper and on a phone, and the same data give the same bytes.
+//!
+//! ```
+//! use tinsmith_report::{Axis, LineSeries, Lines, NetworkDrawing, Page, Table, Unit};
+//! use tinsmith_spec::{ModelSpec, Target};
+//!
+//! let spec = ModelSpec::parse(
+//!     "layers:
+//!        - {name: x, input: {shape: [16, 16, 1]}}
+//!        - {name: c1, conv2d: {filters: 8, kernel: 3, activation: relu}}
+//!        - {name: f, flatten: {}}
+//!        - {name: d, dense: {units: 4, activation: softmax}}",
+//!     "example",
+//! )?;
+//! let cost = spec.cost(&Target::builtin("mcu-int8").expect("it is built in"))?;
+//! let learning = Lines {
+//!     title: "Learning curve".to_owned(),
+//!     x: Axis::linear("epoch"),
+//!     y: Axis::linear("accuracy").with_unit(Unit::Percent),
+//!     series: vec![LineSeries {
+//!         name: "validation".to_owned(),
+//!         points: vec![(1.0, 0.71), (2.0, 0.88), (3.0, 0.93)],
+//!         ..LineSeries::default()
+//!     }],
+//! };
+//!
+//! let mut page = Page::new("Gestures", "on a wrist, in 64 KiB");
+//! page.heading("Result").table(&Table {
+//!     header: vec!["measure".to_owned(), "value".to_owned()],
+//!     rows: vec![vec!["parameters".to_owned(), cost.total.params.to_string()]],
+//!     caption: "The winner".to_owned(),
+//! });
+//! page.chart_row([
+//!     ("How it learned.", learning.to_svg()?),
+//!     ("What it is.", NetworkDrawing::new("The winner", &spec, &cost).to_svg()?),
+//! ]);
+//! page.details("Specification", &spec.to_yaml()?);
+//! let html = page.to_html(); // or `page.save(path)`
+//! assert!(html.starts_with("<!DOCTYPE html>") && html.contains("93"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | part | what it draws |
+//! | --- | --- |
+//! | [`Scatter`], [`pareto_scatter`] | points, a Pareto front, a limit; the same from a study's trials |
+//! | [`Lines`] | curves, such as accuracy over epochs |
+//! | [`Bars`] | values by category, such as flash by layer; grouped or stacked |
+//! | [`Heatmap`] | a matrix, such as a confusion matrix |
+//! | [`NetworkDrawing`] | a network with what each layer costs |
+//! | [`Page`], [`Table`] | all of it on one HTML page |
+//! | [`number`] | numbers as people read them: `1.23k`, `64 KiB`, `98.8%` |
+//!
+//! Values that have no place in a chart (not finite; not above 0 on a logarithmic axis) are left out and counted in
+//! its legend, and a chart of nothing says "no data".
 
 mod bars;
 mod error;
@@ -24,3 +81,8 @@ pub use page::{Page, Table};
 pub use scale::Axis;
 pub use scatter::{Marks, Scatter, ScatterSeries};
 pub use study::pareto_scatter;
+
+/// Runs the README's example as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,13 +9,15 @@ use crate::number::{bytes, short};
 use crate::svg::{SMALL, Svg, color, place};
 use crate::text::{shorten, width};
 
-const BOX_WIDTH: f64 = 270.0;
+const BOX_WIDTH: f64 = 310.0;
 const TALL: f64 = 52.0;
 const SLIM: f64 = 28.0;
 const ROW_GAP: f64 = 20.0;
 const COLUMN_GAP: f64 = 28.0;
 const LANE: f64 = 14.0;
 const MARGIN: f64 = 16.0;
+/// Bold text is wider than its size says.
+const BOLD: f64 = SMALL * 1.12;
 
 /// Draws a network: a box for each layer with its name, kind, output shape, parameters and bits, an arrow for each
 /// connection. A connection that jumps over layers goes around them.
@@ -76,7 +78,7 @@ impl<'a> NetworkDrawing<'a> {
             draw_edge(&mut svg, &layout, edge, top);
         }
         for i in 0..graph.nodes.len() {
-            self.draw_box(&mut svg, i, &layout.places[i], top);
+            self.draw_box(&mut svg, i, &graph, &layout.places[i], top);
         }
         let label = format!("{}: {} layers", self.title, graph.nodes.len());
         Ok(svg.finish(total, top + layout.height + MARGIN, total.min(300.0).max(total * 0.75), &label))
@@ -94,18 +96,22 @@ impl<'a> NetworkDrawing<'a> {
         Ok(())
     }
 
-    fn summary(&self) -> [String; 2] {
+    fn summary(&self) -> [String; 3] {
         let total = &self.cost.total;
+        let (params, macs) = (short(total.params as f64), short(total.macs as f64));
+        let (flash, ram) = (bytes(total.flash_bytes as f64), bytes(self.cost.peak_ram.bytes as f64));
         [
-            format!(
-                "{} parameters, {} MACs, {} flash, {} RAM",
-                short(total.params as f64),
-                short(total.macs as f64),
-                bytes(total.flash_bytes as f64),
-                bytes(self.cost.peak_ram.bytes as f64),
-            ),
-            "bar: share of the flash".to_owned(),
+            format!("{params} parameters, {macs} MACs"),
+            format!("{flash} flash, {ram} RAM ({})", self.cost.target),
+            "bar: share of the flash; bits: mean of kernels and biases".to_owned(),
         ]
+    }
+
+    /// Whether layer `i` is done by the layer before it.
+    fn is_fused(&self, i: usize, graph: &Graph) -> bool {
+        let writer = |k: usize| self.cost.layers[k].written_by;
+        matches!(self.spec.layers[i].op, Op::BatchNorm(_) | Op::Activation(_))
+            && graph.nodes[i].inputs.iter().any(|&k| writer(k) == writer(i))
     }
 
     /// Layers that cost nothing by themselves get a single line.
@@ -114,11 +120,11 @@ impl<'a> NetworkDrawing<'a> {
         cost.params == 0 && cost.macs == 0
     }
 
-    fn draw_box(&self, svg: &mut Svg, i: usize, at: &Place, top: f64) {
+    fn draw_box(&self, svg: &mut Svg, i: usize, graph: &Graph, at: &Place, top: f64) {
         let (x, y) = (at.x + MARGIN, at.y + top);
         let layer = &self.spec.layers[i];
         let cost = &self.cost.layers[i];
-        let kind = describe(&layer.op, cost.written_by != i);
+        let kind = describe(&layer.op, self.is_fused(i, graph));
         let shape = shape_text(cost);
         svg.rect([x, y, BOX_WIDTH, at.height], r#"class="box" rx="5""#, &tooltip(cost, &kind));
         let accent = format!(r#"class="{}" fill="currentColor" rx="2""#, color(family(&layer.op)));
@@ -128,16 +134,17 @@ impl<'a> NetworkDrawing<'a> {
         let quiet = |class: &str| format!(r#"class="{class}" pointer-events="none""#);
         if self.is_slim(i) {
             let shape = shorten(&shape, SMALL, room * 0.4);
-            let name = shorten(&layer.name, SMALL * 1.06, (room - width(&shape, SMALL)) * 0.55);
-            let next = left + width(&name, SMALL * 1.06) + 10.0;
+            let name = shorten(&layer.name, BOLD, (room - width(&shape, SMALL)) * 0.55);
+            let next = left + width(&name, BOLD) + 10.0;
             let kind = shorten(&kind, SMALL, right - width(&shape, SMALL) - 8.0 - next);
             svg.text_with([left, y + 18.0], &quiet("strong"), &name, "");
             svg.text_with([next, y + 18.0], &quiet("muted"), &kind, "");
             svg.text_with([right, y + 18.0], &quiet("muted end"), &shape, "");
             return;
         }
-        let kind = shorten(&kind, SMALL, room * 0.65);
-        let name = shorten(&layer.name, SMALL * 1.06, room - width(&kind, SMALL));
+        // The name has precedence, up to three fifths.
+        let name = shorten(&layer.name, BOLD, (room * 0.6).max(room - width(&kind, SMALL)));
+        let kind = shorten(&kind, SMALL, room - width(&name, BOLD));
         svg.text_with([left, y + 19.0], &quiet("strong"), &name, "");
         svg.text_with([right, y + 19.0], &quiet("muted end"), &kind, "");
         let weights = weights_text(cost);
@@ -183,7 +190,7 @@ fn tooltip(cost: &LayerCost, kind: &str) -> String {
 }
 
 /// The kind of a layer with what distinguishes it from others of its kind.
-fn describe(op: &Op, is_merged: bool) -> String {
+fn describe(op: &Op, is_fused: bool) -> String {
     let square = |k: Pair| format!("{}×{}", k.height, k.width);
     let (size, activation) = match op {
         Op::Dense(c) => (String::new(), Some(&c.activation)),
@@ -208,8 +215,8 @@ fn describe(op: &Op, is_merged: bool) -> String {
         text.push_str(", ");
         text.push_str(activation.name());
     }
-    if is_merged {
-        text.push_str(", merged");
+    if is_fused {
+        text.push_str(", fused");
     }
     text
 }
