@@ -32,7 +32,7 @@ pub enum LayersError {
         /// Its name.
         layer: String,
         /// Why not.
-        reason: Box<LayersError>,
+        reason: Box<Self>,
     },
     /// A layer with a setting that no computation of this crate has.
     #[error("layer `{layer}`: {what}")]

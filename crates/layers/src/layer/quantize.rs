@@ -22,17 +22,39 @@ pub(crate) fn quantize_once(quantizer: &Quantizer, x: &Tensor) -> Result<Tensor>
 
 /// A quantizer ready to be applied.
 #[derive(Debug)]
-pub(crate) struct QuantizerSlot(QuantizerOp);
+pub(crate) struct QuantizerSlot {
+    op: QuantizerOp,
+    /// Whether training draws: only then is a seed worth deriving.
+    is_random: bool,
+}
 
 impl QuantizerSlot {
     pub(crate) fn new(quantizer: &Quantizer) -> Result<Self> {
-        Ok(Self(QuantizerOp::new(quantizer)?))
+        Ok(Self { op: QuantizerOp::new(quantizer)?, is_random: is_random(quantizer) })
     }
 
     /// `purpose` names the draws of stochastic kinds within the layer.
     pub(crate) fn apply(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
-        let mode = cx.seed(purpose).map_or(tinsmith_quant::Mode::Inference, tinsmith_quant::Mode::Training);
-        Ok(self.0.apply(x, mode)?)
+        let seed = if self.is_random { cx.seed(purpose) } else { None };
+        let mode = seed.map_or(tinsmith_quant::Mode::Inference, tinsmith_quant::Mode::Training);
+        Ok(self.op.apply(x, mode)?)
+    }
+}
+
+/// Whether a quantizer draws at random in training. Kinds that this crate does not know are taken to.
+const fn is_random(quantizer: &Quantizer) -> bool {
+    match quantizer {
+        Quantizer::QuantizedBits(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedRelu(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedTanh(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedSigmoid(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedHswish(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedPo2(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedReluPo2(q) => q.use_stochastic_rounding,
+        Quantizer::Binary(q) => q.use_stochastic_rounding,
+        Quantizer::Ternary(q) => q.use_stochastic_rounding,
+        Quantizer::QuantizedUlaw(_) => false,
+        _ => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Building from specifications, and what forward passes refuse.
 
 use candle_core::{Device, Tensor};
+use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, LayersError, Mode, Model};
 use tinsmith_spec::ModelSpec;
@@ -71,7 +72,7 @@ fn the_seed_decides_each_weight_by_its_name() {
     let long = model(
         "{layers: [{name: x, input: {shape: [3]}}, {name: z, dense: {units: 3}}, {name: a, dense: {units: 2}}]}",
     );
-    let kernel = |m: &Model| m.params().get("a.kernel").and_then(|p| p.values()).expect("values");
+    let kernel = |m: &Model| m.params().get("a.kernel").and_then(Param::values).expect("values");
     assert_eq!(kernel(&short), kernel(&long));
     let spec = short.spec().clone();
     let other = Model::build(&spec, Seed::new(4), &BuildOptions::default()).expect("a model");
@@ -84,13 +85,13 @@ fn frozen_parameters_and_statistics_get_no_gradient() {
         "{layers: [{name: x, input: {shape: [3]}}, {name: a, dense: {units: 4}}, {name: n, batch_norm: {}}, {name: b, dense: {units: 2}}]}",
     );
     model.params_mut().get_mut("a.kernel").expect("a kernel").set_frozen(true);
-    let before = model.params().get("n.moving_mean").and_then(|p| p.values()).expect("values");
+    let before = model.params().get("n.moving_mean").and_then(Param::values).expect("values");
     let out = model.forward(&input(&[5, 3]), Mode::Train { seed: Seed::new(1) }).expect("a run");
     let gradients = out.sum_all().and_then(|s| s.backward()).expect("gradients");
     let has = |name: &str| gradients.get(model.params().get(name).expect("a parameter").tensor()).is_some();
     assert!(!has("a.kernel") && !has("n.moving_mean") && !has("n.moving_variance"));
     assert!(has("a.bias") && has("n.gamma") && has("b.kernel"));
-    assert_ne!(before, model.params().get("n.moving_mean").and_then(|p| p.values()).expect("values"));
+    assert_ne!(before, model.params().get("n.moving_mean").and_then(Param::values).expect("values"));
     let inferred = model.forward(&input(&[5, 3]), Mode::Infer).expect("a run");
     assert!(!inferred.track_op());
 }
@@ -131,7 +132,7 @@ fn a_copy_on_a_device_has_equal_weights_of_its_own() {
     }
     let zero = Tensor::zeros((8, 3), candle_core::DType::F32, &Device::Cpu).expect("zeros");
     copy.params().set("a.kernel", &zero).expect("a value");
-    assert!(model.params().get("a.kernel").and_then(|p| p.nonzeros()).expect("a count") > 0);
+    assert!(model.params().get("a.kernel").and_then(Param::nonzeros).expect("a count") > 0);
 }
 
 #[test]
@@ -143,4 +144,18 @@ fn the_summary_counts_zeros() {
     assert!(summary.lines().any(|l| l.split_whitespace().eq(["a", "dense", "2", "6", "1"])), "{summary}");
     let facts = model.facts().expect("facts");
     assert_eq!(facts.layers[1].facts[0].non_zeros, Some(1));
+}
+
+#[test]
+fn quantizers_that_draw_do_so_in_training_alone() {
+    let model = model(
+        "{layers: [{name: x, input: {shape: [6]}}, {name: a, dense: {units: 40, kernel_quantizer: 'stochastic_ternary(alpha=1.0)', activation: 'quantized_relu(3,1,use_stochastic_rounding=True)'}}]}",
+    );
+    let x = input(&[8, 6]);
+    let train = |seed| values(&model.forward(&x, Mode::Train { seed: Seed::new(seed) }).expect("a run"));
+    let infer = || values(&model.forward(&x, Mode::Infer).expect("a run"));
+    assert_eq!(train(1), train(1));
+    assert_ne!(train(1), train(2));
+    assert_eq!(infer(), infer());
+    assert!(train(3).iter().all(|v| (v * 4.0).fract() == 0.0 && (0.0..2.0).contains(v)));
 }

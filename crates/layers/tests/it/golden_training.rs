@@ -9,6 +9,7 @@ use serde_json::Value;
 use tinsmith_core_tensor::{Threads, ops};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{Mode, Model};
+use tinsmith_spec::Quantizer;
 
 use crate::data::{self, Score};
 use crate::golden_models::load;
@@ -139,9 +140,10 @@ fn golden_gradients() {
     }
 }
 
-/// A quantized network whose sums lie on the grid has values exactly where a rectifier's gradient jumps. QKeras
-/// computes `x + (q - x)` in `float32`, a last digit beside the grid, and that digit decides its gradient; ours is
-/// that of the exact value. From such a step on the two trainings part, and are held to this tolerance.
+/// A quantized network whose sums lie on the grid has many values exactly where a rectifier's gradient jumps (a sum
+/// of branches that is 0). QKeras computes `x + (q - x)` in `float32`, a last digit beside the grid, and that digit
+/// decides its gradient; ours is that of the exact value. Noise of 1e-7 on the sums of `qresnet` moves its loss after
+/// two steps by up to 2e-2. From such a step on the two trainings part, and are held to this tolerance.
 const AFTER_FORK: f32 = 3e-2;
 
 #[test]
@@ -150,7 +152,8 @@ fn golden_training_steps() {
         let optimizers = data::json(&folder.join("io.json"))["train"]["optimizers"].clone();
         for (name, recorded) in optimizers.as_object().expect("optimizers") {
             let training = Training::load(&folder);
-            let is_quantized = training.model.spec().to_yaml().expect("yaml").contains("quantized_");
+            let yaml = training.model.spec().to_yaml().expect("yaml");
+            let is_quantized = Quantizer::KINDS.iter().any(|kind| yaml.contains(&format!("{kind}(")));
             let bounds = constraints(&training);
             let mut optimizer = Optimizer::new(name, &recorded["config"]);
             let what = format!("{} {name}", folder.display());

@@ -1,5 +1,6 @@
 //! Weights carried over between specifications.
 
+use tinsmith_core_tensor::Param;
 use tinsmith_layers::Inherited;
 
 use crate::build::model;
@@ -17,7 +18,7 @@ fn equal_shapes_whole_others_in_part() {
         let value = candle_core::Tensor::from_vec(data, param.dims(), small.device()).expect("a tensor");
         param.set(&value).expect("a value");
     }
-    let own = wide.params().get("a.kernel").and_then(|p| p.values()).expect("values");
+    let own = wide.params().get("a.kernel").and_then(Param::values).expect("values");
     let report = wide.inherit(&small).expect("a report");
     let what = |name: &str| &report.params.iter().find(|(n, _)| n == name).expect("a parameter").1;
     assert_eq!(what("a.kernel"), &Inherited::Part(vec![3, 2]));
@@ -25,7 +26,7 @@ fn equal_shapes_whole_others_in_part() {
     assert_eq!(what("o.bias"), &Inherited::Whole);
     assert_eq!(what("new.kernel"), &Inherited::Nothing);
     assert_eq!(report.taken(), 6);
-    let now = wide.params().get("a.kernel").and_then(|p| p.values()).expect("values");
+    let now = wide.params().get("a.kernel").and_then(Param::values).expect("values");
     for row in 0..3 {
         assert_eq!(now[row * 5..row * 5 + 2], [100.0 + 2.0 * row as f32, 101.0 + 2.0 * row as f32]);
         assert_eq!(now[row * 5 + 2..row * 5 + 5], own[row * 5 + 2..row * 5 + 5]);

@@ -1,4 +1,5 @@
 //! Integration tests of the layers.
+#![expect(clippy::panic, clippy::print_stdout, reason = "a test says what is wrong and what it covered")]
 
 mod build;
 mod data;
