@@ -1,0 +1,160 @@
+//! Kernels as they are shipped: floats, or integer levels with the codes that store them and scales per output.
+
+use tinsmith_layers::{Model, effective_quantizer};
+use tinsmith_quant::{Codes, Mode, QuantizerOp, Scale};
+use tinsmith_spec::{Role, Weight};
+
+use crate::error::{DeployError, Result};
+
+/// The widest span of exponents for which powers of two are held as integers.
+const MOST_SHIFT: i32 = 20;
+
+/// What a stored code stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// The level itself; packed, less the lowest.
+    Level,
+    /// 1 bit: 0 is -1, 1 is 1.
+    Sign,
+    /// An index into these levels.
+    Table(Vec<i32>),
+}
+
+/// A kernel as integers: the value is `levels * unit * scales[output]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct IntegerKernel {
+    pub(crate) levels: Vec<i32>,
+    pub(crate) encoding: Encoding,
+    /// Bits of a stored code.
+    pub(crate) bits: u32,
+    pub(crate) unit: f32,
+    /// One, or one for each output.
+    pub(crate) scales: Vec<f32>,
+}
+
+/// The weights that are multiplied, the last axes of which are the layer's outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kernel {
+    Float(Vec<f32>),
+    Integer(IntegerKernel),
+}
+
+impl Kernel {
+    /// Elements.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Float(values) => values.len(),
+            Self::Integer(kernel) => kernel.levels.len(),
+        }
+    }
+}
+
+/// The values of a weight, unquantized; all finite.
+pub(crate) fn raw(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32>> {
+    let values = model.params().get(&format!("{layer}.{}", weight.name))?.values()?;
+    if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+        return Err(DeployError::NotFinite {
+            layer: layer.to_owned(),
+            weight: weight.name.to_owned(),
+            index,
+            value: values[index],
+        });
+    }
+    Ok(values)
+}
+
+fn quantizer(weight: &Weight) -> Result<Option<QuantizerOp>> {
+    let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
+    Ok(quantizer.as_ref().map(QuantizerOp::new).transpose()?)
+}
+
+/// The values of a weight as the network uses them.
+pub(crate) fn values(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32>> {
+    let raw = raw(model, layer, weight)?;
+    match quantizer(weight)? {
+        Some(op) => Ok(op.quantize(&raw, &weight.shape, Mode::Inference)?.0),
+        None => Ok(raw),
+    }
+}
+
+/// A kernel for a layer of `outputs` outputs.
+pub(crate) fn kernel(model: &Model, layer: &str, weight: &Weight, outputs: usize) -> Result<Kernel> {
+    debug_assert_eq!(weight.role, Role::Kernel);
+    if let Some(op) = quantizer(weight)?
+        && op.format().is_ok()
+    {
+        let codes = op.encode(&raw(model, layer, weight)?, &weight.shape)?;
+        if let Some(kernel) = integers(&codes, outputs) {
+            return Ok(Kernel::Integer(kernel));
+        }
+    }
+    Ok(Kernel::Float(values(model, layer, weight)?))
+}
+
+/// Codes as integer levels; None where levels are no integers (mu-law) or scales differ within an output.
+fn integers(codes: &Codes, outputs: usize) -> Option<IntegerKernel> {
+    let scales = scales(codes, outputs)?;
+    let format = codes.format();
+    if scales.iter().any(|scale| *scale == 0.0) {
+        // An output whose weights are all 0: no integer unit fits it.
+        return None;
+    }
+    let kernel = if let Some(unit) = format.unit() {
+        let is_sign = format.min_code() == -1 && !format.has_code(0);
+        IntegerKernel {
+            levels: codes.values().to_vec(),
+            encoding: if is_sign { Encoding::Sign } else { Encoding::Level },
+            bits: format.storage_bits(),
+            unit,
+            scales,
+        }
+    } else {
+        powers_of_two(codes, scales)?
+    };
+    // A format may bound its largest level: then it is no multiple of the unit.
+    let is_exact = kernel.levels.iter().zip(codes.values()).all(|(&level, &code)| {
+        // Levels of 24 bits and fewer are exact.
+        level.unsigned_abs() <= 1 << 24 && level as f32 * kernel.unit == format.level(code)
+    });
+    is_exact.then_some(kernel)
+}
+
+/// Codes of powers of two as shifted ones, where the exponents that occur span few bits.
+fn powers_of_two(codes: &Codes, scales: Vec<f32>) -> Option<IntegerKernel> {
+    let exponent = |code: i32| codes.format().level(code).abs().log2() as i32;
+    let exponents = || codes.values().iter().map(|&code| exponent(code));
+    let (lowest, highest) = (exponents().min()?, exponents().max()?);
+    if highest - lowest > MOST_SHIFT {
+        return None;
+    }
+    let level = |code: i32| code.signum() * (1 << (exponent(code) - lowest));
+    let levels: Vec<i32> = codes.values().iter().map(|&code| level(code)).collect();
+    let mut table = levels.clone();
+    table.sort_unstable();
+    table.dedup();
+    // As many bits as the format has, and never more than its codes need.
+    let needed = table.len().next_power_of_two().trailing_zeros().max(1);
+    Some(IntegerKernel {
+        levels,
+        encoding: Encoding::Table(table),
+        bits: needed.min(codes.format().storage_bits()),
+        unit: (lowest as f32).exp2(),
+        scales,
+    })
+}
+
+/// The scale of each output, or the one of all; None where an output has several.
+fn scales(codes: &Codes, outputs: usize) -> Option<Vec<f32>> {
+    let (axis, values) = match codes.scale() {
+        Scale::Uniform(scale) => return Some(vec![*scale]),
+        Scale::PerElement(_) => return None,
+        Scale::PerChannel { axis, values } => (*axis, values),
+    };
+    if values.iter().all(|v| *v == values[0]) {
+        return Some(vec![values[0]]);
+    }
+    let inner: usize = codes.shape()[axis + 1..].iter().product();
+    let of = |index: usize| values[index / inner % values.len()];
+    let is_per_output = (0..codes.values().len()).all(|i| of(i) == of(i % outputs));
+    is_per_output.then(|| (0..outputs).map(of).collect())
+}

@@ -1,0 +1,184 @@
+//! From a trained model to steps: normalizations folded, the cost model's order, layers fused as it counts them.
+
+use std::collections::BTreeMap;
+
+use tinsmith_foundation::Seed;
+use tinsmith_layers::{BuildOptions, Model, fold_batch_norms};
+use tinsmith_spec::{Cost, Graph, Layer, ModelSpec, Op, Target};
+
+use super::work::Lowering;
+use super::{Element, Network, Step, Tensor, Work};
+use crate::config::Arithmetic;
+use crate::error::Result;
+use crate::kernel;
+use crate::pointwise::{self, Pointwise, place};
+
+/// The target of exported code: the input is the caller's, everything else has the width that it is held in.
+fn target(arithmetic: Arithmetic) -> Target {
+    Target {
+        name: "c".to_owned(),
+        use_quantizers: arithmetic == Arithmetic::Integer,
+        weight_bits: 32,
+        activation_bits: 32,
+        bias_bits: 32,
+        bias_is_accumulator: true,
+        input_counts: false,
+        ..Target::default()
+    }
+}
+
+/// Folds `model` and works out its steps.
+pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
+    let folded = fold_batch_norms(model)?;
+    let model = Model::build(&folded.spec, Seed::new(0), &BuildOptions::default())?;
+    model.set_weights(&folded.weights, "the folded network")?;
+    let (spec, graph) = (model.spec(), model.graph());
+    let cost = Cost::of(spec, graph, &target(arithmetic));
+    let mut builder = Builder { model: &model, arithmetic, tensors: Vec::new(), written: BTreeMap::new() };
+    let mut steps = Vec::new();
+    let input = single(spec, &graph.inputs, "input")?;
+    let last = single(spec, &graph.outputs, "output")?;
+    steps.extend(builder.entrance(spec, graph, input)?);
+
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &i in &graph.order {
+        groups.entry(cost.layers[i].written_by).or_default().push(i);
+    }
+    for writer in &cost.peak_ram.order {
+        let members = groups.get(writer).map(Vec::as_slice).unwrap_or_default();
+        let inputs: Vec<usize> = members
+            .first()
+            .map(|&head| graph.nodes[head].inputs.iter().map(|&k| cost.layers[k].written_by).collect())
+            .unwrap_or_default();
+        steps.push(builder.step(members, *writer, &inputs)?);
+    }
+    let mut output = builder.written.get(&cost.layers[last].written_by).copied().unwrap_or(0);
+    if output == 0 {
+        // Nothing is computed: the output is the input.
+        let tensor = Tensor { layer: "output".to_owned(), ..builder.tensors[0].clone() };
+        builder.tensors.push(tensor);
+        output = builder.tensors.len() - 1;
+        steps.push(Step {
+            layers: vec!["output".to_owned()],
+            kind: "input",
+            inputs: vec![0],
+            output,
+            work: Work::Copy,
+            pointwise: Vec::new(),
+        });
+    }
+    let mut tensors = builder.tensors;
+    // What the caller gets are floats.
+    tensors[output].element = Element::Float;
+    Ok(Network { name: spec.name.clone(), tensors, steps, output, cost })
+}
+
+/// The only layer of `layers`.
+fn single(spec: &ModelSpec, layers: &[usize], what: &str) -> Result<usize> {
+    match *layers {
+        [only] => Ok(only),
+        [_, second, ..] => {
+            let Layer { name, op, .. } = &spec.layers[second];
+            Err(place(name, op).unsupported(format!("it is a second {what}; want networks with one")))
+        }
+        [] => {
+            let (name, op) = spec.layers.first().map_or(("", None), |l| (l.name.as_str(), Some(&l.op)));
+            let kind = op.map_or("input", Op::name);
+            Err(pointwise::Place { layer: name, kind }.unsupported(format!("the network has no {what}")))
+        }
+    }
+}
+
+struct Builder<'a> {
+    model: &'a Model,
+    arithmetic: Arithmetic,
+    tensors: Vec<Tensor>,
+    /// The tensor that each writing layer writes.
+    written: BTreeMap<usize, usize>,
+}
+
+impl Builder<'_> {
+    /// The caller's input, and the step that rounds it where there is one.
+    fn entrance(&mut self, spec: &ModelSpec, graph: &Graph, index: usize) -> Result<Option<Step>> {
+        let layer = &spec.layers[index];
+        let tensor =
+            Tensor { layer: layer.name.clone(), shape: graph.shape(index).to_vec(), element: Element::Float };
+        self.tensors.push(tensor.clone());
+        self.written.insert(index, 0);
+        let Op::Input(input) = &layer.op else { return Ok(None) };
+        let Some(quantizer) = &input.quantizer else { return Ok(None) };
+        let quantization = pointwise::of_quantizer(quantizer, place(&layer.name, &layer.op))?;
+        let pointwise = vec![Pointwise::Quantize(quantization)];
+        let element = self.element(&Work::Copy, &[0], &pointwise);
+        self.tensors.push(Tensor { element, ..tensor });
+        self.written.insert(index, 1);
+        Ok(Some(Step {
+            layers: vec![layer.name.clone()],
+            kind: layer.op.name(),
+            inputs: vec![0],
+            output: 1,
+            work: Work::Copy,
+            pointwise,
+        }))
+    }
+
+    fn step(&mut self, members: &[usize], writer: usize, inputs: &[usize]) -> Result<Step> {
+        let (spec, graph) = (self.model.spec(), self.model.graph());
+        let mut work = Work::Copy;
+        let mut pointwise = Vec::new();
+        for (k, &i) in members.iter().enumerate() {
+            let layer = &spec.layers[i];
+            let place = place(&layer.name, &layer.op);
+            let shapes = graph.input_shapes(i);
+            if k == 0 {
+                let lowering =
+                    Lowering { model: self.model, place, inputs: &shapes, output: graph.shape(i) };
+                (work, pointwise) = lowering.work(&layer.op)?;
+            }
+            if let Op::BatchNorm(norm) = &layer.op {
+                if norm.fold {
+                    return Err(place.unsupported("it is to be folded, but its layer is an output too"));
+                }
+                let vectors = layer.op.weights(shapes.first().copied().unwrap_or_default());
+                let values = vectors
+                    .iter()
+                    .map(|w| Ok((w.name, kernel::values(self.model, &layer.name, w)?)))
+                    .collect::<Result<Vec<_>>>()?;
+                pointwise.push(pointwise::of_batch_norm(norm, &values));
+            } else if let Some(activation) = layer.op.activation() {
+                let row = graph.shape(i).last().copied().unwrap_or(1);
+                pointwise.extend(pointwise::of_activation(activation, row, place)?);
+            }
+        }
+        let inputs: Vec<usize> =
+            inputs.iter().map(|writer| self.written.get(writer).copied().unwrap_or(0)).collect();
+        let element = self.element(&work, &inputs, &pointwise);
+        let layers: Vec<String> = members.iter().map(|&i| spec.layers[i].name.clone()).collect();
+        let shape = members.last().map(|&i| graph.shape(i).to_vec()).unwrap_or_default();
+        let kind = members.first().map_or("input", |&i| spec.layers[i].op.name());
+        self.tensors.push(Tensor { layer: spec.layers[writer].name.clone(), shape, element });
+        let output = self.tensors.len() - 1;
+        self.written.insert(writer, output);
+        Ok(Step { layers, kind, inputs, output, work, pointwise })
+    }
+
+    /// How the result of a step is held.
+    fn element(&self, work: &Work, inputs: &[usize], pointwise: &[Pointwise]) -> Element {
+        if self.arithmetic == Arithmetic::Float || pointwise.iter().any(|p| matches!(p, Pointwise::Softmax { .. }))
+        {
+            return Element::Float;
+        }
+        if let Some(Pointwise::Quantize(q)) = pointwise.last() {
+            let is_uniform = q.is_uniform();
+            return if is_uniform {
+                Element::Code { low: q.low, high: q.high, unit: q.worth }
+            } else {
+                Element::Float
+            };
+        }
+        let moves = matches!(work, Work::Copy | Work::Concat { .. } | Work::Pool { takes_mean: false, .. });
+        let first = inputs.first().map_or(Element::Float, |&i| self.tensors[i].element);
+        let are_equal = inputs.iter().all(|&i| self.tensors[i].element == first);
+        if moves && are_equal && pointwise.is_empty() { first } else { Element::Float }
+    }
+}

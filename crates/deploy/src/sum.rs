@@ -1,0 +1,116 @@
+//! Sums of products of integers, and how they become codes again.
+
+use crate::kernel::Kernel;
+use crate::network::{Element, Product};
+use crate::pointwise::{Pointwise, Quantization, Rounding, Squash};
+
+/// The most bits that sums are shifted up by, so that a finer bias fits in.
+const MOST_LIFT: u32 = 12;
+
+/// How a product is summed up in integers: `(sum of level * code) * 2^lift + bias`, each unit of which is worth
+/// `worth`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct IntegerSum {
+    pub(crate) lift: u32,
+    /// One for each output; empty where there is none.
+    pub(crate) bias: Vec<i64>,
+    /// Whether `bias` is the layer's exactly, not rounded.
+    pub(crate) is_exact: bool,
+    /// Whether no sum can leave 32 bits.
+    pub(crate) fits_32: bool,
+    /// One, or one for each output.
+    pub(crate) worth: Vec<f64>,
+}
+
+/// The integer sum of a product; None where kernel or input are no integers.
+pub(crate) fn integer_sum(product: &Product, input: Element) -> Option<IntegerSum> {
+    let (Kernel::Integer(kernel), Element::Code { low, high, unit }) = (&product.kernel, input) else {
+        return None;
+    };
+    let worth: Vec<f64> =
+        kernel.scales.iter().map(|s| f64::from(*s) * f64::from(kernel.unit) * f64::from(unit)).collect();
+    let at = |f: usize| worth[f % worth.len()];
+    let mut magnitude = vec![0_i64; product.outputs];
+    for (i, level) in kernel.levels.iter().enumerate() {
+        magnitude[i % product.outputs] += i64::from(level.unsigned_abs());
+    }
+    let most_code = i64::from(low.unsigned_abs().max(high.unsigned_abs()));
+    let largest = magnitude.iter().max().copied().unwrap_or(0) * most_code;
+
+    let bias = product.bias.as_deref().unwrap_or_default();
+    let scaled = |lift: u32| {
+        let factor = f64::from(1_u32 << lift);
+        bias.iter().enumerate().map(move |(f, b)| f64::from(*b) / at(f) * factor)
+    };
+    let exact = (0..=MOST_LIFT).find(|&lift| scaled(lift).all(|b| b.fract() == 0.0));
+    let lift = exact.unwrap_or(0);
+    let bias: Vec<i64> = scaled(lift).map(|b| b.round_ties_even() as i64).collect();
+    let largest_bias = bias.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
+    let most = (largest as u128).saturating_mul(1 << lift) + u128::from(largest_bias);
+    if most > 1 << 62 {
+        return None;
+    }
+    let per_lift = f64::from(1_u32 << lift);
+    Some(IntegerSum {
+        lift,
+        bias,
+        is_exact: exact.is_some(),
+        fits_32: most < 1 << 31,
+        worth: worth.iter().map(|w| w / per_lift).collect(),
+    })
+}
+
+/// The quantizer that rounds a sum and nothing else, its range cut by a rectifier before it.
+pub(crate) fn plain_rounding(pointwise: &[Pointwise]) -> Option<(Quantization, f32)> {
+    let (q, is_rectified) = match pointwise {
+        [Pointwise::Quantize(q)] => (*q, false),
+        [Pointwise::Relu, Pointwise::Quantize(q)] => (*q, true),
+        _ => return None,
+    };
+    let Rounding::Nearest { unit } = q.rounding else { return None };
+    if q.squash != Squash::None || q.bound.is_some() {
+        return None;
+    }
+    let low = if is_rectified { q.low.max(0) } else { q.low };
+    Some((Quantization { low, ..q }, unit))
+}
+
+/// The bits by which sums of these worths are shifted down to multiples of `unit` (up, where negative); None where
+/// one is no power of two of it.
+pub(crate) fn shifts(worth: &[f64], unit: f32) -> Option<Vec<i32>> {
+    worth
+        .iter()
+        .map(|w| {
+            let shift = -(w / f64::from(unit)).log2();
+            let is_power = shift.fract() == 0.0 && (-shift).exp2() * f64::from(unit) == *w;
+            (is_power && shift.abs() <= 30.0).then_some(shift as i32)
+        })
+        .collect()
+}
+
+/// `value / 2^shift` rounded half to even; a multiple where the shift is negative.
+pub(crate) fn shift_down(value: i64, shift: i32) -> i64 {
+    if shift <= 0 {
+        return value << -shift;
+    }
+    let floor = value >> shift;
+    let rest = value - (floor << shift);
+    let half = 1_i64 << (shift - 1);
+    if rest > half || (rest == half && floor & 1 == 1) { floor + 1 } else { floor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shift_down;
+
+    #[test]
+    fn shifts_round_half_to_even() {
+        for value in -1000..1000_i64 {
+            for shift in 0..6 {
+                let want = (value as f64 / f64::from(1 << shift)).round_ties_even() as i64;
+                assert_eq!(shift_down(value, shift), want, "{value} >> {shift}");
+            }
+        }
+        assert_eq!(shift_down(-3, -2), -12);
+    }
+}

@@ -1,0 +1,66 @@
+//! Exported C against the model that it was written from.
+
+use tinsmith_deploy::{Arithmetic, DeployError, ExportOptions, export_c};
+use tinsmith_spec::cost::Packing;
+
+use crate::compile::{compare, expected, has_compiler, inputs, run, values};
+use crate::networks::{FLOAT, QUANTIZED, model};
+
+#[track_caller]
+fn check(name: &str, layers: &str, options: &ExportOptions, tolerance: f32, share: f64) {
+    let model = model(layers);
+    let x = inputs(&model, 64, 11);
+    let sources = export_c(&model, options).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let got = run(&sources, &values(&x));
+    let (equal, largest) = compare(&got, &expected(&model, &x));
+    println!(
+        "{name} ({:?}, {:?}): {:.2} % equal, largest difference {largest:e}, {} bytes of constants, {} of arena",
+        options.arithmetic,
+        options.packing,
+        100.0 * equal,
+        sources.flash_bytes,
+        sources.ram_bytes
+    );
+    assert!(largest <= tolerance, "{name}: {largest}");
+    assert!(equal >= share, "{name}: {equal}");
+}
+
+#[test]
+fn float_networks_give_the_model_s_outputs() {
+    if !has_compiler() {
+        return;
+    }
+    for (name, layers) in FLOAT {
+        check(name, layers, &ExportOptions::default(), 1e-4, 0.0);
+    }
+}
+
+#[test]
+fn quantized_networks_give_the_model_s_outputs() {
+    if !has_compiler() {
+        return;
+    }
+    for arithmetic in [Arithmetic::Float, Arithmetic::Integer] {
+        for packing in [Packing::Bits, Packing::Bytes] {
+            for (name, layers) in QUANTIZED {
+                let options = ExportOptions { arithmetic, packing, ..ExportOptions::default() };
+                let is_exact = *name != "chosen scales";
+                check(name, layers, &options, if is_exact { 0.0 } else { 0.5 }, if is_exact { 1.0 } else { 0.5 });
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_name_layer_and_kind() {
+    let model = model(
+        "layers:
+- {name: x, input: {shape: [4, 4, 2]}}
+- {name: up, up_sampling2d: {}}
+",
+    );
+    let error = export_c(&model, &ExportOptions::default()).expect_err("no such kind");
+    assert!(matches!(&error, DeployError::Unsupported { layer, kind: "up_sampling2d", .. } if layer == "up"));
+    let options = ExportOptions { name: "2 fast".to_owned(), ..ExportOptions::default() };
+    assert!(matches!(export_c(&model, &options), Err(DeployError::Name { .. })));
+}

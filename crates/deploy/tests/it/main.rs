@@ -1,0 +1,6 @@
+//! Integration tests of shipping.
+#![expect(clippy::panic, clippy::print_stdout, reason = "a test says what is wrong and what it covered")]
+
+mod compile;
+mod export;
+mod networks;
