@@ -9,12 +9,14 @@ use crate::number::{bytes, short};
 use crate::svg::{SMALL, Svg, color, place};
 use crate::text::{shorten, width};
 
-const BOX_WIDTH: f64 = 310.0;
+const BOX_WIDTH: f64 = 336.0;
 const TALL: f64 = 52.0;
 const SLIM: f64 = 28.0;
 const ROW_GAP: f64 = 20.0;
 const COLUMN_GAP: f64 = 28.0;
 const LANE: f64 = 14.0;
+/// Lanes side by side; where more are wanted they share, since nobody could follow that many.
+const MOST_LANES: f64 = 24.0;
 const MARGIN: f64 = 16.0;
 /// Bold text is wider than its size says.
 const BOLD: f64 = SMALL * 1.12;
@@ -81,7 +83,7 @@ impl<'a> NetworkDrawing<'a> {
             self.draw_box(&mut svg, i, &graph, &layout.places[i], top);
         }
         let label = format!("{}: {} layers", self.title, graph.nodes.len());
-        Ok(svg.finish(total, top + layout.height + MARGIN, total.min(300.0).max(total * 0.75), &label))
+        Ok(svg.finish(total, top + layout.height + MARGIN, (total * 0.65).max(320.0), &label))
     }
 
     fn check(&self) -> Result<()> {
@@ -103,7 +105,7 @@ impl<'a> NetworkDrawing<'a> {
         [
             format!("{params} parameters, {macs} MACs"),
             format!("{flash} flash, {ram} RAM ({})", self.cost.target),
-            "bar: share of the flash; bits: mean of kernels and biases".to_owned(),
+            "bar: share of flash; bits: mean with biases".to_owned(),
         ]
     }
 
@@ -320,6 +322,7 @@ impl Layout {
         let mut jumps = Vec::new();
         for (to, node) in graph.nodes.iter().enumerate() {
             let mut inputs = node.inputs.clone();
+            inputs.sort_unstable();
             inputs.dedup();
             for from in inputs {
                 if self.places[to].row == self.places[from].row + 1 {
@@ -340,12 +343,19 @@ impl Layout {
                 .iter()
                 .flatten()
                 .map(|&i| if is_left { -self.places[i].x } else { self.places[i].x + BOX_WIDTH });
-            let mut distance = widest.fold(0.0, f64::max) + LANE;
-            while taken.iter().any(|&(side, top, bottom, lane)| {
-                let meets = top < last && first < bottom;
-                side == is_left && meets && (lane - distance).abs() < LANE * 0.9
-            }) {
-                distance += LANE * 0.5;
+            let nearest = widest.fold(0.0, f64::max) + LANE;
+            let meets =
+                |lane: &&(bool, usize, usize, f64)| lane.0 == is_left && lane.1 < last && first < lane.2;
+            let mut near: Vec<f64> = taken.iter().filter(meets).map(|lane| lane.3).collect();
+            near.sort_by(f64::total_cmp);
+            let mut distance = nearest;
+            for lane in near {
+                if (lane - distance).abs() < LANE * 0.9 {
+                    distance = lane + LANE * 0.9;
+                }
+            }
+            if distance > nearest + MOST_LANES * LANE {
+                distance = nearest;
             }
             taken.push((is_left, first, last, distance));
             let around = Some(if is_left { -distance } else { distance });

@@ -117,8 +117,12 @@ impl Scatter {
     }
 
     fn tooltip(&self, name: &str, (x, y): (f64, f64)) -> String {
-        let (x, y) = (self.x.unit.value(x), self.y.unit.value(y));
-        format!("{name}\n{}: {x}\n{}: {y}", self.x.label, self.y.label)
+        let told = |axis: &Axis, value: f64| {
+            let value = axis.unit.value(value);
+            if axis.label.is_empty() { value } else { format!("{}: {value}", axis.label) }
+        };
+        let lines = [name.to_owned(), told(&self.x, x), told(&self.y, y)];
+        lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     fn draw_limit(&self, frame: &mut Frame, limit: f64, x: &Scale) {

@@ -31,6 +31,7 @@ font-size:12px;color-scheme:light dark}\
 .tinsmith .box{fill:#161b22;stroke:#484f58}.tinsmith .edge{stroke:#8b949e}.tinsmith .tip{fill:#8b949e}\
 .tinsmith .track{fill:#262c36}.tinsmith .cell{stroke:#30363d}\
 .tinsmith .s0{color:#4493f8}.tinsmith .s1{color:#f0883e}.tinsmith .s2{color:#3fb950}.tinsmith .s3{color:#ab7df8}\
+.tinsmith .cell.s0{color:#1f6feb}.tinsmith .cell.s1{color:#bd561d}\
 .tinsmith .s4{color:#f778ba}.tinsmith .s5{color:#d29922}.tinsmith .s6{color:#39c5cf}.tinsmith .s7{color:#9198a1}}";
 
 /// A drawing that grows element by element.

@@ -1,7 +1,9 @@
 //! Drawings of networks.
 
+use proptest::prelude::*;
 use tinsmith_report::{NetworkDrawing, ReportError};
-use tinsmith_spec::{Cost, ModelSpec, Target};
+use tinsmith_spec::op::Merge;
+use tinsmith_spec::{Cost, Layer, ModelSpec, Op, Target};
 
 use crate::xml::{elements, number, parse, seen, tooltips};
 
@@ -107,4 +109,80 @@ fn long_and_odd_names_stay_inside() {
     let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
     let svg = NetworkDrawing::new("<odd>", &spec, &cost).to_svg().unwrap();
     assert!(seen(&parse(&svg)).iter().any(|t| t.starts_with("a<b>&") && t.ends_with('…')));
+}
+
+#[test]
+fn a_layer_that_its_predecessor_does_is_called_fused() {
+    let (spec, cost) = network(
+        "layers:
+  - {name: x, input: {shape: [8, 8, 4]}}
+  - {name: c, conv2d: {filters: 4, kernel: 3}}
+  - {name: n, batch_norm: {}}
+  - {name: a, activation: relu}
+  - {name: p, max_pool2d: {size: 2}}
+  - {name: b, batch_norm: {}}",
+    );
+    let svg = NetworkDrawing::new("", &spec, &cost).to_svg().unwrap();
+    let texts = seen(&parse(&svg));
+    let fused: Vec<&String> = texts.iter().filter(|t| t.ends_with(", fused")).collect();
+    assert_eq!(fused, ["batch_norm, fused", "relu, fused"], "the second norm follows a pooling");
+}
+
+/// A network of sums, each of two earlier layers.
+fn sums(pairs: &[(usize, usize)]) -> ModelSpec {
+    let input = ModelSpec::parse("layers: [{name: l0, input: {shape: [4]}}]", "test").unwrap().layers;
+    let mut spec = ModelSpec::new("sums", input);
+    let mut used = vec![false; pairs.len() + 1];
+    for (i, &(a, b)) in pairs.iter().enumerate() {
+        let (a, b) = (a % (i + 1), b % (i + 1));
+        (used[a], used[b]) = (true, true);
+        let inputs = [format!("l{a}"), format!("l{b}")];
+        spec.layers.push(Layer::with_inputs(format!("l{}", i + 1), inputs, Op::Add(Merge {})));
+    }
+    spec.outputs = (0..used.len()).filter(|&i| !used[i]).map(|i| format!("l{i}")).collect();
+    spec
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_graph_is_drawn_inside_its_picture(pairs in proptest::collection::vec((0_usize..40, 0_usize..40), 1..25)) {
+        let spec = sums(&pairs);
+        let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
+        let svg = NetworkDrawing::new("sums", &spec, &cost).to_svg().unwrap();
+        let document = parse(&svg);
+        let root = elements(&document, "svg")[0];
+        let (width, height) = (number(&root, "width"), number(&root, "height"));
+        let boxes: Vec<_> = elements(&document, "rect");
+        let boxes: Vec<_> = boxes.iter().filter(|n| n.attribute("class") == Some("box")).collect();
+        prop_assert_eq!(boxes.len(), pairs.len() + 1);
+        for node in boxes {
+            let [x, y, w, h] = ["x", "y", "width", "height"].map(|a| number(node, a));
+            prop_assert!(x >= 0.0 && y >= 0.0 && x + w <= width && y + h <= height);
+        }
+        let mut connections: Vec<(usize, usize)> = Vec::new();
+        for (i, &(a, b)) in pairs.iter().enumerate() {
+            connections.extend([(a % (i + 1), i + 1), (b % (i + 1), i + 1)]);
+        }
+        connections.sort_unstable();
+        connections.dedup();
+        let edges = elements(&document, "path");
+        let edges = edges.iter().filter(|n| n.attribute("class") == Some("edge")).count();
+        prop_assert_eq!(edges, connections.len());
+    }
+}
+
+#[test]
+fn every_layer_joined_to_every_other_is_drawn_in_time_and_bounds() {
+    let input = "{name: l0, input: {shape: [2]}}";
+    let mut spec = ModelSpec::parse(&format!("layers: [{input}]"), "test").unwrap();
+    for i in 1..70 {
+        let inputs = (0..i).chain([0]).map(|k| format!("l{k}"));
+        spec.layers.push(Layer::with_inputs(format!("l{i}"), inputs, Op::Add(Merge {})));
+    }
+    let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
+    let svg = NetworkDrawing::new("", &spec, &cost).to_svg().unwrap();
+    let document = parse(&svg);
+    assert!(number(&elements(&document, "svg")[0], "width") < 1200.0);
 }
