@@ -22,7 +22,10 @@ pub enum ReportError {
         each: &'static str,
     },
     /// A limit cannot be shown on its axis.
-    #[error("chart `{chart}`: the limit is {limit}, want a finite number{above_zero}", above_zero = if *log { " above 0 (the axis is logarithmic)" } else { "" })]
+    #[error(
+        "chart `{chart}`: the limit is {limit}, want a finite number{}",
+        if *log { " above 0 (the axis is logarithmic)" } else { "" }
+    )]
     Limit {
         /// The chart's title.
         chart: String,

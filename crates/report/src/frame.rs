@@ -6,7 +6,7 @@ use crate::text::{shorten, width};
 
 /// Width of charts, and the least to which they are scaled down before they scroll.
 pub(crate) const WIDTH: f64 = 560.0;
-pub(crate) const LEAST_WIDTH: f64 = 460.0;
+pub(crate) const LEAST_WIDTH: f64 = 420.0;
 const MARGIN: f64 = 14.0;
 const PLOT_HEIGHT: f64 = 270.0;
 

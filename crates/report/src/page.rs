@@ -34,7 +34,7 @@ figure.table{width:fit-content}\
 details{margin:0 0 20px;background:#fff;border:1px solid #d1d9e0;border-radius:8px}\
 summary{cursor:pointer;padding:10px 14px;font-weight:600}\
 pre{margin:0;padding:6px 16px 14px;overflow-x:auto;font:.82rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\
-@media screen and (max-width:600px){main{padding:12px 10px 40px}h1{font-size:1.4rem}th,td{padding:5px 9px}}\
+@media screen and (max-width:600px){main{padding:12px 8px 40px}figure{padding:6px}h1{font-size:1.4rem}th,td{padding:5px 9px}}\
 @media screen and (prefers-color-scheme:dark){\
 body{background:#010409;color:#e6edf3}.subtitle,figcaption,th{color:#9198a1}\
 figure,details{background:#0d1117;border-color:#3d444d}h2{border-color:#3d444d}th,td{border-color:#262c36}}\
