@@ -8,7 +8,7 @@ use tinsmith_foundation::Faults;
 ///
 /// Unlike AutoQKeras' `score`, which multiplies whatever metric it is given and so rewards a large error, the score
 /// here knows the metric's direction.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Goal {
     /// Percent granted for each halving (at rate 2) below the reference. Default 2.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use tinsmith_foundation::{CancelToken, Progress, Rng, Seed, WorkerScope};
+use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope};
 use tinsmith_spec::ModelSpec;
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_study::{
-    Check, Decision, Ended, Evaluate, EvaluateError, History, Objective, Outcome, Params, Proposal, Proposer,
-    Report, Request, Runner, Step, Study, StudyConfig, StudyError, Tpe, Trial,
+    Check, Decision, Ended, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner, StartWith,
+    Study, StudyConfig, Tpe, Trial,
 };
 
 use crate::config::AutoqConfig;
@@ -121,10 +121,8 @@ impl QuantizationSearch {
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
         let mut widths = self.config.bits.clone();
         widths.sort_unstable_by(|a, b| b.cmp(a));
-        let proposer = UniformFirst {
-            first: widths.iter().map(|&bits| self.slots.uniform(bits)).collect(),
-            then: Tpe::new(space.clone(), self.config.tpe.clone())?,
-        };
+        let uniform = widths.iter().map(|&bits| self.slots.uniform(bits)).collect();
+        let proposer = StartWith::new(uniform, Tpe::new(space.clone(), self.config.tpe.clone())?);
         let evaluate = Quantized { search: self, inner: run.evaluate };
         let check = |params: &Params| self.check(params);
         let describe = |params: &Params| space.describe(params);
@@ -181,26 +179,6 @@ impl QuantizationSearch {
                 refused: None,
             },
             Err(error) => Check { refused: Some(error.to_string()), ..Check::default() },
-        }
-    }
-}
-
-/// The same width everywhere first, then what a model of past trials proposes.
-struct UniformFirst {
-    first: Vec<Params>,
-    then: Tpe,
-}
-
-impl Proposer<Params> for UniformFirst {
-    fn propose(
-        &self,
-        history: &History<'_, Params>,
-        number: u64,
-        rng: &mut Rng,
-    ) -> Result<Step<Params>, StudyError> {
-        match usize::try_from(number).ok().and_then(|n| self.first.get(n)) {
-            Some(params) => Ok(Proposal::new(params.clone()).into()),
-            None => self.then.propose(history, number, rng),
         }
     }
 }

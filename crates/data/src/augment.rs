@@ -10,7 +10,7 @@ use crate::error::{DataError, Result};
 ///
 /// Samples of three axes are images (height, width, channels), of two are series (time, channels), of one are rows of
 /// a table. Amounts are in units of normalized values where samples are normalized first, as the trainer does.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
     /// Largest rotation of an image to either side about its center, in degrees, 0 to 180; bilinear. Default 0.

@@ -1,1 +1,14 @@
-//! Pruning, sparse storage and execution.
+//! Pruning.
+
+mod config;
+mod error;
+mod evaluate;
+pub mod mask;
+mod pruner;
+mod storage;
+
+pub use config::{PruneConfig, Scope};
+pub use error::{Result, SparseError};
+pub use evaluate::PruneTrainer;
+pub use pruner::GradualPruner;
+pub use storage::with_smallest_storage;

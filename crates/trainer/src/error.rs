@@ -53,6 +53,12 @@ pub enum TrainError {
         /// Epoch, from 1.
         epoch: u32,
     },
+    /// What accompanies the training (a pruning, a watcher) ended it.
+    #[error("{reason}")]
+    Callback {
+        /// Why.
+        reason: String,
+    },
     /// A run's folder holds another run.
     #[error("{path} holds a run of another {what}; choose another folder or delete it", path = path.display())]
     OtherRun {

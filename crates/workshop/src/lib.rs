@@ -1,1 +1,18 @@
-//! The design pipeline: from a data set and a budget to a network that fits.
+//! The design pipeline.
+
+mod bytes;
+mod config;
+mod error;
+mod folder;
+mod page;
+mod pipeline;
+mod result;
+mod stage;
+
+pub use bytes::{ByteSize, ParseSizeError};
+pub use config::{DesignConfig, GenerateStage, PruneStage, QuantizeStage, SearchStage};
+pub use error::{Result, WorkshopError};
+pub use folder::Folder;
+pub use pipeline::{Session, design, resume};
+pub use result::{Counts, DesignResult, Figures, LayerBits, layer_bits};
+pub use stage::quantize::activation_ranges;

@@ -1,0 +1,30 @@
+//! `tinsmith schema`: the JSON schema of a file format, for editors.
+
+use clap::{Args, ValueEnum};
+
+use crate::output::line;
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Which format
+    #[arg(value_enum, default_value_t = Format::Model)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// A network's specification
+    Model,
+    /// The configuration of `tinsmith design`
+    Design,
+}
+
+pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
+    let schema = match args.format {
+        Format::Model => tinsmith_spec::json_schema(),
+        Format::Design => serde_json::to_value(schemars::schema_for!(tinsmith_workshop::DesignConfig))?,
+    };
+    line(serde_json::to_string_pretty(&schema)?);
+    Ok(())
+}

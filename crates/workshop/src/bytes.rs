@@ -1,0 +1,122 @@
+//! Sizes of memory as people write them: `8 KiB`, `64KiB`, `2048`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes. Reads as a number, or as one with a unit: B, KiB, MiB (1,024 each), kB, MB (1,000 each).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+/// Units, the longer before those they end in.
+const UNITS: [(&str, u64); 7] = [
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("kb", 1000),
+    ("mb", 1_000_000),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("b", 1),
+];
+
+/// Why a text is no size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no size, want bytes such as 8192, 8KiB or 1.5MiB")]
+pub struct ParseSizeError(String);
+
+impl FromStr for ByteSize {
+    type Err = ParseSizeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
+        let wrong = || ParseSizeError(text.to_owned());
+        let lower = text.trim().to_ascii_lowercase();
+        let found =
+            UNITS.iter().find_map(|(unit, factor)| Some((lower.strip_suffix(unit)?.trim_end(), *factor)));
+        let (number, factor) = found.unwrap_or((lower.as_str(), 1));
+        let value: f64 = number.parse().map_err(|_| wrong())?;
+        let bytes = value * factor as f64;
+        if bytes >= 1.0 && bytes <= 1e15 { Ok(Self(bytes.round() as u64)) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            b if b >= 1 << 20 && b.is_multiple_of(1 << 20) => write!(f, "{} MiB", b >> 20),
+            b if b >= 1 << 10 && b.is_multiple_of(1 << 10) => write!(f, "{} KiB", b >> 10),
+            b => write!(f, "{b} B"),
+        }
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = ByteSize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size in bytes such as 8192 or 8KiB")
+    }
+
+    fn visit_u64<E: de::Error>(self, v: u64) -> Result<ByteSize, E> {
+        if v == 0 { Err(E::invalid_value(de::Unexpected::Unsigned(v), &self)) } else { Ok(ByteSize(v)) }
+    }
+
+    fn visit_str<E: de::Error>(self, v: &str) -> Result<ByteSize, E> {
+        v.parse().map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+impl JsonSchema for ByteSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ByteSize".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number of bytes, or a text with a unit such as 8KiB.",
+            "oneOf": [{ "type": "integer", "minimum": 1 }, { "type": "string" }],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        for (text, bytes, shown) in [
+            ("8192", 8192, "8 KiB"),
+            ("8KiB", 8192, "8 KiB"),
+            ("64 k", 65536, "64 KiB"),
+            ("1.5 MiB", 1_572_864, "1536 KiB"),
+            ("100 kB", 100_000, "100000 B"),
+            ("7b", 7, "7 B"),
+        ] {
+            let size: ByteSize = text.parse().unwrap();
+            assert_eq!(size, ByteSize(bytes), "{text}");
+            assert_eq!(size.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(size));
+        }
+        for text in ["", "KiB", "-1", "0", "8 GiX", "nan", "inf"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+}

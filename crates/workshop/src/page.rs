@@ -1,0 +1,242 @@
+//! The page of a finished design.
+
+use tinsmith_foundation::config;
+use tinsmith_report::{
+    Axis, Bars, Heatmap, LineSeries, Lines, Marks, NetworkDrawing, Page, Scatter, ScatterSeries, Table, Unit,
+    number,
+};
+use tinsmith_spec::ModelSpec;
+use tinsmith_study::{Trial, pareto};
+use tinsmith_trainer::{Epoch, Run};
+
+use crate::error::Result;
+use crate::pipeline::Bench;
+use crate::result::{DesignResult, Figures};
+use crate::stage::prune::Pruned;
+use crate::stage::quantize::Quantized;
+use crate::stage::search::Found;
+
+pub(crate) fn write(
+    bench: &Bench<'_>,
+    result: &DesignResult,
+    spec: &ModelSpec,
+    found: &Found,
+    quantized: &Quantized,
+    pruned: &Pruned,
+) -> Result<()> {
+    let (winner, baseline) = (&result.winner, &result.baseline);
+    let title = format!("A network for {}", result.data);
+    let subtitle = format!(
+        "{} test accuracy in {} of flash and {} of RAM ({}), {} bits a weight",
+        number::percent(winner.mean, 2),
+        number::bytes(winner.flash_bytes as f64),
+        number::bytes(winner.ram_bytes as f64),
+        winner.target,
+        number::short(winner.bits_per_weight),
+    );
+    let mut page = Page::new(title, subtitle);
+    page.heading("Result");
+    page.table(&figures(winner, baseline));
+    page.chart(
+        "Every trial that was trained, by its accuracy on the validation part and the flash that it takes; the line \
+         is the front that no trial beats. Accuracies of the searches come from short trainings.",
+        &accuracy_against_flash(bench, found, quantized, pruned).to_svg()?,
+    );
+    page.heading("The network");
+    let cost = spec.cost(&bench.target)?;
+    page.chart("Layers, shapes, widths and cost.", &NetworkDrawing::new("The winner", spec, &cost).to_svg()?);
+    page.chart_row([
+        ("Flash by layer.".to_owned(), flash_by_layer(spec, bench)?.to_svg()?),
+        ("Bits by layer.".to_owned(), bits_by_layer(result).to_svg()?),
+    ]);
+    page.table(&layers(result));
+    page.heading("Training");
+    let (losses, accuracies) = curves(bench)?;
+    page.chart_row([
+        ("Loss on the validation part; the winner starts from the baseline and is pruned.", losses.to_svg()?),
+        ("Accuracy on the validation part.", accuracies.to_svg()?),
+    ]);
+    page.heading("On the test part");
+    page.chart(
+        "Of each class (row), how many were taken for which (column); the winner's run that was best on the \
+         validation part.",
+        &confusion(result).to_svg()?,
+    );
+    page.heading("How it was found");
+    page.text(&story(result));
+    page.details("Specification", &spec.to_yaml()?);
+    page.details("Configuration", &config::to_yaml("configuration", &without_place(bench))?);
+    Ok(page.save(&bench.folder.report())?)
+}
+
+/// The configuration without what says where and how fast it ran: pages of equal designs are equal.
+fn without_place(bench: &Bench<'_>) -> crate::DesignConfig {
+    crate::DesignConfig { out: None, jobs: 0, quiet: false, ..bench.config.clone() }
+}
+
+fn figures(winner: &Figures, baseline: &Figures) -> Table {
+    let row = |name: &str, f: &dyn Fn(&Figures) -> String| vec![name.to_owned(), f(winner), f(baseline)];
+    Table {
+        header: ["", "winner", "baseline"].map(str::to_owned).to_vec(),
+        rows: vec![
+            row("test accuracy, mean", &|f| number::percent(f.mean, 2)),
+            row("deviation over the seeds", &|f| number::percent(f.deviation, 2)),
+            row("seeds", &|f| f.test_accuracy.len().to_string()),
+            row("parameters", &|f| f.params.to_string()),
+            row("weights that are not zero", &|f| f.non_zeros.to_string()),
+            row("MACs", &|f| f.macs.to_string()),
+            row("flash, bytes", &|f| f.flash_bytes.to_string()),
+            row("peak RAM, bytes", &|f| f.ram_bytes.to_string()),
+            row("bits per weight", &|f| number::short(f.bits_per_weight)),
+            row("target", &|f| f.target.clone()),
+        ],
+        caption: "The winner, quantized and pruned, beside the same network in float32.".to_owned(),
+    }
+}
+
+fn points<C>(trials: &[std::sync::Arc<Trial<C>>]) -> Vec<(f64, f64)> {
+    let found = |t: &Trial<C>, name: &str| t.scores.get(name).copied();
+    trials
+        .iter()
+        .filter(|t| t.is_feasible() && t.values.is_some())
+        .filter_map(|t| Some((found(t, "flash_bytes")?, found(t, "val_accuracy")?)))
+        .collect()
+}
+
+fn accuracy_against_flash(
+    bench: &Bench<'_>,
+    found: &Found,
+    quantized: &Quantized,
+    pruned: &Pruned,
+) -> Scatter {
+    let groups = [
+        ("architectures", points(found.study.trials()), Marks::Hollow),
+        ("quantized", points(quantized.study.trials()), Marks::Filled),
+        ("quantized and pruned", points(pruned.study.trials()), Marks::Star),
+    ];
+    let all: Vec<(f64, f64)> = groups.iter().flat_map(|(_, points, _)| points.iter().copied()).collect();
+    let losses: Vec<Vec<f64>> = all.iter().map(|(flash, accuracy)| vec![*flash, -accuracy]).collect();
+    let mut front: Vec<(f64, f64)> =
+        pareto::fronts(&losses).into_iter().next().unwrap_or_default().into_iter().map(|i| all[i]).collect();
+    front.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Scatter {
+        title: "Accuracy against flash".to_owned(),
+        x: Axis::log("flash").with_unit(Unit::Bytes),
+        y: Axis::linear("validation accuracy").with_unit(Unit::Percent),
+        series: groups
+            .into_iter()
+            .map(|(name, points, marks)| ScatterSeries { name: name.to_owned(), points, marks })
+            .collect(),
+        front: Some(front),
+        limit_x: Some(bench.config.flash.0 as f64),
+    }
+}
+
+fn flash_by_layer(spec: &ModelSpec, bench: &Bench<'_>) -> Result<Bars> {
+    let cost = spec.cost(&bench.target)?;
+    let layers: Vec<_> = cost.layers.iter().filter(|l| l.cost.flash_bytes > 0).collect();
+    Ok(Bars {
+        title: "Flash by layer".to_owned(),
+        y_label: "flash".to_owned(),
+        y_unit: Unit::Bytes,
+        categories: layers.iter().map(|l| l.name.clone()).collect(),
+        series: vec![("flash".to_owned(), layers.iter().map(|l| l.cost.flash_bytes as f64).collect())],
+        stacked: false,
+    })
+}
+
+fn bits_by_layer(result: &DesignResult) -> Bars {
+    let of = |f: &dyn Fn(&crate::LayerBits) -> u32| result.layers.iter().map(|l| f64::from(f(l))).collect();
+    Bars {
+        title: "Bits by layer".to_owned(),
+        y_label: "bits".to_owned(),
+        y_unit: Unit::Plain,
+        categories: result.layers.iter().map(|l| l.layer.clone()).collect(),
+        series: vec![
+            ("weights".to_owned(), of(&|l| l.weight_bits)),
+            ("outputs".to_owned(), of(&|l| l.output_bits)),
+        ],
+        stacked: false,
+    }
+}
+
+fn layers(result: &DesignResult) -> Table {
+    Table {
+        header: ["layer", "kind", "weights", "not zero", "bits of a weight", "bits of an output"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: result
+            .layers
+            .iter()
+            .map(|l| {
+                vec![
+                    l.layer.clone(),
+                    l.kind.clone(),
+                    l.weights.to_string(),
+                    number::percent(l.non_zeros as f64 / l.weights.max(1) as f64, 1),
+                    l.weight_bits.to_string(),
+                    l.output_bits.to_string(),
+                ]
+            })
+            .collect(),
+        caption: "Layers with weights.".to_owned(),
+    }
+}
+
+fn curves(bench: &Bench<'_>) -> Result<(Lines, Lines)> {
+    let (mut losses, mut accuracies) = (Vec::new(), Vec::new());
+    for (color, kind) in ["winner", "baseline"].into_iter().enumerate() {
+        for i in 0..bench.config.seeds {
+            let name = format!("{kind}-{i}");
+            let epochs = Run::new(bench.folder.train().join(&name)).epochs()?;
+            let series = |value: &dyn Fn(&Epoch) -> Option<f64>| LineSeries {
+                name: name.clone(),
+                points: epochs.iter().filter_map(|e| Some((f64::from(e.epoch), value(e)?))).collect(),
+                dashed: kind == "baseline",
+                color: Some(color),
+            };
+            losses.push(series(&|e| e.val_loss));
+            accuracies.push(series(&|e| e.val_accuracy));
+        }
+    }
+    let epochs = Axis::linear("epoch");
+    let loss = Lines {
+        title: "Validation loss".to_owned(),
+        x: epochs.clone(),
+        y: Axis::log("loss"),
+        series: losses,
+    };
+    let accuracy = Lines {
+        title: "Validation accuracy".to_owned(),
+        x: epochs,
+        y: Axis::linear("accuracy").with_unit(Unit::Percent),
+        series: accuracies,
+    };
+    Ok((loss, accuracy))
+}
+
+fn confusion(result: &DesignResult) -> Heatmap {
+    Heatmap {
+        title: "Confusion".to_owned(),
+        row_title: "truth".to_owned(),
+        column_title: "predicted".to_owned(),
+        rows: result.classes.clone(),
+        columns: result.classes.clone(),
+        values: result.confusion.counts.iter().map(|&n| n as f64).collect(),
+        show_numbers: true,
+    }
+}
+
+fn story(result: &DesignResult) -> String {
+    let counts = &result.counts;
+    let mut text = format!(
+        "{} random networks that keep the budget began a search of {} architectures; {} were refused before they were \
+         trained. {} assignments of quantizers and {} sparsities were tried on the chosen one. Only the validation \
+         part decided; the test part was looked at once.",
+        counts.candidates, counts.search, counts.refused, counts.quantize, counts.prune
+    );
+    if !counts.ended_by_time.is_empty() {
+        text.push_str(&format!(" The limit of time ended: {}.", counts.ended_by_time.join(", ")));
+    }
+    text
+}

@@ -1,0 +1,34 @@
+//! Families of random networks that keep a budget, the same for the same seed.
+//!
+//! Run with `cargo run --example 02_random_networks`.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::collections::BTreeSet;
+
+use tinsmith_foundation::Seed;
+use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
+use tinsmith_spec::{Limits, Target};
+
+fn main() -> anyhow::Result<()> {
+    let target = Target::load("mcu-int8")?;
+    let limits = Limits { flash: Some(16 << 10), ram: Some(8 << 10), ..Limits::default() };
+
+    // For series of 128 steps and 6 channels, to be told apart into 7 classes.
+    let generator = ModelGenerator::new(GeneratorConfig::for_task(&[128, 6], 7))?;
+    let networks = generator.candidates(20, Seed::new(1), &limits, &target)?;
+
+    let mut hashes = BTreeSet::new();
+    for spec in &networks {
+        let cost = spec.cost(&target)?;
+        let kinds: Vec<&str> = spec.layers.iter().map(|layer| layer.op.name()).collect();
+        println!("{:>6} flash {:>5} RAM  {}", cost.total.flash_bytes, cost.peak_ram.bytes, kinds.join(" "));
+        assert!(limits.check(&cost).is_empty());
+        hashes.insert(spec.structural_hash()?);
+    }
+    assert_eq!(hashes.len(), networks.len(), "no two have the same structure");
+
+    let again = generator.candidates(20, Seed::new(1), &limits, &target)?;
+    assert_eq!(again, networks);
+    Ok(())
+}

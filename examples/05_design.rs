@@ -1,0 +1,43 @@
+//! The whole workshop in a few seconds: a design with very few trials, then the same again from its folder.
+//!
+//! Run with `cargo run --example 05_design`; the real thing is `cargo run --release -- design`.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use tinsmith_foundation::{CancelToken, Silent};
+use tinsmith_workshop::{DesignConfig, GenerateStage, PruneStage, SearchStage, Session, design, resume};
+
+fn main() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let out = dir.path().join("digits");
+    let config = DesignConfig {
+        flash: "4KiB".parse()?,
+        ram: "1KiB".parse()?,
+        trials: 4,
+        seeds: 2,
+        epochs: Some(4),
+        out: Some(out.clone()),
+        generate: GenerateStage { candidates: 8 },
+        search: SearchStage { finalists: 1, ..SearchStage::default() },
+        prune: PruneStage { sparsities: vec![0.3, 0.6], ..PruneStage::default() },
+        ..DesignConfig::default()
+    };
+    let session = Session { progress: &Silent, cancel: CancelToken::new() };
+    let result = design(config, &session)?;
+
+    for (name, figures) in [("baseline", &result.baseline), ("winner", &result.winner)] {
+        println!(
+            "{name:>8}: {:.1} % in {} bytes of flash and {} of RAM, {:.1} bits a weight",
+            100.0 * figures.mean,
+            figures.flash_bytes,
+            figures.ram_bytes,
+            figures.bits_per_weight
+        );
+    }
+    assert!(result.winner.flash_bytes <= 4 << 10 && result.winner.ram_bytes <= 1 << 10);
+    assert!(result.winner.flash_bytes < result.baseline.flash_bytes);
+
+    // A finished design is read, not repeated.
+    assert_eq!(resume(&out, None, &session)?, result);
+    Ok(())
+}
