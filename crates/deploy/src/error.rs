@@ -57,7 +57,9 @@ pub enum DeployError {
         value: f32,
     },
     /// A name that C does not take.
-    #[error("name is {name:?}, want a C identifier: a letter, then letters, digits or _, at most 40 characters")]
+    #[error(
+        "name is {name:?}, want a C identifier: a letter, then letters, digits or _, at most 40 characters"
+    )]
     Name {
         /// The name given.
         name: String,

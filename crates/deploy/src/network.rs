@@ -36,8 +36,6 @@ impl Element {
 /// A tensor of one sample.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
-    /// The layer that writes it.
-    pub(crate) layer: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) element: Element,
 }

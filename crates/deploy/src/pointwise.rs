@@ -72,9 +72,16 @@ pub(crate) struct Quantization {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Pointwise {
     Relu,
-    Clip { low: f32, high: f32 },
-    LeakyRelu { slope: f32 },
-    Elu { alpha: f32 },
+    Clip {
+        low: f32,
+        high: f32,
+    },
+    LeakyRelu {
+        slope: f32,
+    },
+    Elu {
+        alpha: f32,
+    },
     Tanh,
     Sigmoid,
     HardSigmoid,
@@ -82,9 +89,14 @@ pub(crate) enum Pointwise {
     /// `x` times a constant.
     Multiply(f32),
     /// A scale and a shift for each channel.
-    Affine { scale: Vec<f32>, shift: Vec<f32> },
+    Affine {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+    },
     Quantize(Quantization),
-    Softmax { row: usize },
+    Softmax {
+        row: usize,
+    },
 }
 
 /// The functions of an activation on rows of `row` elements; none for a linear one.
@@ -225,6 +237,11 @@ impl Quantization {
 }
 
 impl Pointwise {
+    /// Channels by which it differs.
+    pub(crate) fn channels(&self) -> usize {
+        if let Self::Affine { scale, .. } = self { scale.len() } else { 1 }
+    }
+
     /// The value of one element whose number in its tensor is `index`; softmax leaves it as it is.
     pub(crate) fn apply(&self, x: f32, index: usize) -> f32 {
         match self {

@@ -16,14 +16,15 @@ pub(crate) struct IntegerSum {
     pub(crate) bias: Vec<i64>,
     /// Whether `bias` is the layer's exactly, not rounded.
     pub(crate) is_exact: bool,
-    /// Whether no sum can leave 32 bits.
-    pub(crate) fits_32: bool,
+    /// No sum is larger in magnitude.
+    pub(crate) most: i64,
     /// One, or one for each output.
     pub(crate) worth: Vec<f64>,
 }
 
-/// The integer sum of a product; None where kernel or input are no integers.
-pub(crate) fn integer_sum(product: &Product, input: Element) -> Option<IntegerSum> {
+/// The integer sum of a product; None where kernel or input are no integers. A bias that is no multiple of what a
+/// sum can be worth is rounded to one of `inexact_lift`.
+pub(crate) fn integer_sum(product: &Product, input: Element, inexact_lift: u32) -> Option<IntegerSum> {
     let (Kernel::Integer(kernel), Element::Code { low, high, unit }) = (&product.kernel, input) else {
         return None;
     };
@@ -43,21 +44,26 @@ pub(crate) fn integer_sum(product: &Product, input: Element) -> Option<IntegerSu
         bias.iter().enumerate().map(move |(f, b)| f64::from(*b) / at(f) * factor)
     };
     let exact = (0..=MOST_LIFT).find(|&lift| scaled(lift).all(|b| b.fract() == 0.0));
-    let lift = exact.unwrap_or(0);
+    let lift = exact.unwrap_or(inexact_lift);
     let bias: Vec<i64> = scaled(lift).map(|b| b.round_ties_even() as i64).collect();
     let largest_bias = bias.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
     let most = (largest as u128).saturating_mul(1 << lift) + u128::from(largest_bias);
-    if most > 1 << 62 {
-        return None;
-    }
+    let most = i64::try_from(most).ok().filter(|most| *most <= 1 << 62)?;
     let per_lift = f64::from(1_u32 << lift);
     Some(IntegerSum {
         lift,
         bias,
         is_exact: exact.is_some(),
-        fits_32: most < 1 << 31,
+        most,
         worth: worth.iter().map(|w| w / per_lift).collect(),
     })
+}
+
+impl IntegerSum {
+    /// Whether no sum can leave 32 bits.
+    pub(crate) const fn fits_32(&self) -> bool {
+        self.most < 1 << 31
+    }
 }
 
 /// The quantizer that rounds a sum and nothing else, its range cut by a rectifier before it.
@@ -89,13 +95,13 @@ pub(crate) fn shifts(worth: &[f64], unit: f32) -> Option<Vec<i32>> {
 }
 
 /// `value / 2^shift` rounded half to even; a multiple where the shift is negative.
-pub(crate) fn shift_down(value: i64, shift: i32) -> i64 {
+pub(crate) fn shift_down(value: i128, shift: i32) -> i128 {
     if shift <= 0 {
         return value << -shift;
     }
     let floor = value >> shift;
     let rest = value - (floor << shift);
-    let half = 1_i64 << (shift - 1);
+    let half = 1_i128 << (shift - 1);
     if rest > half || (rest == half && floor & 1 == 1) { floor + 1 } else { floor }
 }
 
@@ -105,9 +111,9 @@ mod tests {
 
     #[test]
     fn shifts_round_half_to_even() {
-        for value in -1000..1000_i64 {
+        for value in -1000..1000_i128 {
             for shift in 0..6 {
-                let want = (value as f64 / f64::from(1 << shift)).round_ties_even() as i64;
+                let want = (value as f64 / f64::from(1 << shift)).round_ties_even() as i128;
                 assert_eq!(shift_down(value, shift), want, "{value} >> {shift}");
             }
         }

@@ -91,7 +91,9 @@ impl Writer<'_> {
         let kind = c_name(self.output);
         match (self.output, functions.last()) {
             (Element::Float, _) => self.out.line("y[o] = v;"),
-            (Element::Code { .. }, Some(Pointwise::Quantize(_))) => self.out.line(&format!("y[o] = ({kind})v;")),
+            (Element::Code { .. }, Some(Pointwise::Quantize(_))) => {
+                self.out.line(&format!("y[o] = ({kind})v;"))
+            }
             (Element::Code { unit, .. }, _) => {
                 self.out.line(&format!("y[o] = ({kind})rintf(v * {});", float(1.0 / unit)));
             }
@@ -119,9 +121,7 @@ impl Writer<'_> {
                     let sixth = float(1.0 / 6.0);
                     self.out.line("{");
                     self.out.line("    const float g = v + 3.0f;");
-                    self.out.line(&format!(
-                        "    v = v * (g < 0.0f ? 0.0f : g > 6.0f ? 6.0f : g) * {sixth};"
-                    ));
+                    self.out.line(&format!("    v = v * (g < 0.0f ? 0.0f : g > 6.0f ? 6.0f : g) * {sixth};"));
                     self.out.line("}");
                 }
                 Pointwise::Multiply(factor) => self.out.line(&format!("v = v * {};", float(*factor))),
@@ -163,9 +163,8 @@ impl Writer<'_> {
                 let (shift, bound) = (float(shift), float(bound));
                 self.out.line("{");
                 self.out.line(&format!("    const float g = v + {shift};"));
-                self.out.line(&format!(
-                    "    v = v * (g < 0.0f ? 0.0f : g > {bound} ? {bound} : g) / {bound};"
-                ));
+                self.out
+                    .line(&format!("    v = v * (g < 0.0f ? 0.0f : g > {bound} ? {bound} : g) / {bound};"));
                 self.out.line("}");
             }
         }
@@ -179,7 +178,8 @@ impl Writer<'_> {
             Rounding::Bit => self.out.line("v = v < 0.0f ? 0.0f : 1.0f;"),
             Rounding::Ternary { threshold } => {
                 let t = float(threshold);
-                self.out.line(&format!("v = fabsf(v) < {t} ? 0.0f : v < 0.0f ? -1.0f : v > 0.0f ? 1.0f : 0.0f;"));
+                self.out
+                    .line(&format!("v = fabsf(v) < {t} ? 0.0f : v < 0.0f ? -1.0f : v > 0.0f ? 1.0f : 0.0f;"));
             }
         }
         if stays_code {
@@ -235,12 +235,8 @@ impl Writer<'_> {
 
     fn add(&mut self) {
         self.out.count("o", self.count);
-        let terms: Vec<String> = self
-            .inputs
-            .iter()
-            .enumerate()
-            .map(|(k, element)| value(*element, &format!("x{k}[o]")))
-            .collect();
+        let terms: Vec<String> =
+            self.inputs.iter().enumerate().map(|(k, element)| value(*element, &format!("x{k}[o]"))).collect();
         self.out.line(&format!("float v = {};", terms.join(" + ")));
         self.finish();
         self.out.close();
@@ -307,7 +303,8 @@ impl Writer<'_> {
         self.out.line("int32_t count = 0;");
         self.open_taps(windows);
         self.out.line(&format!("const {kind} x = x0[(iy * {width} + ix) * {channels} + c];"));
-        let update = if takes_mean { "pooled += x;" } else { "pooled = count == 0 || x > pooled ? x : pooled;" };
+        let update =
+            if takes_mean { "pooled += x;" } else { "pooled = count == 0 || x > pooled ? x : pooled;" };
         self.out.line(update);
         self.out.line("++count;");
         self.close_taps();

@@ -1,7 +1,6 @@
 //! Sums of products in C.
 
 use super::function::{Writer, c_name};
-use super::text::float;
 use crate::kernel::Kernel;
 use crate::network::{Element, Product};
 use crate::sum::{integer_sum, plain_rounding, shifts};
@@ -38,7 +37,13 @@ fn input_index(product: &Product) -> String {
 }
 
 /// Opens every loop of the sum and writes `body` of (input, kernel element), then closes them.
-fn accumulate(writer: &mut Writer<'_>, product: &Product, body: impl Fn(&str, &str) -> String, name: &str, input: &str) {
+fn accumulate(
+    writer: &mut Writer<'_>,
+    product: &Product,
+    body: impl Fn(&str, &str) -> String,
+    name: &str,
+    input: &str,
+) {
     let weight = writer.data.kernel(name, &product.kernel).at(&kernel_index(product));
     writer.open_taps(&product.windows);
     let depth = product.depth();
@@ -63,7 +68,8 @@ pub(super) fn product(writer: &mut Writer<'_>, product: &Product) {
     writer.open_positions(&product.windows);
     writer.out.count("f", product.outputs);
     float_sum(writer, product, "x0", writer.inputs[0], "");
-    let at = format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
+    let at =
+        format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
     writer.out.line(&at);
     writer.finish();
     writer.out.close();
@@ -98,11 +104,11 @@ fn float_sum(writer: &mut Writer<'_>, product: &Product, input: &str, element: E
 
 /// Writes the product in integers, where it can be.
 fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
-    let Some(sum) = integer_sum(product, writer.inputs[0]) else { return false };
+    let Some(sum) = integer_sum(product, writer.inputs[0], 0) else { return false };
     let rounding = plain_rounding(&writer.step.pointwise).filter(|_| writer.output != Element::Float);
     let shifts = rounding.and_then(|(_, unit)| shifts(&sum.worth, unit)).filter(|_| sum.is_exact);
     let is_shifted_up = shifts.as_ref().is_some_and(|s| s.iter().any(|shift| *shift < 0));
-    let bits = if sum.fits_32 && !is_shifted_up { 32 } else { 64 };
+    let bits = if sum.fits_32() && !is_shifted_up { 32 } else { 64 };
     let kind = format!("int{bits}_t");
     let number = writer.number;
     writer.open_positions(&product.windows);
@@ -110,7 +116,8 @@ fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
     writer.out.line(&format!("{kind} sum = 0;"));
     let wide = if bits == 64 { "(int64_t)" } else { "" };
     accumulate(writer, product, |x, w| format!("sum += {wide}{x} * {w};"), &format!("w{number}"), "x0");
-    let at = format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
+    let at =
+        format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
     writer.out.line(&at);
     if sum.is_exact && !sum.bias.is_empty() {
         let bias = writer.data.integers(&format!("b{number}"), &sum.bias).at("f");

@@ -64,7 +64,8 @@ impl ReadOnly {
 
     /// Floats; one value that is equal for all becomes a literal.
     pub(super) fn floats(&mut self, name: &str, values: &[f32]) -> Access {
-        if let Some(first) = values.first().filter(|first| values.iter().all(|v| v.to_bits() == first.to_bits()))
+        if let Some(first) =
+            values.first().filter(|first| values.iter().all(|v| v.to_bits() == first.to_bits()))
         {
             return Access(float(*first));
         }
@@ -82,7 +83,8 @@ impl ReadOnly {
     }
 
     fn store(&mut self, name: &str, values: &[i64]) {
-        let (low, high) = (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
+        let (low, high) =
+            (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
         let fits = |l: i64, h: i64| low >= l && high <= h;
         let (kind, width) = if fits(-128, 127) {
             ("int8_t", 1)

@@ -55,7 +55,7 @@ pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
     let mut output = builder.written.get(&cost.layers[last].written_by).copied().unwrap_or(0);
     if output == 0 {
         // Nothing is computed: the output is the input.
-        let tensor = Tensor { layer: "output".to_owned(), ..builder.tensors[0].clone() };
+        let tensor = builder.tensors[0].clone();
         builder.tensors.push(tensor);
         output = builder.tensors.len() - 1;
         steps.push(Step {
@@ -101,8 +101,7 @@ impl Builder<'_> {
     /// The caller's input, and the step that rounds it where there is one.
     fn entrance(&mut self, spec: &ModelSpec, graph: &Graph, index: usize) -> Result<Option<Step>> {
         let layer = &spec.layers[index];
-        let tensor =
-            Tensor { layer: layer.name.clone(), shape: graph.shape(index).to_vec(), element: Element::Float };
+        let tensor = Tensor { shape: graph.shape(index).to_vec(), element: Element::Float };
         self.tensors.push(tensor.clone());
         self.written.insert(index, 0);
         let Op::Input(input) = &layer.op else { return Ok(None) };
@@ -131,8 +130,7 @@ impl Builder<'_> {
             let place = place(&layer.name, &layer.op);
             let shapes = graph.input_shapes(i);
             if k == 0 {
-                let lowering =
-                    Lowering { model: self.model, place, inputs: &shapes, output: graph.shape(i) };
+                let lowering = Lowering { model: self.model, place, inputs: &shapes, output: graph.shape(i) };
                 (work, pointwise) = lowering.work(&layer.op)?;
             }
             if let Op::BatchNorm(norm) = &layer.op {
@@ -156,7 +154,7 @@ impl Builder<'_> {
         let layers: Vec<String> = members.iter().map(|&i| spec.layers[i].name.clone()).collect();
         let shape = members.last().map(|&i| graph.shape(i).to_vec()).unwrap_or_default();
         let kind = members.first().map_or("input", |&i| spec.layers[i].op.name());
-        self.tensors.push(Tensor { layer: spec.layers[writer].name.clone(), shape, element });
+        self.tensors.push(Tensor { shape, element });
         let output = self.tensors.len() - 1;
         self.written.insert(writer, output);
         Ok(Step { layers, kind, inputs, output, work, pointwise })
@@ -164,7 +162,8 @@ impl Builder<'_> {
 
     /// How the result of a step is held.
     fn element(&self, work: &Work, inputs: &[usize], pointwise: &[Pointwise]) -> Element {
-        if self.arithmetic == Arithmetic::Float || pointwise.iter().any(|p| matches!(p, Pointwise::Softmax { .. }))
+        if self.arithmetic == Arithmetic::Float
+            || pointwise.iter().any(|p| matches!(p, Pointwise::Softmax { .. }))
         {
             return Element::Float;
         }
@@ -176,9 +175,27 @@ impl Builder<'_> {
                 Element::Float
             };
         }
+        if let Some(mean) = self.exact_mean(work, inputs).filter(|_| pointwise.is_empty()) {
+            return mean;
+        }
         let moves = matches!(work, Work::Copy | Work::Concat { .. } | Work::Pool { takes_mean: false, .. });
         let first = inputs.first().map_or(Element::Float, |&i| self.tensors[i].element);
         let are_equal = inputs.iter().all(|&i| self.tensors[i].element == first);
         if moves && are_equal && pointwise.is_empty() { first } else { Element::Float }
+    }
+
+    /// The codes of means of as many elements everywhere, where that is a power of two: sums, which are exact.
+    fn exact_mean(&self, work: &Work, inputs: &[usize]) -> Option<Element> {
+        let Work::Pool { windows, takes_mean: true } = work else { return None };
+        let Element::Code { low, high, unit } = self.tensors[*inputs.first()?].element else { return None };
+        let area = windows.size[0] * windows.size[1];
+        let is_whole = (0..2).all(|axis| {
+            let reach = (windows.output[axis] - 1) * windows.stride[axis] + windows.size[axis];
+            windows.pad[axis] == 0 && reach <= windows.input[axis]
+        });
+        let times = i32::try_from(area).ok().filter(|n| is_whole && *n <= 256 && area.is_power_of_two())?;
+        let (low, high) = (low.checked_mul(times)?, high.checked_mul(times)?);
+        let fits = low >= -32_768 && high <= 32_767;
+        fits.then_some(Element::Code { low, high, unit: unit / times as f32 })
     }
 }

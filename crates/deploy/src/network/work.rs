@@ -119,7 +119,12 @@ impl Lowering<'_> {
                     stride: over_time(l.stride),
                     dilation: over_time(l.dilation),
                 };
-                plain(Work::Product(self.product(op, "kernel", windows.windows(input, true), Some(l.groups))?))
+                plain(Work::Product(self.product(
+                    op,
+                    "kernel",
+                    windows.windows(input, true),
+                    Some(l.groups),
+                )?))
             }
             Op::Conv2d(l) => {
                 let windows =
@@ -209,7 +214,8 @@ fn pool_over_time(l: &Pool1d, input: &[usize]) -> Windows {
 }
 
 fn pool_over_image(l: &Pool2d, input: &[usize]) -> Windows {
-    Sliding { padding: l.padding, size: l.size, stride: l.stride(), dilation: Pair::ONE }.windows(input, false)
+    Sliding { padding: l.padding, size: l.size, stride: l.stride(), dilation: Pair::ONE }
+        .windows(input, false)
 }
 
 fn pool_all(input: &[usize]) -> Windows {

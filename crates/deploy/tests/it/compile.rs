@@ -39,7 +39,10 @@ int main(void)
 
 fn cc(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new("cc");
-    command.current_dir(folder).args(["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]).args(arguments);
+    command
+        .current_dir(folder)
+        .args(["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"])
+        .args(arguments);
     let done = command.output().expect("a compiler that runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

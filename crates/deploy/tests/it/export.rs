@@ -45,7 +45,13 @@ fn quantized_networks_give_the_model_s_outputs() {
             for (name, layers) in QUANTIZED {
                 let options = ExportOptions { arithmetic, packing, ..ExportOptions::default() };
                 let is_exact = *name != "chosen scales";
-                check(name, layers, &options, if is_exact { 0.0 } else { 0.5 }, if is_exact { 1.0 } else { 0.5 });
+                check(
+                    name,
+                    layers,
+                    &options,
+                    if is_exact { 0.0 } else { 0.5 },
+                    if is_exact { 1.0 } else { 0.5 },
+                );
             }
         }
     }

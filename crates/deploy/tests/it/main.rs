@@ -3,4 +3,6 @@
 
 mod compile;
 mod export;
+mod golden;
+mod integer;
 mod networks;

@@ -22,7 +22,8 @@ pub(crate) fn model(layers: &str) -> Model {
             }
         }
         let shape = param.dims().to_vec();
-        let tensor = candle_core::Tensor::from_vec(values, shape, &candle_core::Device::Cpu).expect("a tensor");
+        let tensor =
+            candle_core::Tensor::from_vec(values, shape, &candle_core::Device::Cpu).expect("a tensor");
         param.set(&tensor).expect("a set parameter");
     }
     model

@@ -1,0 +1,96 @@
+//! Integer inference against training's fake quantization.
+
+use tinsmith_deploy::{DeployError, IntegerModel};
+
+use crate::compile::{compare, expected, inputs, values};
+use crate::networks::{QUANTIZED, model};
+
+fn named(name: &str) -> &'static str {
+    QUANTIZED.iter().find(|(n, _)| *n == name).map(|(_, layers)| *layers).expect("a network")
+}
+
+#[test]
+fn powers_of_two_are_bit_exact() {
+    for name in ["fixed", "residual"] {
+        let model = model(named(name));
+        let integer = IntegerModel::new(&model).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(integer.is_exact(), "{name}");
+        let x = inputs(&model, 128, 7);
+        let got = integer.run(&values(&x)).expect("whole samples");
+        let (equal, largest) = compare(&got, &expected(&model, &x));
+        println!("{name}: {:.2} % equal", 100.0 * equal);
+        assert_eq!((equal, largest), (1.0, 0.0), "{name}");
+    }
+}
+
+#[test]
+fn squashing_functions_become_thresholds_and_stay_exact() {
+    let model = model(
+        "layers:
+- {name: x, input: {shape: [12, 3], quantizer: 'quantized_bits(6,2,alpha=1.0)'}}
+- {name: c1, conv1d: {filters: 6, kernel: 3, padding: causal, kernel_quantizer: 'ternary(alpha=1.0)', use_bias: false, activation: 'quantized_tanh(6)'}}
+- {name: n1, batch_norm: {}}
+- {name: a1, activation: 'quantized_bits(5,1,alpha=1.0)'}
+- {name: d1, depthwise_conv1d: {kernel: 2, depthwise_quantizer: 'quantized_po2(4)', bias_quantizer: 'quantized_bits(6,3,alpha=1.0)', activation: 'quantized_sigmoid(5)'}}
+- {name: p, average_pool1d: {size: 3, stride: 2, padding: same, activation: 'quantized_bits(6,0,alpha=1.0)'}}
+- {name: m, max_pool1d: {size: 2, activation: 'ternary(alpha=1.0)'}}
+- {name: f, flatten: {}}
+- {name: out, dense: {units: 3, kernel_quantizer: 'binary(alpha=0.5)', activation: sigmoid}}
+",
+    );
+    let integer = IntegerModel::new(&model).unwrap_or_else(|e| panic!("{e}"));
+    let x = inputs(&model, 128, 8);
+    let got = integer.run(&values(&x)).expect("whole samples");
+    let (equal, largest) = compare(&got, &expected(&model, &x));
+    println!("thresholds: {:.2} % equal, largest difference {largest:e}", 100.0 * equal);
+    // The last sigmoid is computed by two libraries.
+    assert!(largest <= 1e-6, "{largest}");
+}
+
+#[test]
+fn other_scales_are_at_most_a_level_off() {
+    let model = model(
+        "layers:
+- {name: x, input: {shape: [10], quantizer: 'quantized_bits(8,2,alpha=1.0)'}}
+- {name: h, dense: {units: 12, kernel_quantizer: \"quantized_bits(4,0,alpha='auto')\", activation: 'quantized_relu(6,2)'}}
+",
+    );
+    let integer = IntegerModel::new(&model).unwrap_or_else(|e| panic!("{e}"));
+    let x = inputs(&model, 256, 9);
+    let got = integer.run(&values(&x)).expect("whole samples");
+    let (equal, largest) = compare(&got, &expected(&model, &x));
+    println!("chosen scale: {:.2} % equal, largest difference {largest}", 100.0 * equal);
+    assert!(largest <= 1.0 / 16.0, "{largest}");
+    assert!(equal > 0.99, "{equal}");
+
+    let chain = crate::networks::model(named("chosen scales"));
+    let integer = IntegerModel::new(&chain).unwrap_or_else(|e| panic!("{e}"));
+    assert!(!integer.is_exact());
+    let x = inputs(&chain, 256, 9);
+    let got = integer.run(&values(&x)).expect("whole samples");
+    let (equal, largest) = compare(&got, &expected(&chain, &x));
+    println!("chain of chosen scales: {:.2} % equal, largest difference {largest:e}", 100.0 * equal);
+    assert!(largest <= 0.2, "{largest}");
+}
+
+#[test]
+fn refusals_say_what_a_layer_lacks() {
+    let cases = [
+        ("{name: d, dense: {units: 2, kernel_quantizer: 'binary(alpha=1.0)'}}", "", "input is float"),
+        ("{name: d, dense: {units: 2}}", ", quantizer: 'quantized_bits(8,2,alpha=1.0)'", "no integer levels"),
+        (
+            "{name: d, dense: {units: 2, kernel_quantizer: 'binary(alpha=1.0)'}}\n- {name: e, dense: {units: 2}}",
+            ", quantizer: 'quantized_bits(8,2,alpha=1.0)'",
+            "not quantized",
+        ),
+    ];
+    for (layer, quantizer, want) in cases {
+        let model = model(&format!("layers:\n- {{name: x, input: {{shape: [4]{quantizer}}}}}\n- {layer}\n"));
+        let error = IntegerModel::new(&model).expect_err("no integers");
+        let DeployError::NotInteger { layer, kind: "dense", reason } = &error else { panic!("{error}") };
+        assert!(layer == "d" && reason.contains(want), "{error}");
+    }
+    let model = model(named("fixed"));
+    let integer = IntegerModel::new(&model).expect("an integer model");
+    assert!(matches!(integer.run(&[0.0; 5]), Err(DeployError::InputLength { want: 128, got: 5 })));
+}
