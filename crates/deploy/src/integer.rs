@@ -27,8 +27,17 @@ enum Finish {
     PerInput(Vec<Requantize>),
     /// The first step: floats become codes.
     Entrance,
-    /// The last step: floats for the caller. What a result is worth, one or one for each channel.
-    Floats(Vec<f64>),
+    /// The last step: floats for the caller.
+    Floats(Values),
+}
+
+/// What the last step's results are as floats.
+#[derive(Debug, Clone)]
+struct Values {
+    /// What each is worth: one, or one for each channel.
+    worth: Vec<f64>,
+    /// What is added then, for each channel, where it is no multiple of that; else empty.
+    bias: Vec<f32>,
 }
 
 /// A step that is known to run on integers.
@@ -63,7 +72,8 @@ impl IntegerModel {
     /// [`DeployError::NotInteger`] names the first layer that integers cannot compute and says what it lacks;
     /// others as [`crate::export_c`].
     pub fn new(model: &Model) -> Result<Self> {
-        let network = lower(model, Arithmetic::Integer)?;
+        let mut network = lower(model, Arithmetic::Integer)?;
+        join_float_tail(&mut network);
         let mut is_exact = true;
         let mut stages = Vec::with_capacity(network.steps.len());
         for step in &network.steps {
@@ -111,15 +121,33 @@ impl IntegerModel {
                 let output = stage.step.output;
                 match &stage.finish {
                     Finish::Entrance => codes[output] = compute::entrance(stage, sample),
-                    Finish::Floats(worth) => {
+                    Finish::Floats(values) => {
                         let sums = compute::sums(stage, &self.network, &codes);
-                        outputs.extend(compute::floats(stage, worth, &sums));
+                        outputs.extend(compute::floats(stage, values, &sums));
                     }
                     _ => codes[output] = compute::codes(stage, &self.network, &codes),
                 }
             }
         }
         Ok(outputs)
+    }
+}
+
+/// Functions of the last layer's floats (a softmax by itself) join the step that makes them.
+fn join_float_tail(network: &mut Network) {
+    while let [.., before, last] = network.steps.as_slice() {
+        let reads_only_that = last.inputs == [before.output];
+        let is_float = network.tensors[before.output].element == Element::Float;
+        if !(matches!(last.work, Work::Copy) && reads_only_that && is_float && last.output == network.output)
+        {
+            return;
+        }
+        let Some(last) = network.steps.pop() else { return };
+        if let Some(before) = network.steps.last_mut() {
+            before.layers.extend(last.layers);
+            before.pointwise.extend(last.pointwise);
+            before.output = last.output;
+        }
     }
 }
 
@@ -170,13 +198,20 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
         .collect::<Option<_>>()
         .ok_or("its input is float; want a quantizer of fixed point (16 bits at most) before it")?;
     let first = network.tensors[step.inputs[0]].element;
-    let mut sum = None;
+    let (mut sum, mut bias) = (None, Vec::new());
     let range = match &step.work {
         Work::Product(product) => {
-            let found = integer_sum(product, first, INEXACT_LIFT).ok_or(
+            let lift = if is_last { 0 } else { INEXACT_LIFT };
+            let mut found = integer_sum(product, first, lift).ok_or(
                 "its kernel has no integer levels; want a quantizer of fixed point, binary, ternary or \
                         powers of two, with scales other than 0",
             )?;
+            if is_last && !found.is_exact {
+                // The caller gets floats: the bias is added to those.
+                found.bias.clear();
+                bias = product.bias.clone().unwrap_or_default();
+                found.is_exact = true;
+            }
             let range = Range { worth: found.worth.clone(), most: found.most };
             sum = Some(found);
             range
@@ -208,7 +243,7 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
         if matches!(step.work, Work::Concat { .. }) && !has_equal_units {
             return Err("it joins codes of several units into the output; want one unit".to_owned());
         }
-        Finish::Floats(range.worth)
+        Finish::Floats(Values { worth: range.worth, bias })
     } else if output == Element::Float {
         return Err("its result is not quantized; want a quantized activation of fixed point".to_owned());
     } else {

@@ -1,6 +1,6 @@
 //! The loops of integer inference.
 
-use super::{Finish, Stage};
+use super::{Finish, Stage, Values};
 use crate::kernel::Kernel;
 use crate::network::{Element, Network, Product, Windows, Work};
 use crate::pointwise::Pointwise;
@@ -32,14 +32,15 @@ pub(super) fn codes(stage: &Stage, network: &Network, codes: &[Vec<i32>]) -> Vec
 }
 
 /// What the caller gets: values, functions and a softmax in `f32`.
-pub(super) fn floats(stage: &Stage, worth: &[f64], sums: &Sums) -> Vec<f32> {
+pub(super) fn floats(stage: &Stage, last: &Values, sums: &Sums) -> Vec<f32> {
     let takes_mean = matches!(stage.step.work, Work::Pool { takes_mean: true, .. });
     let mut values: Vec<f32> = sums
         .values
         .iter()
         .enumerate()
         .map(|(i, &sum)| {
-            let value = (sum as f64 * worth[i % worth.len()]) as f32;
+            let value = (sum as f64 * last.worth[i % last.worth.len()]) as f32;
+            let value = if last.bias.is_empty() { value } else { value + last.bias[i % last.bias.len()] };
             if takes_mean { value * (1.0 / sums.counts[i] as f32) } else { value }
         })
         .collect();

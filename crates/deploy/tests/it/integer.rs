@@ -42,6 +42,7 @@ fn squashing_functions_become_thresholds_and_stay_exact() {
     let x = inputs(&model, 128, 8);
     let got = integer.run(&values(&x)).expect("whole samples");
     let (equal, largest) = compare(&got, &expected(&model, &x));
+    assert!(integer.is_exact());
     println!("thresholds: {:.2} % equal, largest difference {largest:e}", 100.0 * equal);
     // The last sigmoid is computed by two libraries.
     assert!(largest <= 1e-6, "{largest}");
