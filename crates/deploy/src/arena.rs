@@ -43,9 +43,9 @@ pub(crate) fn plan(network: &Network) -> Arena {
     let mut span_of: Vec<Option<usize>> = vec![None; count];
     let mut scratch_of = vec![None; network.steps.len()];
     for (i, step) in network.steps.iter().enumerate() {
-        if let Work::Separable { depthwise, .. } = &step.work {
+        if let Work::Separable(separable) = &step.work {
             scratch_of[i] = Some(spans.len());
-            spans.push(Span { bytes: aligned(4 * depthwise.outputs), first: i, last: i });
+            spans.push(Span { bytes: aligned(4 * separable.depthwise.outputs), first: i, last: i });
         }
         if step.output == network.output {
             continue;

@@ -216,7 +216,7 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
             sum = Some(found);
             range
         }
-        Work::Separable { .. } => {
+        Work::Separable(_) => {
             return Err(
                 "nothing is rounded between its two stages; want a depthwise layer and a 1x1 convolution"
                     .to_owned(),

@@ -95,7 +95,7 @@ pub(crate) fn kernel(model: &Model, layer: &str, weight: &Weight, outputs: usize
 fn integers(codes: &Codes, outputs: usize) -> Option<IntegerKernel> {
     let scales = scales(codes, outputs)?;
     let format = codes.format();
-    if scales.iter().any(|scale| *scale == 0.0) {
+    if scales.contains(&0.0) {
         // An output whose weights are all 0: no integer unit fits it.
         return None;
     }

@@ -91,6 +91,13 @@ impl Product {
     }
 }
 
+/// A depthwise product and the pointwise one of its outputs.
+#[derive(Debug, Clone)]
+pub(crate) struct Separable {
+    pub(crate) depthwise: Product,
+    pub(crate) pointwise: Product,
+}
+
 /// What a step computes before its functions of single elements.
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
@@ -98,10 +105,7 @@ pub(crate) enum Work {
     Copy,
     Product(Product),
     /// A depthwise product, then a pointwise one of its outputs at the same place.
-    Separable {
-        depthwise: Product,
-        pointwise: Product,
-    },
+    Separable(Box<Separable>),
     Pool {
         windows: Windows,
         takes_mean: bool,

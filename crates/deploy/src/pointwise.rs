@@ -134,14 +134,17 @@ pub(crate) fn of_quantizer(q: &Quantizer, place: Place<'_>) -> Result<Quantizati
             return refuse("whose scale depends on all values; want a number for alpha");
         }
     };
+    if matches!(q, Quantizer::QuantizedRelu(l) if l.negative_slope != 0.0 || l.use_sigmoid) {
+        return refuse("which has a slope below 0 or a sigmoid; want the plain rectifier");
+    }
     let format = QuantizerOp::new(q)?.format()?;
     let squash = match q {
-        Quantizer::QuantizedBits(_) | Quantizer::Binary(_) | Quantizer::StochasticBinary(_) => Squash::None,
-        Quantizer::Ternary(_) | Quantizer::StochasticTernary(_) => Squash::None,
-        Quantizer::QuantizedRelu(l) if l.negative_slope == 0.0 && !l.use_sigmoid => Squash::None,
-        Quantizer::QuantizedRelu(_) => {
-            return refuse("which has a slope below 0 or a sigmoid; want the plain rectifier");
-        }
+        Quantizer::QuantizedBits(_)
+        | Quantizer::QuantizedRelu(_)
+        | Quantizer::Binary(_)
+        | Quantizer::StochasticBinary(_)
+        | Quantizer::Ternary(_)
+        | Quantizer::StochasticTernary(_) => Squash::None,
         Quantizer::QuantizedTanh(l) if l.use_real_tanh => Squash::Tanh,
         Quantizer::QuantizedTanh(_) => Squash::HardTanh,
         Quantizer::QuantizedSigmoid(l) if l.use_real_sigmoid => Squash::Sigmoid,
@@ -263,8 +266,8 @@ impl Pointwise {
             }
             Self::Tanh => x.tanh(),
             Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            Self::HardSigmoid => (0.2 * x + 0.5).max(0.0).min(1.0),
-            Self::HardSwish => x * (x + 3.0).max(0.0).min(6.0) * (1.0 / 6.0),
+            Self::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+            Self::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0),
             Self::Multiply(factor) => x * factor,
             Self::Affine { scale, shift } => x * scale[index % scale.len()] + shift[index % shift.len()],
             Self::Quantize(q) => {

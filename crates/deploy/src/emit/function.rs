@@ -47,7 +47,7 @@ pub(super) fn step(out: &mut Text, data: &mut ReadOnly, network: &Network, numbe
     let mut parameters: Vec<String> =
         inputs.iter().enumerate().map(|(k, element)| format!("const {} *x{k}", c_name(*element))).collect();
     parameters.push(format!("{} *y", c_name(tensor.element)));
-    if let Work::Separable { .. } = step.work {
+    if let Work::Separable(_) = step.work {
         parameters.push("float *inner".to_owned());
     }
     out.open(&format!("static void step{number}({})", parameters.join(", ")));
@@ -56,7 +56,7 @@ pub(super) fn step(out: &mut Text, data: &mut ReadOnly, network: &Network, numbe
     match &step.work {
         Work::Copy => writer.copy(),
         Work::Product(product) => product::product(&mut writer, product),
-        Work::Separable { depthwise, pointwise } => product::separable(&mut writer, depthwise, pointwise),
+        Work::Separable(work) => product::separable(&mut writer, &work.depthwise, &work.pointwise),
         Work::Pool { windows, takes_mean } => writer.pool(windows, *takes_mean),
         Work::Add => writer.add(),
         Work::Concat { times, runs } => writer.concat(*times, runs),
@@ -92,7 +92,7 @@ impl Writer<'_> {
         match (self.output, functions.last()) {
             (Element::Float, _) => self.out.line("y[o] = v;"),
             (Element::Code { .. }, Some(Pointwise::Quantize(_))) => {
-                self.out.line(&format!("y[o] = ({kind})v;"))
+                self.out.line(&format!("y[o] = ({kind})v;"));
             }
             (Element::Code { unit, .. }, _) => {
                 self.out.line(&format!("y[o] = ({kind})rintf(v * {});", float(1.0 / unit)));

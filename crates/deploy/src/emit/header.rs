@@ -18,8 +18,8 @@ fn weight_bits(step: &Step) -> String {
     };
     match &step.work {
         Work::Product(product) => format!("{}-bit weights", bits(product)),
-        Work::Separable { depthwise, pointwise } => {
-            format!("{}-bit and {}-bit weights", bits(depthwise), bits(pointwise))
+        Work::Separable(work) => {
+            format!("{}-bit and {}-bit weights", bits(&work.depthwise), bits(&work.pointwise))
         }
         _ => "no weights".to_owned(),
     }
@@ -29,7 +29,7 @@ fn weights(step: &Step) -> usize {
     let count = |product: &Product| product.kernel.len() + product.bias.as_ref().map_or(0, Vec::len);
     match &step.work {
         Work::Product(product) => count(product),
-        Work::Separable { depthwise, pointwise } => count(depthwise) + count(pointwise),
+        Work::Separable(work) => count(&work.depthwise) + count(&work.pointwise),
         _ => 0,
     }
 }

@@ -5,7 +5,7 @@ use tinsmith_quant::{Mode, QuantizerOp};
 use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
 use tinsmith_spec::{Op, Padding, Pair, Quantizer, Role, Weight};
 
-use super::{Product, Windows, Work};
+use super::{Product, Separable, Windows, Work};
 use crate::error::Result;
 use crate::kernel;
 use crate::pointwise::{Place, Pointwise};
@@ -99,7 +99,7 @@ impl Lowering<'_> {
         depthwise.bias = None;
         let inner = [windows.output[0], windows.output[1], depthwise.outputs];
         let pointwise = self.product(op, "pointwise_kernel", point(inner), Some(1))?;
-        Ok(Work::Separable { depthwise, pointwise })
+        Ok(Work::Separable(Box::new(Separable { depthwise, pointwise })))
     }
 
     /// What `op` computes before its activation, and what is done to every result before that.
