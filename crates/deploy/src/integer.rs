@@ -9,12 +9,9 @@ use crate::config::Arithmetic;
 use crate::error::{DeployError, Result};
 use crate::network::{Element, Network, Step, Work, lower};
 use crate::pointwise::{Place, Pointwise};
-use crate::sum::{IntegerSum, integer_sum};
+use crate::sum::{INEXACT_LIFT, IntegerSum, integer_sum};
 
 use requantize::Requantize;
-
-/// Bits by which a bias that is no multiple of its layer's unit is finer than that.
-const INEXACT_LIFT: u32 = 8;
 
 /// How a step's results become codes.
 #[derive(Debug, Clone)]
@@ -54,7 +51,7 @@ struct Stage {
 /// Kernels are integer levels (fixed point, binary, ternary, powers of two), sums of products are `i64`. A sum becomes
 /// a code again
 /// - by a shift that rounds half to even where scales are powers of two: equal to training bit for bit;
-/// - by a 31-bit multiplier and a shift where they are not (Jacob et al., "Quantization and Training of Neural Networks
+/// - by a 30-bit multiplier and a shift where they are not (Jacob et al., "Quantization and Training of Neural Networks
 ///   for Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877): at most one level off for equal inputs;
 /// - by thresholds where more than rounding is done (a squashing function, a sign, a mean): as Umuroglu et al., "FINN",
 ///   arXiv 1612.07119.

@@ -4,6 +4,9 @@ use crate::kernel::Kernel;
 use crate::network::{Element, Product};
 use crate::pointwise::{Pointwise, Quantization, Rounding, Squash};
 
+/// Bits by which a bias that is no multiple of its layer's unit is finer than that.
+pub(crate) const INEXACT_LIFT: u32 = 8;
+
 /// The most bits that sums are shifted up by, so that a finer bias fits in.
 const MOST_LIFT: u32 = 12;
 
@@ -92,6 +95,13 @@ pub(crate) fn shifts(worth: &[f64], unit: f32) -> Option<Vec<i32>> {
             (is_power && shift.abs() <= 30.0).then_some(shift as i32)
         })
         .collect()
+}
+
+/// `worth / unit` as `mantissa / 2^shift` with 30 bits of mantissa; None where it is out of a shift's range.
+pub(crate) fn multiplier(worth: f64, unit: f32) -> Option<(i64, i32)> {
+    let ratio = worth / f64::from(unit);
+    let shift = 29 - ratio.abs().log2().floor() as i32;
+    (1..=61).contains(&shift).then(|| ((ratio * f64::from(shift).exp2()).round() as i64, shift))
 }
 
 /// `value / 2^shift` rounded half to even; a multiple where the shift is negative.

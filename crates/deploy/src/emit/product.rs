@@ -3,7 +3,8 @@
 use super::function::{Writer, c_name};
 use crate::kernel::Kernel;
 use crate::network::{Element, Product};
-use crate::sum::{integer_sum, plain_rounding, shifts};
+use crate::pointwise::Quantization;
+use crate::sum::{INEXACT_LIFT, IntegerSum, integer_sum, multiplier, plain_rounding, shifts};
 
 /// The number of a kernel's element at taps `ky`, `kx`, channel `c` and output `f`.
 fn kernel_index(product: &Product) -> String {
@@ -104,56 +105,109 @@ fn float_sum(writer: &mut Writer<'_>, product: &Product, input: &str, element: E
 
 /// Writes the product in integers, where it can be.
 fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
-    let Some(sum) = integer_sum(product, writer.inputs[0], 0) else { return false };
     let rounding = plain_rounding(&writer.step.pointwise).filter(|_| writer.output != Element::Float);
-    let shifts = rounding.and_then(|(_, unit)| shifts(&sum.worth, unit)).filter(|_| sum.is_exact);
-    let is_shifted_up = shifts.as_ref().is_some_and(|s| s.iter().any(|shift| *shift < 0));
-    let bits = if sum.fits_32() && !is_shifted_up { 32 } else { 64 };
-    let kind = format!("int{bits}_t");
+    let lift = if rounding.is_some() { INEXACT_LIFT } else { 0 };
+    let Some(sum) = integer_sum(product, writer.inputs[0], lift) else { return false };
+    let rule = rounding.and_then(|(q, unit)| Some((q, Rule::new(&sum, unit)?)));
+    let bits = match &rule {
+        Some((_, Rule::Shifts(shifts))) if shifts.iter().any(|shift| *shift < 0) => 64,
+        _ if sum.fits_32() => 32,
+        _ => 64,
+    };
     let number = writer.number;
     writer.open_positions(&product.windows);
     writer.out.count("f", product.outputs);
-    writer.out.line(&format!("{kind} sum = 0;"));
-    let wide = if bits == 64 { "(int64_t)" } else { "" };
-    accumulate(writer, product, |x, w| format!("sum += {wide}{x} * {w};"), &format!("w{number}"), "x0");
+    writer.out.line(&format!("int{bits}_t sum = 0;"));
+    accumulate(
+        writer,
+        product,
+        |x, w| format!("sum += (int{bits}_t){x} * {w};"),
+        &format!("w{number}"),
+        "x0",
+    );
     let at =
         format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
     writer.out.line(&at);
-    if sum.is_exact && !sum.bias.is_empty() {
+    if (sum.is_exact || rule.is_some()) && !sum.bias.is_empty() {
         let bias = writer.data.integers(&format!("b{number}"), &sum.bias).at("f");
         let lift = if sum.lift > 0 { format!("sum * {}", 1_u32 << sum.lift) } else { "sum".to_owned() };
         writer.out.line(&format!("sum = {lift} + {bias};"));
     }
-    if let (Some(shifts), Some((q, _))) = (shifts, rounding) {
-        let shifts: Vec<i64> = shifts.iter().map(|s| i64::from(*s)).collect();
-        if shifts.iter().any(|s| *s != 0) {
-            let up = shifts.iter().map(|s| (-s).max(0)).max().unwrap_or(0);
-            if up > 0 {
-                // All are brought to the finest unit first, where some have a coarser one.
-                writer.out.line(&format!("sum *= INT64_C({});", 1_i64 << up));
-            }
-            let down: Vec<i64> = shifts.iter().map(|s| s + up).collect();
-            if down.iter().any(|s| *s != 0) {
-                writer.data.shifter(bits);
-                let shift = writer.data.integers(&format!("shift{number}"), &down).at("f");
-                writer.out.line(&format!("sum = shift_down{bits}(sum, {shift});"));
-            }
-        }
-        writer.out.line(&format!("sum = sum < {} ? {} : sum > {} ? {} : sum;", q.low, q.low, q.high, q.high));
-        writer.out.line(&format!("y[o] = ({})sum;", c_name(writer.output)));
-    } else {
-        let worth: Vec<f32> = sum.worth.iter().map(|w| *w as f32).collect();
-        let worth = writer.data.floats(&format!("s{number}"), &worth).at("f");
-        writer.out.line(&format!("float v = (float)sum * {worth};"));
-        if let Some(bias) = product.bias.as_ref().filter(|_| !sum.is_exact) {
-            let bias = writer.data.floats(&format!("b{number}"), bias).at("f");
-            writer.out.line(&format!("v = v + {bias};"));
-        }
-        writer.finish();
+    match rule {
+        Some((q, rule)) => requantize(writer, &q, &rule, bits),
+        None => float_finish(writer, product, &sum),
     }
     writer.out.close();
     writer.close_taps();
     true
+}
+
+/// How sums become codes on integers alone.
+enum Rule {
+    /// Shifted down, one for each output or one for all.
+    Shifts(Vec<i32>),
+    /// Multiplied and shifted down.
+    Multipliers(Vec<(i64, i32)>),
+}
+
+impl Rule {
+    fn new(sum: &IntegerSum, unit: f32) -> Option<Self> {
+        if let Some(shifts) = shifts(&sum.worth, unit) {
+            return Some(Self::Shifts(shifts));
+        }
+        // A sum of 32 bits times a multiplier of 30 fits into 64.
+        let multipliers: Option<Vec<_>> = sum.worth.iter().map(|worth| multiplier(*worth, unit)).collect();
+        multipliers.filter(|_| sum.fits_32()).map(Self::Multipliers)
+    }
+}
+
+fn requantize(writer: &mut Writer<'_>, q: &Quantization, rule: &Rule, bits: u32) {
+    let number = writer.number;
+    match rule {
+        Rule::Shifts(shifts) => {
+            let up = shifts.iter().map(|shift| (-shift).max(0)).max().unwrap_or(0);
+            if up > 0 {
+                // All are brought to the finest unit first.
+                writer.out.line(&format!("sum *= INT64_C({});", 1_i64 << up));
+            }
+            let down: Vec<i64> = shifts.iter().map(|shift| i64::from(shift + up)).collect();
+            if down.iter().any(|shift| *shift != 0) {
+                writer.data.shifter(bits);
+                let shift = writer.data.integers(&format!("shift{number}"), &down).at("f");
+                writer.out.line(&format!("sum = shift_down{bits}(sum, {shift});"));
+            }
+            writer.out.line(&format!("sum = {};", clamp("sum", q)));
+            writer.out.line(&format!("y[o] = ({})sum;", c_name(writer.output)));
+        }
+        Rule::Multipliers(multipliers) => {
+            writer.data.shifter(64);
+            let mantissas: Vec<i64> = multipliers.iter().map(|(mantissa, _)| *mantissa).collect();
+            let shifts: Vec<i64> = multipliers.iter().map(|(_, shift)| i64::from(*shift)).collect();
+            let mantissa = writer.data.integers(&format!("m{number}"), &mantissas).at("f");
+            let shift = writer.data.integers(&format!("shift{number}"), &shifts).at("f");
+            writer.out.line(&format!("int64_t code = shift_down64((int64_t)sum * {mantissa}, {shift});"));
+            writer.out.line(&format!("code = {};", clamp("code", q)));
+            writer.out.line(&format!("y[o] = ({})code;", c_name(writer.output)));
+        }
+    }
+}
+
+fn clamp(variable: &str, q: &Quantization) -> String {
+    let (low, high) = (q.low, q.high);
+    format!("{variable} < {low} ? {low} : {variable} > {high} ? {high} : {variable}")
+}
+
+/// Writes the sum as a float, and what is done to it.
+fn float_finish(writer: &mut Writer<'_>, product: &Product, sum: &IntegerSum) {
+    let number = writer.number;
+    let worth: Vec<f32> = sum.worth.iter().map(|w| *w as f32).collect();
+    let worth = writer.data.floats(&format!("s{number}"), &worth).at("f");
+    writer.out.line(&format!("float v = (float)sum * {worth};"));
+    if let Some(bias) = product.bias.as_ref().filter(|_| !sum.is_exact) {
+        let bias = writer.data.floats(&format!("b{number}"), bias).at("f");
+        writer.out.line(&format!("v = v + {bias};"));
+    }
+    writer.finish();
 }
 
 /// A depthwise product of one position into `inner`, then the pointwise one of it.

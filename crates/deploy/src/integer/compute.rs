@@ -39,7 +39,7 @@ pub(super) fn floats(stage: &Stage, last: &Values, sums: &Sums) -> Vec<f32> {
         .iter()
         .enumerate()
         .map(|(i, &sum)| {
-            let value = (sum as f64 * last.worth[i % last.worth.len()]) as f32;
+            let value = sum as f32 * last.worth[i % last.worth.len()] as f32;
             let value = if last.bias.is_empty() { value } else { value + last.bias[i % last.bias.len()] };
             if takes_mean { value * (1.0 / sums.counts[i] as f32) } else { value }
         })

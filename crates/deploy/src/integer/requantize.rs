@@ -1,7 +1,7 @@
 //! From a sum to a code, on integers.
 
 use crate::pointwise::{Pointwise, Squash};
-use crate::sum::{plain_rounding, shift_down, shifts};
+use crate::sum::{multiplier, plain_rounding, shift_down, shifts};
 
 /// The most thresholds that a rule has.
 const MOST_THRESHOLDS: i64 = 1 << 12;
@@ -33,12 +33,7 @@ impl Requantize {
             if let Some(&[shift]) = shifts(&[worth], unit).as_deref() {
                 return Ok(Self::Shift { shift, low, high });
             }
-            let ratio = worth / f64::from(unit);
-            // ratio = fraction * 2^exponent, the fraction of 31 bits.
-            let exponent = ratio.abs().log2().floor() as i32 + 1;
-            let shift = 31 - exponent;
-            if (0..=93).contains(&shift) {
-                let mantissa = (ratio * f64::from(shift).exp2()).round() as i64;
+            if let Some((mantissa, shift)) = multiplier(worth, unit) {
                 return Ok(Self::Multiplier { mantissa, shift, low, high });
             }
         }

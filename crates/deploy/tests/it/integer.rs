@@ -1,8 +1,8 @@
 //! Integer inference against training's fake quantization.
 
-use tinsmith_deploy::{DeployError, IntegerModel};
+use tinsmith_deploy::{Arithmetic, DeployError, ExportOptions, IntegerModel, export_c};
 
-use crate::compile::{compare, expected, inputs, values};
+use crate::compile::{compare, expected, has_compiler, inputs, run, values};
 use crate::networks::{QUANTIZED, model};
 
 fn named(name: &str) -> &'static str {
@@ -94,4 +94,19 @@ fn refusals_say_what_a_layer_lacks() {
     let model = model(named("fixed"));
     let integer = IntegerModel::new(&model).expect("an integer model");
     assert!(matches!(integer.run(&[0.0; 5]), Err(DeployError::InputLength { want: 128, got: 5 })));
+}
+
+#[test]
+fn c_computes_the_same_integers() {
+    if !has_compiler() {
+        return;
+    }
+    for name in ["fixed", "residual", "chosen scales"] {
+        let model = model(named(name));
+        let x = values(&inputs(&model, 256, 13));
+        let integer = IntegerModel::new(&model).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let options = ExportOptions { arithmetic: Arithmetic::Integer, ..ExportOptions::default() };
+        let sources = export_c(&model, &options).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(run(&sources, &x), integer.run(&x).expect("whole samples"), "{name}");
+    }
 }
