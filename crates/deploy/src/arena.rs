@@ -1,6 +1,6 @@
 //! Addresses of tensors in one block of memory.
 
-use crate::network::{Network, Work};
+use crate::network::{Element, Network, Work};
 
 /// Tensors begin at multiples of this.
 const ALIGNMENT: usize = 4;
@@ -56,7 +56,7 @@ pub(crate) fn plan(network: &Network) -> Arena {
             let from = &network.tensors[input];
             works_in_place
                 && last_read[input] == i
-                && from.element == output.element
+                && may_overwrite(from.element, output.element)
                 && from.elements() == output.elements()
                 && span_of[input].is_some()
         });
@@ -76,6 +76,13 @@ pub(crate) fn plan(network: &Network) -> Arena {
         offsets: span_of.iter().map(offset).collect(),
         scratch: scratch_of.iter().map(offset).collect(),
     }
+}
+
+/// Whether a loop from the first element to the last may write over what it has read: C lets characters alias
+/// everything, and the signed and unsigned types of one width each other.
+fn may_overwrite(from: Element, to: Element) -> bool {
+    let are_codes = from != Element::Float && to != Element::Float;
+    to.bytes() == 1 || (to.bytes() == from.bytes() && (from == to || are_codes))
 }
 
 const fn aligned(bytes: usize) -> usize {

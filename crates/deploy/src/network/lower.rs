@@ -13,8 +13,9 @@ use crate::error::Result;
 use crate::kernel;
 use crate::pointwise::{self, Pointwise, place};
 
-/// The target of exported code: the input is the caller's, everything else has the width that it is held in.
-fn target(arithmetic: Arithmetic) -> Target {
+/// The target of exported code: everything has the width that it is held in. An input is the caller's, unless it is
+/// rounded into memory of ours.
+fn target(arithmetic: Arithmetic, input: &Op) -> Target {
     Target {
         name: "c".to_owned(),
         use_quantizers: arithmetic == Arithmetic::Integer,
@@ -22,7 +23,7 @@ fn target(arithmetic: Arithmetic) -> Target {
         activation_bits: 32,
         bias_bits: 32,
         bias_is_accumulator: true,
-        input_counts: false,
+        input_counts: matches!(input, Op::Input(input) if input.quantizer.is_some()),
         ..Target::default()
     }
 }
@@ -33,11 +34,11 @@ pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
     let model = Model::build(&folded.spec, Seed::new(0), &BuildOptions::default())?;
     model.set_weights(&folded.weights, "the folded network")?;
     let (spec, graph) = (model.spec(), model.graph());
-    let cost = Cost::of(spec, graph, &target(arithmetic));
     let mut builder = Builder { model: &model, arithmetic, tensors: Vec::new(), written: BTreeMap::new() };
     let mut steps = Vec::new();
     let input = single(spec, &graph.inputs, "input")?;
     let last = single(spec, &graph.outputs, "output")?;
+    let cost = Cost::of(spec, graph, &target(arithmetic, &spec.layers[input].op));
     steps.extend(builder.entrance(spec, graph, input)?);
 
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

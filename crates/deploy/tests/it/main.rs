@@ -3,6 +3,7 @@
 
 mod compile;
 mod export;
+mod geometry;
 mod golden;
 mod integer;
 mod networks;

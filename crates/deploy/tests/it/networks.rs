@@ -4,10 +4,14 @@ use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Model};
 use tinsmith_spec::ModelSpec;
 
-/// A model of `layers` in YAML with weights that are not the initial ones: biases and statistics differ from 0 and 1.
+/// A model of `layers` in YAML, its biases and statistics not 0 and 1.
 pub(crate) fn model(layers: &str) -> Model {
-    let spec = ModelSpec::parse(layers, "test").unwrap_or_else(|e| panic!("{e}"));
-    let model = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    with_noise(&ModelSpec::parse(layers, "test").unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// A model with weights that are not the initial ones.
+pub(crate) fn with_noise(spec: &ModelSpec) -> Model {
+    let model = Model::build(spec, Seed::new(3), &BuildOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     for param in model.params() {
         let mut rng = Seed::new(4).derive(param.name(), 0).rng();
         let mut values = param.values().expect("values");
