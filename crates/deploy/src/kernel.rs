@@ -49,6 +49,44 @@ impl Kernel {
     }
 }
 
+/// A matrix without its zeros, output by output.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rows {
+    /// The elements that are left.
+    pub(crate) kernel: Kernel,
+    /// Where each output's elements begin, and where the last end.
+    pub(crate) starts: Vec<i64>,
+    /// The input that each is multiplied with.
+    pub(crate) columns: Vec<i64>,
+}
+
+impl Kernel {
+    /// The non-zeros of a matrix (inputs, `outputs`); None where there are none.
+    pub(crate) fn rows(&self, outputs: usize) -> Option<Rows> {
+        let is_zero = |i: usize| match self {
+            Self::Float(values) => values[i] == 0.0,
+            Self::Integer(kernel) => kernel.levels[i] == 0,
+        };
+        let inputs = self.len() / outputs.max(1);
+        let (mut kept, mut starts, mut columns) = (Vec::new(), vec![0], Vec::new());
+        for output in 0..outputs {
+            for input in (0..inputs).filter(|input| !is_zero(input * outputs + output)) {
+                kept.push(input * outputs + output);
+                columns.push(input as i64);
+            }
+            starts.push(kept.len() as i64);
+        }
+        let kernel = match self {
+            Self::Float(values) => Self::Float(kept.iter().map(|&i| values[i]).collect()),
+            Self::Integer(kernel) => {
+                let levels = kept.iter().map(|&i| kernel.levels[i]).collect();
+                Self::Integer(IntegerKernel { levels, ..kernel.clone() })
+            }
+        };
+        (!kept.is_empty()).then_some(Rows { kernel, starts, columns })
+    }
+}
+
 /// The values of a weight, unquantized; all finite.
 pub(crate) fn raw(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32>> {
     let values = model.params().get(&format!("{layer}.{}", weight.name))?.values()?;

@@ -74,6 +74,8 @@ pub(crate) struct Product {
     pub(crate) groups: Option<usize>,
     pub(crate) kernel: Kernel,
     pub(crate) bias: Option<Vec<f32>>,
+    /// Whether only non-zeros are stored, each with its column.
+    pub(crate) is_sparse: bool,
 }
 
 impl Product {

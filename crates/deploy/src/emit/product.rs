@@ -1,7 +1,7 @@
 //! Sums of products in C.
 
 use super::function::{Writer, c_name};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Rows};
 use crate::network::{Element, Product};
 use crate::pointwise::Quantization;
 use crate::sum::{INEXACT_LIFT, IntegerSum, integer_sum, multiplier, plain_rounding, shifts};
@@ -45,6 +45,10 @@ fn accumulate(
     name: &str,
     input: &str,
 ) {
+    if let Some(rows) = product.kernel.rows(product.outputs).filter(|_| product.is_sparse) {
+        accumulate_rows(writer, product, &rows, body, name, input);
+        return;
+    }
     let weight = writer.data.kernel(name, &product.kernel).at(&kernel_index(product));
     writer.open_taps(&product.windows);
     let depth = product.depth();
@@ -59,6 +63,25 @@ fn accumulate(
         writer.out.close();
     }
     writer.close_taps();
+}
+
+/// The sum over the non-zeros of a matrix.
+fn accumulate_rows(
+    writer: &mut Writer<'_>,
+    product: &Product,
+    rows: &Rows,
+    body: impl Fn(&str, &str) -> String,
+    name: &str,
+    input: &str,
+) {
+    let weight = writer.data.kernel(name, &rows.kernel).at("j");
+    let starts = writer.data.integers(&format!("{name}_starts"), &rows.starts);
+    let column = writer.data.integers(&format!("{name}_columns"), &rows.columns).at("j");
+    let [_, width, channels] = product.windows.input;
+    writer.out.block(&format!("for (int32_t j = {}; j < {}; ++j)", starts.at("f"), starts.at("f + 1")));
+    let line = body(&format!("{input}[(oy * {width} + ox) * {channels} + {column}]"), &weight);
+    writer.out.line(&line);
+    writer.out.close();
 }
 
 /// A dense layer or a convolution, depthwise or not.

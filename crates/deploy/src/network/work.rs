@@ -3,7 +3,7 @@
 use tinsmith_layers::Model;
 use tinsmith_quant::{Mode, QuantizerOp};
 use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
-use tinsmith_spec::{Op, Padding, Pair, Quantizer, Role, Weight};
+use tinsmith_spec::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
 
 use super::{Product, Separable, Windows, Work};
 use crate::error::Result;
@@ -91,7 +91,11 @@ impl Lowering<'_> {
         let kernel = kernel::kernel(self.model, self.place.layer, &weight, outputs)?;
         let bias = weights.iter().find(|w| w.role == Role::Bias);
         let bias = bias.map(|w| kernel::values(self.model, self.place.layer, w)).transpose()?;
-        Ok(Product { windows, outputs, groups, kernel, bias })
+        let layer = self.model.spec().layer(self.place.layer);
+        let facts = layer.and_then(|l| l.facts.iter().find(|facts| facts.weight == name));
+        let is_matrix = windows.size == [1, 1] && groups == Some(1);
+        let is_sparse = is_matrix && facts.is_some_and(|facts| facts.storage == Storage::Csr);
+        Ok(Product { windows, outputs, groups, kernel, bias, is_sparse })
     }
 
     fn separable(&self, op: &Op, windows: Windows) -> Result<Work> {

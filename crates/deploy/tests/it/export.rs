@@ -72,3 +72,38 @@ fn refusals_name_layer_and_kind() {
     let options = ExportOptions { name: "2 fast".to_owned(), ..ExportOptions::default() };
     assert!(matches!(export_c(&model, &options), Err(DeployError::Name { .. })));
 }
+
+#[test]
+fn sparse_kernels_are_stored_without_their_zeros() {
+    if !has_compiler() {
+        return;
+    }
+    let dense = "layers:
+- {name: x, input: {shape: [3, 40], quantizer: 'quantized_bits(6,2,alpha=1.0)'}}
+- {name: h, FACTS dense: {units: 30, KERNEL activation: 'quantized_relu(6,2)'}}
+- {name: f, flatten: {}}
+- {name: out, dense: {units: 2}}
+";
+    let quantizer = "kernel_quantizer: 'quantized_bits(4,0,alpha=1.0)', use_bias: false,";
+    for kernel in ["", quantizer] {
+        for arithmetic in [Arithmetic::Float, Arithmetic::Integer] {
+            let flash = ["", "facts: [{weight: kernel, storage: csr}],"].map(|facts| {
+                let model = model(&dense.replace("FACTS", facts).replace("KERNEL", kernel));
+                let param = model.params().get("h.kernel").expect("a kernel");
+                let mut values_left = param.values().expect("values");
+                values_left.iter_mut().enumerate().filter(|(i, _)| i % 8 != 0).for_each(|(_, v)| *v = 0.0);
+                let shape = param.dims().to_vec();
+                let tensor = candle_core::Tensor::from_vec(values_left, shape, &candle_core::Device::Cpu);
+                param.set(&tensor.expect("a tensor")).expect("a set parameter");
+                let sources = export_c(&model, &ExportOptions { arithmetic, ..ExportOptions::default() })
+                    .unwrap_or_else(|e| panic!("{e}"));
+                let x = inputs(&model, 32, 23);
+                let (_, largest) = compare(&run(&sources, &values(&x)), &expected(&model, &x));
+                assert!(largest <= 1e-5, "{largest}");
+                sources.flash_bytes
+            });
+            println!("dense {}, sparse {} bytes", flash[0], flash[1]);
+            assert!(flash[1] < flash[0] * 3 / 4, "{flash:?}");
+        }
+    }
+}
