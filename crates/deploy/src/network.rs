@@ -64,6 +64,13 @@ pub(crate) struct Windows {
     pub(crate) pad: [usize; 2],
 }
 
+impl Windows {
+    /// Whether there is one place, with one tap: a vector's.
+    pub(crate) fn is_point(&self) -> bool {
+        self.input[..2] == [1, 1] && self.size == [1, 1] && self.pad == [0, 0]
+    }
+}
+
 /// A sum of products.
 #[derive(Debug, Clone)]
 pub(crate) struct Product {

@@ -172,7 +172,14 @@ impl Writer<'_> {
             Rounding::Nearest { unit } => {
                 // A power of two, so that the reciprocal is exact.
                 self.out.line(&format!("v = rintf(v * {});", float(1.0 / unit)));
-                self.limit(q.low as f32, q.high as f32);
+                if stays_code {
+                    // What is no number becomes the lowest code: no other conversion of it is defined.
+                    let (low, high) = (float(q.low as f32), float(q.high as f32));
+                    self.out.line(&format!("v = v > {high} ? {high} : v;"));
+                    self.out.line(&format!("v = v >= {low} ? v : {low};"));
+                } else {
+                    self.limit(q.low as f32, q.high as f32);
+                }
             }
             Rounding::Sign => self.out.line("v = v < 0.0f ? -1.0f : 1.0f;"),
             Rounding::Bit => self.out.line("v = v < 0.0f ? 0.0f : 1.0f;"),
@@ -266,6 +273,9 @@ impl Writer<'_> {
     /// Opens the loops over the elements under a window at output (`oy`, `ox`), with `iy` and `ix` inside the
     /// input; to be closed with [`Writer::close_taps`].
     pub(super) fn open_taps(&mut self, windows: &Windows) {
+        if windows.is_point() {
+            return;
+        }
         for (axis, (tap, place, out)) in [("ky", "iy", "oy"), ("kx", "ix", "ox")].into_iter().enumerate() {
             self.out.count(tap, windows.size[axis]);
             let (stride, dilation, pad) = (windows.stride[axis], windows.dilation[axis], windows.pad[axis]);
@@ -279,15 +289,33 @@ impl Writer<'_> {
         }
     }
 
-    pub(super) fn close_taps(&mut self) {
-        self.out.close();
-        self.out.close();
+    pub(super) fn close_taps(&mut self, windows: &Windows) {
+        if !windows.is_point() {
+            self.out.close();
+            self.out.close();
+        }
     }
 
-    /// Opens the loops over output positions.
+    /// Opens the loops over output positions; to be closed with [`Writer::close_positions`].
     pub(super) fn open_positions(&mut self, windows: &Windows) {
-        self.out.count("oy", windows.output[0]);
-        self.out.count("ox", windows.output[1]);
+        if !windows.is_point() {
+            self.out.count("oy", windows.output[0]);
+            self.out.count("ox", windows.output[1]);
+        }
+    }
+
+    pub(super) fn close_positions(&mut self, windows: &Windows) {
+        self.close_taps(windows);
+    }
+
+    /// Writes the number `o` of the output's element `channel` at the position.
+    pub(super) fn number(&mut self, windows: &Windows, channels: usize, channel: &str) {
+        if windows.is_point() {
+            self.out.line(&format!("const int32_t o = {channel};"));
+        } else {
+            let width = windows.output[1];
+            self.out.line(&format!("const int32_t o = (oy * {width} + ox) * {channels} + {channel};"));
+        }
     }
 
     fn pool(&mut self, windows: &Windows, takes_mean: bool) {
@@ -297,17 +325,19 @@ impl Writer<'_> {
         let kind = if is_float { "float" } else { "int32_t" };
         self.open_positions(windows);
         self.out.count("c", channels);
-        self.out.line(&format!("const int32_t o = (oy * {} + ox) * {channels} + c;", windows.output[1]));
+        self.number(windows, channels, "c");
         let zero = if is_float { "0.0f" } else { "0" };
         self.out.line(&format!("{kind} pooled = {zero};"));
         self.out.line("int32_t count = 0;");
         self.open_taps(windows);
-        self.out.line(&format!("const {kind} x = x0[(iy * {width} + ix) * {channels} + c];"));
+        let index =
+            if windows.is_point() { "c".to_owned() } else { format!("(iy * {width} + ix) * {channels} + c") };
+        self.out.line(&format!("const {kind} x = x0[{index}];"));
         let update =
             if takes_mean { "pooled += x;" } else { "pooled = count == 0 || x > pooled ? x : pooled;" };
         self.out.line(update);
         self.out.line("++count;");
-        self.close_taps();
+        self.close_taps(windows);
         if takes_mean {
             self.out.line(&format!("float v = {} * (1.0f / (float)count);", value(element, "pooled")));
             self.finish();
@@ -318,6 +348,6 @@ impl Writer<'_> {
             self.finish();
         }
         self.out.close();
-        self.close_taps();
+        self.close_positions(windows);
     }
 }

@@ -34,7 +34,7 @@ fn input_index(product: &Product) -> String {
         None if product.outputs == channels => "f".to_owned(),
         None => format!("f / {}", product.outputs / channels),
     };
-    format!("(iy * {width} + ix) * {channels} + {first}")
+    if product.windows.is_point() { first } else { format!("(iy * {width} + ix) * {channels} + {first}") }
 }
 
 /// Opens every loop of the sum and writes `body` of (input, kernel element), then closes them.
@@ -62,7 +62,7 @@ fn accumulate(
     if has_channels {
         writer.out.close();
     }
-    writer.close_taps();
+    writer.close_taps(&product.windows);
 }
 
 /// The sum over the non-zeros of a matrix.
@@ -79,7 +79,12 @@ fn accumulate_rows(
     let column = writer.data.integers(&format!("{name}_columns"), &rows.columns).at("j");
     let [_, width, channels] = product.windows.input;
     writer.out.block(&format!("for (int32_t j = {}; j < {}; ++j)", starts.at("f"), starts.at("f + 1")));
-    let line = body(&format!("{input}[(oy * {width} + ox) * {channels} + {column}]"), &weight);
+    let place = if product.windows.is_point() {
+        String::new()
+    } else {
+        format!("(oy * {width} + ox) * {channels} + ")
+    };
+    let line = body(&format!("{input}[{place}{column}]"), &weight);
     writer.out.line(&line);
     writer.out.close();
 }
@@ -92,12 +97,10 @@ pub(super) fn product(writer: &mut Writer<'_>, product: &Product) {
     writer.open_positions(&product.windows);
     writer.out.count("f", product.outputs);
     float_sum(writer, product, "x0", writer.inputs[0], "");
-    let at =
-        format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
-    writer.out.line(&at);
+    writer.number(&product.windows, product.outputs, "f");
     writer.finish();
     writer.out.close();
-    writer.close_taps();
+    writer.close_positions(&product.windows);
 }
 
 /// Writes `float v`, the sum with scale and bias.
@@ -148,9 +151,7 @@ fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
         &format!("w{number}"),
         "x0",
     );
-    let at =
-        format!("const int32_t o = (oy * {} + ox) * {} + f;", product.windows.output[1], product.outputs);
-    writer.out.line(&at);
+    writer.number(&product.windows, product.outputs, "f");
     if (sum.is_exact || rule.is_some()) && !sum.bias.is_empty() {
         let bias = writer.data.integers(&format!("b{number}"), &sum.bias).at("f");
         let lift = if sum.lift > 0 { format!("sum * {}", 1_u32 << sum.lift) } else { "sum".to_owned() };
@@ -161,7 +162,7 @@ fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
         None => float_finish(writer, product, &sum),
     }
     writer.out.close();
-    writer.close_taps();
+    writer.close_positions(&product.windows);
     true
 }
 
@@ -258,10 +259,8 @@ pub(super) fn separable(writer: &mut Writer<'_>, depthwise: &Product, pointwise:
         let bias = writer.data.floats(&format!("b{}", writer.number), bias).at("f");
         writer.out.line(&format!("v = v + {bias};"));
     }
-    let at =
-        format!("const int32_t o = (oy * {} + ox) * {} + f;", depthwise.windows.output[1], pointwise.outputs);
-    writer.out.line(&at);
+    writer.number(&depthwise.windows, pointwise.outputs, "f");
     writer.finish();
     writer.out.close();
-    writer.close_taps();
+    writer.close_positions(&depthwise.windows);
 }

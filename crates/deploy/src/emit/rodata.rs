@@ -76,7 +76,7 @@ impl ReadOnly {
     /// Whole numbers in the smallest type that holds them; one that is equal for all becomes a literal.
     pub(super) fn integers(&mut self, name: &str, values: &[i64]) -> Access {
         if let Some(first) = values.first().filter(|first| values.iter().all(|v| v == *first)) {
-            return Access(format!("({first})"));
+            return Access(if *first < 0 { format!("({first})") } else { first.to_string() });
         }
         self.store(name, values);
         Access(format!("{name}[{{}}]"))

@@ -59,7 +59,7 @@ impl Text {
 
 /// A float literal that reads back as the same number.
 pub(super) fn float(value: f32) -> String {
-    format!("{value:e}f")
+    format!("{value:?}f")
 }
 
 /// Text that may stand in a comment.
