@@ -51,7 +51,7 @@ pub(crate) fn plan(network: &Network) -> Arena {
             continue;
         }
         let output = &network.tensors[step.output];
-        let works_in_place = matches!(step.work, Work::Copy | Work::Add);
+        let works_in_place = matches!(step.work, Work::Copy | Work::Merge(_));
         let overwritten = step.inputs.iter().copied().find(|&input| {
             let from = &network.tensors[input];
             works_in_place

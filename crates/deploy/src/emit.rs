@@ -1,5 +1,6 @@
 //! A trained network as C99.
 
+mod elementwise;
 mod function;
 mod header;
 mod product;

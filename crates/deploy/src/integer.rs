@@ -7,7 +7,7 @@ use tinsmith_layers::Model;
 
 use crate::config::Arithmetic;
 use crate::error::{DeployError, Result};
-use crate::network::{Element, Network, Step, Work, lower};
+use crate::network::{Element, Network, Operation, Step, Work, lower};
 use crate::pointwise::{Place, Pointwise};
 use crate::sum::{INEXACT_LIFT, IntegerSum, integer_sum};
 
@@ -219,7 +219,10 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
                     .to_owned(),
             );
         }
-        Work::Add => {
+        Work::Merge(Operation::Subtract | Operation::Multiply) => {
+            return Err("it takes a difference or a product of codes; want a sum".to_owned());
+        }
+        Work::Merge(Operation::Add) => {
             let finest = units.iter().map(|u| u.0).fold(f64::INFINITY, f64::min);
             let is_multiple = |ratio: f64| ratio.fract() == 0.0 && ratio <= 65_536.0;
             if !units.iter().all(|(unit, _)| is_multiple(unit / finest)) {

@@ -107,6 +107,14 @@ pub(crate) struct Separable {
     pub(crate) pointwise: Product,
 }
 
+/// How inputs of one shape are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+}
+
 /// What a step computes before its functions of single elements.
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
@@ -119,7 +127,7 @@ pub(crate) enum Work {
         windows: Windows,
         takes_mean: bool,
     },
-    Add,
+    Merge(Operation),
     /// Runs of as many elements from each input in turn, `times` times.
     Concat {
         times: usize,

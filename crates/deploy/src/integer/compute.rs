@@ -76,7 +76,7 @@ pub(super) fn sums(stage: &Stage, network: &Network, codes: &[Vec<i32>]) -> Sums
     match (&step.work, &stage.sum) {
         (Work::Product(product), Some(sum)) => plain(products(product, sum, x(0))),
         (Work::Pool { windows, takes_mean }, _) => pool(windows, *takes_mean, x(0)),
-        (Work::Add, _) => {
+        (Work::Merge(_), _) => {
             let unit = |k: usize| match network.tensors[step.inputs[k]].element {
                 Element::Code { unit, .. } => f64::from(unit),
                 Element::Float => 1.0,

@@ -5,7 +5,7 @@ use tinsmith_quant::{Mode, QuantizerOp};
 use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
 use tinsmith_spec::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
 
-use super::{Product, Separable, Windows, Work};
+use super::{Operation, Product, Separable, Windows, Work};
 use crate::error::Result;
 use crate::kernel;
 use crate::pointwise::{Place, Pointwise};
@@ -174,11 +174,15 @@ impl Lowering<'_> {
             | Op::GlobalMaxPool2d(_)
             | Op::GlobalAveragePool1d(_)
             | Op::GlobalAveragePool2d(_) => self.pool(op),
-            Op::Add(_) => {
+            Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => {
                 if self.inputs.iter().any(|shape| *shape != self.output) {
                     return Err(self.place.unsupported("its inputs differ in shape; want equal ones"));
                 }
-                plain(Work::Add)
+                plain(Work::Merge(match op {
+                    Op::Subtract(_) => Operation::Subtract,
+                    Op::Multiply(_) => Operation::Multiply,
+                    _ => Operation::Add,
+                }))
             }
             Op::Concat(l) => {
                 let axis = l.sample_axis(self.output.len()).unwrap_or(self.output.len() - 1);

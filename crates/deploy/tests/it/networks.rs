@@ -77,6 +77,8 @@ pub(crate) const FLOAT: &[(&str, &str)] = &[
 - {name: c2, inputs: [c1], conv2d: {filters: 4, kernel: 1}}
 - {name: c3, inputs: [c1], conv2d: {filters: 4, kernel: 3, padding: same}}
 - {name: sum, inputs: [c1, c2, c3], add: {}}
+- {name: less, inputs: [sum, c2], subtract: {}}
+- {name: times, inputs: [less, c3], multiply: {}}
 - {name: a1, activation: relu}
 - {name: wide, inputs: [a1, c1], concat: {}}
 - {name: tall, inputs: [wide, wide], concat: {axis: 1}}
