@@ -253,7 +253,9 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
 }
 
 fn codes_finish(step: &Step, range: &Range, units: &[(f64, i64)]) -> Result<Finish, String> {
-    let rule = |worth: f64, channel| Requantize::new(&step.pointwise, worth, range.most, channel);
+    // As the C does it.
+    let multiplies = matches!(step.work, Work::Product(_)) && range.most < 1 << 31;
+    let rule = |worth: f64, channel| Requantize::new(&step.pointwise, worth, range.most, channel, multiplies);
     Ok(match &step.work {
         Work::Pool { windows, takes_mean: true } if !step.pointwise.is_empty() => {
             let rules = compute::counts(windows)
@@ -267,7 +269,7 @@ fn codes_finish(step: &Step, range: &Range, units: &[(f64, i64)]) -> Result<Fini
         Work::Concat { .. } if !step.pointwise.is_empty() => Finish::PerInput(
             units
                 .iter()
-                .map(|(unit, most)| Requantize::new(&step.pointwise, *unit, *most, 0))
+                .map(|(unit, most)| Requantize::new(&step.pointwise, *unit, *most, 0, false))
                 .collect::<Result<_, _>>()?,
         ),
         _ if step.pointwise.is_empty() => Finish::Codes(vec![Requantize::Keep]),

@@ -21,19 +21,20 @@ pub(super) enum Requantize {
 
 impl Requantize {
     /// For integers up to `most` in magnitude, each worth `worth`; `channel` is that of functions which differ by
-    /// channel.
+    /// channel, `multiplies` whether other scales than powers of two take a multiplier.
     pub(super) fn new(
         pointwise: &[Pointwise],
         worth: f64,
         most: i64,
         channel: usize,
+        multiplies: bool,
     ) -> Result<Self, String> {
         if let Some((q, unit)) = plain_rounding(pointwise) {
             let (low, high) = (q.low, q.high);
             if let Some(&[shift]) = shifts(&[worth], unit).as_deref() {
                 return Ok(Self::Shift { shift, low, high });
             }
-            if let Some((mantissa, shift)) = multiplier(worth, unit) {
+            if multiplies && let Some((mantissa, shift)) = multiplier(worth, unit) {
                 return Ok(Self::Multiplier { mantissa, shift, low, high });
             }
         }
@@ -48,7 +49,7 @@ impl Requantize {
         count: usize,
     ) -> Result<Self, String> {
         if count.is_power_of_two() {
-            return Self::new(pointwise, worth / count as f64, most, 0);
+            return Self::new(pointwise, worth / count as f64, most, 0, false);
         }
         // As pooling computes it: times the reciprocal in f32.
         thresholds(pointwise, most, 0, |sum| (sum as f64 * worth) as f32 * (1.0 / count as f32))
@@ -155,7 +156,7 @@ mod tests {
         ];
         for pointwise in cases {
             for worth in [0.031_25, -0.031_25] {
-                let rule = Requantize::new(pointwise, worth, 500, 0).expect("a rule");
+                let rule = Requantize::new(pointwise, worth, 500, 0, false).expect("a rule");
                 for sum in -500..=500_i64 {
                     let x = (sum as f64 * worth) as f32;
                     // A sign has no level 0: its two codes are two apart.
@@ -169,7 +170,7 @@ mod tests {
     fn multipliers_are_at_most_one_level_off_and_rarely() {
         let mut off = 0;
         for worth in [0.013, 0.1, 0.0047, 0.77] {
-            let rule = Requantize::new(&[Pointwise::Quantize(ROUND)], worth, 2000, 0).expect("a rule");
+            let rule = Requantize::new(&[Pointwise::Quantize(ROUND)], worth, 2000, 0, true).expect("a rule");
             assert!(!rule.is_exact());
             for sum in -2000..=2000_i64 {
                 let want = ROUND.code((sum as f64 * worth) as f32);

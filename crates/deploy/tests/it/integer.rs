@@ -101,8 +101,19 @@ fn c_computes_the_same_integers() {
     if !has_compiler() {
         return;
     }
-    for name in ["fixed", "residual", "chosen scales"] {
-        let model = model(named(name));
+    let other = "layers:
+- {name: x, input: {shape: [8, 4], quantizer: 'quantized_bits(6,2,alpha=0.7)'}}
+- {name: c1, conv1d: {filters: 4, kernel: 3, kernel_quantizer: \"quantized_bits(4,0,alpha='auto')\", activation: 'quantized_bits(6,2,alpha=0.3)'}}
+- {name: n1, batch_norm: {}}
+- {name: a1, activation: 'quantized_relu(6,1)'}
+- {name: p1, average_pool1d: {size: 3, stride: 1, activation: 'quantized_bits(6,1,alpha=1.0)'}}
+- {name: a2, activation: 'quantized_tanh(4)'}
+- {name: f, flatten: {}}
+- {name: out, dense: {units: 2, kernel_quantizer: 'ternary(alpha=1.0)'}}
+";
+    let networks = ["fixed", "residual", "chosen scales"].map(|name| (name, named(name)));
+    for (name, layers) in networks.into_iter().chain([("other", other)]) {
+        let model = model(layers);
         let x = values(&inputs(&model, 256, 13));
         let integer = IntegerModel::new(&model).unwrap_or_else(|e| panic!("{name}: {e}"));
         let options = ExportOptions { arithmetic: Arithmetic::Integer, ..ExportOptions::default() };
