@@ -26,7 +26,10 @@ fn main() -> anyhow::Result<()> {
     for name in Target::BUILTIN {
         let target = Target::load(name)?;
         let cost = spec.cost(&target)?;
-        println!("{name:>11}: {:>6} bytes of flash, {:>6} of RAM", cost.total.flash_bytes, cost.peak_ram.bytes);
+        println!(
+            "{name:>11}: {:>6} bytes of flash, {:>6} of RAM",
+            cost.total.flash_bytes, cost.peak_ram.bytes
+        );
     }
 
     // A limit that is broken says which, and by how much.
@@ -40,7 +43,8 @@ fn main() -> anyhow::Result<()> {
     assert_eq!(broken.len(), 1, "the RAM is too small, the flash is not");
 
     // A fault has a line and a column.
-    let Err(error) = ModelSpec::parse(&NETWORK.replace("kernel: 3, stride: 2", "kernel: 0"), "network.yaml") else {
+    let Err(error) = ModelSpec::parse(&NETWORK.replace("kernel: 3, stride: 2", "kernel: 0"), "network.yaml")
+    else {
         anyhow::bail!("a kernel of size 0 is refused");
     };
     println!("{error}");

@@ -36,7 +36,12 @@ fn main() -> anyhow::Result<()> {
         ..TrainConfig::default()
     };
     let mut watch = Observe(|epoch: &Epoch| {
-        println!("epoch {:>2}: loss {:.3}, validation {:.3}", epoch.epoch, epoch.loss, epoch.val_loss.unwrap_or(0.0));
+        println!(
+            "epoch {:>2}: loss {:.3}, validation {:.3}",
+            epoch.epoch,
+            epoch.loss,
+            epoch.val_loss.unwrap_or(0.0)
+        );
         Decision::Continue
     });
     let context = Context { seed: Seed::new(3), grant: Grant::ONE, cancel: &CancelToken::new() };

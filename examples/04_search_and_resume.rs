@@ -6,8 +6,8 @@
 
 use tinsmith_foundation::WorkerScope;
 use tinsmith_study::{
-    Decision, Domain, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner, Scores, Space,
-    Study, StudyConfig, Tpe, TpeConfig,
+    Decision, Domain, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner, Scores,
+    Space, Study, StudyConfig, Tpe, TpeConfig,
 };
 
 /// Something to make small: what would be a training stands here as a formula.
@@ -29,10 +29,8 @@ impl Evaluate<Params> for Valley {
 fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let journal = dir.path().join("journal.log");
-    let space = Space::new([
-        ("x".to_owned(), Domain::float(-3.0, 3.0)),
-        ("y".to_owned(), Domain::float(-3.0, 3.0)),
-    ])?;
+    let space =
+        Space::new([("x".to_owned(), Domain::float(-3.0, 3.0)), ("y".to_owned(), Domain::float(-3.0, 3.0))])?;
     let config = |trials| StudyConfig {
         name: "valley".to_owned(),
         trials,
@@ -59,6 +57,9 @@ fn main() -> anyhow::Result<()> {
     let resumed = Study::<Params>::open(config(60), &journal)?;
     assert_eq!(resumed.trials().len(), 60);
     assert!(whole.trials().iter().zip(resumed.trials()).all(|(a, b)| a.is_same_result(b)));
-    println!("the journal opens in Optuna: {}", std::fs::read_to_string(&journal)?.lines().next().unwrap_or(""));
+    println!(
+        "the journal opens in Optuna: {}",
+        std::fs::read_to_string(&journal)?.lines().next().unwrap_or("")
+    );
     Ok(())
 }

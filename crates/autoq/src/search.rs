@@ -6,8 +6,8 @@ use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope};
 use tinsmith_spec::ModelSpec;
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_study::{
-    Check, Decision, Ended, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner, StartWith,
-    Study, StudyConfig, Tpe, Trial,
+    Check, Decision, Ended, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner,
+    StartWith, Study, StudyConfig, Tpe, Trial,
 };
 
 use crate::config::AutoqConfig;

@@ -68,6 +68,9 @@ pub(crate) struct TrainingArgs {
     /// Learning rate of Adam at the start of its cosine
     #[arg(long, default_value_t = 0.004)]
     learning_rate: f64,
+    /// A YAML file of the whole training (losses, optimizers, schedules, augmentation), instead of the three above
+    #[arg(long, value_name = "FILE")]
+    training: Option<PathBuf>,
     /// Share of the training rows that are held out to decide by
     #[arg(long, default_value_t = 0.2)]
     validation: f64,
@@ -101,14 +104,17 @@ impl TrainingArgs {
         })
     }
 
-    fn config(&self) -> TrainConfig {
-        TrainConfig {
+    fn config(&self) -> anyhow::Result<TrainConfig> {
+        if let Some(path) = &self.training {
+            return Ok(tinsmith_foundation::config::load(path, TrainConfig::check)?);
+        }
+        Ok(TrainConfig {
             epochs: self.epochs,
             batch_size: self.batch_size,
             optimizer: OptimizerConfig { learning_rate: self.learning_rate, ..OptimizerConfig::default() },
             schedule: Schedule::Cosine { floor: 0.01, warm_up: 0.05 },
             ..TrainConfig::default()
-        }
+        })
     }
 
     fn seed(&self) -> Seed {

@@ -22,6 +22,15 @@ pub struct Augment {
     pub mirror: bool,
     /// All values are multiplied by one factor, uniform in 1 - `scale` to 1 + `scale`; 0 to 1. Default 0.
     pub scale: f64,
+    /// Each channel (the last axis) is multiplied by a factor of its own, uniform in 1 - `gain` to 1 + `gain`; 0 to
+    /// 1: sensors that are not calibrated alike. Default 0.
+    pub gain: f64,
+    /// Standard deviation of a constant of its own that is added to each channel: sensors that are not worn alike.
+    /// Default 0.
+    pub offset: f64,
+    /// A series runs faster or slower by a factor, uniform in 1 - `stretch` to 1 + `stretch`, about its middle, linear
+    /// between steps; beyond its ends stands the nearest step; 0 to below 1. Default 0.
+    pub stretch: f64,
     /// Standard deviation of the normal noise that is added to each value. Default 0.
     pub noise: f64,
     /// Side of the square of an image, or number of steps of a series, that is set to `fill`. Its center is uniform
@@ -41,6 +50,9 @@ impl Default for Augment {
             shift: 0,
             mirror: false,
             scale: 0.0,
+            gain: 0.0,
+            offset: 0.0,
+            stretch: 0.0,
             noise: 0.0,
             cutout: 0,
             fill: 0.0,
@@ -59,9 +71,13 @@ impl Augment {
         };
         within("rotate", self.rotate, 180.0);
         within("scale", self.scale, 1.0);
+        within("gain", self.gain, 1.0);
+        within("stretch", self.stretch, 0.99);
         within("mix_up", self.mix_up, 1.0);
-        if !(self.noise.is_finite() && self.noise >= 0.0) {
-            faults.add("noise", format!("is {}, want a number that is not negative", self.noise));
+        for (name, value) in [("noise", self.noise), ("offset", self.offset)] {
+            if !(value.is_finite() && value >= 0.0) {
+                faults.add(name, format!("is {value}, want a number that is not negative"));
+            }
         }
         if !self.fill.is_finite() {
             faults.add("fill", format!("is {}, want a finite number", self.fill));
@@ -92,6 +108,7 @@ impl Augment {
         let space = "an image (height, width, channels) or a series (time, channels)";
         needs(self.rotate > 0.0, "augmentation `rotate`", &[3], image)?;
         needs(self.mirror, "augmentation `mirror`", &[3], image)?;
+        needs(self.stretch > 0.0, "augmentation `stretch`", &[2], "a series (time, channels)")?;
         needs(self.shift > 0, "augmentation `shift`", &[2, 3], space)?;
         needs(self.cutout > 0, "augmentation `cutout`", &[2, 3], space)
     }
@@ -119,6 +136,25 @@ impl Augment {
         if self.scale > 0.0 {
             let factor = rng.uniform_in(1.0 - self.scale, 1.0 + self.scale) as f32;
             sample.iter_mut().for_each(|x| *x *= factor);
+        }
+        let channels = shape.last().copied().unwrap_or(1).max(1);
+        if self.gain > 0.0 {
+            let draw = |rng: &mut Rng| rng.uniform_in(1.0 - self.gain, 1.0 + self.gain) as f32;
+            let factors: Vec<f32> = (0..channels).map(|_| draw(rng)).collect();
+            sample
+                .chunks_exact_mut(channels)
+                .for_each(|step| step.iter_mut().zip(&factors).for_each(|(x, f)| *x *= f));
+        }
+        if self.offset > 0.0 {
+            let offsets: Vec<f32> = (0..channels).map(|_| (self.offset * rng.normal()) as f32).collect();
+            sample
+                .chunks_exact_mut(channels)
+                .for_each(|step| step.iter_mut().zip(&offsets).for_each(|(x, o)| *x += o));
+        }
+        if self.stretch > 0.0 {
+            let factor = rng.uniform_in(1.0 - self.stretch, 1.0 + self.stretch);
+            copy(sample, scratch);
+            stretch_series(scratch, sample, channels, factor);
         }
         if self.noise > 0.0 {
             add_noise(sample, self.noise, rng);
@@ -187,6 +223,20 @@ fn shift_series(from: &[f32], to: &mut [f32], channels: usize, by: i64) {
     for (at, values) in to.chunks_exact_mut(channels).enumerate() {
         let source = (at as i64 - by).clamp(0, last) as usize * channels;
         values.copy_from_slice(&from[source..source + channels]);
+    }
+}
+
+fn stretch_series(from: &[f32], to: &mut [f32], channels: usize, factor: f64) {
+    let last = (from.len() / channels).saturating_sub(1);
+    let middle = last as f64 / 2.0;
+    for (at, values) in to.chunks_exact_mut(channels).enumerate() {
+        let place = (middle + (at as f64 - middle) * factor).clamp(0.0, last as f64);
+        let (before, part) = (place as usize, (place - (place as usize) as f64) as f32);
+        let after = (before + 1).min(last);
+        for (channel, value) in values.iter_mut().enumerate() {
+            let (a, b) = (from[before * channels + channel], from[after * channels + channel]);
+            *value = a + part * (b - a);
+        }
     }
 }
 
@@ -274,6 +324,27 @@ mod tests {
         let mut image = from;
         mirror(&mut image, &[2, 3, 1]);
         assert_eq!(image, [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+    }
+
+    #[test]
+    fn a_series_is_stretched_about_its_middle() {
+        let from = [0.0, 1.0, 2.0, 3.0, 4.0];
+        let mut to = [0.0; 5];
+        stretch_series(&from, &mut to, 1, 1.0);
+        assert_eq!(to, from);
+        stretch_series(&from, &mut to, 1, 0.5);
+        assert_eq!(to, [1.0, 1.5, 2.0, 2.5, 3.0]);
+        stretch_series(&from, &mut to, 1, 2.0);
+        assert_eq!(to, [0.0, 0.0, 2.0, 4.0, 4.0]);
+    }
+
+    #[test]
+    fn channels_get_gains_and_offsets_of_their_own() {
+        let augment = Augment { gain: 0.5, offset: 0.5, ..Augment::default() };
+        let mut sample = vec![1.0_f32, 2.0, 1.0, 2.0, 1.0, 2.0];
+        augment.change(&mut sample, &[3, 2], &mut Seed::new(4).rng(), &mut Vec::new());
+        assert!(sample.chunks_exact(2).all(|step| step == &sample[..2]), "{sample:?}");
+        assert!((sample[0] - 1.0).abs() > 1e-3 && (sample[1] / 2.0 - sample[0]).abs() > 1e-3);
     }
 
     #[test]

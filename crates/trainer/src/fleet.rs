@@ -101,7 +101,7 @@ impl Fleet {
     pub fn train(
         &self,
         train: &Dataset,
-        validation: &Dataset,
+        validation: Option<&Dataset>,
         context: &FleetContext<'_>,
     ) -> Result<Vec<RunResult>> {
         let done = Mutex::new(0);
@@ -116,14 +116,21 @@ impl Fleet {
                 self.run_of(member).train(&member.plan, train, validation, &within, callback.as_mut())?;
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             *done += 1;
-            let accuracy = result.validation.accuracy();
-            let score = accuracy
-                .map_or(format!("loss {:.4}", result.validation.loss), |a| format!("{:.2} %", 100.0 * a));
-            context.progress.step(context.stage, *done, format!("{}: validation {score}", member.name));
+            context.progress.step(context.stage, *done, format!("{}: {}", member.name, score(&result)));
             Ok(result)
         });
         let results: Result<Vec<RunResult>> = results.into_iter().collect();
         context.progress.end(context.stage, format!("{} runs", self.members.len()));
         results
+    }
+}
+
+/// A result in a few words.
+fn score(result: &RunResult) -> String {
+    let found = result.validation.as_ref();
+    match (found.and_then(crate::Evaluation::accuracy), found) {
+        (Some(accuracy), _) => format!("validation {:.2} %", 100.0 * accuracy),
+        (None, Some(found)) => format!("validation loss {:.4}", found.loss),
+        (None, None) => format!("loss {:.4}", result.history.epochs.last().map_or(f64::NAN, |e| e.loss)),
     }
 }

@@ -64,14 +64,28 @@ struct Identity {
 pub struct RunResult {
     /// The course of the training.
     pub history: History,
-    /// The kept weights on the validation part.
-    pub validation: Evaluation,
+    /// The kept weights on the validation part, where there is one.
+    pub validation: Option<Evaluation>,
 }
 
 /// A run's folder.
 #[derive(Debug, Clone)]
 pub struct Run {
     folder: PathBuf,
+}
+
+impl RunResult {
+    /// Whether this result is better than `other`: by accuracy on the validation part, then by its loss; without a
+    /// validation part by the training loss of the last epoch.
+    #[must_use]
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        let key = |r: &Self| match &r.validation {
+            Some(found) => (found.accuracy().unwrap_or(0.0), -found.loss),
+            None => (0.0, -r.history.epochs.last().map_or(f64::INFINITY, |e| e.loss)),
+        };
+        let (a, b) = (key(self), key(other));
+        a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).is_gt()
+    }
 }
 
 impl Run {
@@ -136,7 +150,7 @@ impl Run {
         &self,
         plan: &Plan,
         train: &Dataset,
-        validation: &Dataset,
+        validation: Option<&Dataset>,
         context: &Context<'_>,
         callback: &mut dyn Callback,
     ) -> Result<RunResult> {
@@ -149,8 +163,9 @@ impl Run {
         let mut log = EpochLog::create(&self.folder)?;
         let within = Context { seed: plan.seed, ..context.clone() };
         let history =
-            fit(&mut model, train, Some(validation), &plan.config, &within, &mut Both(callback, &mut log))?;
-        let validation = evaluate(&model, validation, plan.config.loss, context.grant)?;
+            fit(&mut model, train, validation, &plan.config, &within, &mut Both(callback, &mut log))?;
+        let validation =
+            validation.map(|data| evaluate(&model, data, plan.config.loss, context.grant)).transpose()?;
         model.save_weights(&self.weights(), &BTreeMap::new())?;
         let result = RunResult { history, validation };
         files::write_atomic(&self.folder.join("result.json"), config::to_json("run", &result)?.as_bytes())?;

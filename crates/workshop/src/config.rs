@@ -65,7 +65,7 @@ pub struct QuantizeStage {
 
 impl Default for QuantizeStage {
     fn default() -> Self {
-        let goal = Goal { delta_p: 0.75, ..Goal::default() };
+        let goal = Goal { delta_p: 0.4, ..Goal::default() };
         Self { trials: None, budget: None, bits: vec![2, 3, 4, 6, 8], goal }
     }
 }
@@ -84,7 +84,7 @@ pub struct PruneStage {
 
 impl Default for PruneStage {
     fn default() -> Self {
-        let goal = Goal { delta_p: 0.75, ..Goal::default() };
+        let goal = Goal { delta_p: 0.4, ..Goal::default() };
         Self { sparsities: vec![0.2, 0.35, 0.5, 0.65, 0.8], budget: None, goal }
     }
 }
@@ -131,7 +131,11 @@ pub struct DesignConfig {
     /// Share of the training rows that are held out to decide by; whole subjects where the data name them.
     /// Default 0.2.
     pub validation: f64,
-    /// How training samples are varied. Default: a small shift of larger images; shift, scale and noise of series.
+    /// Whether the final trainings use the validation rows too, once everything is decided; their last weights are then
+    /// kept. Default: for fewer than 10,000 rows.
+    pub refit: Option<bool>,
+    /// How training samples are varied. Default: a small shift of larger images; of series shift,
+    /// stretch and noise, and gain and offset of each channel.
     pub augment: Option<Augment>,
     /// Random candidates.
     pub generate: GenerateStage,
@@ -163,6 +167,7 @@ impl Default for DesignConfig {
             batch_size: None,
             learning_rate: 0.004,
             validation: 0.2,
+            refit: None,
             augment: None,
             generate: GenerateStage::default(),
             search: SearchStage::default(),
@@ -281,11 +286,12 @@ impl DesignConfig {
         self.quantize.trials.get_or_insert((self.trials / 2).max(1));
         self.epochs.get_or_insert(epochs(480_000.0, 8.0, 60.0));
         self.batch_size.get_or_insert(if rows < 8000.0 { 32 } else { 64 });
+        self.refit.get_or_insert(rows < 10_000.0);
         self.augment.get_or_insert(match train.sample_shape() {
             [h, w, _] if *h.min(w) >= 16 => Augment { shift: 1, ..Augment::default() },
             [t, _] => {
                 let shift = u32::try_from(t / 16).unwrap_or(0);
-                Augment { shift, scale: 0.1, noise: 0.05, ..Augment::default() }
+                Augment { shift, gain: 0.2, offset: 0.2, stretch: 0.15, noise: 0.1, ..Augment::default() }
             }
             _ => Augment::default(),
         });

@@ -52,14 +52,15 @@ pub(crate) fn write(
     page.table(&layers(result));
     page.heading("Training");
     let (losses, accuracies) = curves(bench)?;
-    page.chart_row([
-        ("Loss on the validation part; the winner starts from the baseline and is pruned.", losses.to_svg()?),
-        ("Accuracy on the validation part.", accuracies.to_svg()?),
-    ]);
+    let mut charts = vec![("Loss; the winner starts from the baseline and is pruned.", losses.to_svg()?)];
+    if accuracies.series.iter().any(|s| !s.points.is_empty()) {
+        charts.push(("Accuracy on the validation part.", accuracies.to_svg()?));
+    }
+    page.chart_row(charts);
     page.heading("On the test part");
     page.chart(
-        "Of each class (row), how many were taken for which (column); the winner's run that was best on the \
-         validation part.",
+        "Of each class (row), how many were taken for which (column); the winner's run whose weights are \
+         kept.",
         &confusion(result).to_svg()?,
     );
     page.heading("How it was found");
@@ -195,17 +196,12 @@ fn curves(bench: &Bench<'_>) -> Result<(Lines, Lines)> {
                 dashed: kind == "baseline",
                 color: Some(color),
             };
-            losses.push(series(&|e| e.val_loss));
+            losses.push(series(&|e| e.val_loss.or(Some(e.loss))));
             accuracies.push(series(&|e| e.val_accuracy));
         }
     }
     let epochs = Axis::linear("epoch");
-    let loss = Lines {
-        title: "Validation loss".to_owned(),
-        x: epochs.clone(),
-        y: Axis::log("loss"),
-        series: losses,
-    };
+    let loss = Lines { title: "Loss".to_owned(), x: epochs.clone(), y: Axis::log("loss"), series: losses };
     let accuracy = Lines {
         title: "Validation accuracy".to_owned(),
         x: epochs,

@@ -38,6 +38,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) train: Dataset,
     pub(crate) validation: Dataset,
     pub(crate) test: Dataset,
+    /// Training and validation rows together, where the final trainings are to use both.
+    pub(crate) refit: Option<Dataset>,
     pub(crate) target: Target,
     pub(crate) limits: Limits,
     pub(crate) seed: Seed,
@@ -115,7 +117,8 @@ impl<'a> Bench<'a> {
             return Err(WorkshopError::NoClasses { data: train.name().to_owned() });
         }
         let seed = Seed::new(config.seed);
-        let (train, validation) = train.validation_split(config.validation, seed.derive("validation", 0))?;
+        let all = train;
+        let (train, validation) = all.validation_split(config.validation, seed.derive("validation", 0))?;
         let config = config.resolved(&train);
         let limits = config.limits();
         let scope = if config.jobs == 0 { WorkerScope::available() } else { WorkerScope::new(config.jobs) };
@@ -124,6 +127,7 @@ impl<'a> Bench<'a> {
             train: normalizer.apply(&train)?,
             validation: normalizer.apply(&validation)?,
             test: normalizer.apply(&test)?,
+            refit: if config.refit == Some(true) { Some(normalizer.apply(&all)?) } else { None },
             config,
             folder,
             target,
@@ -134,7 +138,7 @@ impl<'a> Bench<'a> {
             cancel: session.cancel.clone(),
         };
         let normalizer = config::to_yaml("normalizer", &normalizer)?;
-        bench.identify(&Splits { train, test }.checksum())?;
+        bench.identify(&Splits { train: all, test }.checksum())?;
         files::write_atomic(&bench.folder.normalizer(), normalizer.as_bytes())?;
         Ok(bench)
     }

@@ -16,7 +16,8 @@ fn slots_follow_the_limits() {
         ..AutoqConfig::default()
     };
     let slots = Slots::of(&network(), &config, Ranges::new()).unwrap();
-    let found: Vec<(&str, &[u32])> = slots.slots().iter().map(|s| (s.name.as_str(), s.bits.as_slice())).collect();
+    let found: Vec<(&str, &[u32])> =
+        slots.slots().iter().map(|s| (s.name.as_str(), s.bits.as_slice())).collect();
     let expected: [(&str, &[u32]); 4] = [
         ("c1.kernel", &[2, 3, 4]),
         ("a1.activation", &[2, 3, 4, 6]),

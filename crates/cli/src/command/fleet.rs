@@ -43,7 +43,7 @@ pub(crate) fn run(args: &FleetArgs) -> anyhow::Result<()> {
                 name: format!("{stem}-{i}"),
                 plan: Plan {
                     spec: spec.clone(),
-                    config: args.training.config(),
+                    config: args.training.config()?,
                     seed: args.training.seed().derive(&stem, i),
                     start: None,
                     attributes: BTreeMap::new(),
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &FleetArgs) -> anyhow::Result<()> {
     let fleet = Fleet::new(folder(args.out.as_ref(), "fleet"), members)?;
     let results = fleet.train(
         &parts.train,
-        &parts.validation,
+        Some(&parts.validation),
         &FleetContext {
             scope: args.training.scope(),
             stage: "fleet",
@@ -68,8 +68,9 @@ pub(crate) fn run(args: &FleetArgs) -> anyhow::Result<()> {
     )?;
     let per_spec = results.chunks(usize::try_from(args.array)?.max(1));
     let rows = args.specs.iter().zip(per_spec).map(|(path, results)| {
-        let losses: Vec<f64> = results.iter().map(|r| r.validation.loss).collect();
-        let accuracies: Vec<f64> = results.iter().filter_map(|r| r.validation.accuracy()).collect();
+        let found: Vec<_> = results.iter().filter_map(|r| r.validation.as_ref()).collect();
+        let losses: Vec<f64> = found.iter().map(|e| e.loss).collect();
+        let accuracies: Vec<f64> = found.iter().filter_map(|e| e.accuracy()).collect();
         let (loss, _) = mean_and_deviation(&losses);
         let (accuracy, deviation) = mean_and_deviation(&accuracies);
         vec![

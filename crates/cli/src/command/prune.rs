@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let parts = args.training.parts()?;
     let plan = Plan {
         spec: before.spec().clone(),
-        config: args.training.config(),
+        config: args.training.config()?,
         seed: args.training.seed(),
         start: Some(args.weights.clone()),
         attributes: BTreeMap::new(),

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &QuantizeArgs) -> anyhow::Result<()> {
     let (limits, target) = (args.budget.limits(), args.budget.target()?);
     let search = QuantizationSearch::new(config, model.spec().clone(), ranges, limits, target)?;
     let folder = folder(args.out.as_ref(), "quantize");
-    let trainer = Trainer::new(parts.train, parts.validation, args.training.config())
+    let trainer = Trainer::new(parts.train, parts.validation, args.training.config()?)
         .starting_from(&args.weights)
         .keeping_weights_in(folder.join("weights"));
     let watch = Watch::new(args.quiet);

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &SearchArgs) -> anyhow::Result<()> {
     };
     let folder = folder(args.out.as_ref(), "search");
     let search = ArchitectureSearch::new(config, start, limits, target)?;
-    let trainer = Trainer::new(parts.train, parts.validation, args.training.config())
+    let trainer = Trainer::new(parts.train, parts.validation, args.training.config()?)
         .keeping_weights_in(folder.join("weights"));
     let watch = Watch::new(args.quiet);
     let scope = args.training.scope();

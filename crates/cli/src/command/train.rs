@@ -47,7 +47,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let run = Run::new(folder(args.out.as_ref(), "run"));
     let plan = Plan {
         spec,
-        config: args.training.config(),
+        config: args.training.config()?,
         seed: args.training.seed(),
         start: args.start.clone(),
         attributes: BTreeMap::new(),
@@ -57,15 +57,17 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<()> {
         grant = found;
     }
     let context = Context { seed: plan.seed, grant, cancel: &cancel };
-    let result = run.train(&plan, &parts.train, &parts.validation, &context, &mut observe)?;
+    let result = run.train(&plan, &parts.train, Some(&parts.validation), &context, &mut observe)?;
     progress.end("train", format!("kept epoch {}", result.history.kept));
     let normalizer = config::to_yaml("normalizer", &parts.normalizer)?;
     files::write_atomic(&run.folder().join("normalizer.yaml"), normalizer.as_bytes())?;
     let model = load_model(&run.weights())?;
     let test = evaluate(&model, &parts.test, plan.config.loss, grant)?;
-    line(format!("validation loss {:.4}, test loss {:.4}", result.validation.loss, test.loss));
-    if let (Some(validation), Some(test)) = (result.validation.accuracy(), test.accuracy()) {
-        line(format!("validation accuracy {}, test accuracy {}", percent(validation), percent(test)));
+    for (name, found) in [("validation", result.validation.as_ref()), ("test", Some(&test))] {
+        if let Some(found) = found {
+            let accuracy = found.accuracy().map(|a| format!(", accuracy {}", percent(a))).unwrap_or_default();
+            line(format!("{name}: loss {:.4}{accuracy}", found.loss));
+        }
     }
     line(format!("written to {}", run.folder().display()));
     Ok(())

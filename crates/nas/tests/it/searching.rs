@@ -6,7 +6,9 @@ use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_nas::{ArchitectureSearch, NasError, SearchConfig, SearchRun};
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_spec::{ModelSpec, Op};
-use tinsmith_study::{Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, Study, TrialState};
+use tinsmith_study::{
+    Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, Study, TrialState,
+};
 
 use crate::network;
 
@@ -85,7 +87,8 @@ fn workers_and_interruptions_change_nothing() {
 fn an_impossible_budget_names_what_binds() {
     let limits = Limits { flash: Some(100), ..Limits::default() };
     let target = Target::load("mcu-int8").unwrap();
-    let error = ArchitectureSearch::new(SearchConfig::default(), vec![network()], limits, target).unwrap_err();
+    let error =
+        ArchitectureSearch::new(SearchConfig::default(), vec![network()], limits, target).unwrap_err();
     assert!(matches!(error, NasError::NothingFits { given: 1, .. }));
     assert!(error.to_string().contains("flash"), "{error}");
 }

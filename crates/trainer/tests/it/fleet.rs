@@ -31,7 +31,11 @@ fn train(fleet: &Fleet, cores: usize) -> Result<Vec<f64>> {
         cancel: &CancelToken::new(),
         callback: &|_| Ok(Box::new(Undisturbed) as Box<dyn Callback>),
     };
-    Ok(fleet.train(&train, &val, &context)?.iter().map(|r| r.validation.loss).collect())
+    Ok(fleet
+        .train(&train, Some(&val), &context)?
+        .iter()
+        .filter_map(|r| Some(r.validation.as_ref()?.loss))
+        .collect())
 }
 
 fn bytes(fleet: &Fleet) -> Vec<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tinsmith_nas::{ArchitectureSearch, SearchConfig, SearchRun};
 use tinsmith_spec::ModelSpec;
 use tinsmith_study::{Ended, Study, Trial};
-use tinsmith_trainer::{Callback, Fleet, FleetContext, Member, Plan, Trainer, Undisturbed};
+use tinsmith_trainer::{Callback, Fleet, FleetContext, Member, Plan, RunResult, Trainer, Undisturbed};
 
 use crate::error::{Result, WorkshopError};
 use crate::pipeline::Bench;
@@ -74,7 +74,7 @@ fn choose(bench: &Bench<'_>, study: &Study<ModelSpec>) -> Result<(ModelSpec, Pat
     let results = fleet
         .train(
             &bench.train,
-            &bench.validation,
+            Some(&bench.validation),
             &FleetContext {
                 scope: bench.scope,
                 stage: STAGE,
@@ -84,19 +84,13 @@ fn choose(bench: &Bench<'_>, study: &Study<ModelSpec>) -> Result<(ModelSpec, Pat
             },
         )
         .map_err(|error| bench.stopped(error))?;
-    let best = fleet
-        .members()
-        .iter()
-        .zip(&results)
-        .max_by(|(_, a), (_, b)| {
-            let (a, b) = (&a.validation, &b.validation);
-            a.accuracy()
-                .unwrap_or(0.0)
-                .total_cmp(&b.accuracy().unwrap_or(0.0))
-                .then(b.loss.total_cmp(&a.loss))
-        })
-        .map(|(member, _)| member);
-    let Some(best) = best else {
+    let mut best: Option<(&Member, &RunResult)> = None;
+    for (member, result) in fleet.members().iter().zip(&results) {
+        if best.is_none_or(|(_, other)| result.is_better_than(other)) {
+            best = Some((member, result));
+        }
+    }
+    let Some((best, _)) = best else {
         let reasons = study.trials().iter().filter_map(|t| t.reason.as_deref()).take(3).collect::<Vec<_>>();
         return Err(WorkshopError::NoResult { stage: "search", reason: reasons.join("; ") });
     };

@@ -86,23 +86,31 @@ fn train(
 ) -> Result<Vec<RunResult>> {
     let context =
         FleetContext { scope: bench.scope, stage, progress: bench.progress, cancel: &bench.cancel, callback };
-    fleet.train(&bench.train, &bench.validation, &context).map_err(|error| bench.stopped(error))
+    let (train, validation) = match &bench.refit {
+        Some(all) => (all, None),
+        None => (&bench.train, Some(&bench.validation)),
+    };
+    fleet.train(train, validation, &context).map_err(|error| bench.stopped(error))
 }
 
-/// Looks at the test part, once; which run is the winner is decided by the validation part before that.
+/// Looks at the test part, once; which run is the winner is decided before that, by the validation part or, where that
+/// was trained on at last, by the training loss.
 fn judge(
     bench: &Bench<'_>,
     (baselines, baseline_results): (&Fleet, &[RunResult]),
     (winners, winner_results): (&Fleet, &[RunResult]),
 ) -> Result<Trained> {
-    let best = winner_results.iter().enumerate().max_by(|(_, a), (_, b)| {
-        let (a, b) = (&a.validation, &b.validation);
-        a.accuracy().unwrap_or(0.0).total_cmp(&b.accuracy().unwrap_or(0.0)).then(b.loss.total_cmp(&a.loss))
-    });
-    let Some((best, _)) = best else {
+    let mut best: Option<usize> = None;
+    for (i, result) in winner_results.iter().enumerate() {
+        if best.is_none_or(|other| result.is_better_than(&winner_results[other])) {
+            best = Some(i);
+        }
+    }
+    let Some(best) = best else {
         return Err(WorkshopError::NoResult { stage: "train", reason: "no seeds were asked for".to_owned() });
     };
-    let accuracy = |results: &[RunResult]| results.iter().filter_map(|r| r.validation.accuracy()).collect();
+    let accuracy =
+        |results: &[RunResult]| results.iter().filter_map(|r| r.validation.as_ref()?.accuracy()).collect();
     let (_, baseline_tests) = test(bench, baselines)?;
     let (models, winner_tests) = test(bench, winners)?;
     let spec = with_smallest_storage(&models[best], &bench.target)?;
