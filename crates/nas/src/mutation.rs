@@ -126,11 +126,9 @@ impl Mutation {
         let is_depthwise = matches!(op, Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_));
         let is_linear = op.activation().is_some_and(Activation::is_linear);
         match self {
-            Self::Resize => is_conv || is_separable || matches!(op, Op::Dense(_)),
+            Self::Resize | Self::Insert => is_conv || is_separable || matches!(op, Op::Dense(_)),
             Self::Kernel | Self::Stride => is_conv || is_separable || is_depthwise,
-            Self::Insert => is_conv || is_separable || matches!(op, Op::Dense(_)),
-            Self::Pool | Self::Shortcut => is_conv || is_separable,
-            Self::Separate => is_conv || is_separable,
+            Self::Pool | Self::Shortcut | Self::Separate => is_conv || is_separable,
             Self::Head => {
                 matches!(op, Op::Flatten(_) | Op::GlobalAveragePool1d(_) | Op::GlobalAveragePool2d(_))
             }

@@ -119,12 +119,8 @@ impl ArchitectureSearch {
     /// [`NasError::Study`] where the journal is another study's or the evaluation is broken.
     pub fn run(&self, run: &SearchRun<'_>) -> Result<(Study<ModelSpec>, Ended)> {
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
-        let breed = Architectures::new(
-            self.start.clone(),
-            self.config.mutations,
-            self.limits.clone(),
-            self.target.clone(),
-        );
+        let breed =
+            Architectures::new(self.start.clone(), self.config.mutations, self.limits, self.target.clone());
         let proposer = Evolution::new(breed, self.config.evolution.clone())?;
         let check = |spec: &ModelSpec| check(spec, &self.limits, &self.target);
         let runner = Runner {

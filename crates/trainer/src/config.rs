@@ -99,7 +99,7 @@ impl TrainConfig {
                 format!("is {label_smoothing}, want 0 to below 1"),
             );
         }
-        if !(self.early_stopping.min_delta >= 0.0) {
+        if self.early_stopping.min_delta.is_nan() || self.early_stopping.min_delta < 0.0 {
             faults.add(
                 "early_stopping.min_delta",
                 format!("is {}, want 0 or more", self.early_stopping.min_delta),

@@ -178,7 +178,7 @@ pub struct OptimizerConfig {
     pub rule: Rule,
     /// Learning rate before the schedule's factor. Default 0.001.
     pub learning_rate: f64,
-    /// Share of each weight subtracted at each step, times the learning rate (decoupled, as AdamW). Default 0.
+    /// Share of each weight subtracted at each step, times the learning rate (decoupled, as `AdamW`). Default 0.
     pub weight_decay: f64,
     /// Largest Euclidean norm of one tensor's gradient; 0 means no limit. Default 0.
     pub clip_norm: f64,

@@ -154,7 +154,7 @@ impl Run {
         context: &Context<'_>,
         callback: &mut dyn Callback,
     ) -> Result<RunResult> {
-        let identity = self.identity(plan, train)?;
+        let identity = Self::identity(plan, train)?;
         self.claim(plan, &identity)?;
         if let Some(result) = self.result()? {
             return Ok(result);
@@ -172,7 +172,7 @@ impl Run {
         Ok(result)
     }
 
-    fn identity(&self, plan: &Plan, train: &Dataset) -> Result<Identity> {
+    fn identity(plan: &Plan, train: &Dataset) -> Result<Identity> {
         let start = plan.start.as_ref().map(|path| checksum(path)).transpose()?;
         Ok(Identity {
             seed: plan.seed,

@@ -39,7 +39,7 @@ impl FromStr for ByteSize {
         let (number, factor) = found.unwrap_or((lower.as_str(), 1));
         let value: f64 = number.parse().map_err(|_| wrong())?;
         let bytes = value * factor as f64;
-        if bytes >= 1.0 && bytes <= 1e15 { Ok(Self(bytes.round() as u64)) } else { Err(wrong()) }
+        if (1.0..=1e15).contains(&bytes) { Ok(Self(bytes.round() as u64)) } else { Err(wrong()) }
     }
 }
 

@@ -7,6 +7,9 @@ use tinsmith_foundation::Seed;
 use crate::labelled;
 
 const ALL: Augment = Augment {
+    gain: 0.1,
+    offset: 0.1,
+    stretch: 0.0,
     rotate: 15.0,
     shift: 1,
     mirror: true,

@@ -5,7 +5,7 @@ use tinsmith_quant::{Codes, Mode, QuantError, QuantizerOp, Scale};
 use tinsmith_spec::Quantizer;
 
 /// One of every kind and of every variant that has its own arithmetic.
-pub const KINDS: &[&str] = &[
+pub(crate) const KINDS: &[&str] = &[
     "quantized_bits(4,0,alpha=1.0)",
     "quantized_bits(6,2,True,alpha=0.3)",
     "quantized_bits(1,0,alpha=0.5)",
@@ -57,7 +57,7 @@ pub const KINDS: &[&str] = &[
     "bernoulli(alpha='auto')",
 ];
 
-pub fn op(text: &str) -> QuantizerOp {
+pub(crate) fn op(text: &str) -> QuantizerOp {
     let quantizer: Quantizer = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
     QuantizerOp::new(&quantizer).unwrap_or_else(|e| panic!("{text}: {e}"))
 }

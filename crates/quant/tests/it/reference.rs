@@ -7,7 +7,7 @@ use serde_json::Value;
 use tinsmith_spec::Quantizer;
 
 /// A file of the reference data, below `quantizers/`.
-pub fn read(file: &str) -> Value {
+pub(crate) fn read(file: &str) -> Value {
     let root = std::env::var_os("TINSMITH_GOLDEN")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")), PathBuf::from);
     let path = root.join("quantizers").join(file);
@@ -16,7 +16,7 @@ pub fn read(file: &str) -> Value {
 }
 
 /// One number; those that are not finite are written as texts.
-pub fn number(value: &Value) -> f32 {
+pub(crate) fn number(value: &Value) -> f32 {
     match value.as_str() {
         Some("NaN") => f32::NAN,
         Some("Infinity") => f32::INFINITY,
@@ -25,12 +25,12 @@ pub fn number(value: &Value) -> f32 {
     }
 }
 
-pub fn numbers(value: &Value) -> Vec<f32> {
+pub(crate) fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().map(|items| items.iter().map(number).collect()).unwrap_or_default()
 }
 
 /// The quantizer of a case, by the text form of its constructor's arguments.
-pub fn quantizer(case: &Value) -> Quantizer {
+pub(crate) fn quantizer(case: &Value) -> Quantizer {
     let arguments: Vec<String> = case["kwargs"]
         .as_object()
         .into_iter()

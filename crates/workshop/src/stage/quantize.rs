@@ -8,7 +8,7 @@ use tinsmith_data::Dataset;
 use tinsmith_layers::Model;
 use tinsmith_spec::ModelSpec;
 use tinsmith_study::{Ended, Params, Study};
-use tinsmith_trainer::{OptimizerConfig, TrainConfig, Trainer};
+use tinsmith_trainer::{TrainConfig, Trainer};
 
 use crate::error::{Result, WorkshopError};
 use crate::pipeline::Bench;
@@ -26,10 +26,9 @@ pub(crate) struct Quantized {
 }
 
 /// Training on from good weights: a smaller rate does.
-pub(crate) fn fine_tuning(config: TrainConfig) -> TrainConfig {
-    let optimizer =
-        OptimizerConfig { learning_rate: config.optimizer.learning_rate * 0.5, ..config.optimizer.clone() };
-    TrainConfig { optimizer, ..config }
+pub(crate) fn fine_tuning(mut config: TrainConfig) -> TrainConfig {
+    config.optimizer.learning_rate *= 0.5;
+    config
 }
 
 pub(crate) fn run(bench: &Bench<'_>, found: &Found) -> Result<Quantized> {
