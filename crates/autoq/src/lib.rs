@@ -1,4 +1,6 @@
 //! Quantization search.
+//!
+#![doc = include_str!("../README.md")]
 
 mod config;
 mod error;

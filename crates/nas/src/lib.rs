@@ -1,4 +1,6 @@
 //! Architecture search under hard limits.
+//!
+#![doc = include_str!("../README.md")]
 
 mod breed;
 mod config;

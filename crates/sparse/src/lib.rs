@@ -1,4 +1,6 @@
-//! Pruning.
+//! Pruning, and how what is left is stored.
+//!
+#![doc = include_str!("../README.md")]
 
 mod config;
 mod error;

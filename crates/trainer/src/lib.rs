@@ -1,4 +1,6 @@
-//! The training loop.
+//! The training loop, runs and fleets of runs.
+//!
+#![doc = include_str!("../README.md")]
 
 mod callback;
 mod config;

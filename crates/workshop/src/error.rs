@@ -87,6 +87,9 @@ pub enum WorkshopError {
     /// A study could not go on.
     #[error(transparent)]
     Study(#[from] tinsmith_study::StudyError),
+    /// The winner could not be written as C sources.
+    #[error(transparent)]
+    Deploy(#[from] tinsmith_deploy::DeployError),
     /// A page or a chart could not be made.
     #[error(transparent)]
     Report(#[from] tinsmith_report::ReportError),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 /// | `search/journal.log`, `quantize/journal.log`, `prune/journal.log` | every trial, in Optuna's journal format |
 /// | `search/finalists/`, `train/` | runs: networks trained in full |
 /// | `spec.yaml`, `weights.safetensors` | the winner |
+/// | `c/` | the winner as C sources, where its layers have a C form |
 /// | `metrics.jsonl` | every epoch of every run in `train/` |
 /// | `report.html` | the page to read |
 /// | `result.json` | the figures; written last, so a design without it is not finished |
@@ -68,6 +69,8 @@ impl Folder {
         spec = "spec.yaml";
         /// The winner's weights.
         weights = "weights.safetensors";
+        /// The winner as C sources.
+        c_sources = "c";
         /// Every epoch of the final runs.
         metrics = "metrics.jsonl";
         /// The page.

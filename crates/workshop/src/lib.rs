@@ -1,4 +1,6 @@
 //! The design pipeline.
+//!
+#![doc = include_str!("../README.md")]
 
 mod bytes;
 mod config;

@@ -83,9 +83,7 @@ pub fn design(config: DesignConfig, session: &Session<'_>) -> Result<DesignResul
         // The design may be continued from another folder.
         config.data = path.canonicalize().map_or(config.data.clone(), |p| p.display().to_string());
     }
-    let bench = Bench::new(config, folder, session)?;
-    files::write_atomic(&bench.folder.config(), config::to_yaml("configuration", &bench.config)?.as_bytes())?;
-    bench.run()
+    Bench::new(config, folder, session)?.run()
 }
 
 /// Goes on with the design in a folder; with `jobs` networks side by side where that is given. A finished design is
@@ -164,6 +162,11 @@ impl<'a> Bench<'a> {
 
     fn run(&self) -> Result<DesignResult> {
         let candidates = stage::generate::run(self)?;
+        // Only now, so that a budget that no network keeps leaves no design behind to stumble over.
+        if !self.folder.config().is_file() {
+            let text = config::to_yaml("configuration", &self.config)?;
+            files::write_atomic(&self.folder.config(), text.as_bytes())?;
+        }
         let found = stage::search::run(self, candidates.clone())?;
         let quantized = stage::quantize::run(self, &found)?;
         let pruned = stage::prune::run(self, &quantized)?;
@@ -202,6 +205,7 @@ impl<'a> Bench<'a> {
         };
         trained.spec.save(&self.folder.spec())?;
         files::write_atomic(&self.folder.weights(), &trained.weights)?;
+        stage::ship::run(self)?;
         files::write_atomic(&self.folder.metrics(), trained.metrics.as_bytes())?;
         page::write(self, &result, &trained.spec, &found, &quantized, &pruned)?;
         files::write_atomic(&self.folder.result(), config::to_json("result", &result)?.as_bytes())?;

@@ -4,4 +4,5 @@ pub(crate) mod generate;
 pub(crate) mod prune;
 pub(crate) mod quantize;
 pub(crate) mod search;
+pub(crate) mod ship;
 pub(crate) mod train;

@@ -37,7 +37,7 @@ impl Evaluate<ModelSpec> for Filters {
 }
 
 fn limits() -> Limits {
-    Limits { flash: Some(6000), ram: Some(1200), ..Limits::default() }
+    Limits { flash: Some(6000), ram: Some(2400), ..Limits::default() }
 }
 
 fn search(journal: &Path, cores: usize) -> Study<ModelSpec> {
