@@ -39,7 +39,7 @@ fn networks_are_shown_and_refused() {
     std::fs::write(dir.path().join("bad.yaml"), SPEC.replace("units: 10", "units: 0")).unwrap();
     let bad = tinsmith(dir.path(), &["show", "bad.yaml"]);
     assert_eq!(bad.status.code(), Some(2));
-    assert!(stderr(&bad).contains("bad.yaml:4:29: `layers[2].dense.units` is 0"), "{}", stderr(&bad));
+    assert!(stderr(&bad).contains("bad.yaml:4:30: `layers[2].dense.units` is 0"), "{}", stderr(&bad));
 }
 
 #[test]
