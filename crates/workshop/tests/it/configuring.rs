@@ -4,11 +4,11 @@ use std::path::Path;
 
 use tinsmith_workshop::{ByteSize, DesignConfig, WorkshopError};
 
-fn read(text: &str) -> Result<DesignConfig, WorkshopError> {
+fn read(text: &str) -> Result<DesignConfig, Box<WorkshopError>> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("design.yaml");
     std::fs::write(&path, text).unwrap();
-    DesignConfig::load(&path)
+    Ok(DesignConfig::load(&path)?)
 }
 
 #[test]
