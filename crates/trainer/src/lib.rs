@@ -1,4 +1,4 @@
-//! The training loop, runs and fleets of runs.
+//! The training loop and runs.
 //!
 #![doc = include_str!("../README.md")]
 
@@ -7,7 +7,6 @@ mod config;
 mod error;
 mod evaluate;
 mod fit;
-mod fleet;
 pub mod metric;
 pub mod optimizer;
 pub mod run;
@@ -19,7 +18,6 @@ pub use config::{EarlyStopping, Loss, TrainConfig};
 pub use error::{Result, TrainError};
 pub use evaluate::{Evaluation, evaluate};
 pub use fit::{Context, Epoch, History, Stopped, fit};
-pub use fleet::{Fleet, FleetContext, Member};
 pub use metric::{Confusion, Metric};
 pub use optimizer::{OptimizerConfig, Rule};
 pub use run::{Plan, Run, RunResult};

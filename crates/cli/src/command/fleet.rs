@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_foundation::Silent;
 use tinsmith_spec::ModelSpec;
 use tinsmith_trainer::metric::mean_and_deviation;
-use tinsmith_trainer::{Callback, Fleet, FleetContext, Member, Plan, Undisturbed};
+use tinsmith_trainer::{Callback, Plan, Undisturbed};
 
 use super::{TrainingArgs, folder};
 use crate::output::{line, percent, table};
@@ -54,11 +55,11 @@ pub(crate) fn run(args: &FleetArgs) -> anyhow::Result<()> {
     let parts = args.training.parts()?;
     let cancel = cancel_on_signal()?;
     let watch = Watch::new(args.quiet);
-    let fleet = Fleet::new(folder(args.out.as_ref(), "fleet"), members)?;
+    let fleet = Pool::new(folder(args.out.as_ref(), "fleet"), members)?;
     let results = fleet.train(
         &parts.train,
         Some(&parts.validation),
-        &FleetContext {
+        &PoolContext {
             scope: args.training.scope(),
             stage: "fleet",
             progress: if args.quiet { &Silent } else { &watch },

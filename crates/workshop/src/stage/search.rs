@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_nas::{ArchitectureSearch, SearchConfig, SearchRun};
 use tinsmith_spec::ModelSpec;
 use tinsmith_study::{Ended, Study, Trial};
-use tinsmith_trainer::{Callback, Fleet, FleetContext, Member, Plan, RunResult, Trainer, Undisturbed};
+use tinsmith_trainer::{Callback, Plan, RunResult, Trainer, Undisturbed};
 
 use crate::error::{Result, WorkshopError};
 use crate::pipeline::Bench;
@@ -70,12 +71,12 @@ fn choose(bench: &Bench<'_>, study: &Study<ModelSpec>) -> Result<(ModelSpec, Pat
             attributes: BTreeMap::new(),
         },
     });
-    let fleet = Fleet::new(bench.folder.finalists(), members.collect())?;
+    let fleet = Pool::new(bench.folder.finalists(), members.collect())?;
     let results = fleet
         .train(
             &bench.train,
             Some(&bench.validation),
-            &FleetContext {
+            &PoolContext {
                 scope: bench.scope,
                 stage: STAGE,
                 progress: bench.progress,

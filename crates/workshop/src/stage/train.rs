@@ -3,16 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_foundation::{FoundationError, Grant};
 use tinsmith_layers::Model;
 use tinsmith_sparse::{GradualPruner, with_smallest_storage};
 use tinsmith_spec::ModelSpec;
 use tinsmith_spec::cost::Target;
 use tinsmith_trainer::run::load_model;
-use tinsmith_trainer::{
-    Callback, Confusion, Evaluation, Fleet, FleetContext, Member, Plan, RunResult, TrainError, Undisturbed,
-    evaluate,
-};
+use tinsmith_trainer::{Callback, Confusion, Evaluation, Plan, RunResult, TrainError, Undisturbed, evaluate};
 
 use crate::error::{Result, WorkshopError};
 use crate::pipeline::Bench;
@@ -51,7 +49,7 @@ pub(crate) fn run(
             attributes: BTreeMap::new(),
         },
     };
-    let baselines = Fleet::new(bench.folder.train(), (0..bench.config.seeds).map(baseline).collect())?;
+    let baselines = Pool::new(bench.folder.train(), (0..bench.config.seeds).map(baseline).collect())?;
     let undisturbed = |_: &Member| Ok(Box::new(Undisturbed) as Box<dyn Callback>);
     let baseline_results = train(bench, &baselines, "baseline", &undisturbed)?;
 
@@ -66,7 +64,7 @@ pub(crate) fn run(
             attributes: BTreeMap::from([("prune".to_owned(), prune.clone())]),
         },
     };
-    let winners = Fleet::new(bench.folder.train(), (0..bench.config.seeds).map(winner).collect())?;
+    let winners = Pool::new(bench.folder.train(), (0..bench.config.seeds).map(winner).collect())?;
     let pruner = |member: &Member| -> Result<Box<dyn Callback>, TrainError> {
         let pruner = GradualPruner::new(pruned.config.clone(), member.plan.config.epochs)
             .map_err(|error| TrainError::Callback { reason: error.to_string() })?;
@@ -80,12 +78,12 @@ type MakeCallback<'a> = dyn Fn(&Member) -> Result<Box<dyn Callback>, TrainError>
 
 fn train(
     bench: &Bench<'_>,
-    fleet: &Fleet,
+    fleet: &Pool,
     stage: &str,
     callback: &MakeCallback<'_>,
 ) -> Result<Vec<RunResult>> {
     let context =
-        FleetContext { scope: bench.scope, stage, progress: bench.progress, cancel: &bench.cancel, callback };
+        PoolContext { scope: bench.scope, stage, progress: bench.progress, cancel: &bench.cancel, callback };
     let (train, validation) = match &bench.refit {
         Some(all) => (all, None),
         None => (&bench.train, Some(&bench.validation)),
@@ -97,8 +95,8 @@ fn train(
 /// was trained on at last, by the training loss.
 fn judge(
     bench: &Bench<'_>,
-    (baselines, baseline_results): (&Fleet, &[RunResult]),
-    (winners, winner_results): (&Fleet, &[RunResult]),
+    (baselines, baseline_results): (&Pool, &[RunResult]),
+    (winners, winner_results): (&Pool, &[RunResult]),
 ) -> Result<Trained> {
     let mut best: Option<usize> = None;
     for (i, result) in winner_results.iter().enumerate() {
@@ -139,7 +137,7 @@ fn judge(
 }
 
 /// The kept networks of a fleet, and how they do on the test part.
-fn test(bench: &Bench<'_>, fleet: &Fleet) -> Result<(Vec<Model>, Vec<Evaluation>)> {
+fn test(bench: &Bench<'_>, fleet: &Pool) -> Result<(Vec<Model>, Vec<Evaluation>)> {
     let mut models = Vec::new();
     let mut tests = Vec::new();
     for member in fleet.members() {
@@ -151,7 +149,7 @@ fn test(bench: &Bench<'_>, fleet: &Fleet) -> Result<(Vec<Model>, Vec<Evaluation>
 }
 
 /// Every epoch of every run, one line each, in the order of the runs.
-fn metrics(fleets: &[&Fleet]) -> Result<String> {
+fn metrics(fleets: &[&Pool]) -> Result<String> {
     let mut lines = String::new();
     for fleet in fleets {
         for member in fleet.members() {

@@ -1,14 +1,15 @@
-//! Fleets: every run a folder, resumed where it was interrupted, the same for any number of cores.
+//! Pools: every run a folder, resumed where it was interrupted, the same for any number of cores.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
-use tinsmith_trainer::{Callback, Fleet, FleetContext, Member, Plan, Result, TrainError, Undisturbed};
+use tinsmith_trainer::{Callback, Plan, Result, TrainError, Undisturbed};
 
-use crate::fitting::{config, digits, spec};
+use crate::{config, digits, spec};
 
-fn fleet(folder: &Path) -> Fleet {
+fn pool(folder: &Path) -> Pool {
     let member = |i: u64| Member {
         name: format!("run-{i}"),
         plan: Plan {
@@ -19,39 +20,39 @@ fn fleet(folder: &Path) -> Fleet {
             attributes: BTreeMap::new(),
         },
     };
-    Fleet::new(folder, (0..3).map(member).collect()).unwrap()
+    Pool::new(folder, (0..3).map(member).collect()).unwrap()
 }
 
-fn train(fleet: &Fleet, cores: usize) -> Result<Vec<f64>> {
+fn train(pool: &Pool, cores: usize) -> Result<Vec<f64>> {
     let (train, val) = digits();
-    let context = FleetContext {
+    let context = PoolContext {
         scope: WorkerScope::new(cores),
         stage: "train",
         progress: &Silent,
         cancel: &CancelToken::new(),
         callback: &|_| Ok(Box::new(Undisturbed) as Box<dyn Callback>),
     };
-    Ok(fleet
+    Ok(pool
         .train(&train, Some(&val), &context)?
         .iter()
         .filter_map(|r| Some(r.validation.as_ref()?.loss))
         .collect())
 }
 
-fn bytes(fleet: &Fleet) -> Vec<Vec<u8>> {
+fn bytes(pool: &Pool) -> Vec<Vec<u8>> {
     let files = ["spec.yaml", "run.yaml", "metrics.jsonl", "weights.safetensors", "result.json"];
-    let folders = fleet.members().iter().map(|m| fleet.run_of(m).folder().to_owned());
+    let folders = pool.members().iter().map(|m| pool.run_of(m).folder().to_owned());
     folders.flat_map(|f| files.map(|name| std::fs::read(f.join(name)).unwrap())).collect()
 }
 
 #[test]
-fn an_interrupted_fleet_ends_the_same() {
+fn an_interrupted_pool_ends_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let whole = fleet(&dir.path().join("whole"));
+    let whole = pool(&dir.path().join("whole"));
     let losses = train(&whole, 2).unwrap();
     assert_ne!(losses[0], losses[1]);
 
-    let broken = fleet(&dir.path().join("broken"));
+    let broken = pool(&dir.path().join("broken"));
     train(&broken, 1).unwrap();
     // As a kill leaves it: one run without its result and with a torn line, another not begun.
     let first = broken.run_of(&broken.members()[0]);
@@ -66,19 +67,19 @@ fn an_interrupted_fleet_ends_the_same() {
 #[test]
 fn a_folder_of_another_run_is_not_taken() {
     let dir = tempfile::tempdir().unwrap();
-    train(&fleet(dir.path()), 1).unwrap();
-    let mut members = fleet(dir.path()).members().to_vec();
+    train(&pool(dir.path()), 1).unwrap();
+    let mut members = pool(dir.path()).members().to_vec();
     members[2].plan.config.epochs = 5;
-    let error = train(&Fleet::new(dir.path(), members).unwrap(), 1).unwrap_err();
+    let error = train(&Pool::new(dir.path(), members).unwrap(), 1).unwrap_err();
     assert!(matches!(error, TrainError::OtherRun { what: "configuration", .. }), "{error}");
 }
 
 #[test]
 fn names_are_safe_and_unique() {
-    let mut members = fleet(Path::new("x")).members().to_vec();
+    let mut members = pool(Path::new("x")).members().to_vec();
     members[1].name = "../up".to_owned();
     members[2].name = "run-0".to_owned();
-    let error = Fleet::new("x", members).unwrap_err().to_string();
+    let error = Pool::new("x", members).unwrap_err().to_string();
     assert!(
         error.contains("`members[1].name` is `../up`") && error.contains("`run-0` is used twice"),
         "{error}"

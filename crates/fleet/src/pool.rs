@@ -1,4 +1,5 @@
-//! Many runs side by side: each a folder, each complete or visibly not, none trained twice.
+//! Runs that the caller holds in memory, side by side in one process: each a folder, each complete or visibly not, none
+//! trained twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -6,13 +7,9 @@ use std::sync::PoisonError;
 
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{CancelToken, Progress, WorkerScope};
+use tinsmith_trainer::{Callback, Context, Evaluation, Plan, Result, Run, RunResult, TrainError};
 
-use crate::callback::Callback;
-use crate::error::{Result, TrainError};
-use crate::fit::Context;
-use crate::run::{Plan, Run, RunResult};
-
-/// One network of a fleet.
+/// One network of a pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// Its name, also its folder's: letters, digits, `-`, `_` and `.`.
@@ -23,14 +20,14 @@ pub struct Member {
 
 /// A folder of runs.
 #[derive(Debug, Clone)]
-pub struct Fleet {
+pub struct Pool {
     folder: PathBuf,
     members: Vec<Member>,
 }
 
-/// What a fleet needs besides its members.
+/// What a pool needs besides its members.
 #[derive(Clone)]
-pub struct FleetContext<'a> {
+pub struct PoolContext<'a> {
     /// The cores; one run takes one of them where there are enough runs.
     pub scope: WorkerScope,
     /// Receives one step for each run that ends, in a stage of this name.
@@ -43,17 +40,17 @@ pub struct FleetContext<'a> {
     pub callback: &'a (dyn Fn(&Member) -> Result<Box<dyn Callback>> + Sync),
 }
 
-impl std::fmt::Debug for FleetContext<'_> {
+impl std::fmt::Debug for PoolContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FleetContext")
+        f.debug_struct("PoolContext")
             .field("scope", &self.scope)
             .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
 }
 
-impl Fleet {
-    /// A fleet in `folder`.
+impl Pool {
+    /// A pool in `folder`.
     ///
     /// # Errors
     /// [`TrainError::Config`] where a name is no safe folder name or is used twice.
@@ -71,7 +68,7 @@ impl Fleet {
                 faults.add(&format!("members[{i}].name"), format!("`{}` is used twice", member.name));
             }
         }
-        faults.into_result("fleet")?;
+        faults.into_result("pool")?;
         Ok(Self { folder: folder.into(), members })
     }
 
@@ -102,7 +99,7 @@ impl Fleet {
         &self,
         train: &Dataset,
         validation: Option<&Dataset>,
-        context: &FleetContext<'_>,
+        context: &PoolContext<'_>,
     ) -> Result<Vec<RunResult>> {
         let done = Mutex::new(0);
         context.progress.begin(context.stage, Some(self.members.len() as u64));
@@ -128,7 +125,7 @@ impl Fleet {
 /// A result in a few words.
 fn score(result: &RunResult) -> String {
     let found = result.validation.as_ref();
-    match (found.and_then(crate::Evaluation::accuracy), found) {
+    match (found.and_then(Evaluation::accuracy), found) {
         (Some(accuracy), _) => format!("validation {:.2} %", 100.0 * accuracy),
         (None, Some(found)) => format!("validation loss {:.4}", found.loss),
         (None, None) => format!("loss {:.4}", result.history.epochs.last().map_or(f64::NAN, |e| e.loss)),

@@ -1,0 +1,5 @@
+//! Many trainings: plans, executors, states.
+
+mod pool;
+
+pub use pool::{Member, Pool, PoolContext};
