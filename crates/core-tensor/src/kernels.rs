@@ -10,6 +10,7 @@ pub mod conv;
 pub mod depthwise;
 pub mod dispatch;
 pub mod elementwise;
+pub mod epilogue;
 pub mod math;
 pub mod matmul;
 pub mod pool;

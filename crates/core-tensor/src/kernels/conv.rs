@@ -4,6 +4,7 @@
 //! gathered and being multiplied. Kernels of one element are multiplied in place.
 
 use super::dispatch::multiversion;
+use super::epilogue::{Epilogue, GradientSink, apply_gate_in_place, close_gate};
 use super::matmul::{MatRef, column_sums, fill_rows, matmul};
 use super::{scratch, split};
 
@@ -261,10 +262,26 @@ pub fn conv2d(
 /// # Panics
 /// Where a slice is shorter than the shape says.
 pub fn conv2d_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &ConvShape, threads: usize) {
+    conv2d_input_gradient_into(dx, dy, w, GradientSink::default(), shape, threads);
+}
+
+/// Gradient of [`conv2d`] for its input, gated and added up as `sink` says.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_input_gradient_into(
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    sink: GradientSink<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
+    let dx = &mut dx[..shape.input_len()];
     let block = shape.block_samples();
     let threads = split::useful(threads, shape.work());
     let (window, go) = (shape.window(), shape.group_out());
-    split::for_chunks(threads, &mut dx[..shape.input_len()], block * shape.in_sample(), |i, dx| {
+    split::for_chunks(threads, &mut *dx, block * shape.in_sample(), |i, dx| {
         let samples = dx.len() / shape.in_sample();
         let dy = &dy[i * block * shape.out_sample()..][..samples * shape.out_sample()];
         let lines = samples * shape.out_h;
@@ -273,11 +290,14 @@ pub fn conv2d_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &Conv
                 let rows = lines * shape.out_w;
                 let dy = MatRef::strided(&dy[group * go..], rows, go, shape.out_c, 1);
                 let kernel = kernel_of(shape, w, group).t();
-                matmul(&mut dx[group * shape.group_in()..], shape.in_c, dy, kernel, false, 1);
+                let dx = &mut dx[group * shape.group_in()..];
+                matmul(dx, shape.in_c, dy, kernel, sink.accumulate, 1);
             }
             return;
         }
-        dx.fill(0.0);
+        if !sink.accumulate {
+            dx.fill(0.0);
+        }
         let step = shape.tile_lines();
         scratch::with(step.min(lines) * shape.out_w * window, |tile| {
             for group in 0..shape.groups {
@@ -295,6 +315,41 @@ pub fn conv2d_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &Conv
             }
         });
     });
+    close_gate(dx, sink.gate, shape.in_c, threads);
+}
+
+/// [`conv2d`] with everything that follows it before the result is stored.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_fused(
+    out: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    epilogue: Epilogue<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
+    conv2d(out, x, w, None, shape, threads);
+    apply_gate_in_place(&mut out[..shape.output_len()], epilogue, shape.out_c, threads);
+}
+
+/// Gradients of [`conv2d`] for its kernel and, where there is one, its bias. Both are overwritten.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_parameter_gradients(
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+    x: &[f32],
+    dy: &[f32],
+    shape: &ConvShape,
+    threads: usize,
+) {
+    conv2d_weight_gradient(dw, x, dy, shape, threads);
+    if let Some(db) = db {
+        column_sums(db, &dy[..shape.output_len()], threads);
+    }
 }
 
 /// Gradient of [`conv2d`] for its kernel.

@@ -5,6 +5,7 @@ use gemm::Parallelism;
 
 use super::dispatch::multiversion;
 use super::elementwise::{fold, wide};
+use super::epilogue::{Epilogue, GradientSink, apply_gate_in_place, close_gate};
 use super::split;
 
 /// A matrix within a slice.
@@ -187,6 +188,60 @@ pub fn dense_weight_gradient(
 ) {
     let (x, dy) = (MatRef::new(x, batch, inputs), MatRef::new(dy, batch, outputs));
     matmul(dw, outputs, x.t(), dy, false, threads);
+}
+
+/// [`dense`] with everything that follows it before the result is stored.
+///
+/// # Panics
+/// Where a slice is shorter than its shape.
+pub fn dense_fused(
+    out: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    epilogue: Epilogue<'_>,
+    (batch, inputs, outputs): (usize, usize, usize),
+    threads: usize,
+) {
+    let out = &mut out[..batch * outputs];
+    let (x, w) = (MatRef::new(x, batch, inputs), MatRef::new(w, inputs, outputs));
+    matmul(out, outputs, x, w, false, threads);
+    apply_gate_in_place(out, epilogue, outputs, threads);
+}
+
+/// Gradient of [`dense`] for its input, gated and added up as `sink` says.
+///
+/// # Panics
+/// Where a slice is shorter than its shape.
+pub fn dense_input_gradient_into(
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    sink: GradientSink<'_>,
+    (batch, inputs, outputs): (usize, usize, usize),
+    threads: usize,
+) {
+    let dx = &mut dx[..batch * inputs];
+    let (dy, w) = (MatRef::new(dy, batch, outputs), MatRef::new(w, inputs, outputs));
+    matmul(dx, inputs, dy, w.t(), sink.accumulate, threads);
+    close_gate(dx, sink.gate, inputs, threads);
+}
+
+/// Gradients of [`dense`] for its weights and, where there is one, its bias. Both are overwritten.
+///
+/// # Panics
+/// Where a slice is shorter than its shape.
+pub fn dense_parameter_gradients(
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+    x: &[f32],
+    dy: &[f32],
+    sizes: (usize, usize, usize),
+    threads: usize,
+) {
+    dense_weight_gradient(dw, x, dy, sizes, threads);
+    if let Some(db) = db {
+        column_sums(db, &dy[..sizes.0 * sizes.2], threads);
+    }
 }
 
 multiversion! {

@@ -1,0 +1,239 @@
+//! What happens to values on their way into memory: bias, activation or fake quantization, and the record of where
+//! the gradient passes, which takes one bit a value.
+//!
+//! Functions here are those of one value that a product can apply to its registers. The rest are
+//! [`activation`](super::activation)'s.
+
+use super::dispatch::multiversion;
+use super::split;
+
+/// What is done to each value of a product before it is stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Function {
+    /// `x`
+    Linear,
+    /// `min(max(x, low), high)`; NaN stays NaN.
+    Clip {
+        /// Lower bound; minus infinity for none.
+        low: f32,
+        /// Upper bound; infinity for none.
+        high: f32,
+    },
+    /// `min(unit clip(round(x per_unit), low, high), bound)`, halves rounded to even, never minus zero: fixed-point
+    /// fake quantization. NaN stays NaN.
+    Levels {
+        /// Levels in 1.
+        per_unit: f32,
+        /// Distance of the levels.
+        unit: f32,
+        /// The lowest level's number.
+        low: f32,
+        /// The highest level's number.
+        high: f32,
+        /// Upper bound of the result; infinity for none.
+        bound: f32,
+    },
+}
+
+impl Function {
+    /// Its value.
+    #[inline(always)]
+    #[must_use]
+    pub fn apply(self, x: f32) -> f32 {
+        let clip = |x: f32, low: f32, high: f32| {
+            let x = if x < low { low } else { x };
+            if x > high { high } else { x }
+        };
+        match self {
+            Self::Linear => x,
+            Self::Clip { low, high } => clip(x, low, high),
+            Self::Levels { per_unit, unit, low, high, bound } => {
+                let y = unit * clip((x * per_unit).round_ties_even(), low, high);
+                (if y > bound { bound } else { y }) + 0.0
+            }
+        }
+    }
+}
+
+/// A function and where its gradient passes: strictly between `open.0` and `open.1` of the value before the function.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gate {
+    /// What is done to the value.
+    pub function: Function,
+    /// Bounds of the open interval in which the gradient passes unchanged; elsewhere it is 0.
+    pub open: (f32, f32),
+}
+
+impl Gate {
+    /// No function; the gradient always passes.
+    pub const LINEAR: Self = Self { function: Function::Linear, open: (f32::NEG_INFINITY, f32::INFINITY) };
+
+    /// `max(x, 0)`; gradient 0 at 0.
+    pub const RELU: Self =
+        Self { function: Function::Clip { low: 0.0, high: f32::INFINITY }, open: (0.0, f32::INFINITY) };
+
+    /// Whether the gradient passes everywhere, so that there is nothing to record.
+    #[must_use]
+    pub fn is_always_open(&self) -> bool {
+        self.open == (f32::NEG_INFINITY, f32::INFINITY)
+    }
+}
+
+/// Words of gate bits for `rows` rows of `channels` values: bit `c % 16` of word
+/// `row * ceil(channels / 16) + c / 16` says that the gradient passes.
+#[must_use]
+pub const fn gate_words(rows: usize, channels: usize) -> usize {
+    rows * channels.div_ceil(16)
+}
+
+/// Bias, function and record of the gate.
+#[derive(Debug)]
+pub struct Epilogue<'a> {
+    /// Added before the function, one value a channel.
+    pub bias: Option<&'a [f32]>,
+    /// Function and bounds of its gradient.
+    pub gate: Gate,
+    /// Receives [`gate_words`]; empty: not recorded.
+    pub bits: &'a mut [u16],
+}
+
+/// What an input gradient does with what it computes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GradientSink<'a> {
+    /// Gate bits of the layer that made the input (empty: none), applied to what is stored.
+    pub gate: &'a [u16],
+    /// Whether to add to what is there, before the gate closes on the sum.
+    pub accumulate: bool,
+}
+
+/// Values that a block of work takes.
+const BLOCK: usize = 1 << 13;
+
+/// `body(first row, out, words)` over blocks of whole rows, on up to `threads` threads.
+fn for_rows(
+    out: &mut [f32],
+    bits: &mut [u16],
+    channels: usize,
+    threads: usize,
+    body: impl Fn(usize, &mut [f32], &mut [u16]) + Sync,
+) {
+    let channels = channels.max(1);
+    let rows = (BLOCK / channels).max(1);
+    let words = if bits.is_empty() { 0 } else { gate_words(rows, channels) };
+    let threads = split::useful(threads, out.len() * split::ELEMENT);
+    split::for_chunks2(threads, (out, rows * channels), (bits, words), |i, out, bits| {
+        body(i * rows, out, bits);
+    });
+}
+
+/// Checks that rows are whole and the record, where there is one, is long enough.
+fn check(values: usize, bits: usize, bias: Option<&[f32]>, channels: usize) {
+    assert!(values == 0 || values.is_multiple_of(channels), "rows are whole");
+    let words = if values == 0 { 0 } else { gate_words(values / channels, channels) };
+    assert!(bits == 0 || bits == words, "{bits} words of gate bits, want {words}");
+    assert!(bias.is_none_or(|b| b.len() == channels), "one bias a channel");
+}
+
+/// `out = function(x + bias)` over rows of `channels`.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn apply_gate(out: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, channels: usize, threads: usize) {
+    let Epilogue { bias, gate, bits } = epilogue;
+    assert_eq!(out.len(), x.len(), "input and output are of one size");
+    check(out.len(), bits.len(), bias, channels);
+    for_rows(out, bits, channels, threads, |row, out, bits| {
+        out.copy_from_slice(&x[row * channels..][..out.len()]);
+        finish(out, bias, gate, bits, channels);
+    });
+}
+
+/// [`apply_gate`] in place.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn apply_gate_in_place(x: &mut [f32], epilogue: Epilogue<'_>, channels: usize, threads: usize) {
+    let Epilogue { bias, gate, bits } = epilogue;
+    check(x.len(), bits.len(), bias, channels);
+    for_rows(x, bits, channels, threads, |_, x, bits| finish(x, bias, gate, bits, channels));
+}
+
+/// Values of `dy` whose gate bit is 0 become 0.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn close_gate(dy: &mut [f32], bits: &[u16], channels: usize, threads: usize) {
+    check(dy.len(), bits.len(), None, channels);
+    if bits.is_empty() {
+        return;
+    }
+    for_rows(dy, &mut [], channels, threads, |row, dy, _| {
+        close(dy, &bits[gate_words(row, channels)..], channels);
+    });
+}
+
+/// `out = function(a + b + bias)`, the merge of a residual block.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn add_gated(
+    out: &mut [f32],
+    a: &[f32],
+    b: &[f32],
+    epilogue: Epilogue<'_>,
+    channels: usize,
+    threads: usize,
+) {
+    let Epilogue { bias, gate, bits } = epilogue;
+    assert!(out.len() == a.len() && out.len() == b.len(), "inputs and output are of one size");
+    check(out.len(), bits.len(), bias, channels);
+    for_rows(out, bits, channels, threads, |row, out, bits| {
+        let range = row * channels..row * channels + out.len();
+        for ((y, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
+            *y = a + b;
+        }
+        finish(out, bias, gate, bits, channels);
+    });
+}
+
+multiversion! {
+    /// The epilogue over whole rows, in place.
+    fn finish(out: &mut [f32], bias: Option<&[f32]>, gate: Gate, bits: &mut [u16], channels: usize) {
+        if let Some(bias) = bias {
+            for row in out.chunks_exact_mut(channels) {
+                for (y, b) in row.iter_mut().zip(bias) {
+                    *y += b;
+                }
+            }
+        }
+        if !bits.is_empty() {
+            let words = channels.div_ceil(16);
+            for (row, bits) in out.chunks_exact(channels).zip(bits.chunks_exact_mut(words)) {
+                for (group, word) in row.chunks(16).zip(bits) {
+                    *word = 0;
+                    for (i, &x) in group.iter().enumerate() {
+                        *word |= u16::from((x > gate.open.0) & (x < gate.open.1)) << i;
+                    }
+                }
+            }
+        }
+        match gate.function {
+            Function::Linear => {}
+            function @ Function::Clip { .. } => out.iter_mut().for_each(|y| *y = function.apply(*y)),
+            function @ Function::Levels { .. } => out.iter_mut().for_each(|y| *y = function.apply(*y)),
+        }
+    }
+}
+
+multiversion! {
+    fn close(dy: &mut [f32], bits: &[u16], channels: usize) {
+        let words = channels.div_ceil(16);
+        for (row, bits) in dy.chunks_exact_mut(channels).zip(bits.chunks_exact(words)) {
+            for (group, word) in row.chunks_mut(16).zip(bits) {
+                for (i, y) in group.iter_mut().enumerate() {
+                    *y = if word >> i & 1 == 1 { *y } else { 0.0 };
+                }
+            }
+        }
+    }
+}
