@@ -4,30 +4,9 @@ use serde::{Deserialize, Serialize};
 use tinsmith_data::Augment;
 use tinsmith_foundation::{ConfigErrors, Faults};
 
+use crate::loss::Loss;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedule;
-
-/// What is minimized.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Loss {
-    /// Cross-entropy of the softmax of the outputs, from labels.
-    CrossEntropy {
-        /// Share of the target that goes to all classes alike, 0 to below 1. Default 0.
-        #[serde(default)]
-        label_smoothing: f64,
-    },
-    /// Mean squared difference from target arrays.
-    MeanSquaredError {},
-    /// Mean absolute difference from target arrays.
-    MeanAbsoluteError {},
-}
-
-impl Default for Loss {
-    fn default() -> Self {
-        Self::CrossEntropy { label_smoothing: 0.0 }
-    }
-}
 
 /// When a training that no longer gets better ends.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -65,6 +44,9 @@ pub struct TrainConfig {
     pub restore_best: bool,
     /// How samples are varied. Default not at all.
     pub augment: Augment,
+    /// Probability with which each connection (element of a kernel) is left out of a step; the others are scaled up by
+    /// `1 / (1 - p)`, and inference uses them all (`DropConnect`, Wan et al., ICML 2013). 0 to below 1. Default 0.
+    pub drop_connect: f64,
 }
 
 impl Default for TrainConfig {
@@ -78,6 +60,7 @@ impl Default for TrainConfig {
             early_stopping: EarlyStopping::default(),
             restore_best: true,
             augment: Augment::default(),
+            drop_connect: 0.0,
         }
     }
 }
@@ -91,13 +74,9 @@ impl TrainConfig {
         if self.batch_size == 0 {
             faults.add("batch_size", "is 0, want at least 1");
         }
-        if let Loss::CrossEntropy { label_smoothing } = self.loss
-            && !(0.0..1.0).contains(&label_smoothing)
-        {
-            faults.add(
-                "loss.cross_entropy.label_smoothing",
-                format!("is {label_smoothing}, want 0 to below 1"),
-            );
+        faults.within("loss", |faults| self.loss.check(faults));
+        if !(0.0..1.0).contains(&self.drop_connect) {
+            faults.add("drop_connect", format!("is {}, want 0 to below 1", self.drop_connect));
         }
         if self.early_stopping.min_delta.is_nan() || self.early_stopping.min_delta < 0.0 {
             faults.add(

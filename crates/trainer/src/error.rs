@@ -67,6 +67,12 @@ pub enum TrainError {
         /// What differs.
         what: &'static str,
     },
+    /// A checkpoint is not one of this training.
+    #[error("the checkpoint is another training's: {reason}")]
+    Checkpoint {
+        /// What does not fit.
+        reason: String,
+    },
     /// A file is there but is not what it should be.
     #[error("{path} is not {wanted}: {reason}", path = path.display())]
     Malformed {

@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 use tinsmith_core_tensor::Threads;
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Grant;
-use tinsmith_layers::{Mode, Model};
+use tinsmith_layers::Model;
 
-use crate::config::Loss;
+use crate::config::TrainConfig;
+use crate::engine::{self, Engine};
 use crate::error::{Result, TrainError};
-use crate::fit::{loss_of, tensors};
+use crate::fit::{head_of, targets_of};
+use crate::loss::{Head, Judged, Loss};
 use crate::metric::{Confusion, argmax};
+use crate::optimizer::{OptimizerConfig, Rule};
 
 /// Rows evaluated at once: enough to keep kernels busy, few enough to stay in a cache.
 const ROWS: usize = 256;
@@ -38,24 +41,50 @@ impl Evaluation {
 /// # Errors
 /// [`TrainError::Empty`] without rows; [`TrainError::Layers`] where the model does not take the samples.
 pub fn evaluate(model: &Model, data: &Dataset, loss: Loss, grant: Grant) -> Result<Evaluation> {
+    // A rule without state, since nothing is going to be trained.
+    let rule = Rule::Sgd { momentum: 0.0, nesterov: false };
+    let optimizer = OptimizerConfig { rule, ..OptimizerConfig::default() };
+    let mut engine = engine::start(model, &TrainConfig { loss, optimizer, ..TrainConfig::default() })?;
+    evaluate_with(engine.as_mut(), model, data, loss, grant)
+}
+
+/// As [`evaluate`], by an engine that has the model's weights.
+pub(crate) fn evaluate_with(
+    engine: &mut dyn Engine,
+    model: &Model,
+    data: &Dataset,
+    loss: Loss,
+    grant: Grant,
+) -> Result<Evaluation> {
     if data.is_empty() {
         return Err(TrainError::Empty { data: data.name().to_owned(), purpose: "evaluation" });
     }
-    let is_classification = matches!(loss, Loss::CrossEntropy { .. });
-    let mut confusion = is_classification.then(|| Confusion::new(data.class_count()));
+    let head = head_of(model);
+    let output = model.graph().outputs.first().map_or(&[][..], |&i| model.graph().shape(i));
+    let (each, width) = (output.iter().product::<usize>().max(1), output.last().copied().unwrap_or(1));
+    let mut confusion = data.labels().map(|_| Confusion::new(data.class_count()));
     let mut sum = 0.0;
     let mut batches = data.ordered_batches(ROWS)?;
     while let Some(batch) = batches.next_batch() {
-        let (samples, targets) = tensors(&batch, data, loss)?;
-        let outputs = model.forward_logits(&samples, Mode::Infer)?;
-        let mean = loss_of(&outputs, &targets, loss, Threads::from(grant))?;
-        sum += f64::from(mean.to_scalar::<f32>()?) * batch.len as f64;
+        engine.predict(model, batch.samples, batch.len)?;
+        let outputs = engine.outputs();
+        let targets = targets_of(&batch);
+        let judged = Judged { outputs, rows: batch.len, width, head, targets, soft: None, weights: &[] };
+        sum += judged.loss(loss, 1.0, &mut [], Threads::from(grant));
         if let Some(confusion) = &mut confusion {
-            let scores: Vec<f32> = outputs.flatten_all()?.to_vec1()?;
-            for (row, &truth) in scores.chunks_exact(data.class_count()).zip(batch.labels) {
-                confusion.add(truth as usize, argmax(row));
+            for (row, &truth) in outputs.chunks_exact(each).zip(batch.labels) {
+                confusion.add(truth as usize, predicted(row, head));
             }
         }
     }
     Ok(Evaluation { rows: data.len(), loss: sum / data.len() as f64, confusion })
+}
+
+/// The class that a row of outputs means: the highest; of a single output the second where it is more likely.
+fn predicted(row: &[f32], head: Head) -> usize {
+    match (row, head) {
+        ([logit], Head::Values) => usize::from(*logit > 0.0),
+        ([probability], Head::Probabilities) => usize::from(*probability > 0.5),
+        _ => argmax(row),
+    }
 }

@@ -1,20 +1,18 @@
 //! The training loop: one for every kind of model, plain, quantized or masked.
 
-use std::sync::{Mutex, PoisonError};
-
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor};
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::{Threads, ops};
 use tinsmith_data::{Batch, Dataset};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
-use tinsmith_layers::{Mode, Model, ModelState};
+use tinsmith_layers::{Model, ModelState};
+use tinsmith_spec::Activation;
 use tinsmith_study::Decision;
 
 use crate::callback::Callback;
-use crate::config::{Loss, TrainConfig};
+use crate::config::TrainConfig;
+use crate::engine::{self, Engine, Step, Update};
 use crate::error::{Result, TrainError};
-use crate::evaluate::evaluate;
-use crate::optimizer::{OptimizerConfig, squared_norm};
+use crate::evaluate::evaluate_with;
+use crate::loss::{Head, Loss, Targets};
 
 /// What one epoch gave. Holds no times: the same seed gives the same records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,7 +87,7 @@ pub fn fit(
     for data in std::iter::once(train).chain(validation) {
         check_fit(model, data, config.loss)?;
     }
-    let mut stepper = Stepper::new(model, config);
+    let mut engine = engine::start(model, config)?;
     let steps = train.len().div_ceil(config.batch_size) as u64;
     let mut history = History { epochs: Vec::new(), kept: 0, stopped: Stopped::Finished };
     let mut best: Option<(f64, ModelState)> = None;
@@ -97,7 +95,10 @@ pub fn fit(
     for number in 1..=config.epochs {
         let before = model.state()?;
         callback.before_epoch(model, number)?;
-        let mut epoch = match run_epoch(model, train, config, context, &mut stepper, number, steps) {
+        engine.enter(model)?;
+        let ran = run_epoch(model, train, config, context, engine.as_mut(), number, steps);
+        engine.leave(model)?;
+        let mut epoch = match ran {
             Ok(epoch) => epoch,
             Err(error) => {
                 model.restore(&before)?;
@@ -106,7 +107,7 @@ pub fn fit(
         };
         let mut is_better = true;
         if let Some(data) = validation {
-            let found = evaluate(model, data, config.loss, context.grant)?;
+            let found = evaluate_with(engine.as_mut(), model, data, config.loss, context.grant)?;
             epoch.val_loss = Some(found.loss);
             epoch.val_accuracy = found.accuracy();
             if !found.loss.is_finite() {
@@ -161,26 +162,24 @@ fn check_fit(model: &Model, data: &Dataset, loss: Loss) -> Result<()> {
     if input != data.sample_shape() {
         return Err(mismatch("takes samples of shape", input, data.sample_shape().to_vec()));
     }
-    let wanted = match loss {
-        Loss::CrossEntropy { .. } => vec![data.class_count()],
-        _ => data.target_shape(),
-    };
-    if output != wanted {
+    let wanted = data.target_shape();
+    // One probability says it all where there are two classes.
+    let binary = matches!(loss, Loss::BinaryCrossEntropy { .. }) && data.class_count() == 2 && output == [1];
+    if output != wanted && !binary {
         return Err(mismatch("puts out", output, wanted));
     }
     Ok(())
 }
 
 fn run_epoch(
-    model: &mut Model,
+    model: &Model,
     train: &Dataset,
     config: &TrainConfig,
     context: &Context<'_>,
-    stepper: &mut Stepper,
+    engine: &mut dyn Engine,
     number: u32,
     steps: u64,
 ) -> Result<Epoch> {
-    let threads = Threads::from(context.grant);
     let total = steps * u64::from(config.epochs);
     let mut batches = train.batches(
         config.batch_size,
@@ -199,16 +198,23 @@ fn run_epoch(
         let done = u64::from(number - 1) * steps + step;
         step += 1;
         rate = config.optimizer.learning_rate * config.schedule.factor(done, total, steps);
-        let (samples, targets) = tensors(&batch, train, config.loss)?;
-        let outputs =
-            model.forward_logits(&samples, Mode::Train { seed: context.seed.derive("step", done) })?;
-        let loss = loss_of(&outputs, &targets, config.loss, threads)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
+        let value = engine.step(
+            model,
+            &Step {
+                samples: batch.samples,
+                rows: batch.len,
+                targets: targets_of(&batch),
+                soft: None,
+                weights: &[],
+                seed: context.seed.derive("step", done),
+                divisor: batch.len,
+                update: Some(Update { learning_rate: rate, number: done + 1 }),
+            },
+        )?;
         if !value.is_finite() {
             return Err(TrainError::NonFinite { epoch: number, step, loss: value });
         }
-        stepper.step(model, &loss, rate, done + 1)?;
-        sum += value * batch.len as f64;
+        sum += value;
         rows += batch.len;
     }
     Ok(Epoch {
@@ -220,108 +226,16 @@ fn run_epoch(
     })
 }
 
-/// A batch as tensors: samples, and labels (`u32`) or target arrays.
-pub(crate) fn tensors(batch: &Batch<'_>, data: &Dataset, loss: Loss) -> Result<(Tensor, Tensor)> {
-    let with_rows =
-        |shape: &[usize]| std::iter::once(batch.len).chain(shape.iter().copied()).collect::<Vec<_>>();
-    let samples = Tensor::from_slice(batch.samples, with_rows(data.sample_shape()), &Device::Cpu)?;
-    let targets = match loss {
-        // Mixed samples have mixed targets, as distributions over the classes.
-        Loss::CrossEntropy { .. } if batch.labels.is_empty() => {
-            Tensor::from_slice(batch.targets, (batch.len, data.class_count()), &Device::Cpu)?
-        }
-        Loss::CrossEntropy { .. } => Tensor::from_slice(batch.labels, batch.len, &Device::Cpu)?,
-        _ => Tensor::from_slice(batch.targets, with_rows(&data.target_shape()), &Device::Cpu)?,
-    };
-    Ok((samples, targets))
+/// What a batch's outputs should be. Mixed samples have mixed targets, as distributions over the classes.
+pub(crate) const fn targets_of<'a>(batch: &Batch<'a>) -> Targets<'a> {
+    if batch.targets.is_empty() { Targets::Classes(batch.labels) } else { Targets::Arrays(batch.targets) }
 }
 
-/// The mean loss of a batch, a scalar.
-pub(crate) fn loss_of(outputs: &Tensor, targets: &Tensor, loss: Loss, threads: Threads) -> Result<Tensor> {
-    Ok(match loss {
-        Loss::CrossEntropy { label_smoothing } => {
-            ops::softmax_cross_entropy(outputs, targets, label_smoothing as f32, threads)?
-        }
-        Loss::MeanSquaredError {} => (outputs - targets)?.sqr()?.mean_all()?,
-        Loss::MeanAbsoluteError {} => (outputs - targets)?.abs()?.mean_all()?,
-    })
-}
-
-/// Holds the optimizer's state, one block for each parameter, by the parameter's place in the model.
-struct Stepper {
-    config: OptimizerConfig,
-    state: Vec<Vec<f32>>,
-}
-
-impl Stepper {
-    fn new(model: &Model, config: &TrainConfig) -> Self {
-        let slots = config.optimizer.rule.slots();
-        let state =
-            model.params().iter().map(|p| vec![0.0; if p.takes_updates() { slots * p.len() } else { 0 }]);
-        Self { config: config.optimizer.clone(), state: state.collect() }
-    }
-
-    fn step(&mut self, model: &Model, loss: &Tensor, rate: f64, t: u64) -> Result<()> {
-        let mut grads = loss.backward()?;
-        let mut found = Vec::with_capacity(self.state.len());
-        for param in model.params().iter() {
-            let grad = if param.takes_updates() { grads.remove(param.tensor()) } else { None };
-            let grad = grad.map(|g| param.gate(&g)?.contiguous().map_err(TrainError::from)).transpose()?;
-            found.push(grad);
-        }
-        let scale = self.scale(&found)?;
-        for ((param, grad), state) in model.params().iter().zip(&found).zip(&mut self.state) {
-            if let Some(grad) = grad {
-                let update = Update { config: &self.config, rate, t, scale, state: Mutex::new(state) };
-                param.tensor().inplace_op2(grad, &update)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn scale(&self, grads: &[Option<Tensor>]) -> Result<f32> {
-        if self.config.global_clip_norm <= 0.0 {
-            return Ok(1.0);
-        }
-        let mut squares = 0.0;
-        for grad in grads.iter().flatten() {
-            squares += squared_norm(&grad.flatten_all()?.to_vec1::<f32>()?);
-        }
-        Ok(self.config.global_factor(squares))
-    }
-}
-
-/// One parameter's step, in its own memory.
-struct Update<'a> {
-    config: &'a OptimizerConfig,
-    rate: f64,
-    t: u64,
-    scale: f32,
-    state: Mutex<&'a mut Vec<f32>>,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "optimizer step"
-    }
-
-    fn cpu_fwd(
-        &self,
-        w: &mut CpuStorage,
-        w_layout: &Layout,
-        g: &CpuStorage,
-        g_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let (CpuStorage::F32(w), CpuStorage::F32(g)) = (w, g) else {
-            candle_core::bail!("an optimizer step takes f32 parameters and gradients");
-        };
-        let (Some((w0, w1)), Some((g0, g1))) = (w_layout.contiguous_offsets(), g_layout.contiguous_offsets())
-        else {
-            candle_core::bail!("an optimizer step takes contiguous parameters and gradients");
-        };
-        let mut gradient = g[g0..g1].to_vec();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.config.step(self.rate, self.t, self.scale, &mut w[w0..w1], &mut gradient, &mut state);
-        Ok(())
+/// What the network's outputs are.
+pub(crate) fn head_of(model: &Model) -> Head {
+    let last = model.graph().outputs.first().and_then(|&i| model.spec().layers.get(i));
+    match last.and_then(|layer| layer.op.activation()) {
+        Some(Activation::Linear) | None => Head::Values,
+        Some(_) => Head::Probabilities,
     }
 }

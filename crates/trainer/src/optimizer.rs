@@ -88,8 +88,14 @@ impl Rule {
         }
     }
 
+    /// What the state is before the first step.
+    #[must_use]
+    pub const fn start(&self) -> f32 {
+        0.0
+    }
+
     /// Step number `t` (from 1): changes `w` and the state by gradient `g`. `state` holds [`slots`](Rule::slots)
-    /// blocks as long as `w`, zero before the first step. Slices of other lengths are cut to the shortest.
+    /// blocks as long as `w`, all [`start`](Rule::start) before the first step. Slices of other lengths are cut to the shortest.
     pub fn step(&self, lr: f64, t: u64, w: &mut [f32], g: &[f32], state: &mut [f32]) {
         let n = w.len();
         match *self {
@@ -180,6 +186,10 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Share of each weight subtracted at each step, times the learning rate (decoupled, as `AdamW`). Default 0.
     pub weight_decay: f64,
+    /// `l1` times the sum of all kernels' magnitudes is minimized too; the loss that is reported is without it. Default 0.
+    pub l1: f64,
+    /// `l2` times the sum of all kernels' squares is minimized too, as Keras' `L2`. Default 0.
+    pub l2: f64,
     /// Largest Euclidean norm of one tensor's gradient; 0 means no limit. Default 0.
     pub clip_norm: f64,
     /// Largest Euclidean norm of all gradients together; 0 means no limit. Default 0.
@@ -194,6 +204,8 @@ impl Default for OptimizerConfig {
             rule: Rule::ADAM,
             learning_rate: 1e-3,
             weight_decay: 0.0,
+            l1: 0.0,
+            l2: 0.0,
             clip_norm: 0.0,
             global_clip_norm: 0.0,
             clip_value: 0.0,
@@ -209,6 +221,8 @@ impl OptimizerConfig {
         }
         for (name, value) in [
             ("weight_decay", self.weight_decay),
+            ("l1", self.l1),
+            ("l2", self.l2),
             ("clip_norm", self.clip_norm),
             ("global_clip_norm", self.global_clip_norm),
             ("clip_value", self.clip_value),
@@ -224,6 +238,27 @@ impl OptimizerConfig {
         };
         if !(0.0..1.0).contains(&first) || !(0.0..1.0).contains(&second) {
             faults.add("rule", format!("has a decay of {first} or {second}, want at least 0 and below 1"));
+        }
+    }
+
+    /// Whether kernels are drawn to zero by `l1` or `l2`.
+    #[must_use]
+    pub fn has_penalty(&self) -> bool {
+        self.l1 > 0.0 || self.l2 > 0.0
+    }
+
+    /// Adds the slope of `l1` and `l2` at `w` to the gradient: `l1 sign(w) + 2 l2 w`.
+    pub fn add_penalty(&self, w: &[f32], g: &mut [f32]) {
+        let (l1, l2) = (self.l1 as f32, 2.0 * self.l2 as f32);
+        for (g, &w) in g.iter_mut().zip(w) {
+            let sign = if w > 0.0 {
+                1.0
+            } else if w < 0.0 {
+                -1.0
+            } else {
+                0.0
+            };
+            *g += l1 * sign + l2 * w;
         }
     }
 

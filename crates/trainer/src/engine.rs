@@ -1,0 +1,78 @@
+//! What a training step is done by. The loop of [`crate::fit`] knows no more of it than this: an engine takes the
+//! weights of a model, changes them step by step, and gives them back.
+
+mod graph;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use tinsmith_foundation::Seed;
+use tinsmith_layers::Model;
+
+use crate::config::TrainConfig;
+use crate::error::Result;
+use crate::loss::{Soft, Targets};
+
+/// One batch, and what is to be done with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'a> {
+    /// `[rows, sample shape…]`.
+    pub(crate) samples: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) targets: Targets<'a>,
+    /// What a teacher put out for the same samples.
+    pub(crate) soft: Option<Soft<'a>>,
+    /// A factor for each row's loss; empty where all are 1.
+    pub(crate) weights: &'a [f32],
+    /// Of everything random in this step: dropout, stochastic quantizers, dropped connections.
+    pub(crate) seed: Seed,
+    /// Rows of all batches whose gradients make up one update: the gradient is that of the sum of their losses
+    /// divided by this.
+    pub(crate) divisor: usize,
+    /// The update after this batch; None where the gradient is only kept, to be added to the next batch's.
+    pub(crate) update: Option<Update>,
+}
+
+/// An optimizer's step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Update {
+    pub(crate) learning_rate: f64,
+    /// Its number, from 1.
+    pub(crate) number: u64,
+}
+
+/// The optimizer's state by parameter: [`slots`](crate::Rule::slots) blocks as long as the parameter, one after another.
+pub(crate) type Moments = BTreeMap<String, Vec<f32>>;
+
+/// Does training steps on a model's behalf. Between [`enter`](Engine::enter) and [`leave`](Engine::leave) the engine
+/// owns the weights, and the model's may be stale.
+pub(crate) trait Engine: Debug {
+    /// Takes over the model's weights, masks and flags. Moments stay; those of pruned elements become zero.
+    fn enter(&mut self, model: &Model) -> Result<()>;
+
+    /// Gives the weights back to the model, the moving statistics of its normalizations included.
+    fn leave(&mut self, model: &Model) -> Result<()>;
+
+    /// Forward in training mode, loss, backward, and, where the step says so, the update: penalties, masks, clipping,
+    /// the optimizer's rule. Returns the loss summed over rows, at the weights before the update, without penalties.
+    /// Where it is not finite nothing was changed but moving statistics.
+    fn step(&mut self, model: &Model, step: &Step<'_>) -> Result<f64>;
+
+    /// Inference.
+    fn predict(&mut self, model: &Model, samples: &[f32], rows: usize) -> Result<()>;
+
+    /// What the last [`step`](Engine::step) or [`predict`](Engine::predict) put out, `[rows, output shape…]`; logits
+    /// where the network ends in a softmax.
+    fn outputs(&self) -> &[f32];
+
+    /// The optimizer's state, for a checkpoint. Kept gradients are no part of it: there are none after an update.
+    fn moments(&self) -> Moments;
+
+    /// Goes back to a state that [`moments`](Engine::moments) gave.
+    fn set_moments(&mut self, moments: &Moments) -> Result<()>;
+}
+
+/// The engine for a model.
+pub(crate) fn start(model: &Model, config: &TrainConfig) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(graph::Graph::new(model, config)?))
+}

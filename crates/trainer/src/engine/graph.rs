@@ -1,0 +1,300 @@
+//! Training steps on candle's graph: any layer, any device that has its operations.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Shape, Tensor};
+use tinsmith_core_tensor::Param;
+use tinsmith_foundation::Seed;
+use tinsmith_layers::{Mode, Model};
+use tinsmith_spec::Role;
+
+use super::{Engine, Moments, Step, Update};
+use crate::config::TrainConfig;
+use crate::error::{Result, TrainError};
+use crate::loss::{Head, Judged, Loss};
+use crate::optimizer::{OptimizerConfig, squared_norm};
+
+/// An engine that keeps the weights where they are, in the model's own variables.
+#[derive(Debug)]
+pub(super) struct Graph {
+    optimizer: OptimizerConfig,
+    loss: Loss,
+    head: Head,
+    drop_connect: f64,
+    blocks: Vec<Block>,
+    outputs: Vec<f32>,
+}
+
+/// What is kept beside one parameter.
+#[derive(Debug)]
+struct Block {
+    name: String,
+    len: usize,
+    is_kernel: bool,
+    takes_updates: bool,
+    state: Vec<f32>,
+    /// Gradients of batches before the one that ends in an update; empty where there were none.
+    kept: Vec<f32>,
+    /// Elements that are zero for good, and elements that stay as they are: 1 where free. Empty where all are.
+    prune: Vec<f32>,
+    hold: Vec<f32>,
+}
+
+impl Graph {
+    pub(super) fn new(model: &Model, config: &TrainConfig) -> Result<Self> {
+        let slots = config.optimizer.rule.slots();
+        let roles = model.roles();
+        let block = |param: &Param| Block {
+            name: param.name().to_owned(),
+            len: param.len(),
+            is_kernel: roles.iter().any(|(name, role)| name == param.name() && *role == Role::Kernel),
+            takes_updates: param.takes_updates(),
+            state: vec![
+                config.optimizer.rule.start();
+                if param.is_trainable() { slots * param.len() } else { 0 }
+            ],
+            kept: Vec::new(),
+            prune: Vec::new(),
+            hold: Vec::new(),
+        };
+        let mut engine = Self {
+            optimizer: config.optimizer.clone(),
+            loss: config.loss,
+            head: crate::fit::head_of(model),
+            drop_connect: config.drop_connect,
+            blocks: model.params().iter().map(block).collect(),
+            outputs: Vec::new(),
+        };
+        engine.enter(model)?;
+        Ok(engine)
+    }
+
+    fn update(&mut self, model: &Model, gradients: &mut [Vec<f32>], update: Update) -> Result<()> {
+        for ((block, gradient), param) in self.blocks.iter_mut().zip(&mut *gradients).zip(model.params()) {
+            if gradient.is_empty() {
+                continue;
+            }
+            if !block.kept.is_empty() {
+                gradient.iter_mut().zip(&block.kept).for_each(|(g, kept)| *g += kept);
+                block.kept.clear();
+            }
+            if block.is_kernel && self.optimizer.has_penalty() {
+                self.optimizer.add_penalty(&param.values()?, gradient);
+            }
+            for mask in [&block.prune, &block.hold] {
+                gradient.iter_mut().zip(mask).filter(|(_, mask)| **mask == 0.0).for_each(|(g, _)| *g = 0.0);
+            }
+        }
+        let scale = if self.optimizer.global_clip_norm > 0.0 {
+            self.optimizer.global_factor(gradients.iter().map(|g| squared_norm(g)).sum())
+        } else {
+            1.0
+        };
+        for ((block, gradient), param) in self.blocks.iter_mut().zip(gradients).zip(model.params()) {
+            if gradient.is_empty() {
+                continue;
+            }
+            let op = InPlace {
+                optimizer: &self.optimizer,
+                update,
+                scale,
+                parts: Mutex::new((block, std::mem::take(gradient))),
+            };
+            param.tensor().inplace_op1(&op)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces every kernel by one whose connections are dropped at random; returns what is needed to undo it.
+    fn drop_connections(&self, model: &Model, seed: Seed) -> Result<Vec<Option<(Tensor, Vec<f32>)>>> {
+        let (threshold, kept) =
+            ((self.drop_connect * 4_294_967_296.0) as u32, (1.0 / (1.0 - self.drop_connect)) as f32);
+        let mut dropped = Vec::with_capacity(self.blocks.len());
+        for (block, param) in self.blocks.iter().zip(model.params()) {
+            if !block.is_kernel || self.drop_connect <= 0.0 {
+                dropped.push(None);
+                continue;
+            }
+            let mut rng = seed.derive("drop_connect", 0).derive(&block.name, 0).rng();
+            let factors: Vec<f32> =
+                (0..block.len).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }).collect();
+            let whole = param.tensor().detach().copy()?;
+            let thin = (&whole * Tensor::from_slice(&factors, param.dims(), model.device())?)?;
+            param.set(&thin)?;
+            dropped.push(Some((whole, factors)));
+        }
+        Ok(dropped)
+    }
+}
+
+impl Engine for Graph {
+    fn enter(&mut self, model: &Model) -> Result<()> {
+        let values = |mask: Option<&Tensor>| -> Result<Vec<f32>> {
+            Ok(mask.map(|m| m.flatten_all()?.to_vec1()).transpose()?.unwrap_or_default())
+        };
+        for (block, param) in self.blocks.iter_mut().zip(model.params()) {
+            block.takes_updates = param.takes_updates();
+            block.prune = values(param.prune_mask())?;
+            block.hold = values(param.update_mask())?;
+            block.forget_pruned();
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, _model: &Model) -> Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, model: &Model, step: &Step<'_>) -> Result<f64> {
+        let samples = batch(model, step.samples, step.rows)?;
+        let dropped = self.drop_connections(model, step.seed)?;
+        let outputs = model.forward_logits(&samples, Mode::Train { seed: step.seed })?;
+        self.outputs = outputs.flatten_all()?.to_vec1()?;
+        let judged = Judged {
+            outputs: &self.outputs,
+            rows: step.rows,
+            width: outputs.dims().last().copied().unwrap_or(1),
+            head: self.head,
+            targets: step.targets,
+            soft: step.soft,
+            weights: step.weights,
+        };
+        let mut gradient = vec![0.0; self.outputs.len()];
+        let sum = judged.loss(self.loss, step.divisor as f32, &mut gradient, model.threads());
+        let mut found = if sum.is_finite() {
+            let source = Source { gradient: Mutex::new(gradient) };
+            Some(outputs.contiguous()?.apply_op1(source)?.backward()?)
+        } else {
+            None
+        };
+        let mut gradients = Vec::with_capacity(self.blocks.len());
+        for ((block, param), dropped) in self.blocks.iter().zip(model.params()).zip(dropped) {
+            let gradient =
+                found.as_mut().filter(|_| block.takes_updates).and_then(|g| g.remove(param.tensor()));
+            let mut gradient: Vec<f32> =
+                gradient.map(|g| g.flatten_all()?.to_vec1()).transpose()?.unwrap_or_default();
+            if let Some((whole, factors)) = dropped {
+                param.set(&whole)?;
+                gradient.iter_mut().zip(&factors).for_each(|(g, f)| *g *= f);
+            }
+            gradients.push(gradient);
+        }
+        match step.update {
+            _ if !sum.is_finite() => {}
+            Some(update) => self.update(model, &mut gradients, update)?,
+            None => {
+                for (block, gradient) in self.blocks.iter_mut().zip(gradients) {
+                    if block.kept.is_empty() {
+                        block.kept = gradient;
+                    } else {
+                        block.kept.iter_mut().zip(&gradient).for_each(|(kept, g)| *kept += g);
+                    }
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    fn predict(&mut self, model: &Model, samples: &[f32], rows: usize) -> Result<()> {
+        let outputs = model.forward_logits(&batch(model, samples, rows)?, Mode::Infer)?;
+        self.outputs = outputs.flatten_all()?.to_vec1()?;
+        Ok(())
+    }
+
+    fn outputs(&self) -> &[f32] {
+        &self.outputs
+    }
+
+    fn moments(&self) -> Moments {
+        let own = |b: &&Block| !b.state.is_empty();
+        self.blocks.iter().filter(own).map(|b| (b.name.clone(), b.state.clone())).collect()
+    }
+
+    fn set_moments(&mut self, moments: &Moments) -> Result<()> {
+        for block in self.blocks.iter_mut().filter(|b| !b.state.is_empty()) {
+            match moments.get(&block.name) {
+                Some(state) if state.len() == block.state.len() => block.state.clone_from(state),
+                _ => {
+                    let reason = format!("the optimizer's state of `{}` does not fit", block.name);
+                    return Err(TrainError::Checkpoint { reason });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    /// The state of pruned elements is that of elements which never moved.
+    fn forget_pruned(&mut self) {
+        if self.prune.is_empty() {
+            return;
+        }
+        for slot in self.state.chunks_exact_mut(self.len) {
+            slot.iter_mut().zip(&self.prune).filter(|(_, mask)| **mask == 0.0).for_each(|(s, _)| *s = 0.0);
+        }
+    }
+}
+
+/// Rows of samples as a tensor.
+pub(crate) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tensor> {
+    let graph = model.graph();
+    let shape = graph.inputs.first().map_or(&[][..], |&i| graph.shape(i));
+    let shape: Vec<usize> = std::iter::once(rows).chain(shape.iter().copied()).collect();
+    Ok(Tensor::from_slice(samples, shape, model.device())?)
+}
+
+/// Where backward begins: a scalar whose gradient for its argument was worked out already.
+struct Source {
+    gradient: Mutex<Vec<f32>>,
+}
+
+impl CustomOp1 for Source {
+    fn name(&self) -> &'static str {
+        "loss"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from_dims(&[])))
+    }
+
+    fn bwd(&self, outputs: &Tensor, _: &Tensor, _: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let gradient = std::mem::take(&mut *self.gradient.lock().unwrap_or_else(PoisonError::into_inner));
+        Tensor::from_vec(gradient, outputs.shape(), outputs.device()).map(Some)
+    }
+}
+
+/// One parameter's update, in its own memory.
+struct InPlace<'a> {
+    optimizer: &'a OptimizerConfig,
+    update: Update,
+    scale: f32,
+    parts: Mutex<(&'a mut Block, Vec<f32>)>,
+}
+
+impl InplaceOp1 for InPlace<'_> {
+    fn name(&self) -> &'static str {
+        "optimizer step"
+    }
+
+    fn cpu_fwd(&self, w: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let (CpuStorage::F32(w), Some((from, to))) = (w, layout.contiguous_offsets()) else {
+            candle_core::bail!("an optimizer step takes contiguous f32 parameters");
+        };
+        let w = &mut w[from..to];
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (block, gradient) = &mut *parts;
+        let before = if block.hold.is_empty() { Vec::new() } else { w.to_vec() };
+        let Update { learning_rate, number } = self.update;
+        self.optimizer.step(learning_rate, number, self.scale, w, gradient, &mut block.state);
+        // Decay and momentum do not know of masks.
+        for ((w, before), mask) in w.iter_mut().zip(before).zip(&block.hold) {
+            *w = if *mask == 0.0 { before } else { *w };
+        }
+        for (w, mask) in w.iter_mut().zip(&block.prune) {
+            *w = if *mask == 0.0 { 0.0 } else { *w };
+        }
+        block.forget_pruned();
+        Ok(())
+    }
+}

@@ -1,0 +1,396 @@
+//! What is minimized: values and gradients of losses over plain slices, the same for every engine.
+
+use serde::{Deserialize, Serialize};
+use tinsmith_core_tensor::Threads;
+use tinsmith_core_tensor::kernels::softmax;
+use tinsmith_foundation::Faults;
+
+/// Keras' bound of probabilities away from 0 and 1.
+const EPSILON: f32 = 1e-7;
+
+/// What is minimized: the mean over samples of a function of outputs and targets. Values and gradients are those of
+/// `tf.keras.losses` 2.15; of an array the mean over its elements is taken (for cross-entropy over all but the last
+/// axis). Where targets are classes, all but cross-entropy compare with zeros and a one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Loss {
+    /// Categorical cross-entropy `-sum t ln softmax(z)` of labels or distributions; a softmax at the network's end is
+    /// part of it.
+    CrossEntropy {
+        /// Share of the target that goes to all classes alike, 0 to below 1. Default 0.
+        #[serde(default)]
+        label_smoothing: f64,
+    },
+    /// Binary cross-entropy `-t ln p - (1 - t) ln(1 - p)` of each element. The network ends in a sigmoid (or another
+    /// activation), whose values are kept 1e-7 away from 0 and 1, or without one: then `p` is its output's sigmoid.
+    /// A network with one output for two classes gives the second one's probability.
+    BinaryCrossEntropy {
+        /// Targets become `t (1 - label_smoothing) + label_smoothing / 2`, 0 to below 1. Default 0.
+        #[serde(default)]
+        label_smoothing: f64,
+    },
+    /// `(y - t)^2`.
+    MeanSquaredError {},
+    /// `|y - t|`.
+    MeanAbsoluteError {},
+    /// `(y - t)^2 / 2` up to a difference of `delta`, from there on `delta (|y - t| - delta / 2)`.
+    Huber {
+        /// Where the square becomes a line, above 0. Default 1.
+        #[serde(default = "one")]
+        delta: f64,
+    },
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self::CrossEntropy { label_smoothing: 0.0 }
+    }
+}
+
+impl Loss {
+    /// Notes values that cannot be used.
+    pub fn check(&self, faults: &mut Faults) {
+        match *self {
+            Self::CrossEntropy { label_smoothing } if !(0.0..1.0).contains(&label_smoothing) => {
+                faults
+                    .add("cross_entropy.label_smoothing", format!("is {label_smoothing}, want 0 to below 1"));
+            }
+            Self::BinaryCrossEntropy { label_smoothing } if !(0.0..1.0).contains(&label_smoothing) => {
+                faults.add(
+                    "binary_cross_entropy.label_smoothing",
+                    format!("is {label_smoothing}, want 0 to below 1"),
+                );
+            }
+            Self::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => {
+                faults.add("huber.delta", format!("is {delta}, want a number above 0"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the network's outputs are, which decides how a loss reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// Numbers, or logits.
+    Values,
+    /// Probabilities: there is an activation at the network's end.
+    Probabilities,
+}
+
+/// What a batch's outputs should be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Targets<'a> {
+    /// A class for each row.
+    Classes(&'a [u32]),
+    /// An array for each row, as long as the row of outputs.
+    Arrays(&'a [f32]),
+}
+
+/// A teacher's share in the targets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Soft<'a> {
+    /// The teacher's logits, as many as the outputs.
+    pub(crate) logits: &'a [f32],
+    /// What both sides' logits are divided by.
+    pub(crate) temperature: f32,
+    /// How much of the loss is the teacher's, 0 to 1.
+    pub(crate) share: f32,
+}
+
+/// Outputs of a batch and what they should be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    /// `[rows, …]`, as the network put them out.
+    pub(crate) outputs: &'a [f32],
+    pub(crate) rows: usize,
+    /// Length of the outputs' last axis.
+    pub(crate) width: usize,
+    pub(crate) head: Head,
+    pub(crate) targets: Targets<'a>,
+    pub(crate) soft: Option<Soft<'a>>,
+    /// A factor for each row; empty where all are 1.
+    pub(crate) weights: &'a [f32],
+}
+
+impl Judged<'_> {
+    /// The loss, summed over rows, each times its weight. `gradient` receives the gradient of that sum over
+    /// `divisor`, where it is as long as the outputs; empty for the value alone.
+    pub(crate) fn loss(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
+        let mut sum = if self.weights.is_empty() {
+            self.hard(loss, divisor, gradient, threads)
+        } else {
+            let each = self.outputs.len() / self.rows.max(1);
+            let mut sum = 0.0;
+            for (row, &weight) in self.weights.iter().enumerate().take(self.rows) {
+                let gradient = if gradient.is_empty() {
+                    &mut [][..]
+                } else {
+                    &mut gradient[row * each..(row + 1) * each]
+                };
+                sum += f64::from(weight) * self.row(row, each).hard(loss, divisor, gradient, Threads::ONE);
+                gradient.iter_mut().for_each(|g| *g *= weight);
+            }
+            sum
+        };
+        if let Some(soft) = self.soft.filter(|s| s.share > 0.0) {
+            gradient.iter_mut().for_each(|g| *g *= 1.0 - soft.share);
+            let taught = self.taught(&soft, divisor, gradient);
+            sum = f64::from(1.0 - soft.share) * sum + f64::from(soft.share) * taught;
+        }
+        sum
+    }
+
+    /// One row, without weight and teacher.
+    fn row(&self, row: usize, each: usize) -> Self {
+        let range = row * each..(row + 1) * each;
+        Self {
+            outputs: &self.outputs[range.clone()],
+            rows: 1,
+            targets: match self.targets {
+                Targets::Classes(t) => Targets::Classes(&t[row..=row]),
+                Targets::Arrays(t) => Targets::Arrays(&t[range]),
+            },
+            soft: None,
+            weights: &[],
+            ..*self
+        }
+    }
+
+    /// The sum of the loss against the true targets.
+    fn hard(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
+        if self.outputs.is_empty() {
+            return 0.0;
+        }
+        if let Loss::CrossEntropy { label_smoothing } = loss {
+            let targets = match self.targets {
+                Targets::Classes(t) => softmax::Targets::Classes(t),
+                Targets::Arrays(t) => softmax::Targets::Distributions(t),
+            };
+            let mean = softmax::softmax_cross_entropy(
+                gradient,
+                self.outputs,
+                targets,
+                label_smoothing as f32,
+                self.width,
+                threads.count(),
+            );
+            let rows = self.rows as f32;
+            if rows != divisor {
+                gradient.iter_mut().for_each(|g| *g *= rows / divisor);
+            }
+            return f64::from(mean) * f64::from(rows);
+        }
+        let each = self.outputs.len() / self.rows.max(1);
+        let scale = 1.0 / (each as f32 * divisor);
+        let classes;
+        let targets = match self.targets {
+            Targets::Arrays(t) => t,
+            Targets::Classes(labels) => {
+                classes = spread(labels, each);
+                &classes
+            }
+        };
+        let sum = |of: &dyn Fn(f32, f32) -> (f32, f32), gradient: &mut [f32]| {
+            let mut sum = 0.0;
+            for (i, (&y, &t)) in self.outputs.iter().zip(targets).enumerate() {
+                let (value, slope) = of(y, t);
+                sum += f64::from(value);
+                if let Some(g) = gradient.get_mut(i) {
+                    *g = slope * scale;
+                }
+            }
+            sum / each as f64
+        };
+        match loss {
+            Loss::MeanSquaredError {} => sum(&|y, t| ((y - t) * (y - t), 2.0 * (y - t)), gradient),
+            Loss::MeanAbsoluteError {} => sum(&|y, t| ((y - t).abs(), sign(y - t)), gradient),
+            Loss::Huber { delta } => {
+                let delta = delta as f32;
+                let huber = |y: f32, t: f32| {
+                    let off = y - t;
+                    if off.abs() <= delta {
+                        (0.5 * off * off, off)
+                    } else {
+                        (delta * (off.abs() - 0.5 * delta), delta * sign(off))
+                    }
+                };
+                sum(&huber, gradient)
+            }
+            Loss::BinaryCrossEntropy { label_smoothing } | Loss::CrossEntropy { label_smoothing } => {
+                let smoothing = label_smoothing as f32;
+                let smooth = move |t: f32| t * (1.0 - smoothing) + 0.5 * smoothing;
+                match self.head {
+                    Head::Values => sum(&|z, t| binary_of_logit(z, smooth(t)), gradient),
+                    Head::Probabilities => sum(&|p, t| binary_of_probability(p, smooth(t)), gradient),
+                }
+            }
+        }
+    }
+
+    /// The teacher's part: `temperature^2` times the divergence of the student's softened outputs from the teacher's
+    /// (Hinton et al., arXiv 1503.02531), summed over rows. Its gradient, times the share, is added.
+    fn taught(&self, soft: &Soft<'_>, divisor: f32, gradient: &mut [f32]) -> f64 {
+        let each = self.outputs.len() / self.rows.max(1);
+        let places = (each / self.width.max(1)) as f32;
+        let (mut student, mut teacher) = (vec![0.0; self.width], vec![0.0; self.width]);
+        let mut sum = 0.0;
+        let rows = self.outputs.chunks_exact(self.width).zip(soft.logits.chunks_exact(self.width));
+        for (i, (own, wanted)) in rows.enumerate() {
+            let weight = self.weights.get(i * self.width / each).copied().unwrap_or(1.0);
+            softened(own, soft.temperature, &mut student);
+            softened(wanted, soft.temperature, &mut teacher);
+            let mut divergence = 0.0;
+            for (&p, &q) in teacher.iter().zip(&student) {
+                // Log-probabilities: a probability of 0 counts nothing.
+                let share = p.exp();
+                divergence += if share > 0.0 { f64::from(share * (p - q)) } else { 0.0 };
+            }
+            sum += f64::from(weight * soft.temperature * soft.temperature) * divergence / f64::from(places);
+            if let Some(gradient) = gradient.get_mut(i * self.width..(i + 1) * self.width) {
+                let scale = soft.share * weight * soft.temperature / (places * divisor);
+                for ((g, &p), &q) in gradient.iter_mut().zip(&teacher).zip(&student) {
+                    *g += scale * (q.exp() - p.exp());
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// Logarithms of the softmax of `logits / temperature`.
+fn softened(logits: &[f32], temperature: f32, out: &mut [f32]) {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b.is_nan() || b > a { b } else { a });
+    for (o, &z) in out.iter_mut().zip(logits) {
+        *o = (z - top) / temperature;
+    }
+    let total: f32 = out.iter().map(|z| z.exp()).sum();
+    let log = total.ln();
+    out.iter_mut().for_each(|z| *z -= log);
+}
+
+/// Rows of zeros with a one; with a single output the class itself.
+fn spread(labels: &[u32], width: usize) -> Vec<f32> {
+    if width == 1 {
+        return labels.iter().map(|&label| label as f32).collect();
+    }
+    let mut out = vec![0.0; labels.len() * width];
+    for (row, &label) in out.chunks_exact_mut(width).zip(labels) {
+        if let Some(one) = row.get_mut(label as usize) {
+            *one = 1.0;
+        }
+    }
+    out
+}
+
+/// 0 at 0, unlike `f32::signum`.
+fn sign(x: f32) -> f32 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        x
+    }
+}
+
+/// `max(z, 0) - z t + ln(1 + e^-|z|)`, and its slope `sigmoid(z) - t`.
+fn binary_of_logit(z: f32, t: f32) -> (f32, f32) {
+    let small = (-z.abs()).exp();
+    let sigmoid = if z >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) };
+    // A comparison, not `max`, which would turn NaN into 0.
+    let above = if z < 0.0 { 0.0 } else { z };
+    (above - z * t + small.ln_1p(), sigmoid - t)
+}
+
+fn binary_of_probability(p: f32, t: f32) -> (f32, f32) {
+    let kept = p.clamp(EPSILON, 1.0 - EPSILON);
+    let value = -(t * kept.ln() + (1.0 - t) * (1.0 - kept).ln());
+    let slope = if p < EPSILON || p > 1.0 - EPSILON { 0.0 } else { (p - t) / (p * (1.0 - p)) };
+    (value, slope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUTS: [f32; 6] = [0.3, -1.2, 0.8, 0.1, 0.4, -0.5];
+    const ARRAYS: [f32; 6] = [0.2, 0.5, 0.3, 0.0, 1.0, 0.0];
+    const TEACHER: [f32; 6] = [1.0, 0.0, -1.0, 0.5, 2.0, 0.1];
+
+    fn judged<'a>(outputs: &'a [f32], targets: Targets<'a>, head: Head) -> Judged<'a> {
+        Judged { outputs, rows: 2, width: 3, head, targets, soft: None, weights: &[] }
+    }
+
+    /// The gradient against central differences of the value.
+    #[track_caller]
+    fn check(loss: Loss, outputs: [f32; 6], make: impl Fn(&[f32; 6]) -> Judged<'_>) {
+        let mut gradient = [0.0; 6];
+        let sum = make(&outputs).loss(loss, 4.0, &mut gradient, Threads::ONE);
+        assert!((sum - make(&outputs).loss(loss, 1.0, &mut [], Threads::ONE)).abs() < 1e-6);
+        for i in 0..6 {
+            let value = |step: f32| {
+                let mut moved = outputs;
+                moved[i] += step;
+                make(&moved).loss(loss, 1.0, &mut [], Threads::ONE)
+            };
+            let expected = (value(1e-2) - value(-1e-2)) / 2e-2 / 4.0;
+            assert!(
+                (f64::from(gradient[i]) - expected).abs() < 2e-3,
+                "{loss:?}: {i}: {gradient:?}, {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn gradients_are_slopes_of_values() {
+        let smoothed = [0.0, 0.2];
+        for label_smoothing in smoothed {
+            for loss in [Loss::CrossEntropy { label_smoothing }, Loss::BinaryCrossEntropy { label_smoothing }]
+            {
+                check(loss, OUTPUTS, |o| judged(o, Targets::Arrays(&ARRAYS), Head::Values));
+                check(loss, OUTPUTS, |o| judged(o, Targets::Classes(&[2, 1]), Head::Values));
+                check(loss, OUTPUTS, |o| Judged {
+                    weights: &[0.5, 3.0],
+                    soft: Some(Soft { logits: &TEACHER, temperature: 2.0, share: 0.3 }),
+                    ..judged(o, Targets::Classes(&[2, 1]), Head::Values)
+                });
+            }
+        }
+        let probabilities = [0.2, 0.9, 0.4, 0.5, 0.7, 0.1];
+        let binary = Loss::BinaryCrossEntropy { label_smoothing: 0.1 };
+        check(binary, probabilities, |o| judged(o, Targets::Arrays(&ARRAYS), Head::Probabilities));
+        for loss in [Loss::MeanSquaredError {}, Loss::MeanAbsoluteError {}, Loss::Huber { delta: 0.4 }] {
+            check(loss, OUTPUTS, |o| judged(o, Targets::Arrays(&ARRAYS), Head::Values));
+            check(loss, OUTPUTS, |o| judged(o, Targets::Classes(&[0, 2]), Head::Values));
+        }
+    }
+
+    #[test]
+    fn values_are_the_formulas() {
+        let binary = Loss::BinaryCrossEntropy { label_smoothing: 0.0 };
+        let one = |loss, y: f32, t: f32, head| {
+            Judged { rows: 1, width: 1, ..judged(&[y], Targets::Arrays(&[t]), head) }.loss(
+                loss,
+                1.0,
+                &mut [],
+                Threads::ONE,
+            )
+        };
+        assert!((one(binary, 0.0, 1.0, Head::Values) - std::f64::consts::LN_2).abs() < 1e-7);
+        assert!((one(binary, 0.5, 0.0, Head::Probabilities) - std::f64::consts::LN_2).abs() < 1e-7);
+        assert!((one(Loss::Huber { delta: 1.0 }, 3.0, 0.0, Head::Values) - 2.5).abs() < 1e-7);
+        assert!((one(Loss::MeanSquaredError {}, 3.0, 1.0, Head::Values) - 4.0).abs() < 1e-7);
+        assert!(one(binary, f32::NAN, 1.0, Head::Values).is_nan());
+        // A student equal to its teacher has nothing to learn.
+        let soft = Some(Soft { logits: &OUTPUTS, temperature: 3.0, share: 1.0 });
+        let mut gradient = [1.0; 6];
+        let equal = Judged { soft, ..judged(&OUTPUTS, Targets::Classes(&[0, 1]), Head::Values) };
+        let sum = equal.loss(Loss::default(), 2.0, &mut gradient, Threads::ONE);
+        assert!(sum.abs() < 1e-6 && gradient.iter().all(|g| g.abs() < 1e-6), "{sum}, {gradient:?}");
+    }
+}
