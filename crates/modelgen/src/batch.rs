@@ -5,13 +5,16 @@ use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{CancelToken, Faults, FoundationError, Progress, Seed, WorkerScope, files};
 use tinsmith_spec::{Limits, StructuralHash, Target};
 
-use crate::budget::{Tally, unsatisfiable};
+use crate::budget::{Candidate, Tally, unsatisfiable};
 use crate::config::GeneratorConfig;
 use crate::error::{ModelgenError, Result};
+use crate::exportable;
+use crate::format::Format;
 use crate::generator::ModelGenerator;
 use crate::record::{CostLine, RecordRef};
 
@@ -22,7 +25,7 @@ const BLOCK: u64 = 256;
 const WAVE: u64 = 64;
 
 /// What becomes of a network that has the structure of an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duplicates {
     /// It is dropped and counted, and another is drawn.
@@ -33,7 +36,7 @@ pub enum Duplicates {
 }
 
 /// A corpus to be made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
     /// Number of networks. Default 1000.
@@ -41,7 +44,10 @@ pub struct BatchConfig {
     /// Number of files that they are spread over evenly, in order. Default 1.
     pub files: u64,
     /// The seed of the corpus. Default 0.
+    #[schemars(with = "u64")]
     pub seed: Seed,
+    /// The form of the files. Default records.
+    pub format: Format,
     /// What becomes of duplicates. Default drop.
     pub duplicates: Duplicates,
     /// What a network may cost at most. Default no limit.
@@ -58,6 +64,7 @@ impl Default for BatchConfig {
             count: 1000,
             files: 1,
             seed: Seed::new(0),
+            format: Format::Records,
             duplicates: Duplicates::Drop,
             limits: Limits::default(),
             target: Target::default(),
@@ -74,7 +81,12 @@ impl BatchConfig {
         }
         faults.within("limits", |faults| self.limits.check_config(faults));
         faults.within("target", |faults| self.target.check(faults));
-        faults.within("family", |faults| self.family.check(faults));
+        faults.within("family", |faults| {
+            self.family.check(faults);
+            if self.format.is_keras() {
+                exportable::check(&self.family, faults);
+            }
+        });
     }
 }
 
@@ -123,14 +135,16 @@ fn split_name(name: &str) -> (&str, &str) {
     (stem, &name[stem.len()..])
 }
 
-/// Writes a corpus of `config.count` networks to `out` (gzip where its name ends in `.gz`), its lines being
-/// [`crate::Record`]s, and its manifest beside it. Files appear when they are whole.
+/// Writes a corpus of `config.count` networks to `out` (gzip where its name ends in `.gz`) in the form `config.format`,
+/// and its manifest beside it. Files appear when they are whole.
 ///
 /// Every network is drawn from its own seed, `config.seed.derive("model", index)`, so lines depend on nothing but the
 /// configuration: not on the number of workers, nor on the networks before, except that duplicates are dropped in order.
+/// Keras formats hold the networks alone: costs and hashes stand in records.
 ///
 /// # Errors
-/// [`ModelgenError::Config`]; [`ModelgenError::Unsatisfiable`] where `max_tries` draws in a row were rejected;
+/// [`ModelgenError::Config`], which names what a family can draw and a Keras format cannot hold;
+/// [`ModelgenError::Unsatisfiable`] where `max_tries` draws in a row were rejected;
 /// [`ModelgenError::File`] where the disk refuses; [`ModelgenError::Cancelled`].
 pub fn generate(
     config: &BatchConfig,
@@ -161,7 +175,7 @@ pub fn generate(
         let drawn = scope.map(blocks, |_, block| draw_block(&generator, config, block));
         let mut parts = Vec::with_capacity(drawn.len());
         for block in drawn {
-            filter.take(&block?, &writer.ends, &mut parts)?;
+            filter.take(&block?, &writer, &mut parts)?;
         }
         let packed = scope.map(parts, |_, part| writer.pack(part));
         for part in packed {
@@ -219,12 +233,10 @@ fn draw_block(generator: &ModelGenerator, config: &BatchConfig, block: u64) -> R
             break;
         };
         let start = found.text.len();
-        let spec = &candidate.spec;
-        let hash = spec.structural_hash()?;
-        let line = RecordRef { index, hash, cost: CostLine::from(&candidate.cost), spec };
-        serde_json::to_writer(&mut found.text, &line)
-            .map_err(|e| FoundationError::Serialize { what: "network", reason: e.to_string() })?;
-        found.text.push(b'\n');
+        let Candidate { spec, cost, hash } = &candidate;
+        let record = RecordRef { index, hash: *hash, cost: CostLine::from(cost), spec };
+        config.format.push(&mut found.text, &record)?;
+        let hash = *hash;
         let tally = (tally.draws > 1).then(|| Box::new(tally));
         found.lines.push(Line { text: start..found.text.len(), hash, tally });
     }
@@ -248,7 +260,7 @@ struct Part {
 }
 
 impl Filter<'_> {
-    fn take(&mut self, block: &Block, ends: &[u64], parts: &mut Vec<Part>) -> Result<()> {
+    fn take(&mut self, block: &Block, files: &Files<'_>, parts: &mut Vec<Part>) -> Result<()> {
         let mut part = Part { file: 0, text: Vec::with_capacity(block.text.len()) };
         for line in &block.lines {
             if self.written == self.config.count {
@@ -269,13 +281,18 @@ impl Filter<'_> {
                 }
             }
             self.repeats = 0;
-            let file = ends.partition_point(|&end| end <= self.written);
+            let file = files.ends.partition_point(|&end| end <= self.written);
+            let start = if file == 0 { 0 } else { files.ends[file - 1] };
             if file != part.file && !part.text.is_empty() {
                 parts.push(Part { file: part.file, text: std::mem::take(&mut part.text) });
             }
             part.file = file;
+            part.text.extend_from_slice(self.config.format.before(self.written == start));
             part.text.extend_from_slice(&block.text[line.text.clone()]);
             self.written += 1;
+            if self.written == files.ends[file] {
+                part.text.extend_from_slice(self.config.format.end());
+            }
         }
         if !part.text.is_empty() {
             parts.push(part);
@@ -301,6 +318,7 @@ struct Files<'a> {
     /// Number of networks up to the end of each file.
     ends: Vec<u64>,
     is_gzip: bool,
+    format: Format,
     open: Option<(usize, BufWriter<tempfile::NamedTempFile>)>,
     done: usize,
 }
@@ -313,6 +331,7 @@ impl<'a> Files<'a> {
             names,
             ends: (1..=config.files).map(share).collect(),
             is_gzip: names.first().is_some_and(|n| n.ends_with(".gz")),
+            format: config.format,
             open: None,
             done: 0,
         }
@@ -368,8 +387,9 @@ impl<'a> Files<'a> {
     fn finish(mut self) -> Result<Vec<FileEntry>> {
         self.close()?;
         if self.done == 0 {
-            // A corpus of no networks is an empty file.
-            files::write_atomic(&self.folder.join(&self.names[0]), &[])?;
+            let empty = self.pack(Part { file: 0, text: self.format.empty().to_vec() });
+            let path = self.folder.join(&self.names[0]);
+            files::write_atomic(&path, &empty.map_err(write_error(&path))?.text)?;
         }
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let sizes = self.ends.iter().zip(starts).map(|(end, start)| end - start);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use tinsmith_foundation::{Faults, Seed};
-use tinsmith_spec::{Cost, Limits, ModelSpec, Target};
+use tinsmith_spec::{Cost, Limits, ModelSpec, StructuralHash, Target};
 
 use crate::error::{ModelgenError, Result};
 use crate::generator::ModelGenerator;
@@ -123,6 +123,8 @@ pub struct Candidate {
     pub spec: ModelSpec,
     /// What it costs, as deployed.
     pub cost: Cost,
+    /// What its structure is known by.
+    pub hash: StructuralHash,
 }
 
 impl ModelGenerator {
@@ -181,7 +183,7 @@ impl ModelGenerator {
                 let Some(candidate) = self.first_within(seed, &mut tries, limits, target, &mut tally)? else {
                     return Err(unsatisfiable(i, n, &tally));
                 };
-                if seen.insert(candidate.spec.structural_hash()?) {
+                if seen.insert(candidate.hash) {
                     found.push(candidate);
                     break;
                 }
@@ -212,10 +214,12 @@ impl ModelGenerator {
                 }
                 Err(error) => return Err(error),
             };
-            let cost = Cost::of(&spec, &spec.graph()?, target);
+            let graph = spec.graph()?;
+            let cost = Cost::of(&spec, &graph, target);
             let broken = limits.check(&cost);
             if broken.is_empty() {
-                return Ok(Some(Candidate { spec, cost }));
+                let hash = StructuralHash::of(&spec, &graph);
+                return Ok(Some(Candidate { spec, cost, hash }));
             }
             for violation in broken {
                 let over = Over { draws: 0, limit: violation.limit, least: f64::INFINITY };

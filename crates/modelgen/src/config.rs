@@ -1,5 +1,6 @@
 //! The parameters of a family of networks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults};
 
@@ -9,7 +10,7 @@ use crate::tables::Tables;
 use crate::weights::{Weights, Widths};
 
 /// What a coin decides for: the whole network at once, or each layer anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Once for the network.
@@ -25,7 +26,7 @@ pub enum Scope {
 ///
 /// The orders of lists of layers depend on `q_chance`, as they do in the program whose parameters these are:
 /// 0, 1, or between. A map never changes its meaning, so prefer it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Probs {
     /// Activations. A list has 4 weights for `[relu, tanh, sigmoid, softmax]` or 5 with `no_activation` before
@@ -51,7 +52,7 @@ pub struct Probs {
 }
 
 /// A family of networks: every parameter of a draw. Bounds are inclusive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorConfig {
     /// Smallest number of units of a dense layer, and of features of a drawn flat input. Default 32.
@@ -206,10 +207,11 @@ impl GeneratorConfig {
     /// use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
     /// use tinsmith_foundation::Seed;
     ///
-    /// let generator = ModelGenerator::new(GeneratorConfig::for_task(&[8, 8, 1], 10)).unwrap();
-    /// let spec = generator.draw(4, Seed::new(1)).unwrap();
-    /// let graph = spec.graph().unwrap();
+    /// let generator = ModelGenerator::new(GeneratorConfig::for_task(&[8, 8, 1], 10))?;
+    /// let spec = generator.draw(4, Seed::new(1))?;
+    /// let graph = spec.graph()?;
     /// assert_eq!(graph.shape(graph.outputs[0]), [10]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn for_task(input: &[usize], classes: usize) -> Self {

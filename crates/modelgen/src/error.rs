@@ -46,6 +46,9 @@ pub enum ModelgenError {
     /// A generated specification cannot be costed or read.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The caller's writer refused a network.
+    #[error("cannot write a network to the sink")]
+    Sink(#[source] std::io::Error),
     /// A file could not be read or written.
     #[error(transparent)]
     File(FoundationError),

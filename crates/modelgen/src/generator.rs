@@ -9,6 +9,7 @@ use tinsmith_spec::{Layer, ModelSpec};
 use crate::config::GeneratorConfig;
 use crate::draw::Draw;
 use crate::error::{ModelgenError, Result};
+use crate::format::Sink;
 use crate::shape::Shape;
 use crate::tables::Tables;
 
@@ -77,7 +78,7 @@ impl DrawState<'_> {
         self.quantized
     }
 
-    /// Puts every parameter back to the generator's configuration. Nothing else needs a reset: a draw leaves no
+    /// Puts every parameter back to what the draw began with. Nothing else needs a reset: a draw leaves no
     /// trace in the generator.
     pub fn reset_layers(&mut self) {
         self.params = self.original.clone();
@@ -122,22 +123,33 @@ impl ModelGenerator {
         self.draw(total_layers, seed)
     }
 
-    /// As [`ModelGenerator::draw`], asking `callback` before each weight layer. It sees the state and the layers so
-    /// far (none before the first, the input included from then on), may change any parameter for the rest of this
-    /// draw, and may end the generation with a value of its own, which is then the result.
+    /// As [`ModelGenerator::draw`], with everything that can be said of one draw:
+    ///
+    /// - `params` are the parameters of this draw; None for the generator's own.
+    /// - `callback` is asked before each weight layer. It sees the state and the layers so far (none before the first,
+    ///   the input included from then on), may change any parameter for the rest of this draw, and may end the
+    ///   generation with a value of its own, which is then the result.
+    /// - `sink` gets the network, if there is one.
     ///
     /// # Errors
-    /// As [`ModelGenerator::draw`]; [`ModelgenError::Config`] where the callback set values that cannot be used.
+    /// As [`ModelGenerator::draw`]; [`ModelgenError::Config`] where `params` or the callback hold values that cannot be
+    /// used; what [`Sink::write`] returns.
     pub fn gen_network<T>(
         &self,
         total_layers: usize,
+        params: Option<&GeneratorConfig>,
         seed: Seed,
         mut callback: impl FnMut(&mut DrawState<'_>, &[Layer]) -> ControlFlow<T>,
+        sink: Option<&mut Sink<'_>>,
     ) -> Result<Generated<T>> {
         let mut draw = self.begin(total_layers, seed)?;
+        if let Some(params) = params {
+            draw.tables = Cow::Owned(resolve(params)?);
+        }
+        let original = params.unwrap_or(&self.config);
         let mut state = DrawState {
-            params: self.config.clone(),
-            original: &self.config,
+            params: original.clone(),
+            original,
             layer_depth: 0,
             total_layers,
             shape: None,
@@ -159,7 +171,11 @@ impl ModelGenerator {
             }
             draw.step()?;
         }
-        Ok(Generated::Network(finish(draw)))
+        let spec = finish(draw);
+        if let Some(sink) = sink {
+            sink.write(&spec)?;
+        }
+        Ok(Generated::Network(spec))
     }
 
     fn begin(&self, total_layers: usize, seed: Seed) -> Result<Draw<'_>> {

@@ -1,9 +1,10 @@
 //! What can be drawn: kinds of layers, activations, paddings and pools, each with the name that weights are keyed by.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A family of weight layers; float or quantized is decided apart from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Fully connected.
@@ -77,7 +78,7 @@ pub trait Named: Copy + Ord + 'static {
 macro_rules! named {
     ($(#[$doc:meta])* $kind:ident { $( $(#[$vdoc:meta])* $variant:ident = $name:literal, )* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum $kind { $( $(#[$vdoc])* #[serde(rename = $name)] $variant, )* }
 
         impl Named for $kind {

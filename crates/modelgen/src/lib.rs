@@ -30,8 +30,8 @@
 //! ```
 //! use std::ops::ControlFlow;
 //! use tinsmith_foundation::Seed;
-//! use tinsmith_modelgen::{GeneratorConfig, ModelGenerator, Probs, Weights};
-//! use tinsmith_spec::Op;
+//! use tinsmith_modelgen::{DrawState, GeneratorConfig, ModelGenerator, Probs, Weights};
+//! use tinsmith_spec::{Layer, Op};
 //!
 //! let defaults = GeneratorConfig::default();
 //! let generator = ModelGenerator::new(GeneratorConfig {
@@ -44,12 +44,13 @@
 //!     flatten_chance: 0.0, // no dense layers
 //!     ..GeneratorConfig::default()
 //! })?;
-//! let drawn = generator.gen_network(7, Seed::new(1), |state, _layers| -> ControlFlow<()> {
+//! let callback = |state: &mut DrawState<'_>, _layers: &[Layer]| -> ControlFlow<()> {
 //!     if state.layer_depth() > 2 {
 //!         state.params.flatten_chance = 1.0;
 //!     }
 //!     ControlFlow::Continue(())
-//! })?;
+//! };
+//! let drawn = generator.gen_network(7, None, Seed::new(1), callback, None)?;
 //! let spec = drawn.into_network().ok_or("the callback ended it")?;
 //! let dense = spec.layers.iter().filter(|layer| matches!(layer.op, Op::Dense(_))).count();
 //! let convolutions = spec.layers.iter().filter(|layer| layer.op.name().contains("conv")).count();
@@ -96,8 +97,9 @@
 //! | [`GeneratorConfig`], [`Probs`], [`Weights`], [`Widths`] | a family: every parameter of a draw, with its default |
 //! | [`ModelGenerator`], [`DrawState`], [`Generated`] | drawing one network, with a callback or without |
 //! | [`Candidate`], [`Tally`], [`Binding`] | networks within limits, rejects counted by reason |
-//! | [`generate`], [`BatchConfig`], [`Manifest`] | corpora: JSON Lines, the same bytes for any number of jobs |
-//! | [`load_models`], [`Record`] | corpora read back, those of Keras JSON too |
+//! | [`generate`], [`BatchConfig`], [`Manifest`] | corpora: the same bytes for any number of jobs |
+//! | [`Format`], [`Sink`] | the forms of a corpus, Keras' and QKeras' model JSON among them; single networks written |
+//! | [`load_models`], [`Record`] | corpora of every form read back |
 //! | [`Structure`], [`Design`], [`Realized`] | structured sets: Cartesian product, Latin hypercube, Sobol's sequence |
 //! | [`Coverage`] | fill and separation distances and histograms of a set, as numbers and as a picture |
 //!
@@ -109,6 +111,8 @@ mod config;
 mod coverage;
 mod draw;
 mod error;
+mod exportable;
+mod format;
 mod generator;
 mod kind;
 mod load;
@@ -125,6 +129,7 @@ pub use budget::{Binding, Candidate, Over, Reason, Tally};
 pub use config::{GeneratorConfig, Probs, Scope};
 pub use coverage::{AxisCoverage, Coverage, CoverageAxis, Distances};
 pub use error::{ModelgenError, Result};
+pub use format::{Format, Sink};
 pub use generator::{DrawState, Generated, ModelGenerator};
 pub use kind::{ActivationKind, Family, LayerKind, Named, PaddingKind, PoolKind};
 pub use load::{Models, load_models};

@@ -1,19 +1,17 @@
 //! Corpora read back, one network at a time.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use tinsmith_foundation::{FoundationError, config};
 use tinsmith_spec::keras;
 
 use crate::error::{ModelgenError, Result};
+use crate::format::SEPARATOR;
 use crate::record::Record;
-
-/// What stands between two networks of the original program's text files.
-const SEPARATOR: &str = "--------------";
 
 /// Networks read from a file, in order; see [`load_models`].
 pub struct Models {
@@ -36,12 +34,40 @@ enum Form {
     /// Keras JSON texts with separators between them.
     Separated,
     /// An object of name to Keras JSON as a string.
-    Batch(std::collections::btree_map::IntoIter<String, String>),
+    Batch(std::vec::IntoIter<(String, String)>),
 }
 
-/// Streams the networks of a corpus. The form is found out from the content: JSON Lines as [`crate::generate`] writes
-/// them; Keras JSON texts, each followed by a line of 14 hyphens; or one JSON object of name to Keras JSON as a string (whose
-/// networks come ordered by name). What is indented over several lines is read as a whole, the rest line by line. Each may be compressed by gzip.
+/// An object of name to text, in the order of the document.
+struct Batch(Vec<(String, String)>);
+
+struct BatchVisitor;
+
+impl<'de> Visitor<'de> for BatchVisitor {
+    type Value = Batch;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of name to model JSON as a string")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Batch, A::Error> {
+        let mut models = Vec::new();
+        while let Some(model) = map.next_entry()? {
+            models.push(model);
+        }
+        Ok(Batch(models))
+    }
+}
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(BatchVisitor)
+    }
+}
+
+/// Streams the networks of a corpus. The form is found out from the content and is one of [`crate::Format`]: records,
+/// one a line; Keras JSON texts, each followed by a line of 14 hyphens; or one JSON object of name to Keras JSON as a
+/// string. An object, and texts that are indented over several lines, are read as a whole, the rest line by line. Each
+/// may be compressed by gzip.
 ///
 /// # Errors
 /// [`ModelgenError::File`] where the file cannot be read. What is wrong with a single network is the error of that item.
@@ -64,10 +90,10 @@ pub fn load_models(path: &Path) -> Result<Models> {
         Keys::Unknown => {
             let mut text = String::new();
             input.read_to_string(&mut text).map_err(failed)?;
-            let batch = serde_json::from_str::<BTreeMap<String, String>>(&text);
+            let batch = serde_json::from_str::<Batch>(&text);
             // Where it is no batch the reader of separated texts will say what is wrong, and where.
             input = Box::new(std::io::Cursor::new(text));
-            batch.map_or(Form::Separated, |batch| Form::Batch(batch.into_iter()))
+            batch.map_or(Form::Separated, |batch| Form::Batch(batch.0.into_iter()))
         }
     };
     Ok(Models { path: path.to_owned(), input, form, index: 0, line: 0 })
@@ -82,7 +108,19 @@ enum Keys {
 
 impl Keys {
     fn of(line: &str) -> Self {
-        let start = line.trim_start().strip_prefix('{').map_or("", str::trim_start);
+        #[derive(serde::Deserialize)]
+        struct Whole {
+            spec: Option<IgnoredAny>,
+            class_name: Option<IgnoredAny>,
+        }
+        let text = line.trim();
+        match serde_json::from_str(text.strip_suffix(SEPARATOR).unwrap_or(text)) {
+            Ok(Whole { spec: Some(_), .. }) => return Self::Record,
+            Ok(Whole { class_name: Some(_), .. }) => return Self::Keras,
+            _ => {}
+        }
+        // A line with a fault in it is told by how it begins, so that the fault is found where it stands.
+        let start = text.strip_prefix('{').map_or("", str::trim_start);
         if ["\"index\"", "\"hash\"", "\"cost\"", "\"spec\""].iter().any(|key| start.starts_with(key)) {
             Self::Record
         } else if start.starts_with("\"class_name\"") {

@@ -38,7 +38,8 @@ impl From<&Cost> for CostLine {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Its number: the network is drawn from the corpus' seed derived by `("model", index)`.
+    /// Its number. In a corpus of [`crate::generate`] the network is drawn from the corpus' seed derived by
+    /// `("model", index)`; elsewhere it counts the networks.
     pub index: u64,
     /// What its structure is known by; absent where the corpus does not say.
     #[serde(default)]
@@ -51,7 +52,7 @@ pub struct Record {
 }
 
 /// [`Record`] as it is written.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) index: u64,
     pub(crate) hash: StructuralHash,

@@ -1,10 +1,11 @@
 //! Sizes on a grid within bounds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Rng;
 
 /// Which sizes are admissible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SizeGrid {
     /// Powers of two.
@@ -15,7 +16,7 @@ pub enum SizeGrid {
 }
 
 /// How sizes are drawn from the admissible ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SizeLaw {
     /// Each as likely as any other.

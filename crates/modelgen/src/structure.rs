@@ -1,6 +1,7 @@
 //! Structured sets of networks: a fixed chain of layers whose sizes, activations and widths are axes, and designs
 //! that choose points on them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{Faults, Seed};
 use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, op};
@@ -15,7 +16,7 @@ use crate::weight_layer::WeightLayer;
 const MOST_POINTS: u64 = 10_000_000;
 
 /// A size: one, or every admissible one between two bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Smallest.
@@ -33,7 +34,7 @@ impl Bounds {
 }
 
 /// A layer of a [`Structure`], with its axes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerAxes {
     /// Kind of layer: `dense`, `conv1d`, `separable_conv1d`, `depthwise_conv1d`, `conv2d`, `separable_conv2d`,
@@ -63,7 +64,7 @@ impl Default for LayerAxes {
 
 /// A chain of layers with axes. Convolutions pad so that every point of every axis is possible; features are flattened
 /// before the first dense layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Structure {
     /// Each axis of the input's shape. Default one of 16 features.
@@ -95,7 +96,7 @@ impl Default for Structure {
 }
 
 /// How points of a structure's axes are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Design {
     /// Every combination, the last axis running fastest.
@@ -107,6 +108,7 @@ pub enum Design {
         /// Exchanges that are tried to lower the discrepancy.
         swaps: usize,
         /// Seed of the draw.
+        #[schemars(with = "u64")]
         seed: Seed,
     },
     /// Sobol's sequence with a random digital shift.
@@ -114,6 +116,7 @@ pub enum Design {
         /// Number of points; powers of two are the balanced ones.
         points: usize,
         /// Seed of the shift.
+        #[schemars(with = "u64")]
         seed: Seed,
     },
 }

@@ -69,6 +69,28 @@ impl Tables {
         self.next[0][usize::from(quantized)].iter().any(|&w| w > 0.0)
     }
 
+    /// Whether the quantization coin can come up on this side.
+    pub(crate) fn is_possible(&self, quantized: bool) -> bool {
+        if quantized { self.q_chance > 0.0 } else { self.q_chance < 1.0 }
+    }
+
+    /// Whether some network has a layer of this kind.
+    pub(crate) fn can_draw(&self, kind: LayerKind) -> bool {
+        let (family, side) = (kind.family(), usize::from(kind.is_quantized()));
+        let starts = |rank: usize| {
+            [0, 1].iter().any(|&side| {
+                self.is_possible(side == 1)
+                    && Family::ALL.iter().any(|f| f.rank() == rank && self.start[side][*f as usize] > 0.0)
+            })
+        };
+        let is_head = family == Family::Dense && self.classes.is_some();
+        // Dense layers follow on whatever comes first, others on their like.
+        let follows = (family == Family::Dense || starts(family.rank()))
+            && self.next[family.rank() - 1][side][family as usize] > 0.0;
+        self.is_possible(kind.is_quantized())
+            && (is_head || follows || self.start[side][family as usize] > 0.0)
+    }
+
     /// The tables of `config`; None where a fault was noted.
     pub(crate) fn resolve(config: &GeneratorConfig, faults: &mut Faults) -> Option<Self> {
         Reader { config, faults }.read()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
@@ -117,6 +118,28 @@ impl<'de, K: Named + Deserialize<'de>> Deserialize<'de> for Weights<K> {
     }
 }
 
+impl<K: Named> JsonSchema for Weights<K> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Weights".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let weight = json_schema!({ "type": "number", "minimum": 0 });
+        let names: serde_json::Map<String, serde_json::Value> =
+            K::ALL.iter().map(|k| (k.name().to_owned(), weight.clone().into())).collect();
+        json_schema!({
+            "anyOf": [
+                { "type": "object", "properties": names, "additionalProperties": false },
+                { "type": "array", "items": weight },
+            ],
+        })
+    }
+}
+
 /// A number of bits: one, or several of which one is drawn, each as likely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Widths(pub Vec<u32>);
@@ -133,6 +156,20 @@ impl Serialize for Widths {
             [bits] => bits.serialize(serializer),
             several => several.serialize(serializer),
         }
+    }
+}
+
+impl JsonSchema for Widths {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Widths".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let bits = json_schema!({ "type": "integer", "minimum": 1, "maximum": 32 });
+        json_schema!({
+            "description": "A number of bits, or several of which one is drawn, each as likely.",
+            "anyOf": [bits, { "type": "array", "items": bits, "minItems": 1, "maxItems": 8 }],
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 //! interchangeable (which takes graphs far more regular than networks are), the choice may hang on the order of
 //! declaration: such networks could get two canonical forms, but never one form for two networks.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -20,19 +21,19 @@ use crate::op::Op;
 
 /// A network with its layers in canonical order.
 #[derive(Debug)]
-pub(crate) struct Canonical {
-    pub(crate) layers: Vec<CanonicalLayer>,
+pub(crate) struct Canonical<'s> {
+    pub(crate) layers: Vec<CanonicalLayer<'s>>,
     /// Numbers of the outputs, in their order.
     pub(crate) outputs: Vec<usize>,
 }
 
 #[derive(Debug)]
-pub(crate) struct CanonicalLayer {
+pub(crate) struct CanonicalLayer<'s> {
     /// Kind and configuration as compact JSON.
     pub(crate) label: Vec<u8>,
     /// Numbers of the inputs; ascending where their order does not matter.
     pub(crate) inputs: Vec<usize>,
-    op: Op,
+    op: Cow<'s, Op>,
 }
 
 impl ModelSpec {
@@ -44,12 +45,13 @@ impl ModelSpec {
     /// # Errors
     /// [`crate::SpecError::Invalid`] where the specification is no network.
     pub fn canonical(&self) -> Result<Self> {
-        let canonical = Canonical::of(self)?;
+        let graph = self.graph()?;
+        let canonical = Canonical::of(self, &graph);
         let name = |i: usize| format!("l{i}");
         let layers = canonical.layers.into_iter().enumerate().map(|(i, layer)| Layer {
             name: name(i),
             inputs: layer.inputs.into_iter().map(name).collect(),
-            op: layer.op,
+            op: layer.op.into_owned(),
             facts: Vec::new(),
         });
         let mut spec = Self::new("", layers.collect());
@@ -58,13 +60,13 @@ impl ModelSpec {
     }
 }
 
-impl Canonical {
-    pub(crate) fn of(spec: &ModelSpec) -> Result<Self> {
-        let graph = spec.graph()?;
-        let mut ops: Vec<Op> =
-            spec.layers.iter().enumerate().map(|(i, layer)| one_way(&layer.op, &graph, i)).collect();
-        let mut labels: Vec<Vec<u8>> = ops.iter().map(label).collect();
-        let order = Coloring::new(&graph, &ops, &labels).order();
+impl<'s> Canonical<'s> {
+    /// The canonical form of `spec`, resolved as `graph`.
+    pub(crate) fn of(spec: &'s ModelSpec, graph: &Graph) -> Self {
+        let ops: Vec<Cow<'s, Op>> =
+            spec.layers.iter().enumerate().map(|(i, layer)| one_way(&layer.op, graph, i)).collect();
+        let mut labels: Vec<Vec<u8>> = ops.iter().map(|op| label(op)).collect();
+        let order = Coloring::new(graph, &ops, &labels).order();
         let mut place = vec![0; order.len()];
         for (new, &old) in order.iter().enumerate() {
             place[old] = new;
@@ -76,11 +78,10 @@ impl Canonical {
                 if is_commutative(&ops[old]) {
                     inputs.sort_unstable();
                 }
-                let op = std::mem::replace(&mut ops[old], Op::Flatten(crate::op::Flatten {}));
-                CanonicalLayer { label: std::mem::take(&mut labels[old]), inputs, op }
+                CanonicalLayer { label: std::mem::take(&mut labels[old]), inputs, op: ops[old].clone() }
             })
             .collect();
-        Ok(Self { layers, outputs: graph.outputs.iter().map(|&i| place[i]).collect() })
+        Self { layers, outputs: graph.outputs.iter().map(|&i| place[i]).collect() }
     }
 }
 
@@ -89,9 +90,21 @@ fn is_commutative(op: &Op) -> bool {
 }
 
 /// The operation with everything that can be written in several ways written in one.
-fn one_way(op: &Op, graph: &Graph, i: usize) -> Op {
-    let mut op = op.clone();
-    match &mut op {
+fn one_way<'s>(op: &'s Op, graph: &Graph, i: usize) -> Cow<'s, Op> {
+    let mut op = Cow::Borrowed(op);
+    let is_free = matches!(
+        *op,
+        Op::MaxPool1d(_)
+            | Op::AveragePool1d(_)
+            | Op::MaxPool2d(_)
+            | Op::AveragePool2d(_)
+            | Op::Concat(_)
+            | Op::Reshape(_)
+    );
+    if !is_free {
+        return op;
+    }
+    match op.to_mut() {
         Op::MaxPool1d(p) | Op::AveragePool1d(p) => p.stride = p.stride.filter(|&s| s != p.size),
         Op::MaxPool2d(p) | Op::AveragePool2d(p) => p.stride = p.stride.filter(|&s| s != p.size),
         Op::Concat(concat) => {
@@ -147,12 +160,12 @@ struct Coloring<'g> {
 }
 
 impl<'g> Coloring<'g> {
-    fn new(graph: &'g Graph, ops: &[Op], labels: &[Vec<u8>]) -> Self {
+    fn new(graph: &'g Graph, ops: &[Cow<'_, Op>], labels: &[Vec<u8>]) -> Self {
         let mut colors: Vec<u64> = labels.iter().map(|label| mix_bytes(label)).collect();
         for (place, &output) in graph.outputs.iter().enumerate() {
             colors[output] = mix(colors[output], place as u64 + 1);
         }
-        Self { graph, commutative: ops.iter().map(is_commutative).collect(), colors }
+        Self { graph, commutative: ops.iter().map(|op| is_commutative(op)).collect(), colors }
     }
 
     /// The layers in canonical topological order.

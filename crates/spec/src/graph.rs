@@ -80,11 +80,11 @@ impl Graph {
 fn collect_names<'a>(spec: &'a ModelSpec, faults: &mut Faults) -> BTreeMap<&'a str, usize> {
     let mut names = BTreeMap::new();
     for (i, layer) in spec.layers.iter().enumerate() {
-        let path = format!("layers[{i}].name");
+        let path = || format!("layers[{i}].name");
         if layer.name.is_empty() {
-            faults.add(&path, "is empty, want a name");
+            faults.add(&path(), "is empty, want a name");
         } else if let Some(first) = names.insert(layer.name.as_str(), i) {
-            faults.add(&path, format!("is `{}`, as layer {first} is called already", layer.name));
+            faults.add(&path(), format!("is `{}`, as layer {first} is called already", layer.name));
         }
     }
     names

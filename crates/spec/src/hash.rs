@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::canonical::Canonical;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::model::ModelSpec;
 
 /// 128 bits that stand for a network's structure. Printed and stored as 32 hexadecimal digits.
@@ -25,7 +26,14 @@ impl StructuralHash {
 
 impl fmt::Display for StructuralHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        // Digits are ASCII, so that there is always a text.
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -90,7 +98,15 @@ impl ModelSpec {
     /// # Errors
     /// [`crate::SpecError::Invalid`] where the specification is no network.
     pub fn structural_hash(&self) -> Result<StructuralHash> {
-        let canonical = Canonical::of(self)?;
+        Ok(StructuralHash::of(self, &self.graph()?))
+    }
+}
+
+impl StructuralHash {
+    /// [`ModelSpec::structural_hash`] of `spec`, where its resolved `graph` is at hand.
+    #[must_use]
+    pub fn of(spec: &ModelSpec, graph: &Graph) -> Self {
+        let canonical = Canonical::of(spec, graph);
         let mut digest = Sha256::new();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
         for layer in &canonical.layers {
@@ -108,6 +124,6 @@ impl ModelSpec {
         let bytes = digest.finalize();
         let mut half = [0; 16];
         half.copy_from_slice(&bytes[..16]);
-        Ok(StructuralHash(half))
+        Self(half)
     }
 }

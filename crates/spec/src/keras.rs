@@ -33,4 +33,4 @@ mod write;
 mod write_layer;
 
 pub use read::read_json;
-pub use write::write_json;
+pub use write::{to_value, write_json};

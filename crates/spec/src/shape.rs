@@ -13,6 +13,8 @@ const MOST_ELEMENTS: usize = 1 << 40;
 
 /// Notes faults of one layer under its path.
 struct Check<'a> {
+    /// The layer's number.
+    index: usize,
     layer: &'a Layer,
     faults: &'a mut Faults,
     sound: bool,
@@ -21,7 +23,10 @@ struct Check<'a> {
 impl Check<'_> {
     fn fault(&mut self, field: &str, message: impl AsRef<str>) {
         self.sound = false;
-        self.faults.add(field, format!("{} (layer `{}`)", message.as_ref(), self.layer.name));
+        // Most layers are sound, so that the path is made here, where it is needed.
+        let path = format!("layers[{}].{}", self.index, self.layer.op.name());
+        let message = format!("{} (layer `{}`)", message.as_ref(), self.layer.name);
+        self.faults.within(&path, |faults| faults.add(field, message));
     }
 
     fn positive(&mut self, field: &str, value: usize) {
@@ -133,30 +138,21 @@ pub(crate) fn infer(
     shapes: &[&[usize]],
     faults: &mut Faults,
 ) -> Option<Vec<usize>> {
-    let mut shape = None;
-    faults.within(&format!("layers[{index}].{}", layer.op.name()), |faults| {
-        let mut check = Check { layer, faults, sound: true };
-        shape = infer_op(&layer.op, shapes, &mut check);
-        if shape.is_none() && check.sound {
-            check.fault("", "has sizes that no machine can hold");
+    let mut check = Check { index, layer, faults, sound: true };
+    let shape = infer_op(&layer.op, shapes, &mut check);
+    if shape.is_none() && check.sound {
+        check.fault("", "has sizes that no machine can hold");
+    }
+    if let Some(found) = shape.as_ref().filter(|_| check.sound) {
+        let elements =
+            found.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MOST_ELEMENTS);
+        if elements.is_none() {
+            check.fault("", format!("has an output of shape {found:?}, which no machine can hold"));
+        } else if elements == Some(0) {
+            check.fault("", format!("has an empty output, shape {found:?}, from inputs of shape {shapes:?}"));
         }
-        if let Some(found) = shape.as_ref().filter(|_| check.sound) {
-            let elements =
-                found.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MOST_ELEMENTS);
-            if elements.is_none() {
-                check.fault("", format!("has an output of shape {found:?}, which no machine can hold"));
-            } else if elements == Some(0) {
-                check.fault(
-                    "",
-                    format!("has an empty output, shape {found:?}, from inputs of shape {shapes:?}"),
-                );
-            }
-        }
-        if !check.sound {
-            shape = None;
-        }
-    });
-    shape
+    }
+    shape.filter(|_| check.sound)
 }
 
 fn infer_op(op: &Op, shapes: &[&[usize]], check: &mut Check<'_>) -> Option<Vec<usize>> {

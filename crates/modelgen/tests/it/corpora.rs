@@ -6,8 +6,8 @@ use std::path::Path;
 
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_modelgen::{
-    BatchConfig, Duplicates, GeneratorConfig, Manifest, ModelGenerator, ModelgenError, Record, generate,
-    load_models, manifest_path,
+    ActivationKind, BatchConfig, Duplicates, Format, GeneratorConfig, LayerKind, Manifest, ModelGenerator,
+    ModelgenError, Record, Weights, generate, load_models, manifest_path,
 };
 use tinsmith_spec::{Limits, keras};
 
@@ -143,6 +143,75 @@ fn a_cancelled_corpus_leaves_nothing() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+/// All that a family can draw and Keras can hold.
+fn exportable() -> GeneratorConfig {
+    GeneratorConfig {
+        layers_blacklist: vec![LayerKind::QDepthwiseConv1d],
+        batch_norm_chance: 0.3,
+        residual_chance: 0.2,
+        branch_chance: 0.2,
+        global_pooling_chance: 0.2,
+        ..GeneratorConfig::default()
+    }
+}
+
+#[test]
+fn keras_corpora_hold_the_same_networks_as_records_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = BatchConfig { family: exportable(), files: 3, ..small(400) };
+    let mut found = Vec::new();
+    for format in [Format::Records, Format::Keras, Format::KerasBatch] {
+        let config = BatchConfig { format, ..config.clone() };
+        let mut bytes = BTreeSet::new();
+        for (jobs, ending) in [(1, ""), (3, ""), (2, ".gz")] {
+            let out = folder.path().join(format!("{format:?}-{jobs}{ending}"));
+            let manifest = make(&config, &out, jobs).unwrap();
+            let files: Vec<_> = manifest.files.iter().map(|f| folder.path().join(&f.name)).collect();
+            let read: Vec<Record> = files.iter().flat_map(|path| read(path)).collect();
+            assert_eq!((read.len(), manifest.files[1].networks), (400, 133));
+            found.push(read.iter().map(|r| r.spec.structural_hash().unwrap()).collect::<Vec<_>>());
+            if ending.is_empty() {
+                bytes.insert(files.iter().flat_map(|path| std::fs::read(path).unwrap()).collect::<Vec<u8>>());
+            }
+        }
+        assert_eq!(bytes.len(), 1, "{format:?} depends on the number of jobs");
+    }
+    assert!(found.iter().all(|hashes| *hashes == found[0]));
+}
+
+#[test]
+fn what_keras_has_no_class_for_is_refused_by_name_before_anything_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("c.txt");
+    let refuse = |family: GeneratorConfig, parts: &[&str]| {
+        let config = BatchConfig { format: Format::Keras, family, ..small(5) };
+        let error = make(&config, &out, 1).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!out.exists());
+        make(&BatchConfig { format: Format::Records, ..config }, &out, 1).unwrap();
+        std::fs::remove_file(&out).unwrap();
+    };
+    refuse(
+        GeneratorConfig::default(),
+        &[
+            "`family.layers_blacklist` lacks QDepthwiseConv1D, which can be drawn and not be written",
+            "QKeras has no quantized DepthwiseConv1D",
+        ],
+    );
+    let mut family = exportable();
+    family.probs.activations = Weights::of([(ActivationKind::Hswish, 1.0), (ActivationKind::Relu, 1.0)]);
+    refuse(family.clone(), &["`family.probs.activations` gives hswish a weight, which cannot be written"]);
+    // In quantized networks it has a class.
+    let config = BatchConfig {
+        format: Format::Keras,
+        family: GeneratorConfig { q_chance: 1.0, ..family },
+        ..small(5)
+    };
+    make(&config, &out, 1).unwrap();
+}
+
 #[test]
 fn the_original_formats_are_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -168,6 +237,12 @@ fn the_original_formats_are_read() {
     let batch: std::collections::BTreeMap<String, &String> =
         texts.iter().enumerate().map(|(i, text)| (format!("model_{i}"), text)).collect();
     check("batch.json", &serde_json::to_string_pretty(&batch).unwrap());
+    check("batch_in_a_line.json", &serde_json::to_string(&batch).unwrap());
+    // Networks come as they stand, not by name.
+    let entry =
+        |i: usize, name: &str| format!("{}: {}", serde_json::json!(name), serde_json::json!(texts[i]));
+    let entries: Vec<String> = (0..5).map(|i| entry(i, &format!("m_{}", 12 - i))).collect();
+    check("backwards.json", &format!("{{{}}}", entries.join(",\n")));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use proptest::prelude::{Strategy, any, prop, proptest};
 use tinsmith_foundation::Seed;
 use tinsmith_modelgen::{
-    Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, SizeGrid, SizeLaw, Weights,
+    DrawState, Format, Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, Sink, SizeGrid,
+    SizeLaw, Weights, load_models,
 };
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_spec::{Layer, ModelSpec, Op};
 
 pub(crate) fn is_weight_layer(op: &Op) -> bool {
     matches!(
@@ -46,12 +47,18 @@ fn a_callback_that_flattens_after_three_layers_gets_three_convolutions_and_four_
     };
     let generator = ModelGenerator::new(config).unwrap();
     for seed in 0..500 {
-        let drawn = generator.gen_network(7, Seed::new(seed), |state, _| -> ControlFlow<()> {
-            if state.layer_depth() > 2 {
-                state.params.flatten_chance = 1.0;
-            }
-            ControlFlow::Continue(())
-        });
+        let drawn = generator.gen_network(
+            7,
+            None,
+            Seed::new(seed),
+            |state, _| -> ControlFlow<()> {
+                if state.layer_depth() > 2 {
+                    state.params.flatten_chance = 1.0;
+                }
+                ControlFlow::Continue(())
+            },
+            None,
+        );
         let spec = drawn.unwrap().into_network().unwrap();
         spec.graph().unwrap();
         assert_eq!((weight_layers(&spec), dense_layers(&spec)), (7, 4), "seed {seed}");
@@ -62,10 +69,16 @@ fn a_callback_that_flattens_after_three_layers_gets_three_convolutions_and_four_
 fn a_callback_ends_the_generation_with_its_value_and_sees_the_layers_so_far() {
     let generator = ModelGenerator::new(GeneratorConfig::default()).unwrap();
     let mut seen = Vec::new();
-    let ended = generator.gen_network(5, Seed::new(3), |state, layers| {
-        seen.push((state.layer_depth(), layers.iter().filter(|l| is_weight_layer(&l.op)).count()));
-        if state.layer_depth() == 2 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
-    });
+    let ended = generator.gen_network(
+        5,
+        None,
+        Seed::new(3),
+        |state, layers| {
+            seen.push((state.layer_depth(), layers.iter().filter(|l| is_weight_layer(&l.op)).count()));
+            if state.layer_depth() == 2 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+        },
+        None,
+    );
     assert_eq!(ended.unwrap(), Generated::Ended("enough"));
     assert_eq!(seen, [(0, 0), (1, 1), (2, 2)]);
 }
@@ -76,24 +89,107 @@ fn a_callback_that_does_nothing_changes_nothing_and_a_reset_takes_changes_back()
     for seed in 0..50 {
         let plain = generator.draw(6, Seed::new(seed)).unwrap();
         let watched = generator
-            .gen_network(6, Seed::new(seed), |state, _| -> ControlFlow<()> {
-                state.params.bias_rate = 0.0;
-                state.reset_layers();
-                ControlFlow::Continue(())
-            })
+            .gen_network(
+                6,
+                None,
+                Seed::new(seed),
+                |state, _| -> ControlFlow<()> {
+                    state.params.bias_rate = 0.0;
+                    state.reset_layers();
+                    ControlFlow::Continue(())
+                },
+                None,
+            )
             .unwrap();
         assert_eq!(watched.into_network().unwrap(), plain);
     }
 }
 
 #[test]
+fn parameters_of_one_draw_leave_the_generator_as_it_is() {
+    let generator = ModelGenerator::new(GeneratorConfig::default()).unwrap();
+    let small = GeneratorConfig { dense_lb: 2, dense_ub: 4, classes: Some(3), ..generator.config().clone() };
+    let go_on = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
+    for seed in (0..20).map(Seed::new) {
+        let drawn =
+            generator.gen_network(4, Some(&small), seed, go_on, None).unwrap().into_network().unwrap();
+        assert_eq!(drawn, ModelGenerator::new(small.clone()).unwrap().draw(4, seed).unwrap());
+        let own = generator.gen_network(4, None, seed, go_on, None).unwrap().into_network().unwrap();
+        assert_eq!(own, generator.draw(4, seed).unwrap());
+    }
+    let wrong = GeneratorConfig { q_chance: -1.0, ..GeneratorConfig::default() };
+    let error = generator.gen_network(4, Some(&wrong), Seed::new(0), go_on, None).unwrap_err().to_string();
+    assert!(error.contains("`q_chance` is -1"), "{error}");
+    // A reset goes back to the parameters of the draw.
+    let reset = generator
+        .gen_network(
+            4,
+            Some(&small),
+            Seed::new(1),
+            |state, _| -> ControlFlow<()> {
+                state.params.dense_ub = 1024;
+                state.reset_layers();
+                assert_eq!(state.params, small);
+                ControlFlow::Continue(())
+            },
+            None,
+        )
+        .unwrap();
+    assert_eq!(
+        reset.into_network().unwrap(),
+        ModelGenerator::new(small.clone()).unwrap().draw(4, Seed::new(1)).unwrap()
+    );
+}
+
+#[test]
+fn a_sink_gets_every_network_that_is_drawn_in_a_form_that_is_read_back() {
+    let generator =
+        ModelGenerator::new(GeneratorConfig { q_chance: 0.0, ..GeneratorConfig::default() }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for format in [Format::Records, Format::Keras, Format::KerasBatch] {
+        let mut bytes = Vec::new();
+        let mut sink = Sink::new(&mut bytes, format);
+        let mut drawn = Vec::new();
+        for seed in 0..6 {
+            let stop = |state: &mut DrawState<'_>, _: &[Layer]| {
+                // What a callback ends is no network, and nothing is written of it.
+                if seed == 3 && state.layer_depth() == 1 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            let found = generator.gen_network(4, None, Seed::new(seed), stop, Some(&mut sink)).unwrap();
+            drawn.extend(found.into_network());
+        }
+        assert_eq!(sink.finish().unwrap(), 5);
+        let path = folder.path().join("networks");
+        std::fs::write(&path, &bytes).unwrap();
+        let read: Vec<_> = load_models(&path).unwrap().map(|r| r.unwrap()).collect();
+        assert_eq!(read.iter().map(|r| r.index).collect::<Vec<_>>(), [0, 1, 2, 3, 4], "{format:?}");
+        for (record, spec) in read.iter().zip(&drawn) {
+            assert_eq!(record.spec.structural_hash().unwrap(), spec.structural_hash().unwrap());
+        }
+    }
+    let mut empty = Vec::new();
+    Sink::new(&mut empty, Format::KerasBatch).finish().unwrap();
+    assert_eq!(empty, b"{}\n");
+}
+
+#[test]
 fn a_callback_that_sets_nonsense_is_told() {
     let generator = ModelGenerator::new(GeneratorConfig::default()).unwrap();
     let error = generator
-        .gen_network(3, Seed::new(0), |state, _| -> ControlFlow<()> {
-            state.params.bias_rate = 2.0;
-            ControlFlow::Continue(())
-        })
+        .gen_network(
+            3,
+            None,
+            Seed::new(0),
+            |state, _| -> ControlFlow<()> {
+                state.params.bias_rate = 2.0;
+                ControlFlow::Continue(())
+            },
+            None,
+        )
         .unwrap_err();
     assert_eq!(error.to_string(), "generator: `bias_rate` is 2, want a probability, 0 to 1");
 }

@@ -1,7 +1,7 @@
 //! Reading and checking configurations.
 
 use tinsmith_foundation::config;
-use tinsmith_modelgen::{GeneratorConfig, LayerKind, ModelGenerator, Probs, Weights};
+use tinsmith_modelgen::{BatchConfig, GeneratorConfig, LayerKind, ModelGenerator, Probs, Weights};
 
 fn read(text: &str) -> Result<GeneratorConfig, String> {
     config::from_str(text, "family.yaml", GeneratorConfig::check).map_err(|e| e.to_string())
@@ -62,4 +62,25 @@ fn what_can_come_up_must_have_something_to_go_on_with() {
     assert!(error.contains("`classes` wants a dense head, but layers_blacklist has the float dense layer"));
     let error = read("probs: {dense_layers: {Conv2D: 1}}").unwrap_err();
     assert!(error.contains("gives Conv2D a weight, which is no layer of dense_layers"), "{error}");
+}
+
+/// The properties of an object in a schema, by path.
+fn properties<'s>(schema: &'s serde_json::Value, of: &str) -> Vec<&'s str> {
+    let object = schema.pointer(of).and_then(|o| o["properties"].as_object());
+    object.unwrap_or_else(|| panic!("no object at {of}")).keys().map(String::as_str).collect()
+}
+
+#[test]
+fn schemas_name_every_option_and_every_choice() {
+    let schema = serde_json::to_value(schemars::schema_for!(BatchConfig)).unwrap();
+    // Options that are not set are not written, so they are set here.
+    let family = GeneratorConfig::for_task(&[8, 8, 1], 10);
+    let stored = serde_json::to_value(BatchConfig { family, ..BatchConfig::default() }).unwrap();
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(properties(&schema, ""), keys(&stored));
+    assert_eq!(properties(&schema, "/$defs/GeneratorConfig"), keys(&stored["family"]));
+    assert_eq!(properties(&schema, "/$defs/Probs"), keys(&stored["family"]["probs"]));
+    let padding = schema.pointer("/$defs/Probs/properties/padding").unwrap();
+    assert_eq!(properties(padding, "/anyOf/0"), ["same", "valid"]);
+    assert!(schema.pointer("/$defs/LayerKind").unwrap().to_string().contains("QSeparableConv2D"));
 }

@@ -81,8 +81,10 @@ impl Draft {
     fn model(&mut self, document: &Value) -> Read<()> {
         let mut fields = Fields::new(document, "")?;
         let class = fields.required_text("class_name")?;
-        let is_third = fields.text("keras_version").ok().flatten().is_some_and(|v| v.starts_with('3'))
-            || fields.text("module").ok().flatten() == Some("keras");
+        // Keras 2.12 and later name the module too, where they write an archive.
+        let module = fields.text("module").ok().flatten();
+        let version = fields.text("keras_version").ok().flatten();
+        let is_third = version.map_or(module == Some("keras"), |v| v.starts_with('3'));
         let dialect = if is_third { Dialect::Keras3 } else { Dialect::Keras2 };
         let config = fields.required("config")?;
         // The oldest Sequential form is a bare list.

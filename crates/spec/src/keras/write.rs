@@ -20,6 +20,14 @@ use crate::op::Op;
 /// [`crate::SpecError::Invalid`] where the specification is invalid, and where a layer has no class: it names all of
 /// these.
 pub fn write_json(spec: &ModelSpec) -> Result<String> {
+    Ok(config::to_json("Keras model", &to_value(spec)?)?)
+}
+
+/// As [`write_json`], as a value: for compact text, or to stand in a larger document.
+///
+/// # Errors
+/// As [`write_json`].
+pub fn to_value(spec: &ModelSpec) -> Result<Value> {
     let graph = spec.graph()?;
     let mut faults = Faults::new();
     let folds = Folds::find(spec, &graph);
@@ -46,7 +54,7 @@ pub fn write_json(spec: &ModelSpec) -> Result<String> {
     let ends = |numbers: &[usize]| -> Vec<Value> {
         numbers.iter().map(|&i| json!([folds.name(spec, i), 0, 0])).collect()
     };
-    let document = json!({
+    Ok(json!({
         "class_name": "Functional",
         "config": {
             "name": name,
@@ -57,8 +65,7 @@ pub fn write_json(spec: &ModelSpec) -> Result<String> {
         },
         "keras_version": "2.15.0",
         "backend": "tensorflow",
-    });
-    Ok(config::to_json("Keras model", &document)?)
+    }))
 }
 
 fn entry(name: &str, stored: Stored, inbound: &Value) -> Value {

@@ -1,0 +1,79 @@
+//! Whether every network of a family can be written as a Keras model: what cannot is named before anything is drawn.
+
+use tinsmith_foundation::Faults;
+use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, SpecError, keras, op};
+
+use crate::config::GeneratorConfig;
+use crate::kind::{ActivationKind, Family, LayerKind, Named};
+use crate::tables::Tables;
+use crate::weight_layer::WeightLayer;
+
+/// Notes every kind of layer and every activation that `config` can draw and that Keras 2.15 and QKeras 0.9.0 have no
+/// class for. The writer itself is asked, so that both always agree.
+pub(crate) fn check(config: &GeneratorConfig, faults: &mut Faults) {
+    // What is wrong with the configuration itself is said elsewhere.
+    let Some(tables) = Tables::resolve(config, &mut Faults::new()) else { return };
+    for &kind in LayerKind::ALL {
+        if !tables.can_draw(kind) {
+            continue;
+        }
+        let layer = weight_layer(kind.family(), kind.is_quantized(), Activation::Linear);
+        if let Some(reason) = refusal(kind.family().rank(), layer) {
+            let name = kind.name();
+            let message = format!("lacks {name}, which can be drawn and not be written: it {reason}");
+            faults.add("layers_blacklist", message);
+        }
+    }
+    if config.activation_rate <= 0.0 {
+        return;
+    }
+    for (i, &kind) in ActivationKind::ALL.iter().enumerate() {
+        let sides = [(false, kind.float()), (true, kind.quantized(8, 0))];
+        for (is_quantized, activation) in sides {
+            let side = usize::from(is_quantized);
+            if !tables.is_possible(is_quantized) || tables.activations[side][i] <= 0.0 {
+                continue;
+            }
+            let fused = refusal(1, weight_layer(Family::Dense, is_quantized, activation.clone()));
+            // After a batch normalization it is a layer of its own.
+            let own = (config.batch_norm_chance > 0.0).then(|| refusal(1, Op::Activation(activation)));
+            if let Some(reason) = fused.or(own.flatten()) {
+                let name = kind.name();
+                let message = format!("gives {name} a weight, which cannot be written: it {reason}");
+                faults.add("probs.activations", message);
+            }
+        }
+    }
+}
+
+fn weight_layer(family: Family, is_quantized: bool, activation: Activation) -> Op {
+    let quantizer = is_quantized.then(|| Quantizer::fixed(8, 0));
+    let form = WeightLayer {
+        kernel: 1,
+        stride: 1,
+        padding: Padding::Same,
+        use_bias: true,
+        activation,
+        kernel_quantizer: quantizer,
+        bias_quantizer: quantizer,
+    };
+    form.op(family, 1)
+}
+
+/// Why Keras has no class for `op` on an input of `rank` axes.
+fn refusal(rank: usize, op: Op) -> Option<String> {
+    let input = Op::Input(op::Input { shape: vec![1; rank], quantizer: None });
+    let spec = ModelSpec::new("", vec![Layer::new("input", input), Layer::new("layer", op)]);
+    match keras::to_value(&spec) {
+        Ok(_) => None,
+        Err(SpecError::Invalid(errors)) => {
+            let reasons: Vec<&str> = errors
+                .faults
+                .iter()
+                .map(|f| f.message.strip_suffix(" (layer `layer`)").unwrap_or(&f.message))
+                .collect();
+            Some(reasons.join(", and "))
+        }
+        Err(other) => Some(other.to_string()),
+    }
+}
