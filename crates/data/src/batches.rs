@@ -1,4 +1,7 @@
-//! Batches in an order that depends on seed and epoch alone, gathered into memory that is used again.
+//! Batches in an order that depends on seed and epoch alone, gathered into memory that is used again, by a thread of
+//! their own where that is asked for.
+
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use tinsmith_foundation::Seed;
 
@@ -25,15 +28,29 @@ pub struct Batch<'a> {
 
 /// The batches of one epoch. Not an [`Iterator`], since each batch is lent from the same memory.
 #[derive(Debug)]
-pub struct Batches<'a> {
-    data: &'a Dataset,
+pub struct Batches {
+    maker: Maker,
+    ahead: Option<Ahead>,
+    current: Buffers,
+}
+
+/// What makes batches one after another.
+#[derive(Debug)]
+struct Maker {
+    data: Dataset,
     augment: Augment,
     epoch: Seed,
     size: usize,
     rows: usize,
     order: Option<Vec<usize>>,
     next: usize,
-    buffers: Buffers,
+}
+
+/// A thread that makes batches before they are asked for.
+#[derive(Debug)]
+struct Ahead {
+    made: Receiver<Buffers>,
+    used: Sender<Buffers>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +84,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError::Impossible`] for a size of 0; as [`Augment::fits`] where samples cannot be changed so.
-    pub fn batches(&self, size: usize, seed: Seed, epoch: u64, augment: &Augment) -> Result<Batches<'_>> {
+    pub fn batches(&self, size: usize, seed: Seed, epoch: u64, augment: &Augment) -> Result<Batches> {
         augment.fits(self.sample_shape())?;
         let epoch = seed.derive("epoch", epoch);
         let order = epoch.derive("order", 0).rng().permutation(self.len());
@@ -78,14 +95,14 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError::Impossible`] for a size of 0.
-    pub fn ordered_batches(&self, size: usize) -> Result<Batches<'_>> {
+    pub fn ordered_batches(&self, size: usize) -> Result<Batches> {
         Batches::new(self, size, Seed::new(0), None, Augment::default())
     }
 }
 
-impl<'a> Batches<'a> {
+impl Batches {
     fn new(
-        data: &'a Dataset,
+        data: &Dataset,
         size: usize,
         epoch: Seed,
         order: Option<Vec<usize>>,
@@ -95,53 +112,112 @@ impl<'a> Batches<'a> {
             let reason = "a batch of 0 rows asked for, want at least 1".to_owned();
             return Err(DataError::Impossible { operation: "make batches", reason });
         }
-        Ok(Self { data, augment, epoch, size, rows: data.len(), order, next: 0, buffers: Buffers::default() })
+        let maker = Maker { data: data.clone(), augment, epoch, size, rows: data.len(), order, next: 0 };
+        Ok(Self { maker, ahead: None, current: Buffers::default() })
     }
 
     /// The same without a last batch that is not full.
     #[must_use]
-    pub fn drop_last(mut self) -> Self {
-        self.rows -= self.rows % self.size;
+    pub const fn drop_last(mut self) -> Self {
+        self.maker.rows -= self.maker.rows % self.maker.size;
+        self
+    }
+
+    /// The first `rows` rows of the epoch's order alone, another random part of a shuffled data set in each epoch; 0
+    /// means all, as does more than there are.
+    #[must_use]
+    pub fn taking(mut self, rows: usize) -> Self {
+        if rows > 0 {
+            self.maker.rows = self.maker.rows.min(rows);
+        }
         self
     }
 
     /// The same from batch number `batch` on, without making those before it: how a run goes on in mid-epoch.
     #[must_use]
     pub fn starting_at(mut self, batch: usize) -> Self {
-        self.next = batch.saturating_mul(self.size).min(self.rows);
+        self.maker.next = batch.saturating_mul(self.maker.size).min(self.maker.rows);
+        self
+    }
+
+    /// The same batches, made by a thread of their own, up to `depth` (at least 1) of them ahead of whoever asks: for
+    /// batches that take a while to make. The thread ends with the epoch, or when this is dropped. Asked for last, after the
+    /// methods above.
+    #[must_use]
+    pub fn prefetched(mut self, depth: usize) -> Self {
+        let depth = depth.max(1);
+        let (send, made) = sync_channel(depth);
+        let (used, free) = channel();
+        // The buffers go round: `depth` wait, one is being filled, one is in use.
+        for _ in 0..depth + 2 {
+            // The other end is here, so it cannot be gone.
+            let _ = used.send(Buffers::default());
+        }
+        let mut maker = self.maker.continued();
+        let work = move || {
+            while let Ok(mut buffers) = free.recv() {
+                if !maker.fill(&mut buffers) || send.send(buffers).is_err() {
+                    break;
+                }
+            }
+        };
+        // Without a thread to be had, batches are made where they are asked for.
+        if std::thread::Builder::new().name("batches".to_owned()).spawn(work).is_ok() {
+            self.ahead = Some(Ahead { made, used });
+        }
         self
     }
 
     /// How many batches the whole epoch has.
     #[must_use]
     pub const fn count(&self) -> usize {
-        self.rows.div_ceil(self.size)
+        self.maker.rows.div_ceil(self.maker.size)
     }
 
     /// The next batch, or none at the end of the epoch.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
+        match &self.ahead {
+            Some(ahead) => {
+                // A thread that is gone has made all there were.
+                let buffers = ahead.made.recv().ok()?;
+                let _ = ahead.used.send(std::mem::replace(&mut self.current, buffers));
+            }
+            None if !self.maker.fill(&mut self.current) => return None,
+            None => {}
+        }
+        let buffers = &self.current;
+        Some(Batch {
+            samples: &buffers.samples,
+            labels: &buffers.labels,
+            targets: &buffers.targets,
+            rows: &buffers.rows,
+            len: buffers.rows.len(),
+        })
+    }
+}
+
+impl Maker {
+    /// The same, from the same place.
+    fn continued(&mut self) -> Self {
+        Self { data: self.data.clone(), order: self.order.take(), ..*self }
+    }
+
+    /// Makes the next batch; false at the end of the epoch.
+    fn fill(&mut self, buffers: &mut Buffers) -> bool {
         if self.next >= self.rows {
-            return None;
+            return false;
         }
         let end = self.next.saturating_add(self.size).min(self.rows);
-        let buffers = &mut self.buffers;
         buffers.samples.clear();
         buffers.labels.clear();
         buffers.targets.clear();
         buffers.rows.clear();
         for place in self.next..end {
             let row = self.order.as_ref().map_or(place, |order| order[place]);
-            buffers.gather(self.data, &self.augment, self.epoch, row);
+            buffers.gather(&self.data, &self.augment, self.epoch, row);
         }
-        let len = end - self.next;
         self.next = end;
-        Some(Batch {
-            samples: &buffers.samples,
-            labels: &buffers.labels,
-            targets: &buffers.targets,
-            rows: &buffers.rows,
-            len,
-        })
+        true
     }
 }
 

@@ -21,7 +21,7 @@ const ALL: Augment = Augment {
 };
 
 /// Everything that the batches hold, each row with its number, in the order of rows.
-fn by_row(mut batches: Batches<'_>) -> Vec<(usize, Vec<u32>, Vec<f32>)> {
+fn by_row(mut batches: Batches) -> Vec<(usize, Vec<u32>, Vec<f32>)> {
     let mut rows = Vec::new();
     while let Some(batch) = batches.next_batch() {
         let size = batch.samples.len() / batch.len;
@@ -203,4 +203,32 @@ proptest! {
         prop_assert_eq!(&first, &collect(size));
         prop_assert_eq!(&first, &collect(size + 1));
     }
+}
+
+#[test]
+fn batches_made_ahead_are_the_same() {
+    let labels: Vec<u32> = (0..103).map(|row| row % 7).collect();
+    let data =
+        Dataset::labelled("images", vec![4, 4, 1], (0..103 * 16).map(|x| x as f32).collect(), labels, 7)
+            .unwrap();
+    let batches = || data.batches(10, Seed::new(1), 3, &ALL).unwrap();
+    for depth in [0, 1, 2, 40] {
+        assert_eq!(by_row(batches().prefetched(depth)), by_row(batches()));
+        let rest = by_row(batches().taking(55).starting_at(2).prefetched(depth));
+        assert_eq!(rest.len(), 35);
+        assert_eq!(rest, by_row(batches().taking(55).starting_at(2)));
+    }
+    // One that is dropped early ends its thread: the data set's memory is let go.
+    let samples: std::sync::Arc<[f32]> = vec![0.0; 1000].into();
+    let few = Dataset::new("few", vec![1], samples.clone(), Targets::Samples).unwrap();
+    let mut dropped = few.batches(10, Seed::new(1), 0, &Augment::default()).unwrap().prefetched(1);
+    assert_eq!(dropped.next_batch().unwrap().len, 10);
+    drop((dropped, few));
+    for _ in 0..1000 {
+        if std::sync::Arc::strong_count(&samples) == 1 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert_eq!(std::sync::Arc::strong_count(&samples), 1);
 }
