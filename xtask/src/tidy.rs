@@ -23,7 +23,7 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("data", &["foundation"]),
     ("core-tensor", &["foundation"]),
     ("quant", &["foundation", "spec", "core-tensor"]),
-    ("layers", &["foundation", "spec", "core-tensor", "quant"]),
+    ("layers", &["foundation", "spec", "data", "core-tensor", "quant"]),
     ("trainer", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers"]),
     ("fleet", &["foundation", "spec", "study", "data", "trainer"]),
     ("modelgen", &["foundation", "spec", "study"]),

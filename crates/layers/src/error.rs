@@ -70,6 +70,27 @@ pub enum LayersError {
         /// Their names.
         names: String,
     },
+    /// A batch that a plan is not laid out for.
+    #[error("a batch of {rows} samples, want 1 to {most}, which the plan was laid out for")]
+    Rows {
+        /// Samples of the batch.
+        rows: usize,
+        /// Samples of the largest batch.
+        most: usize,
+    },
+    /// A plan that would take more memory than allowed.
+    #[error("a plan for batches of {rows} samples takes {bytes} bytes, {limit} are allowed; want smaller batches")]
+    Memory {
+        /// What it would take.
+        bytes: usize,
+        /// What is allowed.
+        limit: usize,
+        /// Samples of the largest batch.
+        rows: usize,
+    },
+    /// Gradients without a forward pass that they belong to.
+    #[error("gradients were asked for without a forward pass in training before, want one for each backward pass")]
+    NoForward,
     /// Weights that are not those of the network.
     #[error("{origin} does not fit the network: {faults}")]
     Mismatch {
@@ -78,8 +99,8 @@ pub enum LayersError {
         /// Every missing and unknown tensor and every wrong shape.
         faults: String,
     },
-    /// A weight file of a kind that this crate does not read.
-    #[error("cannot read {path}: want a file that ends in .safetensors or .npz", path = path.display())]
+    /// A weight file of a kind that this crate does not know.
+    #[error("{path} is no weight file by its name: want .safetensors, .npz, .h5 or .keras", path = path.display())]
     FileKind {
         /// The file.
         path: PathBuf,
@@ -87,6 +108,14 @@ pub enum LayersError {
     /// An archive of arrays that is not what it claims to be.
     #[error("cannot read {path} as npz: {reason}", path = path.display())]
     Npz {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of Keras' that is damaged, or that holds something else.
+    #[error("cannot use {path} as a file of Keras: {reason}", path = path.display())]
+    Keras {
         /// The file.
         path: PathBuf,
         /// What is wrong.

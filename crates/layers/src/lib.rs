@@ -51,6 +51,7 @@
 //! | build, run, look inside | [`Model`], [`BuildOptions`], [`Mode`], [`Activations`] |
 //! | parameters with masks and flags | [`Model::params`], [`tinsmith_core_tensor::Params`] |
 //! | weights in and out, in files and in memory | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
+//! | models of Keras and `QKeras`, `.keras` and `.h5`, in and out | [`keras`] |
 //! | weights carried over to a changed network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
 //! | batch normalizations folded for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
 //! | which quantizer a kernel really has | [`effective_quantizer`] |
@@ -61,6 +62,7 @@ struct Readme;
 
 mod error;
 mod fold;
+pub mod keras;
 mod layer;
 mod mode;
 mod model;

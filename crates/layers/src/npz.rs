@@ -1,21 +1,41 @@
-//! Arrays from an `.npz` archive, as NumPy and Keras scripts write them.
+//! Arrays in an `.npz` archive, as NumPy and Keras scripts write them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::{Device, Tensor};
+use tinsmith_data::{Array, Values, npz};
 
 use crate::error::{LayersError, Result};
 
-/// All arrays of the archive by name, as `f32` on the CPU.
+/// All arrays of the archive by name, as `f32` on the CPU. Scalars become arrays of one element.
 ///
 /// # Errors
 /// [`LayersError::Npz`] where the file cannot be read or holds arrays that are not numbers.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    let failed = |e: candle_core::Error| LayersError::Npz { path: path.to_owned(), reason: e.to_string() };
-    Tensor::read_npz(path)
-        .map_err(failed)?
-        .into_iter()
-        .map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F32).map_err(failed)?)))
-        .collect()
+    let arrays = npz::read(path).map_err(|e| failed(path, &e))?;
+    arrays.into_iter().map(|(name, array)| Ok((name, tensor(&array, path)?))).collect()
+}
+
+/// Writes an archive; it is whole or as it was, and equal tensors give equal bytes.
+///
+/// # Errors
+/// [`LayersError::Npz`] where a tensor is not `f32` or the file cannot be written.
+pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let mut arrays = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let values = tensor.flatten_all().and_then(|t| t.to_vec1()).map_err(|e| failed(path, &e))?;
+        let array = Array::new(tensor.dims().to_vec(), Values::F32(values)).map_err(|e| failed(path, &e))?;
+        arrays.insert(name.clone(), array);
+    }
+    npz::write(path, &arrays).map_err(|e| failed(path, &e))
+}
+
+fn tensor(array: &Array, path: &Path) -> Result<Tensor> {
+    let values = array.values().to_f32().to_vec();
+    Tensor::from_vec(values, array.shape(), &Device::Cpu).map_err(|e| failed(path, &e))
+}
+
+fn failed(path: &Path, reason: &dyn std::fmt::Display) -> LayersError {
+    LayersError::Npz { path: path.to_owned(), reason: reason.to_string() }
 }

@@ -1,4 +1,4 @@
-//! Weights in and out: in memory, as safetensors, from npz.
+//! Weights in and out: in memory, as safetensors, npz, and in the files of Keras.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,12 +47,22 @@ impl Model {
         self.set_weights(&state.values, "the state")
     }
 
-    /// Writes all parameters as safetensors; the file is whole or as it was. Its metadata holds the format, the
-    /// specification's name and JSON, and `metadata`.
+    /// Writes all parameters, by the file's name as safetensors, `.npz` (with Keras' names, `layer/weight`), `.keras` or
+    /// `.h5` (see [`crate::keras::save`]); the file is whole or as it was. The metadata of safetensors hold the format,
+    /// the specification's name and JSON, and `metadata`; the other kinds have no place for them.
     ///
     /// # Errors
-    /// [`LayersError::Tensor`] where the file cannot be written.
+    /// [`LayersError::FileKind`] for other names; [`LayersError::Tensor`], [`LayersError::Npz`] and what
+    /// [`crate::keras::save`] says where the file cannot be written.
     pub fn save_weights(&self, path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("safetensors") => {}
+            Some("npz") => {
+                let named = |p: &Param| (p.name().replacen('.', "/", 1), p.tensor().detach());
+                return crate::npz::write(path, &self.params.iter().map(named).collect());
+            }
+            _ => return crate::keras::save(self, path),
+        }
         let mut texts = metadata.clone();
         texts.insert(FORMAT_KEY.to_owned(), FORMAT.to_owned());
         texts.insert("model".to_owned(), self.spec.name.clone());
@@ -62,12 +72,14 @@ impl Model {
         Ok(safetensors::save(path, &values, &texts)?)
     }
 
-    /// Reads all parameters from a `.safetensors` or `.npz` file and returns the file's metadata (an npz has none).
-    /// Names are those that [`Model::param_called`] knows. Nothing is set unless everything fits.
+    /// Reads all parameters from a `.safetensors`, `.npz`, `.h5` or `.keras` file and returns the file's metadata (only
+    /// safetensors have them). Names are those that [`Model::param_called`] knows. Nothing is set unless everything
+    /// fits.
     ///
     /// # Errors
     /// [`LayersError::Mismatch`] with every missing and unknown tensor and every wrong shape,
-    /// [`LayersError::FileKind`], [`LayersError::Npz`] and [`LayersError::Tensor`] where the file cannot be read.
+    /// [`LayersError::FileKind`], [`LayersError::Npz`], [`LayersError::Keras`] and [`LayersError::Tensor`] where the file
+    /// cannot be read.
     pub fn load_weights(&self, path: &Path) -> Result<BTreeMap<String, String>> {
         let (values, metadata) = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => {
@@ -75,6 +87,9 @@ impl Model {
                 (contents.tensors, contents.metadata)
             }
             Some("npz") => (crate::npz::read(path)?, BTreeMap::new()),
+            _ if crate::keras::is_named_so(path) => {
+                (crate::keras::load_weights(path, &self.spec)?, BTreeMap::new())
+            }
             _ => return Err(LayersError::FileKind { path: path.to_owned() }),
         };
         self.set_weights(&values, &path.display().to_string())?;
@@ -115,11 +130,15 @@ impl Model {
 
     /// The parameter that a name in a weight file means: `layer.weight`, or `layer/weight` as Keras has it. `QKeras`
     /// gives a convolution that is trained folded the normalization's weights too: they are found under its name.
+    /// Keras 3 calls the kernel of a depthwise convolution `kernel`: that is found too.
     #[must_use]
     pub fn param_called(&self, name: &str) -> Option<&Param> {
         self.params.find(name).or_else(|| {
             let (layer, weight) = name.rsplit_once(['/', '.'])?;
-            let own = self.params.find(&param_name(layer, weight));
+            let own = self.params.find(&param_name(layer, weight)).or_else(|| {
+                let renamed = (weight == "kernel").then(|| param_name(layer, "depthwise_kernel"))?;
+                self.params.find(&renamed)
+            });
             own.or_else(|| self.params.find(&param_name(self.folded_norm(layer)?, weight)))
         })
     }

@@ -9,4 +9,5 @@ mod golden_models;
 mod golden_training;
 mod gradients;
 mod inherit;
+mod keras;
 mod weights;

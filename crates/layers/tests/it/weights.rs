@@ -53,7 +53,7 @@ fn what_does_not_fit_is_named_and_changes_nothing() {
     );
     assert_eq!(before, values(model.params().get("a.kernel").expect("a kernel").tensor()));
     let error = model.load_weights(std::path::Path::new("weights.bin")).expect_err("a kind");
-    assert!(error.to_string().contains(".safetensors or .npz"), "{error}");
+    assert!(error.to_string().contains(".safetensors, .npz, .h5 or .keras"), "{error}");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("weights.npz");
     std::fs::write(&path, b"no archive").expect("a file");

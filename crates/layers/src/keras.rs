@@ -1,0 +1,188 @@
+//! Keras' model and weight files, in and out: architecture and weights in one call.
+//!
+//! | file | read | written |
+//! | --- | --- | --- |
+//! | `.keras`: an archive with `config.json` and `model.weights.h5` | Keras 2.12 to 3 | as Keras 2.15 does |
+//! | `.h5`, a whole model: attribute `model_config`, group `model_weights` | Keras 2 and 3 | as Keras 2.15 does |
+//! | `.h5`, weights alone: `layer_names` and `weight_names` | Keras 2 and 3 | |
+//! | `.weights.h5`: `layers/<class>/vars/<number>` | Keras 2.12 to 3 | as Keras 2.15 does |
+//!
+//! What a file is, its first bytes tell, not its name. Architectures are read by [`tinsmith_spec::keras::read_json`],
+//! so whatever would change what the network computes is an error that names the layer. Optimizer states and training
+//! settings in the file are left aside. Reading needs no more memory than a small multiple of the file, whatever its
+//! headers claim; compressed HDF5 is read.
+//!
+//! HDF5 is read and written by the crate `hdf5-pure`, which has no C dependency. Files written here were opened by
+//! Keras 2.15 and `QKeras` 0.9.0, which gave the same outputs.
+//!
+//! ```no_run
+//! use tinsmith_layers::{BuildOptions, keras};
+//!
+//! let model = keras::load("model.keras".as_ref(), &BuildOptions::default())?;
+//! print!("{}", model.summary()?);
+//! keras::save(&model, "copy.h5".as_ref())?;
+//! # Ok::<(), tinsmith_layers::LayersError>(())
+//! ```
+
+mod archive;
+mod checkpoint;
+mod document;
+mod hdf5;
+mod legacy;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::Tensor;
+use tinsmith_foundation::{FoundationError, Seed, files};
+use tinsmith_spec::ModelSpec;
+
+use crate::error::{LayersError, Result};
+use crate::model::{BuildOptions, Model};
+use document::Document;
+use hdf5::Hdf5;
+
+/// Reads architecture and weights.
+///
+/// # Errors
+/// [`LayersError::Keras`] where the file is damaged or has no architecture, [`LayersError::Spec`] with every layer and
+/// setting that is not read, [`LayersError::Mismatch`] where architecture and weights do not fit.
+pub fn load(path: &Path, options: &BuildOptions) -> Result<Model> {
+    load_bytes(&read(path)?, path, options)
+}
+
+/// As [`load`], from the bytes of a file; `path` is for messages.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bytes(bytes: &[u8], path: &Path, options: &BuildOptions) -> Result<Model> {
+    let contents = Contents::open(bytes).map_err(malformed(path))?;
+    let (spec, document) = contents.architecture(path)?;
+    let weights = contents.weights(&spec, &document).map_err(malformed(path))?;
+    let origin = path.display().to_string();
+    check_size(&spec, &weights, &origin)?;
+    let model = Model::build(&spec, Seed::new(0), options)?;
+    model.set_weights(&weights, &origin)?;
+    Ok(model)
+}
+
+/// Reads the architecture alone, of a file that [`load`] takes.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_spec(path: &Path) -> Result<ModelSpec> {
+    Ok(Contents::open(&read(path)?).map_err(malformed(path))?.architecture(path)?.0)
+}
+
+/// Whether a file's name says that Keras wrote it: `.keras`, `.h5` or `.hdf5`.
+#[must_use]
+pub fn is_named_so(path: &Path) -> bool {
+    matches!(path.extension().and_then(|e| e.to_str()), Some("keras" | "h5" | "hdf5"))
+}
+
+/// The weights in a file by name, for [`Model::set_weights`] of a network of this specification. Files without an
+/// architecture are taken to hold the layers that [`tinsmith_spec::keras::write_json`] would write.
+///
+/// # Errors
+/// [`LayersError::Keras`] where the file is damaged or holds other layers, [`LayersError::Spec`] where the
+/// specification has layers that Keras has not and the file does not name its own.
+pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Tensor>> {
+    let contents = Contents::open(&read(path)?).map_err(malformed(path))?;
+    let document = match &contents.config {
+        Some(config) => Document::parse(config).map_err(malformed(path))?,
+        None if contents.names_layers() => Document::default(),
+        None => Document::write(spec)?,
+    };
+    contents.weights(spec, &document).map_err(malformed(path))
+}
+
+/// Writes architecture and weights, as `.keras` or, for names that end in `.h5` or `.hdf5`, in the legacy layout; as
+/// weights alone for names that end in `.weights.h5`. The file is whole or as it was; equal networks give equal bytes.
+///
+/// # Errors
+/// [`LayersError::Spec`] that names each layer which Keras and `QKeras` have no class for, [`LayersError::FileKind`] for
+/// other names, [`LayersError::File`] where the file cannot be written.
+pub fn save(model: &Model, path: &Path) -> Result<()> {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let document = Document::write(model.spec())?;
+    let bytes = if name.ends_with(".weights.h5") {
+        checkpoint::write(model, &document)
+    } else if name.ends_with(".keras") {
+        checkpoint::write(model, &document).and_then(|weights| archive::write(&document, &weights))
+    } else if is_named_so(path) {
+        legacy::write(model, &document)
+    } else {
+        return Err(LayersError::FileKind { path: path.to_owned() });
+    };
+    Ok(files::write_atomic(path, &bytes.map_err(malformed(path))?)?)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    Ok(std::fs::read(path).map_err(|source| FoundationError::Read { path: path.to_owned(), source })?)
+}
+
+fn malformed(path: &Path) -> impl Fn(String) -> LayersError + '_ {
+    move |reason| LayersError::Keras { path: path.to_owned(), reason }
+}
+
+/// What a file holds: text of the architecture, and HDF5.
+struct Contents {
+    config: Option<String>,
+    hdf5: Hdf5,
+}
+
+impl Contents {
+    fn open(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.starts_with(b"PK") {
+            let archive = archive::read(bytes)?;
+            return Ok(Self { config: Some(archive.config), hdf5: Hdf5::open(archive.weights)? });
+        }
+        let hdf5 = Hdf5::open(bytes.to_vec())?;
+        let config = hdf5.text("model_config")?;
+        let version = hdf5.text("keras_version")?;
+        let config = config.map(|config| document::with_version(&config, version.as_deref())).transpose()?;
+        Ok(Self { config, hdf5 })
+    }
+
+    fn architecture(&self, path: &Path) -> Result<(ModelSpec, Document)> {
+        let Some(config) = &self.config else {
+            let reason = "holds weights and no architecture; want it loaded into a network".to_owned();
+            return Err(malformed(path)(reason));
+        };
+        let spec = tinsmith_spec::keras::read_json(config, &path.display().to_string())?;
+        Ok((spec, Document::parse(config).map_err(malformed(path))?))
+    }
+
+    fn weights(&self, spec: &ModelSpec, document: &Document) -> Result<BTreeMap<String, Tensor>, String> {
+        match self.hdf5.layout() {
+            hdf5::Layout::Legacy(root) => legacy::read(&self.hdf5, root),
+            hdf5::Layout::Checkpoint(root) => checkpoint::read(&self.hdf5, root, document, spec),
+            hdf5::Layout::Unknown => {
+                Err("has neither `layer_names` nor a group `layers`, want weights of Keras".to_owned())
+            }
+        }
+    }
+
+    /// Whether each layer's weights stand under the layer's name.
+    fn names_layers(&self) -> bool {
+        matches!(self.hdf5.layout(), hdf5::Layout::Legacy(_))
+    }
+}
+
+/// Refuses an architecture that claims more weights than the file holds, before memory is taken for them.
+fn check_size(spec: &ModelSpec, weights: &BTreeMap<String, Tensor>, origin: &str) -> Result<()> {
+    let graph = spec.graph()?;
+    let mut claimed = 0_u128;
+    for (i, layer) in spec.layers.iter().enumerate() {
+        let Some(&input) = graph.input_shapes(i).first() else { continue };
+        for weight in layer.op.weights(input) {
+            claimed += weight.shape.iter().fold(1_u128, |n, &d| n.saturating_mul(d as u128));
+        }
+    }
+    let held: usize = weights.values().map(Tensor::elem_count).sum();
+    if claimed > held as u128 {
+        let faults = format!("the architecture has {claimed} weights, the file holds {held}");
+        return Err(LayersError::Mismatch { origin: origin.to_owned(), faults });
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The `.keras` archive: `metadata.json`, `config.json`, `model.weights.h5`.
+
+use std::io::{Cursor, Read, Write};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use super::document::{self, Document};
+
+/// Members may take this many bytes, or [`BYTES_PER_BYTE`] times the archive, whichever is more.
+const MEMBER: u64 = 1 << 24;
+/// Keras stores members as they are, so an honest one is no larger than the archive.
+const BYTES_PER_BYTE: u64 = 64;
+
+/// What an archive holds.
+pub(super) struct Archive {
+    pub(super) config: String,
+    pub(super) weights: Vec<u8>,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Archive, String> {
+    let most = MEMBER.max((bytes.len() as u64).saturating_mul(BYTES_PER_BYTE));
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("is no archive: {e}"))?;
+    let mut member = |name: &str| -> Result<Vec<u8>, String> {
+        let wrong = |e: &dyn std::fmt::Display| format!("member `{name}`: {e}");
+        let member = archive.by_name(name).map_err(|e| wrong(&e))?;
+        let mut data = Vec::new();
+        member.take(most + 1).read_to_end(&mut data).map_err(|e| wrong(&e))?;
+        if data.len() as u64 > most {
+            return Err(wrong(&format!("is larger than {most} bytes, what this archive should hold")));
+        }
+        Ok(data)
+    };
+    let text = |name: &str, data: Vec<u8>| {
+        String::from_utf8(data).map_err(|_| format!("member `{name}` is no UTF-8"))
+    };
+    let config = text("config.json", member("config.json")?)?;
+    let metadata = text("metadata.json", member("metadata.json")?)?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).map_err(|e| format!("member `metadata.json`: {e}"))?;
+    let version = metadata.get("keras_version").and_then(serde_json::Value::as_str);
+    let weights = member("model.weights.h5")?;
+    Ok(Archive { config: document::with_version(&config, version)?, weights })
+}
+
+pub(super) fn write(document: &Document, weights: &[u8]) -> Result<Vec<u8>, String> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let metadata = format!("{{\"keras_version\": \"{}\"}}", document::VERSION);
+    let members: [(&str, &[u8]); 3] = [
+        ("metadata.json", metadata.as_bytes()),
+        ("config.json", &document.json().into_bytes()),
+        ("model.weights.h5", weights),
+    ];
+    for (name, data) in members {
+        writer.start_file(name, options).map_err(|e| e.to_string())?;
+        writer.write_all(data).map_err(|e| e.to_string())?;
+    }
+    Ok(writer.finish().map_err(|e| e.to_string())?.into_inner())
+}

@@ -1,0 +1,100 @@
+//! The legacy layout: `layer_names`, `weight_names`, and arrays called by both.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use hdf5_pure::{AttrValue, FileBuilder, Group, GroupBuilder};
+
+use super::document::{Document, Part};
+use super::hdf5::{Hdf5, texts};
+use crate::model::Model;
+
+/// All weights, called `layer/weight`.
+pub(super) fn read(file: &Hdf5, root: Group) -> Result<BTreeMap<String, Tensor>, String> {
+    let mut weights = BTreeMap::new();
+    for layer in texts(&root, "layer_names")?.unwrap_or_default() {
+        let group = root.group(&layer).map_err(|e| format!("layer `{layer}`: {e}"))?;
+        let names = texts(&group, "weight_names")?
+            .ok_or_else(|| format!("layer `{layer}` has no attribute `weight_names`"))?;
+        for name in names {
+            let tensor = file.tensor(&group, &name).map_err(|e| format!("layer `{layer}`: {e}"))?;
+            let last = name.rsplit('/').next().unwrap_or_default();
+            let weight = last.split(':').next().unwrap_or_default();
+            if weights.insert(format!("{layer}/{weight}"), tensor).is_some() {
+                return Err(format!("layer `{layer}` has two weights called `{weight}`"));
+            }
+        }
+    }
+    Ok(weights)
+}
+
+/// The whole model.
+pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, String> {
+    let mut file = FileBuilder::new();
+    let text = |text: &str| AttrValue::VarLenAsciiString(text.to_owned());
+    file.set_attr("backend", text("tensorflow"));
+    file.set_attr("keras_version", text(super::document::VERSION));
+    file.set_attr("model_config", AttrValue::VarLenString(document.json()));
+    let mut root = file.create_group("model_weights");
+    root.set_attr("backend", text("tensorflow"));
+    root.set_attr("keras_version", text(super::document::VERSION));
+    root.set_attr("layer_names", names(document.layers().map(|l| l.name.clone()).collect()));
+    for layer in document.layers() {
+        let mut group = root.create_group(&layer.name);
+        let parts = Document::parts(model.spec(), model.graph(), layer);
+        let called = |part: &Part| match part {
+            Part::Weight { own, weight, .. } if own == &layer.name => (None, format!("{weight}:0")),
+            Part::Weight { weight, .. } => (Some("batch_normalization"), format!("{weight}:0")),
+            Part::StepCounter => (None, "iteration:0".to_owned()),
+        };
+        // Keras assigns arrays by their order: trained ones first.
+        let (trained, moved): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|part| part.is_trained());
+        let ordered: Vec<&Part> = trained.into_iter().chain(moved).collect();
+        let full = |part: &Part| match called(part) {
+            (Some(inner), name) => format!("{}/{inner}/{name}", layer.name),
+            (None, name) => format!("{}/{name}", layer.name),
+        };
+        group.set_attr("weight_names", names(ordered.iter().map(|part| full(part)).collect()));
+        if !ordered.is_empty() {
+            let mut inner = group.create_group(&layer.name);
+            let mut norm = inner.create_group("batch_normalization");
+            let mut has_norm = false;
+            for part in ordered {
+                let (place, name) = called(part);
+                has_norm |= place.is_some();
+                put(if place.is_some() { &mut norm } else { &mut inner }, &name, part, model)?;
+            }
+            if has_norm {
+                inner.add_group(norm.finish());
+            }
+            group.add_group(inner.finish());
+        }
+        root.add_group(group.finish());
+    }
+    file.add_group(root.finish());
+    file.finish().map_err(|e| e.to_string())
+}
+
+fn names(names: Vec<String>) -> AttrValue {
+    if names.is_empty() { AttrValue::F64Array(Vec::new()) } else { AttrValue::VarLenAsciiStringArray(names) }
+}
+
+/// Adds the array of a weight.
+pub(super) fn put(group: &mut GroupBuilder, name: &str, part: &Part, model: &Model) -> Result<(), String> {
+    match part {
+        Part::Weight { own, weight, .. } => {
+            let param = model
+                .params()
+                .find(&crate::layer::param_name(own, weight))
+                .ok_or_else(|| format!("layer `{own}` has no weight `{weight}`"))?;
+            let values = param.values().map_err(|e| e.to_string())?;
+            let shape: Vec<u64> = param.dims().iter().map(|&d| d as u64).collect();
+            group.create_dataset(name).with_f32_data(&values).with_shape(&shape);
+        }
+        // Where QKeras begins to count.
+        Part::StepCounter => {
+            group.create_dataset(name).with_i64_data(&[-1]).with_shape(&[]);
+        }
+    }
+    Ok(())
+}
