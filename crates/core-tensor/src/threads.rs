@@ -1,5 +1,7 @@
 //! How many threads an operation may keep busy.
 
+pub(crate) mod team;
+
 use tinsmith_foundation::Grant;
 
 /// The threads that a kernel may use, at least one. Results do not depend on it: kernels split their work by

@@ -2,8 +2,9 @@
 
 use super::dispatch::multiversion;
 use super::elementwise::{sum_channels, wide, widened};
+use super::epilogue::{Epilogue, GradientSink, apply_gate_in_place, close_gate};
 use super::matmul::column_sums;
-use super::split;
+use super::{scratch, split};
 
 /// Mean and biased variance of every channel, in two passes.
 ///
@@ -100,6 +101,58 @@ pub fn batch_norm_gradient(
         });
     }
     d_gamma.iter_mut().zip(&inverse).for_each(|(d, i)| *d *= i);
+}
+
+/// [`batch_norm`] by given moments, with function and record of the gate: in training after [`moments`], in
+/// inference with the moving ones.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn batch_norm_fused(
+    out: &mut [f32],
+    x: &[f32],
+    (gamma, beta): (&[f32], &[f32]),
+    (mean, variance): (&[f32], &[f32]),
+    epsilon: f32,
+    epilogue: Epilogue<'_>,
+    threads: usize,
+) {
+    let scale: Vec<f32> = gamma.iter().zip(variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
+    normalize(out, x, mean, (&scale, beta), threads);
+    apply_gate_in_place(out, epilogue, mean.len(), threads);
+}
+
+/// Gradient of batch normalization in training for its input, gamma and beta, through the moments. `bits` are the
+/// gate bits of its own output (empty: `dy` is that before the gate already); the sink's are those of its input.
+/// Without `dx` (empty) only the parameters' gradients are computed.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn batch_norm_gradient_into(
+    (dx, d_gamma, d_beta): (&mut [f32], &mut [f32], &mut [f32]),
+    (dy, bits): (&[f32], &[u16]),
+    x: &[f32],
+    gamma: &[f32],
+    (mean, variance): (&[f32], &[f32]),
+    epsilon: f32,
+    sink: GradientSink<'_>,
+    threads: usize,
+) {
+    let channels = mean.len();
+    scratch::with(dy.len(), |gated| {
+        gated.copy_from_slice(dy);
+        close_gate(gated, bits, channels, threads);
+        scratch::with(dx.len(), |fresh| {
+            let gradients = (&mut *fresh, d_gamma, d_beta);
+            batch_norm_gradient(gradients, gated, x, gamma, (mean, variance), epsilon, threads);
+            for (dx, &fresh) in dx.iter_mut().zip(&*fresh) {
+                *dx = if sink.accumulate { *dx + fresh } else { fresh };
+            }
+        });
+    });
+    if !dx.is_empty() {
+        close_gate(dx, sink.gate, channels, threads);
+    }
 }
 
 /// `body(rows of out, their offset)` over blocks of whole rows.

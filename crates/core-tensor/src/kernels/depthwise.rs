@@ -6,7 +6,8 @@
 
 use super::conv::ConvShape;
 use super::dispatch::multiversion;
-use super::matmul::fill_rows;
+use super::epilogue::{Epilogue, Gate, GradientSink, apply_gate_in_place, close_gate, gate_words};
+use super::matmul::column_sums;
 use super::split;
 
 /// Depthwise convolution.
@@ -21,13 +22,29 @@ pub fn depthwise(
     shape: &ConvShape,
     threads: usize,
 ) {
+    depthwise_fused(out, x, w, Epilogue { bias, gate: Gate::LINEAR, bits: &mut [] }, shape, threads);
+}
+
+/// Depthwise convolution with bias, function and record of the gate.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn depthwise_fused(
+    out: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    epilogue: Epilogue<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
     let threads = split::useful(threads, shape.work() * (split::ELEMENT / 4));
-    split::for_chunks(threads, &mut out[..shape.output_len()], shape.out_sample(), |i, out| {
-        match bias {
-            Some(bias) => fill_rows(out, bias),
-            None => out.fill(0.0),
-        }
+    let Epilogue { bias, gate, bits } = epilogue;
+    let words = if bits.is_empty() { 0 } else { gate_words(shape.out_h * shape.out_w, shape.out_c) };
+    let out = &mut out[..shape.output_len()];
+    split::for_chunks2(threads, (out, shape.out_sample()), (bits, words), |i, out, bits| {
+        out.fill(0.0);
         forward(out, &x[i * shape.in_sample()..][..shape.in_sample()], &w[..kernel_len(shape)], shape);
+        apply_gate_in_place(out, Epilogue { bias, gate, bits }, shape.out_c, 1);
     });
 }
 
@@ -35,19 +52,42 @@ pub fn depthwise(
 ///
 /// # Panics
 /// Where a slice is shorter than the shape says.
-pub fn depthwise_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &ConvShape, threads: usize) {
+pub fn depthwise_input_gradient_into(
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    sink: GradientSink<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
     let threads = split::useful(threads, shape.work() * (split::ELEMENT / 4));
+    let words = gate_words(shape.in_h * shape.in_w, shape.in_c);
     split::for_chunks(threads, &mut dx[..shape.input_len()], shape.in_sample(), |i, dx| {
-        dx.fill(0.0);
+        if !sink.accumulate {
+            dx.fill(0.0);
+        }
         backward(dx, &dy[i * shape.out_sample()..][..shape.out_sample()], &w[..kernel_len(shape)], shape);
+        if !sink.gate.is_empty() {
+            close_gate(dx, &sink.gate[i * words..(i + 1) * words], shape.in_c, 1);
+        }
     });
 }
 
-/// Gradient of [`depthwise`] for its kernel.
+/// Gradients of [`depthwise`] for its kernel and, where there is one, its bias.
 ///
 /// # Panics
 /// Where a slice is shorter than the shape says.
-pub fn depthwise_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape, threads: usize) {
+pub fn depthwise_parameter_gradients(
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+    x: &[f32],
+    dy: &[f32],
+    shape: &ConvShape,
+    threads: usize,
+) {
+    if let Some(db) = db {
+        column_sums(&mut db[..shape.out_c], &dy[..shape.output_len()], threads);
+    }
     let parts = shape.batch.min(8);
     let threads = split::useful(threads, shape.work() * (split::ELEMENT / 4));
     split::reduce(threads, parts, &mut dw[..kernel_len(shape)], |part, dw| {
@@ -56,6 +96,22 @@ pub fn depthwise_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &
             weight(dw, x, &dy[i * shape.out_sample()..][..shape.out_sample()], shape);
         }
     });
+}
+
+/// [`depthwise_input_gradient_into`] zeros, without a gate.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn depthwise_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &ConvShape, threads: usize) {
+    depthwise_input_gradient_into(dx, dy, w, GradientSink::default(), shape, threads);
+}
+
+/// [`depthwise_parameter_gradients`] without a bias.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn depthwise_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape, threads: usize) {
+    depthwise_parameter_gradients(dw, None, x, dy, shape, threads);
 }
 
 const fn kernel_len(shape: &ConvShape) -> usize {

@@ -1,9 +1,16 @@
 //! Work split among threads by blocks whose bounds depend on the shape alone.
 
-use super::dispatch::InstructionSet;
+#![expect(
+    unsafe_code,
+    reason = "threads write chunks of one slice, whose number is not known when compiling"
+)]
 
-/// Multiplications below which a thread costs more than it saves (a scoped thread takes some 30 us to start).
-const WORTH_A_THREAD: usize = 1 << 23;
+use std::marker::PhantomData;
+
+use crate::threads::team;
+
+/// Multiplications below which a thread costs more than it saves (some 4 us; handing work over takes about 1).
+const WORTH_A_THREAD: usize = 1 << 18;
 
 /// How many multiplications of a matrix product take as long as one element's way through memory.
 pub(crate) const ELEMENT: usize = 16;
@@ -11,6 +18,15 @@ pub(crate) const ELEMENT: usize = 16;
 /// How many of the granted `threads` to use for `work` multiplications (or comparable steps).
 pub(crate) fn useful(threads: usize, work: usize) -> usize {
     threads.min(work / WORTH_A_THREAD).max(1)
+}
+
+/// `work(i)` for every `i` below `count`, on up to `threads` threads of the caller's team.
+pub(crate) fn run(threads: usize, count: usize, work: impl Fn(usize) + Sync) {
+    if threads <= 1 || count <= 1 {
+        (0..count).for_each(work);
+    } else {
+        team::run(threads, count, &work);
+    }
 }
 
 /// `body(i, chunk i)` for every chunk of `chunk` elements of `out`, on up to `threads` threads.
@@ -30,36 +46,55 @@ pub(crate) fn for_chunks2<T: Send, U: Send>(
     (second, second_chunk): (&mut [U], usize),
     body: impl Fn(usize, &mut [T], &mut [U]) + Sync,
 ) {
-    let first_chunk = first_chunk.max(1);
-    let count = first.len().div_ceil(first_chunk);
-    let threads = threads.clamp(1, count.max(1));
-    let run = |from: usize, first: &mut [T], second: &mut [U]| {
-        let mut rest = second;
-        for (i, chunk) in first.chunks_mut(first_chunk).enumerate() {
-            let (mine, others) = rest.split_at_mut(second_chunk.min(rest.len()));
-            rest = others;
-            body(from + i, chunk, mine);
-        }
-    };
-    if threads == 1 {
-        return run(0, first, second);
+    let count = first.len().div_ceil(first_chunk.max(1));
+    let (first, second) = (Chunks::new(first, first_chunk.max(1)), Chunks::new(second, second_chunk));
+    // SAFETY: the team calls the closure once for each index.
+    run(threads, count, |i| unsafe { body(i, first.get(i), second.get(i)) });
+}
+
+/// A slice whose chunks several threads change, each chunk by one of them.
+pub(crate) struct Chunks<'a, T> {
+    start: *mut T,
+    len: usize,
+    chunk: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: `get` is the only access, and its callers promise that no element is reached twice.
+unsafe impl<T: Send> Sync for Chunks<'_, T> {}
+
+impl<'a, T> Chunks<'a, T> {
+    /// Chunks of `chunk` elements; the last ones may be shorter or empty.
+    pub(crate) fn new(slice: &'a mut [T], chunk: usize) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), chunk, slice: PhantomData }
     }
-    let set = InstructionSet::current();
-    std::thread::scope(|scope| {
-        let (mut first, mut second) = (first, second);
-        for t in 0..threads {
-            let (from, to) = (t * count / threads, (t + 1) * count / threads);
-            let (mine, others) = first.split_at_mut(((to - from) * first_chunk).min(first.len()));
-            first = others;
-            let (my_second, others) = second.split_at_mut(((to - from) * second_chunk).min(second.len()));
-            second = others;
-            if t + 1 == threads {
-                run(from, mine, my_second);
-            } else {
-                let run = &run;
-                scope.spawn(move || set.limit(|| run(from, mine, my_second)));
-            }
-        }
+
+    /// Chunk `i`, empty where the slice has ended.
+    ///
+    /// # Safety
+    /// No chunk may be asked for again while what was given out for it lives.
+    #[expect(clippy::mut_from_ref, reason = "each chunk is given out once, as the caller promises")]
+    pub(crate) unsafe fn get(&self, i: usize) -> &mut [T] {
+        let from = (i * self.chunk).min(self.len);
+        let to = (from + self.chunk).min(self.len);
+        // SAFETY: from..to lies within the slice, which is borrowed for 'a; chunks of different index do not overlap.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
+    }
+}
+
+/// Like [`for_chunks`] over an output and several more, all of one length.
+pub(crate) fn for_chunks_of_each<const N: usize>(
+    threads: usize,
+    out: &mut [f32],
+    others: [&mut [f32]; N],
+    chunk: usize,
+    body: impl Fn(usize, &mut [f32], [&mut [f32]; N]) + Sync,
+) {
+    let len = out.len();
+    let others = others.map(|other| Chunks::new(&mut other[..len], chunk));
+    // SAFETY: chunks of each index are asked for once.
+    for_chunks(threads, out, chunk, |i, out| unsafe {
+        body(i, out, others.each_ref().map(|other| other.get(i)))
     });
 }
 

@@ -7,7 +7,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use super::access::{Floats, check, floats, stored, tensor_like};
 use crate::error::Result;
 use crate::geometry::{Pool1dGeometry, Pool2dGeometry, shape_error};
-use crate::kernels::pool::{PoolShape, average_pool, average_pool_gradient, max_pool, max_pool_gradient};
+use crate::kernels::epilogue::GradientSink;
+use crate::kernels::pool::{
+    PoolShape, average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
+};
 use crate::threads::Threads;
 
 /// Two-dimensional max pooling. Padding counts as minus infinity; the gradient goes to the first maximum of a window.
@@ -143,7 +146,7 @@ struct Pool {
     /// Whether a gradient may be asked for.
     keep: bool,
     /// Which element of each window was the greatest.
-    taps: OnceLock<Vec<u32>>,
+    taps: OnceLock<Vec<u8>>,
 }
 
 impl CustomOp1 for Pool {
@@ -157,7 +160,7 @@ impl CustomOp1 for Pool {
         match self.kind {
             Kind::Average => average_pool(&mut out, x, &self.shape, self.threads.count()),
             Kind::Max => {
-                let mut taps = vec![0; if self.keep { out.len() } else { 0 }];
+                let mut taps = vec![0; if self.keep { self.shape.taps_len() } else { 0 }];
                 max_pool(&mut out, &mut taps, x, &self.shape, self.threads.count());
                 self.taps.get_or_init(|| taps);
             }
@@ -169,12 +172,13 @@ impl CustomOp1 for Pool {
         let dy = dy.contiguous()?;
         let dys = Floats::of(self.name, &dy);
         let mut dx = vec![0.0; x.elem_count()];
+        let sink = GradientSink::default();
         match (self.kind, self.taps.get()) {
             (Kind::Average, _) => {
-                average_pool_gradient(&mut dx, dys.slice()?, &self.shape, self.threads.count());
+                average_pool_gradient_into(&mut dx, dys.slice()?, sink, &self.shape, self.threads.count());
             }
             (Kind::Max, Some(taps)) => {
-                max_pool_gradient(&mut dx, dys.slice()?, taps, &self.shape, self.threads.count());
+                max_pool_gradient_into(&mut dx, dys.slice()?, taps, sink, &self.shape, self.threads.count());
             }
             (Kind::Max, None) => return Err(candle_core::Error::BackwardNotSupported { op: self.name }),
         }

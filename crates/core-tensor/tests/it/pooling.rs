@@ -1,6 +1,9 @@
 //! Pooling.
 
-use tinsmith_core_tensor::kernels::pool::{average_pool, average_pool_gradient, max_pool, max_pool_gradient};
+use tinsmith_core_tensor::kernels::epilogue::GradientSink;
+use tinsmith_core_tensor::kernels::pool::{
+    average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
+};
 use tinsmith_core_tensor::{Device, Padding, Pool1dGeometry, Pool2dGeometry, Tensor, Threads, Var, ops};
 
 use crate::gradient;
@@ -47,17 +50,17 @@ fn every_path_agrees_with_the_naive_loops() {
             w.iter().for_each(|&i| mean_dx[i] += f64::from(*dy) / w.len() as f64);
         }
         on_every_path(|_| {
-            let (mut out, mut taps) = (vec![f32::NAN; s.output_len()], vec![u32::MAX; s.output_len()]);
+            let (mut out, mut taps) = (vec![f32::NAN; s.output_len()], vec![u8::MAX; s.taps_len()]);
             max_pool(&mut out, &mut [], &x, &s, 1);
             assert_close("max", &out, &maxima, 0.0);
             max_pool(&mut out, &mut taps, &x, &s, 1);
             assert_close("max with taps", &out, &maxima, 0.0);
             let mut dx = vec![f32::NAN; s.input_len()];
-            max_pool_gradient(&mut dx, &dy, &taps, &s, 1);
+            max_pool_gradient_into(&mut dx, &dy, &taps, GradientSink::default(), &s, 1);
             assert_close("max gradient", &dx, &max_dx, 1e-6);
             average_pool(&mut out, &x, &s, 1);
             assert_close("average", &out, &means, 1e-6);
-            average_pool_gradient(&mut dx, &dy, &s, 1);
+            average_pool_gradient_into(&mut dx, &dy, GradientSink::default(), &s, 1);
             assert_close("average gradient", &dx, &mean_dx, 1e-6);
         });
     }
