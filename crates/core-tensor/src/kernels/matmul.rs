@@ -1,12 +1,15 @@
 //! Matrix products over strided views, and the dense layer made of them.
 #![expect(unsafe_code, reason = "the gemm crate takes pointers and strides")]
 
+use std::ops::Range;
+
 use gemm::Parallelism;
 
 use super::dispatch::multiversion;
 use super::elementwise::{fold, wide};
-use super::epilogue::{Epilogue, GradientSink, apply_gate_in_place, close_gate};
-use super::split;
+use super::epilogue::{Epilogue, Gate, GradientSink, apply_gate_in_place, close_gate};
+use super::tile::{Axis, End, Kernels, Layout, Start, add_column_sums, product, transpose};
+use super::{scratch, split};
 
 /// A matrix within a slice.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +144,9 @@ pub fn matmul(
     });
 }
 
+/// Weights of more elements are multiplied by the `gemm` crate, which packs them; fewer are read where they lie.
+const SMALL: usize = 1 << 15;
+
 /// Dense layer: `out[b, o] = bias[o] + sum_i x[b, i] w[i, o]`; `x` (batch, inputs), `w` (inputs, outputs), row-major.
 ///
 /// # Panics
@@ -150,44 +156,10 @@ pub fn dense(
     x: &[f32],
     w: &[f32],
     bias: Option<&[f32]>,
-    (batch, inputs, outputs): (usize, usize, usize),
+    sizes: (usize, usize, usize),
     threads: usize,
 ) {
-    if let Some(bias) = bias {
-        fill_rows(out, bias);
-    }
-    let (x, w) = (MatRef::new(x, batch, inputs), MatRef::new(w, inputs, outputs));
-    matmul(out, outputs, x, w, bias.is_some(), threads);
-}
-
-/// Gradient of [`dense`] for its input: `dx = dy wT`.
-///
-/// # Panics
-/// Where a slice is shorter than its shape.
-pub fn dense_input_gradient(
-    dx: &mut [f32],
-    dy: &[f32],
-    w: &[f32],
-    (batch, inputs, outputs): (usize, usize, usize),
-    threads: usize,
-) {
-    let (dy, w) = (MatRef::new(dy, batch, outputs), MatRef::new(w, inputs, outputs));
-    matmul(dx, inputs, dy, w.t(), false, threads);
-}
-
-/// Gradient of [`dense`] for its weights: `dw = xT dy`.
-///
-/// # Panics
-/// Where a slice is shorter than its shape.
-pub fn dense_weight_gradient(
-    dw: &mut [f32],
-    x: &[f32],
-    dy: &[f32],
-    (batch, inputs, outputs): (usize, usize, usize),
-    threads: usize,
-) {
-    let (x, dy) = (MatRef::new(x, batch, inputs), MatRef::new(dy, batch, outputs));
-    matmul(dw, outputs, x.t(), dy, false, threads);
+    dense_fused(out, x, w, Epilogue { bias, gate: Gate::LINEAR, bits: &mut [] }, sizes, threads);
 }
 
 /// [`dense`] with everything that follows it before the result is stored.
@@ -203,9 +175,46 @@ pub fn dense_fused(
     threads: usize,
 ) {
     let out = &mut out[..batch * outputs];
-    let (x, w) = (MatRef::new(x, batch, inputs), MatRef::new(w, inputs, outputs));
-    matmul(out, outputs, x, w, false, threads);
-    apply_gate_in_place(out, epilogue, outputs, threads);
+    if inputs * outputs > SMALL {
+        let (x, w) = (MatRef::new(x, batch, inputs), MatRef::new(w, inputs, outputs));
+        matmul(out, outputs, x, w, false, threads);
+        return apply_gate_in_place(out, epilogue, outputs, threads);
+    }
+    let (x, w) = (&x[..batch * inputs], &w[..inputs * outputs]);
+    let Epilogue { bias, gate, bits } = epilogue;
+    let words = if bits.is_empty() { 0 } else { outputs.div_ceil(16) };
+    assert_eq!(bits.len(), batch * words, "gate bits hold the output");
+    let kernels = Kernels::current();
+    let threads = split::useful(threads, batch * inputs * outputs);
+    let rows = batch.div_ceil(threads).max(1);
+    split::for_chunks2(threads, (out, rows * outputs), (bits, rows * words), |i, out, bits| {
+        let layout = Layout {
+            rows: out.len() / outputs,
+            columns: outputs,
+            row: inputs,
+            c_row: outputs,
+            sum: Axis::new(inputs, 1, outputs),
+            segments: Axis::ONE,
+            blocks: Axis::ONE,
+        };
+        let start = bias.map_or(Start::Zero, Start::Bias);
+        let end = End::Gate { gate, bits, row: words };
+        product(kernels, &layout, (&x[i * rows * inputs..], w), out, start, end);
+    });
+}
+
+/// Gradient of [`dense`] for its input: `dx = dy wT`.
+///
+/// # Panics
+/// Where a slice is shorter than its shape.
+pub fn dense_input_gradient(
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    sizes: (usize, usize, usize),
+    threads: usize,
+) {
+    dense_input_gradient_into(dx, dy, w, GradientSink::default(), sizes, threads);
 }
 
 /// Gradient of [`dense`] for its input, gated and added up as `sink` says.
@@ -221,10 +230,53 @@ pub fn dense_input_gradient_into(
     threads: usize,
 ) {
     let dx = &mut dx[..batch * inputs];
-    let (dy, w) = (MatRef::new(dy, batch, outputs), MatRef::new(w, inputs, outputs));
-    matmul(dx, inputs, dy, w.t(), sink.accumulate, threads);
-    close_gate(dx, sink.gate, inputs, threads);
+    if inputs * outputs > SMALL {
+        let (dy, w) = (MatRef::new(dy, batch, outputs), MatRef::new(w, inputs, outputs));
+        matmul(dx, inputs, dy, w.t(), sink.accumulate, threads);
+        return close_gate(dx, sink.gate, inputs, threads);
+    }
+    let (dy, w) = (&dy[..batch * outputs], &w[..inputs * outputs]);
+    let words = if sink.gate.is_empty() { 0 } else { inputs.div_ceil(16) };
+    assert_eq!(sink.gate.len(), batch * words, "gate bits hold the input");
+    let kernels = Kernels::current();
+    let threads = split::useful(threads, batch * inputs * outputs);
+    let rows = batch.div_ceil(threads).max(1);
+    scratch::with(w.len(), |turned| {
+        transpose(turned, w, (inputs, outputs), outputs);
+        let turned = &*turned;
+        split::for_chunks(threads, dx, rows * inputs, |i, dx| {
+            let layout = Layout {
+                rows: dx.len() / inputs,
+                columns: inputs,
+                row: outputs,
+                c_row: inputs,
+                sum: Axis::new(outputs, 1, inputs),
+                segments: Axis::ONE,
+                blocks: Axis::ONE,
+            };
+            let start = if sink.accumulate { Start::Old } else { Start::Zero };
+            let end = End::Close { bits: &sink.gate[i * rows * words..], row: words };
+            product(kernels, &layout, (&dy[i * rows * outputs..], turned), dx, start, end);
+        });
+    });
 }
+
+/// Gradient of [`dense`] for its weights: `dw = xT dy`.
+///
+/// # Panics
+/// Where a slice is shorter than its shape.
+pub fn dense_weight_gradient(
+    dw: &mut [f32],
+    x: &[f32],
+    dy: &[f32],
+    sizes: (usize, usize, usize),
+    threads: usize,
+) {
+    dense_parameter_gradients(dw, None, x, dy, sizes, threads);
+}
+
+/// Samples that a sum in registers runs over: those of a tile and of its columns stay in the first-level cache.
+const SAMPLES: usize = 256;
 
 /// Gradients of [`dense`] for its weights and, where there is one, its bias. Both are overwritten.
 ///
@@ -235,12 +287,93 @@ pub fn dense_parameter_gradients(
     db: Option<&mut [f32]>,
     x: &[f32],
     dy: &[f32],
-    sizes: (usize, usize, usize),
+    (batch, inputs, outputs): (usize, usize, usize),
     threads: usize,
 ) {
-    dense_weight_gradient(dw, x, dy, sizes, threads);
-    if let Some(db) = db {
-        column_sums(db, &dy[..sizes.0 * sizes.2], threads);
+    let dw = &mut dw[..inputs * outputs];
+    let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
+    let kernels = Kernels::current();
+    let work = batch * inputs * outputs;
+    let threads = split::useful(threads, work);
+    in_parts(threads, (batch, work), (dw, outputs), db, |samples, first, dw, mut db| {
+        if let Some(db) = &mut db {
+            db.fill(0.0);
+        }
+        for from in samples.clone().step_by(SAMPLES) {
+            let count = SAMPLES.min(samples.end - from);
+            let dy = &dy[from * outputs..][..count * outputs];
+            if let Some(db) = &mut db {
+                add_column_sums(kernels, db, dy);
+            }
+            let layout = Layout {
+                rows: dw.len() / outputs,
+                columns: outputs,
+                row: 1,
+                c_row: outputs,
+                sum: Axis::new(count, inputs, outputs),
+                segments: Axis::ONE,
+                blocks: Axis::ONE,
+            };
+            let start = if from == samples.start { Start::Zero } else { Start::Old };
+            product(kernels, &layout, (&x[from * inputs + first..], dy), dw, start, End::Store);
+        }
+    });
+}
+
+/// Gradients of at most so many elements are summed over parts of the batch side by side; larger ones are split by rows.
+const PARTIAL: usize = 1 << 13;
+
+/// Multiplications that one part should have.
+const PART: usize = 1 << 18;
+
+/// A sum over the samples of a batch into `dw` (rows of `row` elements) and `db`, split so that the result does not depend on
+/// `threads`: `body(samples, first row, rows of dw, db)` overwrites what it is given.
+pub(super) fn in_parts(
+    threads: usize,
+    (batch, work): (usize, usize),
+    (dw, row): (&mut [f32], usize),
+    db: Option<&mut [f32]>,
+    body: impl Fn(Range<usize>, usize, &mut [f32], Option<&mut [f32]>) + Sync,
+) {
+    if batch == 0 || dw.is_empty() {
+        dw.fill(0.0);
+        return db.into_iter().for_each(|db| db.fill(0.0));
+    }
+    let parts = if dw.len() > PARTIAL { 1 } else { (work / PART).clamp(1, batch.min(4)) };
+    let bias = db.is_some();
+    let db = db.unwrap_or_default();
+    if parts == 1 {
+        let rows = (dw.len() / row).div_ceil(threads);
+        let chunks = ((dw, rows * row), (&mut *db, row));
+        return split::for_chunks2(threads, chunks.0, chunks.1, |i, dw, db| {
+            body(0..batch, i * rows, dw, if bias && i == 0 { Some(db) } else { None });
+        });
+    }
+    let len = dw.len() + db.len();
+    scratch::with(parts * len, |partials| {
+        split::for_chunks(threads, partials, len, |i, partial| {
+            let samples = i * batch / parts..(i + 1) * batch / parts;
+            let (dw, db) = partial.split_at_mut(len - if bias { row } else { 0 });
+            body(samples, 0, dw, bias.then_some(db));
+        });
+        for (i, partial) in partials.chunks_exact(len).enumerate() {
+            let (part_w, part_b) = partial.split_at(dw.len());
+            if i == 0 {
+                dw.copy_from_slice(part_w);
+                db.copy_from_slice(part_b);
+            } else {
+                add(dw, part_w);
+                add(db, part_b);
+            }
+        }
+    });
+}
+
+multiversion! {
+    fn add(sums: &mut [f32], x: &[f32]) {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x;
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 mod activation;
 mod convolution;
 mod dense;
+mod epilogue;
 mod gradient;
 mod initializers;
 mod loss;

@@ -1,0 +1,236 @@
+//! Gradient of a convolution for its input: convolutions of the output's gradient by the turned kernel, one for each
+//! residue of the input's positions under the stride.
+
+use super::border::Border;
+use super::{ConvShape, Start};
+use crate::kernels::epilogue::{GradientSink, close_gate, gate_words};
+use crate::kernels::matmul::dense_input_gradient_into;
+use crate::kernels::tile::{Axis, End, Kernels, Layout, product, transpose};
+use crate::kernels::{scratch, split};
+
+/// Gradient of [`conv2d`](super::conv2d) for its input; also the transposed convolution of `dy`.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &ConvShape, threads: usize) {
+    conv2d_input_gradient_into(dx, dy, w, GradientSink::default(), shape, threads);
+}
+
+/// Gradient of [`conv2d`](super::conv2d) for its input, gated and added up as `sink` says.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_input_gradient_into(
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    sink: GradientSink<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
+    if shape.is_pointwise() {
+        return dense_input_gradient_into(dx, dy, w, sink, shape.dense_sizes(), threads);
+    }
+    let dx = &mut dx[..shape.input_len()];
+    let (dy, w) = (&dy[..shape.output_len()], &w[..shape.kernel_len()]);
+    let words = gate_words(shape.in_h * shape.in_w, shape.in_c);
+    assert!(sink.gate.is_empty() || sink.gate.len() == shape.batch * words, "gate bits hold the input");
+    let words = if sink.gate.is_empty() { 0 } else { words };
+    let kernels = Kernels::current();
+    let plan = Plan::new(shape);
+    let threads = split::useful(threads, shape.work());
+    let samples = shape.batch.div_ceil(threads).max(1);
+    scratch::with(shape.kernel_len(), |turned| {
+        plan.turn(turned, w);
+        let turned = &*turned;
+        split::for_chunks(threads, dx, samples * shape.in_sample(), |i, dx| {
+            let first = i * samples;
+            let count = dx.len() / shape.in_sample();
+            plan.border.for_samples(&dy[first * shape.out_sample()..], count, 1, |sample, _, dy| {
+                let gate = &sink.gate[(first + sample) * words..][..words];
+                let dx = &mut dx[sample * shape.in_sample()..][..shape.in_sample()];
+                plan.backward(kernels, dx, dy, turned, GradientSink { gate, ..sink });
+            });
+        });
+    });
+}
+
+/// Input positions along one axis that are equal modulo the stride, and the taps of the kernel that reach them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Phase {
+    /// The first position.
+    first: usize,
+    /// How many positions.
+    count: usize,
+    /// How many taps, `tap` and every `step`-th from it.
+    taps: usize,
+    tap: usize,
+    step: usize,
+    /// Output position of the last tap at the first input position.
+    from: isize,
+    /// How far the output positions of neighbouring taps are apart.
+    delta: usize,
+}
+
+impl Phase {
+    fn new(first: usize, (size, kernel): (usize, usize), stride: usize, dilation: usize, pad: usize) -> Self {
+        let step = stride / common_divisor(stride, dilation);
+        let delta = dilation * step / stride;
+        let fits =
+            |tap: &usize| (first + pad) as isize % stride as isize == (tap * dilation % stride) as isize;
+        let count = size.saturating_sub(first).div_ceil(stride);
+        let Some(tap) = (0..kernel.min(step)).find(fits) else {
+            return Self { first, count, ..Self::default() };
+        };
+        let taps = (kernel - tap).div_ceil(step);
+        let last = (tap + (taps - 1) * step) * dilation;
+        // Exact: the phase is made of the taps for which it is.
+        let from = ((first + pad) as isize - last as isize) / stride as isize;
+        Self { first, count, taps, tap, step, from, delta }
+    }
+
+    /// Tap `i` in the order of output positions, the reverse of the kernel's.
+    const fn turned(&self, i: usize) -> usize {
+        self.tap + (self.taps - 1 - i) * self.step
+    }
+
+    /// Zeros needed before the first output position.
+    const fn before(&self) -> usize {
+        if self.taps > 0 && self.from < 0 { self.from.unsigned_abs() } else { 0 }
+    }
+
+    /// The first output position, after `before` zeros.
+    const fn start(&self, before: usize) -> usize {
+        (self.from + before as isize) as usize
+    }
+
+    /// Output positions needed, with `before` zeros before the first.
+    const fn reach(&self, before: usize) -> usize {
+        if self.taps == 0 || self.count == 0 {
+            return 0;
+        }
+        self.start(before) + self.count + (self.taps - 1) * self.delta
+    }
+}
+
+const fn common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common_divisor(b, a % b) }
+}
+
+/// All that depends on the shape alone.
+struct Plan<'a> {
+    shape: &'a ConvShape,
+    border: Border,
+    before: (usize, usize),
+}
+
+impl<'a> Plan<'a> {
+    fn new(shape: &'a ConvShape) -> Self {
+        let mut before = (0, 0);
+        for phase in Self::phases(shape).0 {
+            before.0 = phase.before().max(before.0);
+        }
+        for phase in Self::phases(shape).1 {
+            before.1 = phase.before().max(before.1);
+        }
+        let mut whole = (1, 1);
+        for phase in Self::phases(shape).0 {
+            whole.0 = phase.reach(before.0).max(whole.0);
+        }
+        for phase in Self::phases(shape).1 {
+            whole.1 = phase.reach(before.1).max(whole.1);
+        }
+        let border = Border::new((shape.out_h, shape.out_w, shape.out_c), before, whole);
+        Self { shape, border, before }
+    }
+
+    /// Phases of height and width.
+    fn phases(shape: &ConvShape) -> (impl Iterator<Item = Phase>, impl Iterator<Item = Phase>) {
+        let &ConvShape { in_h, in_w, kernel_h, kernel_w, stride, dilation, pad, .. } = shape;
+        (
+            (0..stride.0).map(move |i| Phase::new(i, (in_h, kernel_h), stride.0, dilation.0, pad.0)),
+            (0..stride.1).map(move |i| Phase::new(i, (in_w, kernel_w), stride.1, dilation.1, pad.1)),
+        )
+    }
+
+    /// `body(phase of height, phase of width, group, offset of their taps in the turned kernel)`
+    fn for_phases(&self, mut body: impl FnMut(&Phase, &Phase, usize, usize)) {
+        let shape = self.shape;
+        let mut at = 0;
+        for group in 0..shape.groups {
+            for y in Self::phases(shape).0 {
+                for x in Self::phases(shape).1 {
+                    body(&y, &x, group, at);
+                    at += y.taps * x.taps * shape.group_in() * shape.group_out();
+                }
+            }
+        }
+    }
+
+    /// The kernel by groups and phases, its taps in reverse, each transposed to (output, input) channels.
+    fn turn(&self, turned: &mut [f32], w: &[f32]) {
+        let shape = self.shape;
+        let (cg, go) = (shape.group_in(), shape.group_out());
+        self.for_phases(|y, x, group, at| {
+            let taps = turned[at..][..y.taps * x.taps * cg * go].chunks_exact_mut(cg * go);
+            for (i, to) in taps.enumerate() {
+                let tap = y.turned(i / x.taps) * shape.kernel_w + x.turned(i % x.taps);
+                transpose(to, &w[tap * cg * shape.out_c + group * go..], (cg, go), shape.out_c);
+            }
+        });
+    }
+
+    /// One sample.
+    fn backward(
+        &self,
+        kernels: &Kernels,
+        dx: &mut [f32],
+        dy: &[f32],
+        turned: &[f32],
+        sink: GradientSink<'_>,
+    ) {
+        let shape = self.shape;
+        let (cg, go, line) = (shape.group_in(), shape.group_out(), self.border.line());
+        let words = shape.in_c.div_ceil(16);
+        let start = if sink.accumulate { Start::Old } else { Start::Zero };
+        self.for_phases(|y, x, group, at| {
+            let (sum, segments, blocks) = if x.delta == 1 && shape.groups == 1 {
+                let across = x.taps * go;
+                (Axis::new(across, 1, cg), Axis::new(y.taps, y.delta * line, across * cg), Axis::ONE)
+            } else {
+                let segments = Axis::new(x.taps, x.delta * shape.out_c, go * cg);
+                (Axis::new(go, 1, cg), segments, Axis::new(y.taps, y.delta * line, x.taps * go * cg))
+            };
+            let layout = Layout {
+                rows: x.count,
+                columns: cg,
+                row: shape.out_c,
+                c_row: shape.stride.1 * shape.in_c,
+                sum,
+                segments,
+                blocks,
+            };
+            let empty = y.taps * x.taps == 0;
+            for i in 0..if x.count == 0 { 0 } else { y.count } {
+                let pixel = (y.first + i * shape.stride.0) * shape.in_w + x.first;
+                let end = if shape.groups > 1 || sink.gate.is_empty() {
+                    End::Store
+                } else {
+                    End::Close { bits: &sink.gate[pixel * words..], row: shape.stride.1 * words }
+                };
+                let a = if empty {
+                    &[]
+                } else {
+                    let from = (y.start(self.before.0) + i) * line;
+                    &dy[from + x.start(self.before.1) * shape.out_c + group * go..]
+                };
+                let dx = &mut dx[pixel * shape.in_c + group * cg..];
+                product(kernels, &layout, (a, &turned[at..]), dx, start, end);
+            }
+        });
+        if shape.groups > 1 {
+            // Groups need not end where words of gate bits do.
+            close_gate(dx, sink.gate, shape.in_c, 1);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Gradient of a convolution for its kernel and bias: the rows of the product are places of the window, the sum runs over
+//! output pixels.
+
+use super::ConvShape;
+use super::border::Border;
+use crate::kernels::matmul::{dense_parameter_gradients, in_parts};
+use crate::kernels::split;
+use crate::kernels::tile::{Axis, End, Kernels, Layout, Start, add_column_sums, product};
+
+/// Output pixels that a sum in registers should run over.
+const PIXELS: usize = 512;
+
+/// Gradient of [`conv2d`](super::conv2d) for its kernel.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape, threads: usize) {
+    conv2d_parameter_gradients(dw, None, x, dy, shape, threads);
+}
+
+/// Gradients of [`conv2d`](super::conv2d) for its kernel and, where there is one, its bias. Both are overwritten.
+///
+/// # Panics
+/// Where a slice is shorter than the shape says.
+pub fn conv2d_parameter_gradients(
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+    x: &[f32],
+    dy: &[f32],
+    shape: &ConvShape,
+    threads: usize,
+) {
+    if shape.is_pointwise() {
+        return dense_parameter_gradients(dw, db, x, dy, shape.dense_sizes(), threads);
+    }
+    let dw = &mut dw[..shape.kernel_len()];
+    let (x, dy) = (&x[..shape.input_len()], &dy[..shape.output_len()]);
+    let kernels = Kernels::current();
+    let border = Border::of_input(shape);
+    let threads = split::useful(threads, shape.work());
+    let rows = dw.len() / shape.out_c;
+    in_parts(threads, (shape.batch, shape.work()), (dw, shape.out_c), db, |samples, first, dw, mut db| {
+        let rows = first..(first + dw.len() / shape.out_c).min(rows);
+        let x = &x[samples.start * shape.in_sample()..];
+        let dy = &dy[samples.start * shape.out_sample()..samples.end * shape.out_sample()];
+        if let Some(db) = &mut db {
+            db.fill(0.0);
+        }
+        let at_once = PIXELS.div_ceil(shape.out_h * shape.out_w);
+        border.for_samples(x, samples.len(), at_once, |first, count, x| {
+            let dy = &dy[first * shape.out_sample()..][..count * shape.out_sample()];
+            if let Some(db) = &mut db {
+                add_column_sums(kernels, db, dy);
+            }
+            let start = if first == 0 { Start::Zero } else { Start::Old };
+            accumulate(kernels, shape, &border, (dw, &rows), (x, dy, count), start);
+        });
+    });
+}
+
+/// Rows of the kernel's gradient from `count` samples.
+fn accumulate(
+    kernels: &Kernels,
+    shape: &ConvShape,
+    border: &Border,
+    (dw, rows): (&mut [f32], &std::ops::Range<usize>),
+    (x, dy, count): (&[f32], &[f32], usize),
+    start: Start<'_>,
+) {
+    let (cg, go) = (shape.group_in(), shape.group_out());
+    // Rows whose places in the input are neighbours.
+    let (run, runs_across) = if shape.is_compact() { (shape.kernel_w * cg, 1) } else { (cg, shape.kernel_w) };
+    let mut from = rows.start;
+    while from < rows.end {
+        let (index, within) = (from / run, from % run);
+        let to = ((index + 1) * run).min(rows.end);
+        let tap = (index / runs_across) * shape.dilation.0 * border.line()
+            + (index % runs_across) * shape.dilation.1 * shape.in_c;
+        let layout = Layout {
+            rows: to - from,
+            columns: go,
+            row: 1,
+            c_row: shape.out_c,
+            sum: Axis::new(shape.out_w, shape.stride.1 * shape.in_c, shape.out_c),
+            segments: Axis::new(shape.out_h, shape.stride.0 * border.line(), shape.out_w * shape.out_c),
+            blocks: Axis::new(count, border.sample(), shape.out_sample()),
+        };
+        for group in 0..shape.groups {
+            let operands = (&x[tap + group * cg + within..], &dy[group * go..]);
+            let dw = &mut dw[(from - rows.start) * shape.out_c + group * go..];
+            product(kernels, &layout, operands, dw, start, End::Store);
+        }
+        from = to;
+    }
+}

@@ -1,0 +1,571 @@
+//! Matrix products over operands that lie where they are: one register tile for dense layers and convolutions, forward
+//! and backward, without gathering windows.
+//!
+//! `c[m, n] (+)= sum over blocks, segments, k of a[m row + block + segment + k step] b[block + segment + k step + n]`.
+//! The columns `n` fill vectors, the rows `m` are read one number at a time and spread over the lanes. A tile of up to
+//! 14 rows by 2 vectors (AVX-512) stays in registers over the whole sum. What lies where is told by [`Layout`]: for a
+//! forward convolution rows are output pixels and segments the lines of its kernel; for a weight gradient rows are
+//! the places of a window and segments the output lines.
+#![expect(unsafe_code, reason = "vector instructions and operands addressed by strides")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+mod simd;
+
+use self::simd::Simd;
+use super::dispatch::InstructionSet;
+use super::epilogue::{Function, Gate};
+
+/// Where the operands of a product lie within their slices, in elements.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// Rows of `a` and of the product.
+    pub(super) rows: usize,
+    /// Columns of `b` and of the product.
+    pub(super) columns: usize,
+    /// From row to row of `a`.
+    pub(super) row: usize,
+    /// From row to row of the product.
+    pub(super) c_row: usize,
+    /// Length of the innermost sum, and its steps in `a` and `b`.
+    pub(super) sum: Axis,
+    /// The sum around it.
+    pub(super) segments: Axis,
+    /// The outermost sum.
+    pub(super) blocks: Axis,
+}
+
+/// One axis of a sum: how many terms, and how far apart they lie in `a` and in `b`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Axis {
+    pub(super) count: usize,
+    pub(super) a: usize,
+    pub(super) b: usize,
+}
+
+impl Axis {
+    /// One term.
+    pub(super) const ONE: Self = Self { count: 1, a: 0, b: 0 };
+
+    pub(super) const fn new(count: usize, a: usize, b: usize) -> Self {
+        Self { count, a, b }
+    }
+}
+
+/// What the sums are added to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start<'a> {
+    Zero,
+    /// One value a column.
+    Bias(&'a [f32]),
+    /// What the product's place holds.
+    Old,
+}
+
+/// What becomes of the sums.
+#[derive(Debug)]
+pub(super) enum End<'a> {
+    Store,
+    /// A function, and words of gate bits unless empty.
+    Gate {
+        gate: Gate,
+        bits: &'a mut [u16],
+        row: usize,
+    },
+    /// Gate bits that close on the sums.
+    Close {
+        bits: &'a [u16],
+        row: usize,
+    },
+}
+
+impl Layout {
+    fn terms(&self) -> usize {
+        self.sum.count * self.segments.count * self.blocks.count
+    }
+
+    /// Elements of `a`, `b` and `c` up to the last that the product touches.
+    fn extents(&self) -> (usize, usize, usize) {
+        let axes = [self.sum, self.segments, self.blocks];
+        let reach = |step: fn(&Axis) -> usize| -> usize {
+            axes.iter().map(|axis| axis.count.saturating_sub(1) * step(axis)).sum()
+        };
+        let (rows, columns) = (self.rows.saturating_sub(1), self.columns);
+        if self.terms() == 0 {
+            return (0, 0, rows * self.c_row + columns);
+        }
+        (rows * self.row + reach(|x| x.a) + 1, reach(|x| x.b) + columns, rows * self.c_row + columns)
+    }
+}
+
+/// The first row and the number of rows of tile `i` of `count` over `rows`: as even as can be.
+fn even(rows: usize, count: usize, i: usize) -> (usize, usize) {
+    let (from, to) = (i * rows / count, (i + 1) * rows / count);
+    (from, to - from)
+}
+
+/// The product of `a` and `b` as `layout` says, from `start`, stored into `c` by way of `end`.
+///
+/// # Panics
+/// Where the layout leaves a slice, or rows of the product overlap.
+pub(super) fn product(
+    kernels: &Kernels,
+    layout: &Layout,
+    (a, b): (&[f32], &[f32]),
+    c: &mut [f32],
+    start: Start<'_>,
+    end: End<'_>,
+) {
+    let &Layout { rows, columns, row, c_row, .. } = layout;
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let (a_len, b_len, c_len) = layout.extents();
+    assert!(a_len <= a.len() && b_len <= b.len() && c_len <= c.len(), "the product lies within its slices");
+    assert!(rows == 1 || c_row >= columns, "rows of the product do not overlap");
+    let words = columns.div_ceil(16);
+    let (start, start_row) = match start {
+        Start::Zero => (std::ptr::null(), 0),
+        Start::Bias(bias) => {
+            assert!(columns <= bias.len(), "one bias a column");
+            (bias.as_ptr(), 0)
+        }
+        Start::Old => (c.as_ptr(), c_row),
+    };
+    let fits = |len: usize, row: usize| len == 0 || (rows - 1) * row + words <= len;
+    match &end {
+        End::Store => {}
+        End::Gate { bits, row, .. } => assert!(fits(bits.len(), *row), "gate bits hold all rows"),
+        End::Close { bits, row } => assert!(fits(bits.len(), *row), "gate bits hold all rows"),
+    }
+    let end = RawEnd::new(end);
+    let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+    let tiles = if row == 1 { &kernels.unit } else { &kernels.strided };
+    let mut column = 0;
+    while column < columns {
+        let vectors = (columns - column).div_ceil(16).min(2);
+        let here = (columns - column).min(32);
+        let tiles = tiles[vectors - 1];
+        let count = rows.div_ceil(tiles.len());
+        for i in 0..count {
+            let (first, tile_rows) = even(rows, count, i);
+            // SAFETY: rows first..first + tile_rows and columns column..column + here are within the layout, whose
+            // extents were checked against the slices, as were those of the bias and the gate bits. The table is
+            // that of an instruction set of this processor; it has a tile of each number of rows up to its length.
+            unsafe {
+                let c = c.add(first * c_row + column);
+                let start = Begin {
+                    from: if start.is_null() { start } else { start.add(first * start_row + column) },
+                    row: start_row,
+                };
+                let a = a.wrapping_add(first * row);
+                let b = b.wrapping_add(column);
+                let end = end.at(first, column / 16);
+                tiles[tile_rows - 1](a, b, c, start, &end, here - (vectors - 1) * 16, layout);
+                if let RawEnd::Gate { gate, bits, row } = end {
+                    (kernels.finish)(c, c_row, (tile_rows, here), gate, bits, row);
+                }
+            }
+        }
+        column += here;
+    }
+}
+
+/// Where lies what the sums of a tile are added to; null: nowhere.
+#[derive(Debug, Clone, Copy)]
+struct Begin {
+    from: *const f32,
+    row: usize,
+}
+
+/// [`End`] at a tile. Bits are null where none are recorded.
+#[derive(Debug, Clone, Copy)]
+enum RawEnd {
+    Store,
+    /// `max(x, floor)`, with a gate above `open`.
+    Floor {
+        floor: f32,
+        open: f32,
+        bits: *mut u16,
+        row: usize,
+    },
+    /// Any other function: applied after the tile was stored.
+    Gate {
+        gate: Gate,
+        bits: *mut u16,
+        row: usize,
+    },
+    Close {
+        bits: *const u16,
+        row: usize,
+    },
+}
+
+impl RawEnd {
+    fn new(end: End<'_>) -> Self {
+        match end {
+            End::Gate { gate, bits, row } => {
+                let bits = if bits.is_empty() { std::ptr::null_mut() } else { bits.as_mut_ptr() };
+                match gate.function {
+                    Function::Linear if bits.is_null() => Self::Store,
+                    Function::Clip { low: floor, high: f32::INFINITY }
+                        if !bits.is_null() && gate.open.1 == f32::INFINITY =>
+                    {
+                        Self::Floor { floor, open: gate.open.0, bits, row }
+                    }
+                    _ => Self::Gate { gate, bits, row },
+                }
+            }
+            End::Close { bits, row } if !bits.is_empty() => Self::Close { bits: bits.as_ptr(), row },
+            End::Store | End::Close { .. } => Self::Store,
+        }
+    }
+
+    /// From row `first` and word `word` on.
+    fn at(self, first: usize, word: usize) -> Self {
+        let on = |bits: *mut u16, row: usize| {
+            if bits.is_null() { bits } else { bits.wrapping_add(first * row + word) }
+        };
+        match self {
+            Self::Store => self,
+            Self::Floor { floor, open, bits, row } => Self::Floor { floor, open, bits: on(bits, row), row },
+            Self::Gate { gate, bits, row } => Self::Gate { gate, bits: on(bits, row), row },
+            Self::Close { bits, row } => Self::Close { bits: bits.wrapping_add(first * row + word), row },
+        }
+    }
+}
+
+type Tile = unsafe fn(*const f32, *const f32, *mut f32, Begin, &RawEnd, usize, &Layout);
+type Finish = unsafe fn(*mut f32, usize, (usize, usize), Gate, *mut u16, usize);
+
+/// The kernels of one instruction set.
+#[derive(Debug)]
+pub(super) struct Kernels {
+    /// Tiles of 1 and of 2 vectors; each by its rows less one.
+    strided: [&'static [Tile]; 2],
+    /// The same for rows that follow each other element by element.
+    unit: [&'static [Tile]; 2],
+    finish: Finish,
+    sums: unsafe fn(*mut f32, *const f32, (usize, usize)),
+}
+
+impl Kernels {
+    /// Those of the widest instruction set that this thread may use.
+    pub(super) fn current() -> &'static Self {
+        match InstructionSet::current() {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => &avx512::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => &avx2::KERNELS,
+            _ => &portable::KERNELS,
+        }
+    }
+}
+
+/// Adds the sums of the columns of row-major `x` to `out`.
+///
+/// # Panics
+/// Where rows are not whole.
+pub(super) fn add_column_sums(kernels: &Kernels, out: &mut [f32], x: &[f32]) {
+    if x.is_empty() {
+        return;
+    }
+    assert!(x.len().is_multiple_of(out.len()), "rows are whole");
+    // SAFETY: `x` holds so many rows of as many columns as `out`; the table is that of an instruction set of this
+    // processor.
+    unsafe { (kernels.sums)(out.as_mut_ptr(), x.as_ptr(), (x.len() / out.len(), out.len())) }
+}
+
+/// [`add_column_sums`] of `rows` rows of `columns` columns.
+///
+/// # Safety
+/// The processor has the instruction set; the pointers are valid for that many elements.
+#[inline(always)]
+unsafe fn sums<S: Simd>(out: *mut f32, x: *const f32, (rows, columns): (usize, usize)) {
+    /// Sums that run side by side, since an addition takes several cycles.
+    const CHAINS: usize = 8;
+    // SAFETY: the caller's.
+    unsafe {
+        for column in (0..columns).step_by(16) {
+            let lanes = S::lanes((columns - column).min(16));
+            let mut chains = [S::splat(0.0); CHAINS];
+            let mut at = x.add(column);
+            for _ in 0..rows / CHAINS {
+                for (i, chain) in chains.iter_mut().enumerate() {
+                    *chain = S::add(*chain, S::load_lanes(at.wrapping_add(i * columns), lanes));
+                }
+                at = at.wrapping_add(CHAINS * columns);
+            }
+            for i in 0..rows % CHAINS {
+                chains[0] = S::add(chains[0], S::load_lanes(at.wrapping_add(i * columns), lanes));
+            }
+            let mut sum = S::load_lanes(out.add(column), lanes);
+            for chain in chains {
+                sum = S::add(sum, chain);
+            }
+            S::store_lanes(out.add(column), lanes, sum);
+        }
+    }
+}
+
+/// Rows that share a pointer: what one index register reaches by its scales.
+const GROUP: usize = 3;
+
+/// One tile of `R` rows and `V` vectors, the last of which has `lanes` columns.
+///
+/// # Safety
+/// The processor has the instruction set; the layout's elements from `a`, `b`, `c` and `start` on are valid for `R` rows.
+#[inline(always)]
+unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: bool>(
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    start: Begin,
+    end: &RawEnd,
+    lanes: usize,
+    layout: &Layout,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let last = S::lanes(lanes);
+        let load = |from: *const f32, v: usize| {
+            if v + 1 < V { S::load(from.add(v * 16)) } else { S::load_lanes(from.add(v * 16), last) }
+        };
+        let mut sums = [[S::splat(0.0); V]; R];
+        let &Layout { sum, segments, blocks, .. } = layout;
+        let row = if UNIT { 1 } else { layout.row };
+        for block in 0..blocks.count {
+            for segment in 0..segments.count {
+                let mut a = a.wrapping_add(block * blocks.a + segment * segments.a);
+                let mut b = b.wrapping_add(block * blocks.b + segment * segments.b);
+                for _ in 0..sum.count {
+                    let columns: [S::Vector; V] = std::array::from_fn(|v| load(b, v));
+                    for r in 0..R {
+                        let group = a.wrapping_add(r / GROUP * GROUP * row);
+                        let x = S::splat(*group.wrapping_add(r % GROUP * row));
+                        for v in 0..V {
+                            sums[r][v] = S::multiply_add(x, columns[v], sums[r][v]);
+                        }
+                    }
+                    a = a.wrapping_add(sum.a);
+                    b = b.wrapping_add(sum.b);
+                }
+            }
+        }
+        // Added last, so that a sum over many blocks is one of their sums, not one long chain.
+        if !start.from.is_null() {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::add(*sum, load(start.from.add(r * start.row), v));
+                }
+            }
+        }
+        match *end {
+            RawEnd::Store | RawEnd::Gate { .. } => {}
+            RawEnd::Floor { floor, open, bits, row } => {
+                let (floor, open) = (S::splat(floor), S::splat(open));
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        let lanes = if v + 1 < V { S::lanes(16) } else { last };
+                        *bits.add(r * row + v) = S::greater(*sum, open, lanes);
+                        *sum = S::at_least(*sum, floor);
+                    }
+                }
+            }
+            RawEnd::Close { bits, row } => {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = S::keep(*sum, *bits.add(r * row + v));
+                    }
+                }
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (v, &sum) in sums.iter().enumerate() {
+                let to = c.add(r * layout.c_row + v * 16);
+                if v + 1 < V { S::store(to, sum) } else { S::store_lanes(to, last, sum) }
+            }
+        }
+    }
+}
+
+/// The function of a tile that was just stored: `rows` rows of `columns` columns (at most 32).
+///
+/// # Safety
+/// The processor has the instruction set; `c` and the gate bits, unless null, are valid for all rows.
+#[inline(always)]
+unsafe fn finish<S: Simd>(
+    c: *mut f32,
+    c_row: usize,
+    size: (usize, usize),
+    gate: Gate,
+    bits: *mut u16,
+    row: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let record = Record::<S> {
+            bits,
+            row,
+            open: S::splat(gate.open.0),
+            closed: if gate.open.1 < f32::INFINITY { Some(S::splat(gate.open.1)) } else { None },
+        };
+        match gate.function {
+            Function::Linear => for_vectors::<S>(
+                c,
+                c_row,
+                size,
+                #[inline(always)]
+                |x, r, v, lanes| {
+                    record.put(x, r, v, lanes);
+                    x
+                },
+            ),
+            Function::Clip { low, high } => {
+                let (low, high) = (S::splat(low), S::splat(high));
+                for_vectors::<S>(
+                    c,
+                    c_row,
+                    size,
+                    #[inline(always)]
+                    |x, r, v, lanes| {
+                        record.put(x, r, v, lanes);
+                        S::at_most(S::at_least(x, low), high)
+                    },
+                );
+            }
+            Function::Levels { per_unit, unit, low, high, bound } => {
+                let (per_unit, unit) = (S::splat(per_unit), S::splat(unit));
+                let (low, high, bound) = (S::splat(low), S::splat(high), S::splat(bound));
+                let zero = S::splat(0.0);
+                for_vectors::<S>(
+                    c,
+                    c_row,
+                    size,
+                    #[inline(always)]
+                    |x, r, v, lanes| {
+                        record.put(x, r, v, lanes);
+                        let level = S::round(S::multiply(x, per_unit));
+                        let level = S::at_most(S::at_least(level, low), high);
+                        S::add(S::at_most(S::multiply(unit, level), bound), zero)
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// Where the gate bits of a tile go; null: nowhere.
+struct Record<S: Simd> {
+    bits: *mut u16,
+    row: usize,
+    open: S::Vector,
+    closed: Option<S::Vector>,
+}
+
+impl<S: Simd> Record<S> {
+    /// Whether the gradient of `x`, vector `v` of row `r`, passes.
+    ///
+    /// # Safety
+    /// As [`finish`].
+    #[inline(always)]
+    unsafe fn put(&self, x: S::Vector, r: usize, v: usize, lanes: S::Lanes) {
+        if self.bits.is_null() {
+            return;
+        }
+        // SAFETY: the caller's.
+        unsafe {
+            let mut word = S::greater(x, self.open, lanes);
+            if let Some(closed) = self.closed {
+                word &= S::greater(closed, x, lanes);
+            }
+            *self.bits.add(r * self.row + v) = word;
+        }
+    }
+}
+
+/// `x = f(x, row, vector, its lanes)` for all vectors of a stored tile.
+///
+/// # Safety
+/// As [`finish`].
+#[inline(always)]
+unsafe fn for_vectors<S: Simd>(
+    c: *mut f32,
+    c_row: usize,
+    (rows, columns): (usize, usize),
+    f: impl Fn(S::Vector, usize, usize, S::Lanes) -> S::Vector,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let vectors = columns.div_ceil(16);
+        let (whole, last) = (S::lanes(16), S::lanes(columns - (vectors - 1) * 16));
+        for r in 0..rows {
+            let row = c.add(r * c_row);
+            for v in 0..vectors - 1 {
+                let at = row.add(v * 16);
+                S::store(at, f(S::load(at), r, v, whole));
+            }
+            let at = row.add((vectors - 1) * 16);
+            S::store_lanes(at, last, f(S::load_lanes(at, last), r, vectors - 1, last));
+        }
+    }
+}
+
+/// `to[n, m] = from[m, n]` for `m` rows and `n` columns, the rows of `from` being `stride` apart.
+pub(super) fn transpose(to: &mut [f32], from: &[f32], (m, n): (usize, usize), stride: usize) {
+    for (column, to) in to.chunks_exact_mut(m).enumerate().take(n) {
+        for (to, from) in to.iter_mut().zip(from[column..].iter().step_by(stride)) {
+            *to = *from;
+        }
+    }
+}
+
+/// Defines `KERNELS` for an implementation of [`Simd`], compiled for the named features: tiles of the given numbers of
+/// rows (1 and up) of 1 vector with strided rows, with adjacent rows, and of 2 vectors.
+macro_rules! kernels {
+    ($simd:ty, $($features:literal,)? [$($one:literal)*], [$($unit:literal)*], [$($two:literal)*]) => {
+        $(#[target_feature(enable = $features)])?
+        unsafe fn tile<const R: usize, const V: usize, const UNIT: bool>(
+            a: *const f32,
+            b: *const f32,
+            c: *mut f32,
+            start: super::Begin,
+            end: &super::RawEnd,
+            lanes: usize,
+            layout: &super::Layout,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { super::tile::<$simd, R, V, UNIT>(a, b, c, start, end, lanes, layout) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn finish(
+            c: *mut f32,
+            c_row: usize,
+            size: (usize, usize),
+            gate: super::Gate,
+            bits: *mut u16,
+            row: usize,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { super::finish::<$simd>(c, c_row, size, gate, bits, row) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn sums(out: *mut f32, x: *const f32, size: (usize, usize)) {
+            // SAFETY: the caller's.
+            unsafe { super::sums::<$simd>(out, x, size) }
+        }
+
+        pub(super) static KERNELS: super::Kernels = super::Kernels {
+            strided: [&[$(tile::<$one, 1, false>),*], &[$(tile::<$two, 2, false>),*]],
+            unit: [&[$(tile::<$unit, 1, true>),*], &[$(tile::<$two, 2, true>),*]],
+            finish,
+            sums,
+        };
+    };
+}
+use kernels;

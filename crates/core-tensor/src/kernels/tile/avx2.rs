@@ -1,0 +1,131 @@
+//! AVX2 and FMA: a vector is two registers of 16, so that a tile has up to 6 sums.
+
+use std::arch::x86_64::{
+    __m256, __m256i, _CMP_GT_OQ, _mm256_add_ps, _mm256_and_ps, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps,
+    _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_round_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_storeu_ps,
+};
+
+use super::simd::Simd;
+
+/// AVX2 and FMA.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Avx2;
+
+impl Simd for Avx2 {
+    type Vector = [__m256; 2];
+    type Lanes = [__m256i; 2];
+
+    #[inline(always)]
+    unsafe fn lanes(count: usize) -> [__m256i; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let count = _mm256_set1_epi32(count as i32);
+            [
+                _mm256_cmpgt_epi32(count, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+                _mm256_cmpgt_epi32(count, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes(from: *const f32, lanes: [__m256i; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's; lanes that are masked out are not read, and the address of the second half may lie
+        // behind the allocation, hence `wrapping_add`.
+        unsafe { [_mm256_maskload_ps(from, lanes[0]), _mm256_maskload_ps(from.wrapping_add(8), lanes[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: [__m256; 2]) {
+        // SAFETY: the caller's.
+        unsafe {
+            _mm256_storeu_ps(to, x[0]);
+            _mm256_storeu_ps(to.add(8), x[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lanes(to: *mut f32, lanes: [__m256i; 2], x: [__m256; 2]) {
+        // SAFETY: as above.
+        unsafe {
+            _mm256_maskstore_ps(to, lanes[0], x[0]);
+            _mm256_maskstore_ps(to.wrapping_add(8), lanes[1], x[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn at_most(x: [__m256; 2], bound: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's. The instruction returns its second operand where one is NaN.
+        unsafe { [_mm256_min_ps(bound[0], x[0]), _mm256_min_ps(bound[1], x[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(x: [__m256; 2], bound: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: as above.
+        unsafe { [_mm256_max_ps(bound[0], x[0]), _mm256_max_ps(bound[1], x[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn round(x: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's. 8: to the nearest, halves to even, no exceptions.
+        unsafe { [_mm256_round_ps::<8>(x[0]), _mm256_round_ps::<8>(x[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn greater(a: [__m256; 2], b: [__m256; 2], lanes: [__m256i; 2]) -> u16 {
+        // SAFETY: the caller's.
+        unsafe {
+            let half = |i: usize| {
+                let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(a[i], b[i]);
+                _mm256_movemask_ps(_mm256_and_ps(greater, _mm256_castsi256_ps(lanes[i])))
+            };
+            (half(0) | half(1) << 8) as u16
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(x: [__m256; 2], bits: u16) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let half = |x: __m256, bits: u16| {
+                let places = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+                let bits = std::arch::x86_64::_mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), places);
+                _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, places)))
+            };
+            [half(x[0], bits), half(x[1], bits >> 8)]
+        }
+    }
+}
+
+super::kernels!(Avx2, "avx2,fma", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);

@@ -1,0 +1,108 @@
+//! Plain arrays, for processors of any kind. Products are rounded before they are added: what the compiler makes of a
+//! fused multiplication without an instruction for it is a call of a slow function.
+
+use super::simd::Simd;
+
+/// Any processor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Portable;
+
+#[inline(always)]
+fn zip(a: [f32; 16], b: [f32; 16], f: impl Fn(f32, f32) -> f32) -> [f32; 16] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl Simd for Portable {
+    type Vector = [f32; 16];
+    type Lanes = usize;
+
+    #[inline(always)]
+    unsafe fn lanes(count: usize) -> usize {
+        count
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 16] {
+        [x; 16]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 16] {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<[f32; 16]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes(from: *const f32, lanes: usize) -> [f32; 16] {
+        if lanes == 16 {
+            // SAFETY: the caller's.
+            return unsafe { Self::load(from) };
+        }
+        let mut x = [0.0; 16];
+        for (i, x) in x.iter_mut().enumerate().take(lanes) {
+            // SAFETY: the caller's; only the given lanes are read.
+            *x = unsafe { *from.add(i) };
+        }
+        x
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: [f32; 16]) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[f32; 16]>().write_unaligned(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lanes(to: *mut f32, lanes: usize, x: [f32; 16]) {
+        if lanes == 16 {
+            // SAFETY: the caller's.
+            return unsafe { Self::store(to, x) };
+        }
+        for (i, x) in x.into_iter().enumerate().take(lanes) {
+            // SAFETY: the caller's; only the given lanes are written.
+            unsafe { *to.add(i) = x };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(a: [f32; 16], b: [f32; 16], c: [f32; 16]) -> [f32; 16] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn multiply(a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        zip(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn at_most(x: [f32; 16], bound: [f32; 16]) -> [f32; 16] {
+        zip(x, bound, |x, bound| if bound < x { bound } else { x })
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(x: [f32; 16], bound: [f32; 16]) -> [f32; 16] {
+        zip(x, bound, |x, bound| if bound > x { bound } else { x })
+    }
+
+    #[inline(always)]
+    unsafe fn round(x: [f32; 16]) -> [f32; 16] {
+        x.map(f32::round_ties_even)
+    }
+
+    #[inline(always)]
+    unsafe fn greater(a: [f32; 16], b: [f32; 16], lanes: usize) -> u16 {
+        (0..lanes).fold(0, |bits, i| bits | u16::from(a[i] > b[i]) << i)
+    }
+
+    #[inline(always)]
+    unsafe fn keep(x: [f32; 16], bits: u16) -> [f32; 16] {
+        std::array::from_fn(|i| if bits >> i & 1 == 1 { x[i] } else { 0.0 })
+    }
+}
+
+super::kernels!(Portable, [1 2 3], [1 2 3], [1]);

@@ -1,0 +1,37 @@
+//! What a tile needs of an instruction set: vectors of 16 lanes, however many registers they take.
+
+/// Vectors of 16 single-precision numbers. All functions are inlined into ones that are compiled for the instruction
+/// set, and only there they may run.
+///
+/// # Safety
+/// Every function needs the processor to have the instruction set. Pointers must be valid for the lanes that are read
+/// or written; no alignment is asked for.
+pub(super) trait Simd: Copy {
+    /// 16 numbers.
+    type Vector: Copy;
+    /// The first lanes of a vector.
+    type Lanes: Copy;
+
+    /// The first `count` lanes, 1 to 16.
+    unsafe fn lanes(count: usize) -> Self::Lanes;
+    unsafe fn splat(x: f32) -> Self::Vector;
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    /// Lanes beyond `lanes` are 0 and not read.
+    unsafe fn load_lanes(from: *const f32, lanes: Self::Lanes) -> Self::Vector;
+    unsafe fn store(to: *mut f32, x: Self::Vector);
+    unsafe fn store_lanes(to: *mut f32, lanes: Self::Lanes, x: Self::Vector);
+    /// `a b + c`, fused where the instruction set can.
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The smaller; `x` where it is NaN.
+    unsafe fn at_most(x: Self::Vector, bound: Self::Vector) -> Self::Vector;
+    /// The larger; `x` where it is NaN.
+    unsafe fn at_least(x: Self::Vector, bound: Self::Vector) -> Self::Vector;
+    /// To the nearest integer, halves to even.
+    unsafe fn round(x: Self::Vector) -> Self::Vector;
+    /// Bit `i` says that lane `i` of `a` is greater than that of `b`; 0 beyond `lanes`.
+    unsafe fn greater(a: Self::Vector, b: Self::Vector, lanes: Self::Lanes) -> u16;
+    /// Lanes whose bit is 0 become 0.
+    unsafe fn keep(x: Self::Vector, bits: u16) -> Self::Vector;
+}
