@@ -9,11 +9,11 @@
 #![expect(unsafe_code, reason = "vector instructions and operands addressed by strides")]
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod avx512;
-mod portable;
-mod simd;
+pub(super) mod avx512;
+pub(super) mod portable;
+pub(super) mod simd;
 
 use self::simd::Simd;
 use super::dispatch::InstructionSet;

@@ -11,7 +11,7 @@ use super::simd::Simd;
 
 /// AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx2;
+pub(in crate::kernels) struct Avx2;
 
 impl Simd for Avx2 {
     type Vector = [__m256; 2];

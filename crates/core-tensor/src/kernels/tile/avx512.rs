@@ -10,7 +10,7 @@ use super::simd::Simd;
 
 /// AVX-512 F.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx512;
+pub(in crate::kernels) struct Avx512;
 
 impl Simd for Avx512 {
     type Vector = __m512;

@@ -5,7 +5,7 @@ use super::simd::Simd;
 
 /// Any processor.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Portable;
+pub(in crate::kernels) struct Portable;
 
 #[inline(always)]
 fn zip(a: [f32; 16], b: [f32; 16], f: impl Fn(f32, f32) -> f32) -> [f32; 16] {

@@ -6,7 +6,7 @@
 /// # Safety
 /// Every function needs the processor to have the instruction set. Pointers must be valid for the lanes that are read
 /// or written; no alignment is asked for.
-pub(super) trait Simd: Copy {
+pub(in crate::kernels) trait Simd: Copy {
     /// 16 numbers.
     type Vector: Copy;
     /// The first lanes of a vector.
