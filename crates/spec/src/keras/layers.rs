@@ -422,7 +422,9 @@ impl Reader<'_, '_> {
         ] {
             initializer::expect(self.fields, key, only)?;
         }
-        self.fields.skip(&["synchronized"]);
+        // Without renormalization, which is refused, its momentum says nothing.
+        self.fields.only("renorm", &Value::Bool(false))?;
+        self.fields.skip(&["synchronized", "renorm_momentum"]);
         let default = BatchNorm::default();
         let quantized = !fold;
         let mut quantizer = |key: &str| if quantized { self.quantizer(key) } else { Ok(None) };

@@ -81,12 +81,10 @@ impl Draft {
     fn model(&mut self, document: &Value) -> Read<()> {
         let mut fields = Fields::new(document, "")?;
         let class = fields.required_text("class_name")?;
-        // Keras 2.12 and later name the module too, where they write an archive.
-        let module = fields.text("module").ok().flatten();
         let version = fields.text("keras_version").ok().flatten();
-        let is_third = version.map_or(module == Some("keras"), |v| v.starts_with('3'));
-        let dialect = if is_third { Dialect::Keras3 } else { Dialect::Keras2 };
         let config = fields.required("config")?;
+        let is_third = version.map_or_else(|| is_of_third(config), |v| v.starts_with('3'));
+        let dialect = if is_third { Dialect::Keras3 } else { Dialect::Keras2 };
         // The oldest Sequential form is a bare list.
         if let (Value::Array(layers), "Sequential") = (config, class) {
             return self.sequential(layers, "config", None, dialect);
@@ -288,6 +286,16 @@ impl Draft {
             None => ("config", path),
         }
     }
+}
+
+/// Whether a model that does not say its version is one of Keras 3. Archives of Keras 2.12 and later name the module as
+/// Keras 3 does, so it is told by its layers: an input has a `batch_shape`, and number types are policies.
+fn is_of_third(model: &Value) -> bool {
+    let layers = model.get("layers").or(Some(model)).and_then(Value::as_array);
+    layers.into_iter().flatten().filter_map(|layer| layer.get("config")).any(|config| {
+        let policy = config.pointer("/dtype/class_name").and_then(Value::as_str);
+        config.get("batch_shape").is_some() || policy == Some("DTypePolicy")
+    })
 }
 
 /// Names of the layers that feed a layer of a functional model.

@@ -1,6 +1,7 @@
 //! Keras' and QKeras' model JSON.
 
 use serde_json::{Value, json};
+use tinsmith_spec::cost::{Cost, Form, Target};
 use tinsmith_spec::{Activation, LeakyRelu, ModelSpec, Op, keras};
 
 use crate::golden;
@@ -182,6 +183,13 @@ fn what_cannot_be_read_is_named_with_its_place() {
         &["config.axis` is 1, want the last axis, 2"],
     );
     refuses(
+        &layer(
+            "BatchNormalization",
+            json!({"name": "l", "axis": -1, "renorm": true, "renorm_momentum": 0.9}),
+        ),
+        &["config.renorm` is true, want false"],
+    );
+    refuses(
         &json!({"class_name": "Sub", "config": {"layers": []}}),
         &["is `Sub`, want Sequential or Functional"],
     );
@@ -223,6 +231,77 @@ fn the_form_of_keras_3_is_read() {
     assert_eq!(graph.nodes[3].inputs, [2, 0]);
     assert_eq!(graph.outputs, [3]);
     assert_eq!(spec.layers[2].op, Op::Activation(Activation::LeakyRelu(LeakyRelu { alpha: 0.1 })));
+}
+
+/// Architectures that Keras 3.15 saved, in an archive and in a legacy HDF5 file: names, what the README of the files says
+/// of their parameters, output shape, layers.
+const SAVED: [(&str, [&str; 2], u64, usize, &str); 4] = [
+    (
+        "digits_mlp",
+        [include_str!("../keras/digits_mlp.keras.json"), include_str!("../keras/digits_mlp.h5.json")],
+        2_410,
+        10,
+        "input dense dense",
+    ),
+    (
+        "letter_mlp",
+        [include_str!("../keras/letter_mlp.keras.json"), include_str!("../keras/letter_mlp.h5.json")],
+        5_082,
+        26,
+        "input dense dense dense dense",
+    ),
+    (
+        "mnist_cnn",
+        [include_str!("../keras/mnist_cnn.keras.json"), include_str!("../keras/mnist_cnn.h5.json")],
+        9_170,
+        10,
+        "input conv2d batch_norm activation max_pool2d conv2d batch_norm activation max_pool2d flatten dense",
+    ),
+    (
+        "watch_cnn1d",
+        [include_str!("../keras/watch_cnn1d.keras.json"), include_str!("../keras/watch_cnn1d.h5.json")],
+        6_591,
+        7,
+        "input batch_norm conv1d batch_norm activation conv1d batch_norm activation conv1d activation \
+         global_average_pool1d dense",
+    ),
+];
+
+#[test]
+fn models_that_keras_3_saved_are_read_from_archives_and_from_legacy_files() {
+    for (name, texts, params, outputs, kinds) in SAVED {
+        let specs = texts.map(|text| keras::read_json(text, name).unwrap());
+        assert_eq!(specs[0].layers, specs[1].layers, "{name}");
+        let graph = specs[0].graph().unwrap();
+        let found: Vec<&str> = specs[0].layers.iter().map(|l| l.op.name()).collect();
+        assert_eq!(found.join(" "), kinds, "{name}");
+        assert_eq!(graph.shape(graph.outputs[0]), [outputs], "{name}");
+        let cost = Cost::in_form(&specs[0], &graph, &Target::default(), Form::Trained);
+        assert_eq!(cost.total.params, params, "{name}");
+        let again = keras::write_json(&specs[0]).unwrap();
+        assert_eq!(keras::read_json(&again, name).unwrap(), specs[0], "{name}");
+    }
+}
+
+#[test]
+fn whose_words_a_model_speaks_is_told_by_its_version_or_else_by_its_layers() {
+    let model = |version: Option<&str>, shape: &str| {
+        let mut model = sequential(&json!([
+            { "class_name": "InputLayer", "config": { shape: [null, 4], "name": "x" } },
+            { "class_name": "Dense", "config": { "name": "d", "units": 2, "activation": "hard_sigmoid" } },
+        ]));
+        // Archives of Keras 2 have it too.
+        model["module"] = json!("keras");
+        if let Some(version) = version {
+            model["keras_version"] = json!(version);
+        }
+        keras::read_json(&model.to_string(), "m").map_err(|e| e.to_string())
+    };
+    assert!(model(None, "batch_input_shape").is_ok());
+    assert!(model(Some("2.15.0"), "batch_shape").is_ok());
+    for third in [model(None, "batch_shape"), model(Some("3.15.1"), "batch_shape")] {
+        assert!(third.unwrap_err().contains("is Keras 3's `hard_sigmoid`"));
+    }
 }
 
 #[test]
