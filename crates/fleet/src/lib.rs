@@ -1,5 +1,45 @@
 //! Many trainings: plans, executors, states.
+//!
+#![doc = include_str!("../README.md")]
 
+mod app;
+mod attempt;
+mod configurator;
+mod data;
+mod error;
+mod exclusive;
+mod execute;
+mod index;
+mod layout;
+mod local;
+mod machine;
+mod models;
+mod notes;
+mod outcome;
+mod plan;
 mod pool;
+mod project;
+mod pulse;
+mod report;
+mod signals;
+pub mod slurm;
+mod state;
+mod submission;
+mod sweep;
+mod task;
 
+pub use app::{Exit, Fleet, FleetCommand, Surroundings};
+pub use configurator::{
+    EVALUATION_LIMIT, ModelConfigurator, ModelRequest, ModelSetup, Samples, SpecFolder, TRAINING_LIMIT,
+};
+pub use data::{DataSource, Parts};
+pub use error::{FleetError, Result};
+pub use local::{LocalRun, Tally, run as run_here};
+pub use models::{ModelCount, ModelList, ModelName};
+pub use outcome::{Cause, Failure, Outcome};
+pub use plan::{Part, PartHeader, Plan, PlannedModel, PlannedRun};
 pub use pool::{Member, Pool, PoolContext};
+pub use project::{Manifest, PartOptions, Program, Project, ProjectOptions, new_name, projects};
+pub use report::{Format, Group, compare, export, is_less_better};
+pub use state::{RunState, State, Status};
+pub use sweep::{Design, Sweep, describe, with_model_values, with_values};

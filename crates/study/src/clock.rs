@@ -1,9 +1,10 @@
-//! Times as the journal writes them.
+//! Times in UTC, in one form: as the journal writes them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, as `2026-11-21T20:23:48.095360+00:00`.
-pub(crate) fn now() -> String {
+/// Now, as `2026-11-21T20:23:48.095360+00:00`; the first ten characters are the date.
+#[must_use]
+pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     iso(since.as_secs(), since.subsec_micros())
 }

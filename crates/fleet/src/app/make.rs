@@ -1,0 +1,87 @@
+//! `generate` and `add`.
+
+use tinsmith_foundation::{Seed, config};
+use tinsmith_trainer::TrainConfig;
+
+use super::args::{AddArgs, GenerateArgs, PartArgs, RunArgs, SelectArgs};
+use super::{Exit, Fleet, Surroundings};
+use crate::configurator::ModelConfigurator;
+use crate::data::DataSource;
+use crate::error::Result;
+use crate::project::{PartOptions, Project, ProjectOptions, new_name};
+use crate::slurm::SlurmConfig;
+use crate::sweep::Sweep;
+
+fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
+    let training = match &args.training {
+        Some(path) => config::load(path, TrainConfig::check)?,
+        None => TrainConfig::default(),
+    };
+    Ok(PartOptions {
+        models: args.models.clone(),
+        folder: args.models_folder.clone(),
+        array: args.array.max(1),
+        epochs: args.epochs.unwrap_or(training.epochs),
+        epoch_samples: args.epoch_samples,
+        intelligent: args.intelligent,
+        training,
+        sweep: args.sweep.as_deref().map(Sweep::load).transpose()?,
+        command: command.to_vec(),
+    })
+}
+
+impl<C: ModelConfigurator> Fleet<C> {
+    pub(super) fn generate(&self, args: &GenerateArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
+        let mut slurm = match &args.slurm {
+            Some(path) => config::load(path, SlurmConfig::check)?,
+            None => SlurmConfig::default(),
+        };
+        if args.gpu && slurm.gpus == 0 {
+            slurm.gpus = 1;
+        }
+        let folder = match &args.output {
+            Some(folder) => folder.clone(),
+            None => new_name(&args.root)?,
+        };
+        let prefix = self.prefix.iter().map(|w| (*w).to_owned()).collect();
+        let options = ProjectOptions {
+            description: args.desc.clone(),
+            seed: Seed::new(args.seed),
+            data: DataSource::of(&args.data, args.validation)?,
+            program: surroundings.program.clone().map(|path| (path, prefix)),
+            copy_program: !args.no_copy,
+            specifications: self.specifications,
+            slurm,
+            template: args.template.clone(),
+        };
+        let project = Project::create(&folder, &options, &part(&args.part, &surroundings.command)?)?;
+        surroundings.line(folder.display())?;
+        let runs = project.plan()?.runs.len();
+        surroundings.progress.note(format!("{runs} runs planned"));
+        if args.run {
+            let select = SelectArgs { only: None, runs: None };
+            return self.hand_out(
+                &project,
+                &select,
+                &args.executor,
+                &super::control::no_overrides(),
+                false,
+                surroundings,
+            );
+        }
+        Ok(Exit::SUCCESS)
+    }
+
+    pub(super) fn add(&self, args: &AddArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
+        let project = Project::open(&args.to)?;
+        let added = project.add(&part(&args.part, &surroundings.command)?)?;
+        surroundings.line(format!("{added} runs added to {}", args.to.display()))?;
+        Ok(Exit::SUCCESS)
+    }
+
+    /// `run`: trains what is open in this process.
+    pub(super) fn train_here(&self, args: &RunArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
+        let project = Project::open(&args.project.project)?;
+        self.train_open(&project, &args.select, args.jobs, args.quiet, surroundings)
+    }
+}

@@ -1,0 +1,298 @@
+//! Attempts at a run. Each has a number and a folder of its own, so a process that was thought dead and is not writes
+//! where nobody reads; the first attempt that comes to its end publishes the result, once.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tinsmith_foundation::{Seed, config, files};
+use tinsmith_study::clock;
+
+use crate::error::{FleetError, Result};
+use crate::exclusive;
+use crate::machine::Process;
+use crate::outcome::{Cause, Failure, Outcome, read_json};
+
+/// An attempt that showed no sign of life for so long is taken over.
+pub(crate) const STALE: Duration = Duration::from_secs(120);
+
+/// Who makes an attempt: the file `claim.json`, created exclusively.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Claim {
+    /// The process.
+    pub(crate) process: Process,
+    /// The seed that it trains from.
+    pub(crate) seed: Seed,
+    /// When it began, in UTC.
+    pub(crate) started: String,
+    /// The submission that it belongs to; none for a process that was started by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) submission: Option<u32>,
+    /// The job, as Slurm names it: `17_4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<String>,
+    /// Name of the node.
+    #[serde(default)]
+    pub(crate) node: String,
+    /// How often the job had been requeued.
+    #[serde(default)]
+    pub(crate) restarts: u32,
+}
+
+/// On whose behalf runs are attempted.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimant {
+    pub(crate) process: Process,
+    pub(crate) submission: Option<u32>,
+    pub(crate) job: Option<String>,
+    pub(crate) node: String,
+    pub(crate) restarts: u32,
+    /// Whether failed attempts are tried again; those of this very submission never are.
+    pub(crate) retry: bool,
+}
+
+/// What there is of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) number: u32,
+    pub(crate) folder: PathBuf,
+    /// None where the claim is torn: its process died while it wrote.
+    pub(crate) claim: Option<Claim>,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Found {
+    /// How long ago the attempt showed a sign of life.
+    pub(crate) fn silence(&self) -> Duration {
+        let touched = |name: &str| fs::metadata(self.folder.join(name)).and_then(|m| m.modified()).ok();
+        let last = touched("heartbeat").max(touched("claim.json"));
+        last.and_then(|t| SystemTime::now().duration_since(t).ok()).unwrap_or_default()
+    }
+
+    /// Whether its process may still be at work.
+    pub(crate) fn may_live(&self) -> bool {
+        !self.claim.as_ref().is_some_and(|c| c.process.is_gone()) && self.silence() < STALE
+    }
+}
+
+/// A run's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct RunFolder(pub(crate) PathBuf);
+
+/// How an attempt at a run begins.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// The run is done.
+    Done,
+    /// Somebody else is at it.
+    Busy,
+    /// It failed, and nobody asked for another try.
+    Failed,
+    /// This attempt may work.
+    Mine(Attempt),
+}
+
+/// An attempt of this process.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Attempt {
+    pub(crate) number: u32,
+    pub(crate) folder: PathBuf,
+    run: PathBuf,
+}
+
+impl RunFolder {
+    pub(crate) fn outcome(&self) -> Result<Option<Outcome>> {
+        read_json(&self.0.join("result.json"), "the result of a run")
+    }
+
+    /// Numbers of all attempts, in order.
+    fn numbers(&self) -> Result<Vec<u32>> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(FleetError::read(&self.0)(source)),
+        };
+        let number = |e: fs::DirEntry| e.file_name().to_str()?.strip_prefix("attempt-")?.parse().ok();
+        let mut found: Vec<u32> = entries.flatten().filter_map(number).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    pub(crate) fn attempt_folder(&self, number: u32) -> PathBuf {
+        self.0.join(format!("attempt-{number:04}"))
+    }
+
+    /// The newest attempt.
+    pub(crate) fn newest(&self) -> Result<Option<Found>> {
+        let Some(&number) = self.numbers()?.last() else { return Ok(None) };
+        let folder = self.attempt_folder(number);
+        // A torn claim is that of a process that died in this very moment.
+        let claim = read_json(&folder.join("claim.json"), "a claim").ok().flatten();
+        let failure = read_json(&folder.join("failure.json"), "a failure")?;
+        Ok(Some(Found { number, folder, claim, failure }))
+    }
+
+    /// Tries to begin an attempt. Of any number of processes that try at the same time one succeeds.
+    pub(crate) fn begin(&self, who: &Claimant, seed: Seed) -> Result<Begin> {
+        if self.0.join("result.json").exists() {
+            return Ok(Begin::Done);
+        }
+        let newest = self.newest()?;
+        if let Some(found) = &newest {
+            let claim = found.claim.as_ref();
+            let same_submission = claim.is_some_and(|c| c.submission == who.submission);
+            let same_job = who.job.is_some() && claim.is_some_and(|c| c.job == who.job);
+            if found.failure.is_some() {
+                if !who.retry || (same_submission && who.submission.is_some()) {
+                    return Ok(Begin::Failed);
+                }
+            } else if !same_job && found.may_live() {
+                // A job that was requeued takes over from itself at once: what is left of it writes elsewhere.
+                return Ok(Begin::Busy);
+            }
+        }
+        let number = newest.map_or(1, |found| found.number + 1);
+        let folder = self.attempt_folder(number);
+        let claim = Claim {
+            process: who.process.clone(),
+            seed,
+            started: clock::now(),
+            submission: who.submission,
+            job: who.job.clone(),
+            node: who.node.clone(),
+            restarts: who.restarts,
+        };
+        let text = config::to_json("claim", &claim)?;
+        if !files::claim(&folder.join("claim.json"), text.as_bytes())? {
+            return Ok(Begin::Busy);
+        }
+        let attempt = Attempt { number, folder, run: self.0.clone() };
+        self.inherit(&attempt, seed)?;
+        Ok(Begin::Mine(attempt))
+    }
+
+    /// Copies what the newest earlier attempt from the same seed left, so that this one goes on from its checkpoint. The
+    /// file `run.yaml`, without which a run's folder is empty, comes last: a copy that was cut short is not passed on.
+    fn inherit(&self, attempt: &Attempt, seed: Seed) -> Result<()> {
+        for number in self.numbers()?.into_iter().rev().filter(|&n| n < attempt.number) {
+            let from = self.attempt_folder(number);
+            let claim: Option<Claim> = read_json(&from.join("claim.json"), "a claim").ok().flatten();
+            if claim.is_none_or(|c| c.seed != seed) || !from.join("run.yaml").is_file() {
+                continue;
+            }
+            // Looked for first: where it is there, everything else is whole.
+            let finished = from.join("result.json").is_file();
+            let mut names: Vec<String> = fs::read_dir(&from)
+                .map_err(FleetError::read(&from))?
+                .flatten()
+                .filter(|e| e.file_type().is_ok_and(|t| t.is_file()))
+                .filter_map(|e| e.file_name().into_string().ok())
+                .filter(|name| is_passed_on(name, finished))
+                .collect();
+            names.sort_by_key(|name| name == "run.yaml");
+            for name in names {
+                let path = from.join(&name);
+                match fs::read(&path) {
+                    Ok(bytes) => files::write_atomic(&attempt.folder.join(&name), &bytes)?,
+                    // The other process may be clearing up after itself.
+                    Err(e) if e.kind() == ErrorKind::NotFound => {}
+                    Err(source) => return Err(FleetError::read(&path)(source)),
+                }
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file of an earlier attempt is part of the run, not of the attempt.
+fn is_passed_on(name: &str, finished: bool) -> bool {
+    match name {
+        "claim.json" | "failure.json" | "heartbeat" => false,
+        "result.json" | "weights.safetensors" => finished,
+        _ => !name.starts_with('.') && !name.contains("tfevents"),
+    }
+}
+
+impl Attempt {
+    /// Shows a sign of life.
+    pub(crate) fn beat(&self) -> Result<()> {
+        let path = self.folder.join("heartbeat");
+        fs::write(&path, clock::now()).map_err(FleetError::write(&path))
+    }
+
+    /// Whether this attempt is no longer the one that counts: another has begun, or the run is done.
+    pub(crate) fn is_superseded(&self) -> bool {
+        let run = RunFolder(self.run.clone());
+        run.attempt_folder(self.number + 1).exists() || self.run.join("result.json").exists()
+    }
+
+    /// Publishes the result; says whether this attempt was the first.
+    pub(crate) fn publish(&self, outcome: &Outcome) -> Result<bool> {
+        let text = config::to_json("result", outcome)?;
+        exclusive::publish(&self.run.join("result.json"), text.as_bytes())
+    }
+
+    /// Notes why there is no result.
+    pub(crate) fn fail(&self, cause: Cause, reason: &str) -> Result<()> {
+        let failure = Failure { cause, reason: reason.to_owned(), failed: clock::now() };
+        let text = config::to_json("failure", &failure)?;
+        Ok(files::write_atomic(&self.folder.join("failure.json"), text.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimant() -> Claimant {
+        let process = Process::current();
+        Claimant { process, submission: None, job: None, node: String::new(), restarts: 0, retry: false }
+    }
+
+    #[test]
+    fn one_of_many_begins_and_the_next_takes_over_when_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunFolder(dir.path().join("000001"));
+        let mine = std::thread::scope(|s| {
+            let threads: Vec<_> =
+                (0..8).map(|_| s.spawn(|| run.begin(&claimant(), Seed::new(1)).unwrap())).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).filter(|b| matches!(b, Begin::Mine(_))).count()
+        });
+        assert_eq!(mine, 1);
+        assert!(matches!(run.begin(&claimant(), Seed::new(1)).unwrap(), Begin::Busy));
+        // As if the process had died and another had its number now.
+        let path = run.attempt_folder(1).join("claim.json");
+        let mut claim: Claim = read_json(&path, "claim").unwrap().unwrap();
+        claim.process.began += 1;
+        fs::write(&path, serde_json::to_string(&claim).unwrap()).unwrap();
+        fs::write(run.attempt_folder(1).join("run.yaml"), "x").unwrap();
+        fs::write(run.attempt_folder(1).join("checkpoint"), "y").unwrap();
+        fs::write(run.attempt_folder(1).join("weights.safetensors"), "half").unwrap();
+        let Begin::Mine(second) = run.begin(&claimant(), Seed::new(1)).unwrap() else { panic!("want it") };
+        assert_eq!(second.number, 2);
+        assert!(
+            second.folder.join("checkpoint").is_file() && !second.folder.join("weights.safetensors").exists()
+        );
+    }
+
+    #[test]
+    fn a_requeued_job_takes_over_from_itself_and_a_failure_waits_for_a_retry() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunFolder(dir.path().join("000001"));
+        let job = Claimant { submission: Some(1), job: Some("7_0".to_owned()), ..claimant() };
+        let Begin::Mine(first) = run.begin(&job, Seed::new(1)).unwrap() else { panic!("want it") };
+        let again = Claimant { restarts: 1, ..job.clone() };
+        let Begin::Mine(second) = run.begin(&again, Seed::new(1)).unwrap() else { panic!("want it") };
+        assert!(first.is_superseded() && !second.is_superseded());
+        second.fail(Cause::Exit, "the loss became NaN").unwrap();
+        assert!(matches!(run.begin(&again, Seed::new(1)).unwrap(), Begin::Failed));
+        let same = Claimant { retry: true, ..again.clone() };
+        assert!(matches!(run.begin(&same, Seed::new(1)).unwrap(), Begin::Failed));
+        let next = Claimant { submission: Some(2), ..same };
+        assert!(matches!(run.begin(&next, Seed::new(1)).unwrap(), Begin::Mine(_)));
+    }
+}

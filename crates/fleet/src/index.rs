@@ -1,0 +1,70 @@
+//! Results of many runs in few files. The index only saves time: it can be deleted at any moment, and what it does not
+//! say is looked up in the runs' folders.
+
+use std::fs;
+
+use tinsmith_foundation::{WorkerScope, files};
+
+use crate::attempt::RunFolder;
+use crate::error::{FleetError, Result};
+use crate::layout::{Layout, SHARD};
+use crate::outcome::Outcome;
+
+/// A shard's file is written again once so many results are not in it, or the last ones.
+const ENOUGH: usize = 100;
+
+/// The results of the runs 0..`total`, by number.
+pub(crate) fn outcomes(layout: &Layout, total: u64) -> Result<Vec<Option<Outcome>>> {
+    let shards: Vec<u64> = (0..total.div_ceil(SHARD)).collect();
+    let found = WorkerScope::available().map(shards, |_, shard| read_shard(layout, shard, total, ENOUGH));
+    let mut all = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
+    for shard in found {
+        all.extend(shard?);
+    }
+    Ok(all)
+}
+
+/// Folds every result that there is into the index.
+pub(crate) fn fold(layout: &Layout, total: u64) -> Result<Vec<Option<Outcome>>> {
+    let mut all = Vec::new();
+    for shard in 0..total.div_ceil(SHARD) {
+        all.extend(read_shard(layout, shard, total, 1)?);
+    }
+    Ok(all)
+}
+
+/// Forgets the index; the next look makes it anew from the runs' folders.
+pub(crate) fn forget(layout: &Layout) -> Result<()> {
+    match fs::remove_dir_all(layout.indexes()) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(FleetError::write(&layout.indexes())(source)),
+    }
+}
+
+fn read_shard(layout: &Layout, shard: u64, total: u64, enough: usize) -> Result<Vec<Option<Outcome>>> {
+    let first = shard * SHARD;
+    let count = usize::try_from(SHARD.min(total - first)).unwrap_or(0);
+    let mut found: Vec<Option<Outcome>> = vec![None; count];
+    if let Ok(text) = fs::read_to_string(layout.index(shard)) {
+        for outcome in text.lines().filter_map(|line| serde_json::from_str::<Outcome>(line).ok()) {
+            let place = outcome.index.checked_sub(first).and_then(|i| usize::try_from(i).ok());
+            if let Some(slot) = place.and_then(|i| found.get_mut(i)) {
+                *slot = Some(outcome);
+            }
+        }
+    }
+    let mut new = 0;
+    for (i, slot) in found.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
+        *slot = RunFolder(layout.run(first + i as u64)).outcome()?;
+        new += usize::from(slot.is_some());
+    }
+    let is_full = found.iter().all(Option::is_some);
+    if new > 0 && (new >= enough || (is_full && count as u64 == SHARD)) {
+        let lines: Vec<String> =
+            found.iter().flatten().filter_map(|o| serde_json::to_string(o).ok()).collect();
+        // Who may only read the project still gets an answer.
+        let _ = files::write_atomic(&layout.index(shard), (lines.join("\n") + "\n").as_bytes());
+    }
+    Ok(found)
+}

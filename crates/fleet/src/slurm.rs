@@ -1,0 +1,11 @@
+//! Slurm: how to submit, and what it says about jobs.
+
+mod call;
+mod config;
+pub(crate) mod query;
+pub mod script;
+pub(crate) mod submit;
+
+pub use config::SlurmConfig;
+
+pub(crate) use call::{cancel, is_installed, requeue};

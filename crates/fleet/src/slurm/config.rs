@@ -1,0 +1,116 @@
+//! How to submit: `slurm.yaml` of a project.
+
+use serde::{Deserialize, Serialize};
+use tinsmith_foundation::Faults;
+
+/// How tasks are submitted and what they get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SlurmConfig {
+    /// Partition, or several apart by commas. Default: the cluster's.
+    pub partition: String,
+    /// Account to charge. Default: the user's.
+    pub account: String,
+    /// Quality of service. Default: the user's.
+    pub qos: String,
+    /// Features that a node must have. Default: any.
+    pub constraint: String,
+    /// Minutes that a task may take; 0 means the partition's default. Default 0.
+    pub time_minutes: u32,
+    /// Memory of a task in MiB; 0 means the partition's default. Default 0.
+    pub memory_mib: u64,
+    /// Cores of a task; so many of its runs are trained side by side. Default 1.
+    pub cpus_per_task: u32,
+    /// GPUs of a task. Default 0.
+    pub gpus: u32,
+    /// Tasks of an array that run at the same time; 0 means no limit. Default 0.
+    pub throttle: u32,
+    /// Runs that a task trains. Default 1.
+    pub runs_per_task: u64,
+    /// Seconds before its limit from which a task begins no new run but asks to be requeued; 0 means as long as its longest
+    /// run took, and a fifth more. Default 0.
+    pub stop_before_limit_s: u64,
+    /// Seconds before its limit at which a task is told to store a checkpoint and asks to be requeued. Default 90.
+    pub signal_before_limit_s: u32,
+    /// Whether tasks are requeued at their limit, at preemption and when their node is lost. Default true.
+    pub requeue: bool,
+    /// How often a task asks to be requeued itself. Default 100.
+    pub max_requeues: u32,
+    /// Largest array; 0 means what the cluster says. Default 0.
+    pub max_array_size: u64,
+    /// Most tasks of one submission: with more runs than that, tasks get more runs each; 0 means what the cluster says.
+    /// Default 0.
+    pub max_tasks: u64,
+    /// Whether a last job folds the results into the index and a table. Default true.
+    pub collect: bool,
+    /// By what `retry` multiplies the time of runs that ran out of it. Default 2.
+    pub time_factor: u32,
+    /// By what `retry` multiplies the memory of runs that ran out of it. Default 2.
+    pub memory_factor: u32,
+    /// Lines of shell that set up the surroundings: modules, environments.
+    pub setup: Vec<String>,
+    /// More lines for sbatch, as in `--exclude=n7`.
+    pub extra: Vec<String>,
+}
+
+impl Default for SlurmConfig {
+    fn default() -> Self {
+        Self {
+            partition: String::new(),
+            account: String::new(),
+            qos: String::new(),
+            constraint: String::new(),
+            time_minutes: 0,
+            memory_mib: 0,
+            cpus_per_task: 1,
+            gpus: 0,
+            throttle: 0,
+            runs_per_task: 1,
+            stop_before_limit_s: 0,
+            signal_before_limit_s: 90,
+            requeue: true,
+            max_requeues: 100,
+            max_array_size: 0,
+            max_tasks: 0,
+            collect: true,
+            time_factor: 2,
+            memory_factor: 2,
+            setup: Vec::new(),
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl SlurmConfig {
+    /// Notes values that cannot be used.
+    pub fn check(&self, faults: &mut Faults) {
+        for (name, is_zero) in [
+            ("cpus_per_task", self.cpus_per_task == 0),
+            ("runs_per_task", self.runs_per_task == 0),
+            ("time_factor", self.time_factor == 0),
+            ("memory_factor", self.memory_factor == 0),
+        ] {
+            if is_zero {
+                faults.add(name, "is 0, want at least 1");
+            }
+        }
+        for (name, word) in [
+            ("partition", &self.partition),
+            ("account", &self.account),
+            ("qos", &self.qos),
+            ("constraint", &self.constraint),
+        ] {
+            if word.chars().any(|c| c.is_whitespace() || c.is_control()) {
+                faults.add(name, format!("is `{word}`, want no blanks"));
+            }
+        }
+        for (i, line) in self.extra.iter().enumerate() {
+            if !line.starts_with('-') || line.contains('\n') {
+                faults.add(
+                    &format!("extra[{i}]"),
+                    format!("is `{line}`, want one option such as --exclude=n7"),
+                );
+            }
+        }
+    }
+}

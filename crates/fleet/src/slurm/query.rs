@@ -1,0 +1,188 @@
+//! What Slurm knows of jobs: one `squeue` for all of them, then `sacct` for those it has forgotten, where there is
+//! one, then what Slurm wrote into their logs.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::outcome::Cause;
+use crate::slurm::call::call;
+
+/// What is known of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskState {
+    /// Slurm's word: `PENDING`, `RUNNING`, `TIMEOUT`.
+    pub(crate) state: String,
+    pub(crate) reason: String,
+    pub(crate) node: String,
+    /// `17_4`.
+    pub(crate) job: String,
+}
+
+/// Tasks by the name of their submission and their number in it.
+pub(crate) type Tasks = BTreeMap<(String, u64), TaskState>;
+
+/// Asks `squeue` for all jobs with these names, ended ones too as long as it knows them; a line for each task, for the
+/// short form of a long list of tasks is cut off without a mark. By names, since numbers that it has forgotten are errors.
+/// A blip of the controller is no news of the jobs: it is asked again, then the reason is returned.
+pub(crate) fn squeue(names: &[String], folder: &Path) -> Result<Tasks, String> {
+    if names.is_empty() {
+        return Ok(Tasks::new());
+    }
+    let args: Vec<String> =
+        ["-h", "-r", "-t", "all", "-o", "%F|%K|%T|%r|%N|%k|%j"].iter().map(|a| (*a).to_owned()).collect();
+    let args = [args, vec![format!("--name={}", names.join(","))]].concat();
+    let mut reason = String::new();
+    for pause in [0, 2] {
+        std::thread::sleep(Duration::from_secs(pause));
+        match call("squeue", &args, folder) {
+            Ok(answer) if answer.success => return Ok(parse_squeue(&answer.stdout)),
+            Ok(answer) => reason = answer.reason(),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Err(reason)
+}
+
+fn parse_squeue(text: &str) -> Tasks {
+    let mut tasks = Tasks::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split('|').collect();
+        let [array, index, state, reason, node, offset, name] = fields[..] else { continue };
+        let (Ok(index), Ok(offset)) = (index.parse::<u64>(), offset.parse::<u64>()) else { continue };
+        let found = TaskState {
+            state: state.to_owned(),
+            reason: reason.to_owned(),
+            node: node.to_owned(),
+            job: format!("{array}_{index}"),
+        };
+        tasks.insert((name.to_owned(), offset + index), found);
+    }
+    tasks
+}
+
+/// Asks `sacct` for these jobs; what it says by the jobs' names (`17_4`). Nothing where there is no accounting.
+pub(crate) fn sacct(jobs: &[String], folder: &Path) -> BTreeMap<String, TaskState> {
+    if jobs.is_empty() {
+        return BTreeMap::new();
+    }
+    let args = ["-X", "-n", "-P", "-o", "JobID,State,ExitCode,NodeList", "-j"].map(str::to_owned);
+    match call("sacct", &[&args[..], &[jobs.join(",")]].concat(), folder) {
+        Ok(answer) if answer.success => parse_sacct(&answer.stdout),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn parse_sacct(text: &str) -> BTreeMap<String, TaskState> {
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split('|').collect();
+        let [job, state, exit, node] = fields[..] else { return None };
+        // "CANCELLED by 1000"
+        let word = state.split_whitespace().next().unwrap_or_default().to_owned();
+        let reason = if state.contains(' ') { state.to_lowercase() } else { format!("exit code {exit}") };
+        Some((job.to_owned(), TaskState { state: word, reason, node: node.to_owned(), job: job.to_owned() }))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Why a job that Slurm has forgotten ended, from the last words in its log.
+pub(crate) fn from_log(path: &Path) -> Option<(Cause, String)> {
+    const TAIL: u64 = 4096;
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL))).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text
+        .lines()
+        .rev()
+        .find(|l| l.contains("slurmstepd") || l.contains("oom") || l.contains("Out Of Memory"))?;
+    let upper = line.to_uppercase();
+    let cause = match () {
+        () if upper.contains("TIME LIMIT") => Cause::TimeOut,
+        () if upper.contains("OOM") || upper.contains("OUT OF MEMORY") => Cause::Memory,
+        () if upper.contains("PREEMPTION") || upper.contains("NODE FAILURE") => Cause::Node,
+        () if upper.contains("CANCELLED") => Cause::Cancelled,
+        () => return None,
+    };
+    Some((cause, line.trim().to_owned()))
+}
+
+/// What a word of Slurm means for a task whose runs have no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Waits,
+    Runs,
+    Ended(Cause),
+}
+
+pub(crate) fn phase(state: &str) -> Phase {
+    match state {
+        "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_HOLD" | "REQUEUE_FED" | "RESV_DEL_HOLD"
+        | "SPECIAL_EXIT" | "SUSPENDED" | "STOPPED" => Phase::Waits,
+        "RUNNING" | "COMPLETING" | "SIGNALING" | "STAGE_OUT" | "RESIZING" => Phase::Runs,
+        "TIMEOUT" | "DEADLINE" => Phase::Ended(Cause::TimeOut),
+        "OUT_OF_MEMORY" => Phase::Ended(Cause::Memory),
+        "NODE_FAIL" | "PREEMPTED" | "BOOT_FAIL" => Phase::Ended(Cause::Node),
+        "CANCELLED" | "REVOKED" => Phase::Ended(Cause::Cancelled),
+        // COMPLETED too: the job is over, and the run has no result.
+        _ => Phase::Ended(Cause::Exit),
+    }
+}
+
+/// Whether a job that waits for this reason waits for ever.
+pub(crate) fn is_hopeless(reason: &str) -> bool {
+    matches!(
+        reason,
+        "DependencyNeverSatisfied"
+            | "PartitionTimeLimit"
+            | "PartitionNodeLimit"
+            | "BadConstraints"
+            | "JobHeldAdmin"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_squeue_and_sacct() {
+        let text = "17|0|RUNNING|None|n1|0|f.1\n17|1|PENDING|JobArrayTaskLimit||0|f.1\n18|1|TIMEOUT|TimeLimit|n2|11|f.1\n19|N/A|PENDING|Dependency|||f.1.collect\n";
+        let tasks = parse_squeue(text);
+        assert_eq!(tasks.len(), 3);
+        assert_eq!(tasks[&("f.1".to_owned(), 12)].job, "18_1");
+        assert_eq!(phase(&tasks[&("f.1".to_owned(), 12)].state), Phase::Ended(Cause::TimeOut));
+        let found = parse_sacct("17_0|CANCELLED by 0|0:15|n1\n17_[1-3]|PENDING|0:0|None assigned\n");
+        assert_eq!(found["17_0"].state, "CANCELLED");
+        assert_eq!(found["17_0"].reason, "cancelled by 0");
+    }
+
+    #[test]
+    fn last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        for (text, wanted) in [
+            (
+                "slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2026-11-22T00:00:00 DUE TO TIME LIMIT ***\n",
+                Some(Cause::TimeOut),
+            ),
+            (
+                "x\nslurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2026-11-22T00:00:00 DUE TO PREEMPTION ***\n",
+                Some(Cause::Node),
+            ),
+            (
+                "slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2026-11-22T00:00:00 ***\n",
+                Some(Cause::Cancelled),
+            ),
+            ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=5.batch.\n", Some(Cause::Memory)),
+            ("error: the loss became NaN\n", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(from_log(&path).map(|(cause, _)| cause), wanted, "{text}");
+        }
+    }
+}

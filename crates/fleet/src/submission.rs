@@ -1,0 +1,210 @@
+//! Submissions: which runs were handed to Slurm together, in which arrays, and under which job numbers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tinsmith_foundation::{config, files};
+
+use crate::error::{FleetError, Result};
+use crate::exclusive;
+use crate::layout::Layout;
+use crate::slurm::SlurmConfig;
+
+/// The file `submission.yaml`, written before anything is submitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Submission {
+    /// From 1.
+    pub(crate) number: u32,
+    /// When, in UTC.
+    pub(crate) created: String,
+    /// The name that all of its jobs have.
+    pub(crate) name: String,
+    /// Whether failed runs are tried again.
+    pub(crate) retry: bool,
+    /// The runs, as ranges: `0-99,105`.
+    pub(crate) runs: Ranges,
+    /// Runs of each task; the last may have fewer.
+    pub(crate) runs_per_task: u64,
+    /// The arrays.
+    pub(crate) arrays: Vec<ArrayJob>,
+    /// The settings, as they were.
+    pub(crate) slurm: SlurmConfig,
+}
+
+/// One array of a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArrayJob {
+    /// Its first task; element i of the array is task `offset + i`.
+    pub(crate) offset: u64,
+    /// How many tasks it has.
+    pub(crate) tasks: u64,
+}
+
+/// A line of `jobs.jsonl`, written after sbatch took an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobLine {
+    /// First task.
+    pub(crate) offset: u64,
+    /// How many tasks; 0 for the job that collects.
+    pub(crate) tasks: u64,
+    /// Slurm's number.
+    pub(crate) job: String,
+}
+
+impl Submission {
+    pub(crate) fn load(layout: &Layout, number: u32) -> Result<Self> {
+        Ok(config::load(&layout.submission(number).join("submission.yaml"), |_, _| {})?)
+    }
+
+    pub(crate) fn load_all(layout: &Layout) -> Result<Vec<Self>> {
+        exclusive::numbers(&layout.submissions())?.into_iter().map(|n| Self::load(layout, n)).collect()
+    }
+
+    /// The runs of a task, in order.
+    pub(crate) fn runs_of(&self, task: u64) -> Vec<u64> {
+        let skip = usize::try_from(task.saturating_mul(self.runs_per_task)).unwrap_or(usize::MAX);
+        self.runs.iter().skip(skip).take(usize::try_from(self.runs_per_task).unwrap_or(usize::MAX)).collect()
+    }
+
+    fn jobs_path(&self, layout: &Layout) -> PathBuf {
+        layout.submission(self.number).join("jobs.jsonl")
+    }
+
+    /// The arrays that sbatch took.
+    pub(crate) fn jobs(&self, layout: &Layout) -> Result<Vec<JobLine>> {
+        let path = self.jobs_path(layout);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(FleetError::read(&path)(source)),
+        };
+        // A torn last line is of a command that was killed; the job is found by its name.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    pub(crate) fn note_job(&self, layout: &Layout, line: &JobLine) -> Result<()> {
+        let (mut log, _) = files::LineLog::open(&self.jobs_path(layout))?;
+        let text = serde_json::to_string(line).map_err(|e| FleetError::usage(e.to_string()))?;
+        Ok(log.append(&[text])?)
+    }
+
+    fn cancelled_path(&self, layout: &Layout) -> PathBuf {
+        layout.submission(self.number).join("cancelled.jsonl")
+    }
+
+    /// Notes that these runs are not wanted any more. Tasks look here before they ask to be requeued.
+    pub(crate) fn cancel(&self, layout: &Layout, runs: &[u64]) -> Result<()> {
+        let (mut log, _) = files::LineLog::open(&self.cancelled_path(layout))?;
+        Ok(log.append(&[Ranges::of(runs.iter().copied()).to_string()])?)
+    }
+
+    pub(crate) fn cancelled(&self, layout: &Layout) -> Vec<u64> {
+        let text = std::fs::read_to_string(self.cancelled_path(layout)).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| line.parse::<Ranges>().ok())
+            .flat_map(|r| r.iter().collect::<Vec<_>>())
+            .collect()
+    }
+}
+
+/// For each run the newest submission that has it, as a place in `submissions`, and its task there.
+pub(crate) fn newest_task_of(submissions: &[Submission]) -> BTreeMap<u64, (usize, u64)> {
+    let mut found = BTreeMap::new();
+    for (place, submission) in submissions.iter().enumerate() {
+        for (i, run) in submission.runs.iter().enumerate() {
+            found.insert(run, (place, i as u64 / submission.runs_per_task.max(1)));
+        }
+    }
+    found
+}
+
+/// Increasing numbers as text: `0-99,105`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// The ranges of increasing numbers.
+    pub(crate) fn of(numbers: impl IntoIterator<Item = u64>) -> Self {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for n in numbers {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == n => *last = n,
+                _ => ranges.push((n, n)),
+            }
+        }
+        Self(ranges)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().flat_map(|&(first, last)| first..=last)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+}
+
+impl std::fmt::Display for Ranges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, (first, last)) in self.0.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            if first == last { write!(f, "{comma}{first}")? } else { write!(f, "{comma}{first}-{last}")? }
+        }
+        Ok(())
+    }
+}
+
+impl From<Ranges> for String {
+    fn from(ranges: Ranges) -> Self {
+        ranges.to_string()
+    }
+}
+
+impl TryFrom<String> for Ranges {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::str::FromStr for Ranges {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |word: &str| {
+            word.trim().parse::<u64>().map_err(|_| format!("has `{word}`, want numbers such as 0-99,105"))
+        };
+        let mut ranges = Vec::new();
+        for part in text.split(',').filter(|p| !p.trim().is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let range = (number(first)?, number(last)?);
+            if range.1 < range.0 || ranges.last().is_some_and(|&(_, before)| before >= range.0) {
+                return Err(format!("has `{part}`, want increasing numbers"));
+            }
+            ranges.push(range);
+        }
+        Ok(Self(ranges))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_their_text() {
+        let ranges = Ranges::of([0, 1, 2, 7, 9, 10]);
+        assert_eq!((ranges.to_string().as_str(), ranges.len()), ("0-2,7,9-10", 6));
+        assert_eq!(ranges.to_string().parse::<Ranges>().unwrap(), ranges);
+        assert_eq!("".parse::<Ranges>().unwrap().iter().count(), 0);
+        for text in ["a", "3-1", "5,4", "1-2-3"] {
+            assert!(text.parse::<Ranges>().is_err(), "{text}");
+        }
+    }
+}
