@@ -112,7 +112,8 @@ impl TrainingArgs {
             epochs: self.epochs,
             batch_size: self.batch_size,
             optimizer: OptimizerConfig { learning_rate: self.learning_rate, ..OptimizerConfig::default() },
-            schedule: Schedule::Cosine { floor: 0.01, warm_up: 0.05 },
+            schedule: Schedule::Cosine { floor: 0.01 },
+            warm_up: 0.05,
             ..TrainConfig::default()
         })
     }

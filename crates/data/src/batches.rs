@@ -168,6 +168,12 @@ impl Batches {
         self
     }
 
+    /// How many rows the whole epoch has.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.maker.rows
+    }
+
     /// How many batches the whole epoch has.
     #[must_use]
     pub const fn count(&self) -> usize {

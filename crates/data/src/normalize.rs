@@ -7,7 +7,7 @@ use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
 
 /// How samples are normalized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// [`Range`](Self::Range) where the values were integers, else [`Standardize`](Self::Standardize).

@@ -6,7 +6,22 @@ use tinsmith_study::Decision;
 use crate::error::Result;
 use crate::fit::Epoch;
 
-/// Sees a training from epoch to epoch. Every method has a body that does nothing.
+/// One step of a training, as a callback sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Step in the epoch, from 1.
+    pub step: u64,
+    /// Steps of an epoch.
+    pub steps: u64,
+    /// Mean loss of its batch, before its update.
+    pub loss: f64,
+    /// Its learning rate.
+    pub learning_rate: f64,
+}
+
+/// Sees a training from step to step and from epoch to epoch. Every method has a body that does nothing.
 pub trait Callback {
     /// Before epoch `epoch` (from 1); may change masks and weights.
     ///
@@ -14,6 +29,14 @@ pub trait Callback {
     /// Whatever ends the training.
     fn before_epoch(&mut self, _model: &mut Model, _epoch: u32) -> Result<()> {
         Ok(())
+    }
+
+    /// After a step; answers whether to go on. A stop ends the training as at the end of this epoch.
+    ///
+    /// # Errors
+    /// Whatever ends the training.
+    fn after_step(&mut self, _step: &StepReport) -> Result<Decision> {
+        Ok(Decision::Continue)
     }
 
     /// After an epoch and its validation; answers whether to go on.
@@ -28,6 +51,20 @@ pub trait Callback {
     /// to become, for example not yet sparse enough.
     fn may_keep(&self, _epoch: u32) -> bool {
         true
+    }
+
+    /// What a checkpoint must keep of it, so that a training goes on as if it had never stopped. Masks and weights of
+    /// the model are kept anyway.
+    fn state(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    /// Goes back to a [`state`](Callback::state).
+    ///
+    /// # Errors
+    /// Whatever keeps the training from going on.
+    fn restore(&mut self, _state: &serde_json::Value) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -63,7 +100,22 @@ impl<A: Callback + ?Sized, B: Callback + ?Sized> Callback for Both<'_, A, B> {
         Ok(if first == Decision::Stop { first } else { second })
     }
 
+    fn after_step(&mut self, step: &StepReport) -> Result<Decision> {
+        let first = self.0.after_step(step)?;
+        let second = self.1.after_step(step)?;
+        Ok(if first == Decision::Stop { first } else { second })
+    }
+
     fn may_keep(&self, epoch: u32) -> bool {
         self.0.may_keep(epoch) && self.1.may_keep(epoch)
+    }
+
+    fn state(&self) -> serde_json::Value {
+        serde_json::json!([self.0.state(), self.1.state()])
+    }
+
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
+        self.0.restore(&state[0])?;
+        self.1.restore(&state[1])
     }
 }

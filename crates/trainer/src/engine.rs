@@ -2,6 +2,8 @@
 //! weights of a model, changes them step by step, and gives them back.
 
 mod graph;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -62,7 +64,7 @@ pub(crate) trait Engine: Debug {
     fn predict(&mut self, model: &Model, samples: &[f32], rows: usize) -> Result<()>;
 
     /// What the last [`step`](Engine::step) or [`predict`](Engine::predict) put out, `[rows, output shape…]`; logits
-    /// where the network ends in a softmax.
+    /// where the network ends in a softmax and the loss is cross-entropy.
     fn outputs(&self) -> &[f32];
 
     /// The optimizer's state, for a checkpoint. Kept gradients are no part of it: there are none after an update.
@@ -70,6 +72,11 @@ pub(crate) trait Engine: Debug {
 
     /// Goes back to a state that [`moments`](Engine::moments) gave.
     fn set_moments(&mut self, moments: &Moments) -> Result<()>;
+}
+
+/// The first layer whose output for these samples is not finite, at the model's present weights.
+pub(crate) fn find_non_finite(model: &Model, samples: &[f32], rows: usize) -> Result<Option<String>> {
+    Ok(model.find_non_finite(&graph::batch(model, samples, rows)?)?.map(str::to_owned))
 }
 
 /// The engine for a model.

@@ -37,7 +37,8 @@ pub enum TrainError {
     },
     /// The loss became infinite or not a number.
     #[error(
-        "the loss became {loss} in epoch {epoch}, step {step}; a lower learning rate or clipping may help"
+        "the loss became {loss} in epoch {epoch}, step {step}{place}; a lower learning rate or clipping may help",
+        place = layer.as_ref().map(|l| format!(", first in layer `{l}`")).unwrap_or_default()
     )]
     NonFinite {
         /// Epoch, from 1.
@@ -46,6 +47,8 @@ pub enum TrainError {
         step: u64,
         /// The loss.
         loss: f64,
+        /// The first layer whose output is not finite, where one can be told.
+        layer: Option<String>,
     },
     /// The caller asked for a stop.
     #[error("the training was cancelled in epoch {epoch}")]
@@ -72,6 +75,26 @@ pub enum TrainError {
     Checkpoint {
         /// What does not fit.
         reason: String,
+    },
+    /// A metric was asked for that the data do not have.
+    #[error(
+        "the metric `{metric}` cannot be had of the data set `{data}`, whose targets are of another kind"
+    )]
+    NoMetric {
+        /// The metric.
+        metric: String,
+        /// The data set's name.
+        data: String,
+    },
+    /// A teacher's inputs or outputs are not those of the network that is to learn from it.
+    #[error("the teacher {path} maps {teacher}, the network {student}", path = path.display())]
+    Teacher {
+        /// The teacher's weights.
+        path: PathBuf,
+        /// Its shapes.
+        teacher: String,
+        /// The network's shapes.
+        student: String,
     },
     /// A file is there but is not what it should be.
     #[error("{path} is not {wanted}: {reason}", path = path.display())]

@@ -11,13 +11,13 @@ use crate::engine::{self, Engine};
 use crate::error::{Result, TrainError};
 use crate::fit::{head_of, targets_of};
 use crate::loss::{Head, Judged, Loss};
-use crate::metric::{Confusion, argmax};
+use crate::metric::{Confusion, Metric, Quality, Regression, RegressionSums, argmax, rank};
 use crate::optimizer::{OptimizerConfig, Rule};
 
 /// Rows evaluated at once: enough to keep kernels busy, few enough to stay in a cache.
 const ROWS: usize = 256;
 
-/// A model's loss on a data set, and for classes their confusion.
+/// A model's loss on a data set, and what follows from its outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Rows.
@@ -26,6 +26,12 @@ pub struct Evaluation {
     pub loss: f64,
     /// Truth against prediction, where the data have classes.
     pub confusion: Option<Confusion>,
+    /// How many rows have their class at each [`rank`], from the highest score down; empty without classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranks: Vec<u64>,
+    /// Distances from target arrays, where the data have such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regression: Option<Regression>,
 }
 
 impl Evaluation {
@@ -33,6 +39,30 @@ impl Evaluation {
     #[must_use]
     pub fn accuracy(&self) -> Option<f64> {
         self.confusion.as_ref().map(Confusion::accuracy)
+    }
+
+    /// Any metric; None where the data have no such.
+    #[must_use]
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        let confusion = self.confusion.as_ref();
+        let weighted = |of: fn(Quality) -> f64| confusion.map(|c| of(c.weighted_average()));
+        let plain = |of: fn(Quality) -> f64| confusion.map(|c| of(c.macro_average()));
+        match metric {
+            Metric::Loss => Some(self.loss),
+            Metric::Accuracy => self.accuracy(),
+            Metric::TopK { k } => (!self.ranks.is_empty())
+                .then(|| self.ranks.iter().take(k).sum::<u64>() as f64 / self.rows.max(1) as f64),
+            Metric::PrecisionWeighted => weighted(|q| q.precision),
+            Metric::PrecisionMacro => plain(|q| q.precision),
+            Metric::RecallWeighted => weighted(|q| q.recall),
+            Metric::RecallMacro => plain(|q| q.recall),
+            Metric::F1Weighted => weighted(|q| q.f1),
+            Metric::F1Macro => plain(|q| q.f1),
+            Metric::MeanAbsoluteError => self.regression.map(|r| r.mean_absolute_error),
+            Metric::MeanSquaredError => self.regression.map(|r| r.mean_squared_error),
+            Metric::R2 => self.regression.map(|r| r.r2),
+            Metric::Psnr => self.regression?.psnr,
+        }
     }
 }
 
@@ -62,7 +92,10 @@ pub(crate) fn evaluate_with(
     let head = head_of(model);
     let output = model.graph().outputs.first().map_or(&[][..], |&i| model.graph().shape(i));
     let (each, width) = (output.iter().product::<usize>().max(1), output.last().copied().unwrap_or(1));
-    let mut confusion = data.labels().map(|_| Confusion::new(data.class_count()));
+    let has_classes = data.labels().is_some();
+    let mut confusion = has_classes.then(|| Confusion::new(data.class_count()));
+    let mut ranks = vec![0; if has_classes && each > 1 { each } else { 0 }];
+    let mut regression = (!has_classes).then(|| RegressionSums::new(each));
     let mut sum = 0.0;
     let mut batches = data.ordered_batches(ROWS)?;
     while let Some(batch) = batches.next_batch() {
@@ -74,10 +107,18 @@ pub(crate) fn evaluate_with(
         if let Some(confusion) = &mut confusion {
             for (row, &truth) in outputs.chunks_exact(each).zip(batch.labels) {
                 confusion.add(truth as usize, predicted(row, head));
+                if let Some(count) = rank(row, truth as usize).and_then(|rank| ranks.get_mut(rank)) {
+                    *count += 1;
+                }
             }
         }
+        if let Some(regression) = &mut regression {
+            let rows = outputs.chunks_exact(each).zip(batch.targets.chunks_exact(each));
+            rows.for_each(|(outputs, targets)| regression.add(outputs, targets));
+        }
     }
-    Ok(Evaluation { rows: data.len(), loss: sum / data.len() as f64, confusion })
+    let regression = regression.and_then(|sums| sums.finish());
+    Ok(Evaluation { rows: data.len(), loss: sum / data.len() as f64, confusion, ranks, regression })
 }
 
 /// The class that a row of outputs means: the highest; of a single output the second where it is more likely.

@@ -1,18 +1,23 @@
 //! The training loop: one for every kind of model, plain, quantized or masked.
 
+mod session;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tinsmith_data::{Batch, Dataset};
-use tinsmith_foundation::{CancelToken, Grant, Seed};
-use tinsmith_layers::{Model, ModelState};
+use tinsmith_foundation::{CancelToken, Faults, Grant, Seed};
+use tinsmith_layers::Model;
 use tinsmith_spec::Activation;
-use tinsmith_study::Decision;
 
+use self::session::Session;
 use crate::callback::Callback;
+use crate::checkpoint::Checkpoints;
 use crate::config::TrainConfig;
-use crate::engine::{self, Engine, Step, Update};
 use crate::error::{Result, TrainError};
-use crate::evaluate::evaluate_with;
 use crate::loss::{Head, Loss, Targets};
+
+pub(crate) use self::session::Progress;
 
 /// What one epoch gave. Holds no times: the same seed gives the same records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,9 @@ pub struct Epoch {
     /// Accuracy on the validation part, where it has classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
+    /// What else was asked for, on the validation part, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// Why a training ended.
@@ -37,7 +45,7 @@ pub struct Epoch {
 pub enum Stopped {
     /// All epochs are done.
     Finished,
-    /// The validation loss no longer fell.
+    /// What was watched no longer got better.
     Early,
     /// The observer said so.
     Observer,
@@ -68,8 +76,8 @@ pub struct Context<'a> {
 /// Trains `model` on `train` and watches it on `validation`; `callback` sees, and may change, the model around each
 /// epoch.
 ///
-/// With `restore_best` and a validation part the model ends with the weights of the epoch with the lowest validation
-/// loss, of those that the callback lets count; else with the last.
+/// With `restore_best` and a validation part the model ends with the weights of the epoch that was best by what
+/// `early_stopping` monitors (the loss, unless said otherwise), of those that the callback lets count; else with the last.
 ///
 /// # Errors
 /// [`TrainError::Config`], [`TrainError::Mismatch`] and [`TrainError::Empty`] before the first step;
@@ -83,66 +91,37 @@ pub fn fit(
     context: &Context<'_>,
     callback: &mut dyn Callback,
 ) -> Result<History> {
+    fit_resumable(model, train, validation, config, context, callback, None)
+}
+
+/// As [`fit`], with checkpoints: where their file has one, the training goes on from there, in the middle of an epoch
+/// too, and ends with the same weights and history, byte for byte. The caller removes the file when the result is safe
+/// ([`Checkpoints::clear`]).
+///
+/// # Errors
+/// As [`fit`]; [`TrainError::Checkpoint`] where the checkpoint is another training's, [`TrainError::Malformed`] and
+/// [`TrainError::Tensor`] where it cannot be read or written. A cancelled training has written one.
+pub fn fit_resumable(
+    model: &mut Model,
+    train: &Dataset,
+    validation: Option<&Dataset>,
+    config: &TrainConfig,
+    context: &Context<'_>,
+    callback: &mut dyn Callback,
+    checkpoints: Option<&Checkpoints>,
+) -> Result<History> {
     config.validate()?;
     for data in std::iter::once(train).chain(validation) {
         check_fit(model, data, config.loss)?;
     }
-    let mut engine = engine::start(model, config)?;
-    let steps = train.len().div_ceil(config.batch_size) as u64;
-    let mut history = History { epochs: Vec::new(), kept: 0, stopped: Stopped::Finished };
-    let mut best: Option<(f64, ModelState)> = None;
-    let mut waited = 0;
-    for number in 1..=config.epochs {
-        let before = model.state()?;
-        callback.before_epoch(model, number)?;
-        engine.enter(model)?;
-        let ran = run_epoch(model, train, config, context, engine.as_mut(), number, steps);
-        engine.leave(model)?;
-        let mut epoch = match ran {
-            Ok(epoch) => epoch,
-            Err(error) => {
-                model.restore(&before)?;
-                return Err(error);
-            }
-        };
-        let mut is_better = true;
-        if let Some(data) = validation {
-            let found = evaluate_with(engine.as_mut(), model, data, config.loss, context.grant)?;
-            epoch.val_loss = Some(found.loss);
-            epoch.val_accuracy = found.accuracy();
-            if !found.loss.is_finite() {
-                model.restore(&before)?;
-                return Err(TrainError::NonFinite { epoch: number, step: steps, loss: found.loss });
-            }
-            let bar = best.as_ref().map_or(f64::INFINITY, |(loss, _)| *loss);
-            let counts = callback.may_keep(number);
-            // A network that is still being changed (pruned) is no worse for a higher loss.
-            is_better = !counts || found.loss < bar - config.early_stopping.min_delta;
-            if counts && (is_better || best.is_none()) {
-                best = Some((found.loss, model.state()?));
-                history.kept = number;
-            }
-        }
-        waited = if is_better { 0 } else { waited + 1 };
-        let decision = callback.after_epoch(model, &epoch)?;
-        history.epochs.push(epoch);
-        if decision == Decision::Stop {
-            history.stopped = Stopped::Observer;
-            break;
-        }
-        if validation.is_some()
-            && config.early_stopping.patience > 0
-            && waited >= config.early_stopping.patience
-        {
-            history.stopped = Stopped::Early;
-            break;
-        }
+    let classes = train.class_count();
+    if !config.class_weights.is_empty() && config.class_weights.len() != classes {
+        let mut faults = Faults::new();
+        let count = config.class_weights.len();
+        faults.add("class_weights", format!("has {count} weights, want {classes}: one for each class"));
+        faults.into_result("training configuration")?;
     }
-    match best {
-        Some((_, state)) if config.restore_best => model.restore(&state)?,
-        _ => history.kept = history.epochs.last().map_or(0, |e| e.epoch),
-    }
-    Ok(history)
+    Session::new(model, train, validation, config, context)?.run(callback, checkpoints)
 }
 
 /// Whether a model takes the data's samples and puts out what its targets need.
@@ -169,61 +148,6 @@ fn check_fit(model: &Model, data: &Dataset, loss: Loss) -> Result<()> {
         return Err(mismatch("puts out", output, wanted));
     }
     Ok(())
-}
-
-fn run_epoch(
-    model: &Model,
-    train: &Dataset,
-    config: &TrainConfig,
-    context: &Context<'_>,
-    engine: &mut dyn Engine,
-    number: u32,
-    steps: u64,
-) -> Result<Epoch> {
-    let total = steps * u64::from(config.epochs);
-    let mut batches = train.batches(
-        config.batch_size,
-        context.seed.derive("batches", 0),
-        u64::from(number),
-        &config.augment,
-    )?;
-    let mut sum = 0.0;
-    let mut rows = 0;
-    let mut rate = 0.0;
-    let mut step = 0;
-    while let Some(batch) = batches.next_batch() {
-        if context.cancel.is_cancelled() {
-            return Err(TrainError::Cancelled { epoch: number });
-        }
-        let done = u64::from(number - 1) * steps + step;
-        step += 1;
-        rate = config.optimizer.learning_rate * config.schedule.factor(done, total, steps);
-        let value = engine.step(
-            model,
-            &Step {
-                samples: batch.samples,
-                rows: batch.len,
-                targets: targets_of(&batch),
-                soft: None,
-                weights: &[],
-                seed: context.seed.derive("step", done),
-                divisor: batch.len,
-                update: Some(Update { learning_rate: rate, number: done + 1 }),
-            },
-        )?;
-        if !value.is_finite() {
-            return Err(TrainError::NonFinite { epoch: number, step, loss: value });
-        }
-        sum += value;
-        rows += batch.len;
-    }
-    Ok(Epoch {
-        epoch: number,
-        learning_rate: rate,
-        loss: sum / rows.max(1) as f64,
-        val_loss: None,
-        val_accuracy: None,
-    })
 }
 
 /// What a batch's outputs should be. Mixed samples have mixed targets, as distributions over the classes.

@@ -2,27 +2,33 @@
 //!
 #![doc = include_str!("../README.md")]
 
+mod average;
 mod callback;
+mod checkpoint;
 mod config;
 mod engine;
 mod error;
 mod evaluate;
 mod fit;
+mod kfold;
 mod loss;
 pub mod metric;
 pub mod optimizer;
 pub mod run;
 mod schedule;
+mod teacher;
 mod trainer;
 
-pub use callback::{Both, Callback, Observe, Undisturbed};
-pub use config::{EarlyStopping, TrainConfig};
+pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};
+pub use checkpoint::Checkpoints;
+pub use config::{Averaging, Distillation, EarlyStopping, TrainConfig};
 pub use error::{Result, TrainError};
 pub use evaluate::{Evaluation, evaluate};
-pub use fit::{Context, Epoch, History, Stopped, fit};
+pub use fit::{Context, Epoch, History, Stopped, fit, fit_resumable};
+pub use kfold::{CrossValidation, FoldResult, KFold, cross_validate};
 pub use loss::Loss;
 pub use metric::{Confusion, Metric};
 pub use optimizer::{OptimizerConfig, Rule};
-pub use run::{Plan, Run, RunResult};
+pub use run::{Failure, Plan, Run, RunResult};
 pub use schedule::Schedule;
 pub use trainer::Trainer;

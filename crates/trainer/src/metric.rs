@@ -1,6 +1,13 @@
-//! Metrics of a classification, equal to scikit-learn's, and of a regression.
+//! Metrics of a classification, equal to scikit-learn's, and of a regression; each with its direction.
+
+mod confusion;
+mod regression;
 
 use serde::{Deserialize, Serialize};
+
+use self::confusion::ratio;
+pub use self::confusion::{Confusion, Quality};
+pub use self::regression::{Regression, RegressionSums};
 
 /// Whether more of a metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,19 +19,63 @@ pub enum Direction {
     Maximize,
 }
 
+impl Direction {
+    /// Whether `value` is better than `bar` by more than `margin`; NaN is never.
+    #[must_use]
+    pub fn is_better(self, value: f64, bar: f64, margin: f64) -> bool {
+        match self {
+            Self::Minimize => value < bar - margin,
+            Self::Maximize => value > bar + margin,
+        }
+    }
+
+    /// What everything is better than.
+    #[must_use]
+    pub const fn worst(self) -> f64 {
+        match self {
+            Self::Minimize => f64::INFINITY,
+            Self::Maximize => f64::NEG_INFINITY,
+        }
+    }
+}
+
 /// A metric by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Metric {
     /// The loss that is trained.
+    #[default]
     Loss,
     /// Share of samples whose highest score is their class's.
     Accuracy,
+    /// Share of samples whose class is among their `k` highest scores.
+    TopK {
+        /// How many count.
+        k: usize,
+    },
+    /// Precision of each class, averaged in proportion to the classes' sizes.
+    PrecisionWeighted,
+    /// Precision of each class, averaged.
+    PrecisionMacro,
+    /// Recall of each class, averaged in proportion to the classes' sizes.
+    RecallWeighted,
+    /// Recall of each class, averaged.
+    RecallMacro,
     /// F1 of each class, averaged in proportion to the classes' sizes.
     F1Weighted,
     /// F1 of each class, averaged.
     F1Macro,
+    /// Mean of `|y - t|`.
+    MeanAbsoluteError,
+    /// Mean of `(y - t)^2`.
+    MeanSquaredError,
+    /// Share of the targets' variance that is explained.
+    R2,
+    /// Peak signal to noise, in decibels.
+    Psnr,
 }
 
 impl Metric {
@@ -32,118 +83,30 @@ impl Metric {
     #[must_use]
     pub const fn direction(self) -> Direction {
         match self {
-            Self::Loss => Direction::Minimize,
-            Self::Accuracy | Self::F1Weighted | Self::F1Macro => Direction::Maximize,
-        }
-    }
-}
-
-/// Precision, recall and F1 of one class or of an average. Undefined ratios are 0.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Quality {
-    /// Share of what was called so that is so.
-    pub precision: f64,
-    /// Share of what is so that was called so.
-    pub recall: f64,
-    /// Harmonic mean of the two.
-    pub f1: f64,
-}
-
-/// Counts of truth (rows) against prediction (columns).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confusion {
-    /// Number of classes.
-    pub classes: usize,
-    /// `classes * classes` counts, row-major.
-    pub counts: Vec<u64>,
-}
-
-impl Confusion {
-    /// No samples yet.
-    #[must_use]
-    pub fn new(classes: usize) -> Self {
-        Self { classes, counts: vec![0; classes * classes] }
-    }
-
-    /// Counts one sample; classes out of range are not counted.
-    pub fn add(&mut self, truth: usize, predicted: usize) {
-        if truth < self.classes && predicted < self.classes {
-            self.counts[truth * self.classes + predicted] += 1;
+            Self::Loss | Self::MeanAbsoluteError | Self::MeanSquaredError => Direction::Minimize,
+            _ => Direction::Maximize,
         }
     }
 
-    /// All samples.
+    /// Its name in logs and scores: `accuracy`, `top_5_accuracy`, `f1_macro`.
     #[must_use]
-    pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// Share on the diagonal; 0 without samples.
-    #[must_use]
-    pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.classes).map(|c| self.counts[c * self.classes + c]).sum();
-        ratio(right, self.total())
-    }
-
-    /// Samples of class `class`.
-    #[must_use]
-    pub fn support(&self, class: usize) -> u64 {
-        self.counts[class * self.classes..(class + 1) * self.classes].iter().sum()
-    }
-
-    fn predicted(&self, class: usize) -> u64 {
-        (0..self.classes).map(|row| self.counts[row * self.classes + class]).sum()
-    }
-
-    /// Quality of each class.
-    #[must_use]
-    pub fn per_class(&self) -> Vec<Quality> {
-        (0..self.classes)
-            .map(|class| {
-                let right = self.counts[class * self.classes + class];
-                let (support, predicted) = (self.support(class), self.predicted(class));
-                Quality {
-                    precision: ratio(right, predicted),
-                    recall: ratio(right, support),
-                    f1: ratio(2 * right, support + predicted),
-                }
-            })
-            .collect()
-    }
-
-    /// Mean over all classes, those without samples included.
-    #[must_use]
-    pub fn macro_average(&self) -> Quality {
-        self.average(|_| 1.0)
-    }
-
-    /// Mean over classes in proportion to their samples.
-    #[must_use]
-    pub fn weighted_average(&self) -> Quality {
-        self.average(|class| self.support(class) as f64)
-    }
-
-    fn average(&self, weight: impl Fn(usize) -> f64) -> Quality {
-        let mut sum = Quality::default();
-        let mut weights = 0.0;
-        for (class, q) in self.per_class().into_iter().enumerate() {
-            let w = weight(class);
-            weights += w;
-            sum.precision += w * q.precision;
-            sum.recall += w * q.recall;
-            sum.f1 += w * q.f1;
+    pub fn name(self) -> String {
+        match self {
+            Self::TopK { k } => format!("top_{k}_accuracy"),
+            Self::Loss => "loss".to_owned(),
+            Self::Accuracy => "accuracy".to_owned(),
+            Self::PrecisionWeighted => "precision_weighted".to_owned(),
+            Self::PrecisionMacro => "precision_macro".to_owned(),
+            Self::RecallWeighted => "recall_weighted".to_owned(),
+            Self::RecallMacro => "recall_macro".to_owned(),
+            Self::F1Weighted => "f1_weighted".to_owned(),
+            Self::F1Macro => "f1_macro".to_owned(),
+            Self::MeanAbsoluteError => "mean_absolute_error".to_owned(),
+            Self::MeanSquaredError => "mean_squared_error".to_owned(),
+            Self::R2 => "r2".to_owned(),
+            Self::Psnr => "psnr".to_owned(),
         }
-        if weights > 0.0 {
-            sum.precision /= weights;
-            sum.recall /= weights;
-            sum.f1 /= weights;
-        }
-        sum
     }
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// The class with the highest score; the first of equals, as NumPy's `argmax`. A NaN counts as the highest.
@@ -161,6 +124,14 @@ pub fn argmax(scores: &[f32]) -> usize {
     best
 }
 
+/// How many scores of a row come before its class's, 0 for the highest; equal scores of higher classes come before, as in
+/// scikit-learn. None where there is no such class.
+#[must_use]
+pub fn rank(row: &[f32], truth: usize) -> Option<usize> {
+    let &own = row.get(truth)?;
+    Some(row.iter().enumerate().filter(|&(c, &s)| s > own || (s == own && c > truth)).count())
+}
+
 /// Share of samples whose class is among their `k` highest scores, of rows of `classes` scores; ties go to the
 /// higher class, as in scikit-learn.
 #[must_use]
@@ -168,12 +139,7 @@ pub fn top_k_accuracy(scores: &[f32], classes: usize, truth: &[u32], k: usize) -
     let hits = scores
         .chunks_exact(classes.max(1))
         .zip(truth)
-        .filter(|(row, truth)| {
-            let truth = **truth as usize;
-            let Some(&own) = row.get(truth) else { return false };
-            let above = row.iter().enumerate().filter(|&(c, &s)| s > own || (s == own && c > truth)).count();
-            above < k
-        })
+        .filter(|(row, truth)| rank(row, **truth as usize).is_some_and(|rank| rank < k))
         .count();
     ratio(hits as u64, truth.len() as u64)
 }

@@ -46,6 +46,49 @@ pub enum Rule {
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
+    /// `a += g^2; w -= lr g / sqrt(a + epsilon)` (Duchi et al., 2011).
+    Adagrad {
+        /// What the sum of squares starts with. Default 0.1.
+        #[serde(default = "accumulator")]
+        initial_accumulator: f64,
+        /// Added to the sum of squares. Default 1e-7.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// `a = rho a + (1 - rho) g^2`; step `d = g sqrt((u + epsilon) / (a + epsilon))`; `u = rho u + (1 - rho) d^2; w -= lr d`
+    /// (Zeiler, arXiv 1212.5701). Wants a learning rate of about 1.
+    Adadelta {
+        /// Decay of both mean squares. Default 0.95.
+        #[serde(default = "adadelta_rho")]
+        rho: f64,
+        /// Added to both mean squares. Default 1e-7.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// `m` as Adam's; `u = max(b2 u, |g|); w -= lr m / ((1 - b1^t) (u + epsilon))` (Kingma and Ba, 2015, section 7.1).
+    Adamax {
+        /// Decay of the first moment. Default 0.9.
+        #[serde(default = "beta_1")]
+        beta_1: f64,
+        /// Decay of the largest gradient. Default 0.999.
+        #[serde(default = "beta_2")]
+        beta_2: f64,
+        /// Added to the largest gradient. Default 1e-7.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
+    /// Adam with Nesterov's momentum (Dozat, 2016), whose momentum at step t is `b1 (1 - 0.96^t / 2)`.
+    Nadam {
+        /// Decay of the first moment. Default 0.9.
+        #[serde(default = "beta_1")]
+        beta_1: f64,
+        /// Decay of the second moment. Default 0.999.
+        #[serde(default = "beta_2")]
+        beta_2: f64,
+        /// Added to the root of the second moment. Default 1e-7.
+        #[serde(default = "epsilon")]
+        epsilon: f64,
+    },
     /// `w -= lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g`.
     Lion {
         /// Weight of the momentum in the step. Default 0.9.
@@ -63,6 +106,14 @@ fn beta_1() -> f64 {
 
 fn beta_2() -> f64 {
     0.999
+}
+
+fn accumulator() -> f64 {
+    0.1
+}
+
+fn adadelta_rho() -> f64 {
+    0.95
 }
 
 fn lion_beta_2() -> f64 {
@@ -84,14 +135,18 @@ impl Rule {
             Self::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
             Self::Adam { amsgrad, .. } => 2 + usize::from(*amsgrad),
             Self::Rmsprop { momentum, .. } => 1 + usize::from(*momentum != 0.0),
-            Self::Lion { .. } => 1,
+            Self::Adadelta { .. } | Self::Adamax { .. } | Self::Nadam { .. } => 2,
+            Self::Adagrad { .. } | Self::Lion { .. } => 1,
         }
     }
 
     /// What the state is before the first step.
     #[must_use]
     pub const fn start(&self) -> f32 {
-        0.0
+        match self {
+            Self::Adagrad { initial_accumulator, .. } => *initial_accumulator as f32,
+            _ => 0.0,
+        }
     }
 
     /// Step number `t` (from 1): changes `w` and the state by gradient `g`. `state` holds [`slots`](Rule::slots)
@@ -149,6 +204,50 @@ impl Rule {
                     }
                 }
             }
+            Self::Adagrad { epsilon, .. } => {
+                let (lr, eps) = (lr as f32, epsilon as f32);
+                for ((w, &g), a) in w.iter_mut().zip(g).zip(state) {
+                    *a += g * g;
+                    *w -= lr * g / (*a + eps).sqrt();
+                }
+            }
+            Self::Adadelta { rho, epsilon } => {
+                let (lr, rho, eps) = (lr as f32, rho as f32, epsilon as f32);
+                let (a, u) = state.split_at_mut(n.min(state.len()));
+                for (((w, &g), a), u) in w.iter_mut().zip(g).zip(a).zip(u) {
+                    *a = rho * *a + (1.0 - rho) * g * g;
+                    let step = (*u + eps).sqrt() * g / (*a + eps).sqrt();
+                    *u = rho * *u + (1.0 - rho) * step * step;
+                    *w -= lr * step;
+                }
+            }
+            Self::Adamax { beta_1, beta_2, epsilon } => {
+                let rate = (lr / (1.0 - power_of(beta_1, t))) as f32;
+                let (c1, b2, eps) = ((1.0 - beta_1) as f32, beta_2 as f32, epsilon as f32);
+                let (m, u) = state.split_at_mut(n.min(state.len()));
+                for (((w, &g), m), u) in w.iter_mut().zip(g).zip(m).zip(u) {
+                    *m += (g - *m) * c1;
+                    let (decayed, new) = (b2 * *u, g.abs());
+                    *u = if new > decayed || new.is_nan() { new } else { decayed };
+                    *w -= rate * *m / (*u + eps);
+                }
+            }
+            Self::Nadam { beta_1, beta_2, epsilon } => {
+                let momentum = |t: u64| beta_1 * (1.0 - 0.5 * power_of(0.96, t));
+                let (now, next) = (momentum(t), momentum(t + 1));
+                let product = product_of(momentum, t);
+                let of_m = (next / (1.0 - product * next)) as f32;
+                let of_g = ((1.0 - now) / (1.0 - product)) as f32;
+                let of_v = (1.0 / (1.0 - power_of(beta_2, t))) as f32;
+                let (lr, c1, c2, eps) =
+                    (lr as f32, (1.0 - beta_1) as f32, (1.0 - beta_2) as f32, epsilon as f32);
+                let (m, v) = state.split_at_mut(n.min(state.len()));
+                for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+                    *m += (g - *m) * c1;
+                    *v += (g * g - *v) * c2;
+                    *w -= lr * (of_m * *m + of_g * g) / ((*v * of_v).sqrt() + eps);
+                }
+            }
             Self::Lion { beta_1, beta_2 } => {
                 let (lr, b1, b2) = (lr as f32, beta_1 as f32, beta_2 as f32);
                 for ((w, &g), m) in w.iter_mut().zip(g).zip(state) {
@@ -174,6 +273,18 @@ fn power_of(base: f64, t: u64) -> f64 {
         left >>= 1;
     }
     result
+}
+
+/// `of(1) of(2) ... of(t)`, as far as it can be told from 0.
+fn product_of(of: impl Fn(u64) -> f64, t: u64) -> f64 {
+    let mut product = 1.0;
+    for i in 1..=t {
+        product *= of(i);
+        if product < 1e-30 {
+            return 0.0;
+        }
+    }
+    product
 }
 
 /// A rule with everything around it.
@@ -233,7 +344,17 @@ impl OptimizerConfig {
         }
         let (first, second) = match self.rule {
             Rule::Sgd { momentum, .. } => (momentum, 0.0),
-            Rule::Adam { beta_1, beta_2, .. } | Rule::Lion { beta_1, beta_2 } => (beta_1, beta_2),
+            Rule::Adam { beta_1, beta_2, .. }
+            | Rule::Adamax { beta_1, beta_2, .. }
+            | Rule::Nadam { beta_1, beta_2, .. }
+            | Rule::Lion { beta_1, beta_2 } => (beta_1, beta_2),
+            Rule::Adadelta { rho, .. } => (rho, 0.0),
+            Rule::Adagrad { initial_accumulator, .. } => {
+                if !(initial_accumulator >= 0.0 && initial_accumulator.is_finite()) {
+                    faults.add("rule.adagrad", format!("starts from {initial_accumulator}, want 0 or more"));
+                }
+                (0.0, 0.0)
+            }
             Rule::Rmsprop { rho, momentum, .. } => (rho, momentum),
         };
         if !(0.0..1.0).contains(&first) || !(0.0..1.0).contains(&second) {

@@ -5,27 +5,33 @@
 //! | `spec.yaml` | the network |
 //! | `run.yaml` | configuration, seed, structural hash, checksum of the data |
 //! | `metrics.jsonl` | one line for each epoch, without times |
-//! | `events.out.tfevents.*` | the same for TensorBoard |
+//! | `events.out.tfevents.*` | the same for TensorBoard, with histograms of the weights and the hyper-parameters |
+//! | `checkpoint.safetensors` | where an interrupted run goes on from; gone when the run is finished |
 //! | `weights.safetensors` | the weights that were kept |
+//! | `failure.json`, `last-good.safetensors` | why a run ended without a result, and the last weights that were good |
 //! | `result.json` | what came out; written last, so a run without it is not finished |
+
+mod log;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tinsmith_core_tensor::Threads;
 use tinsmith_data::Dataset;
-use tinsmith_foundation::{Seed, config, files};
+use tinsmith_foundation::{FoundationError, Seed, config, files};
 use tinsmith_layers::{BuildOptions, Model};
 use tinsmith_spec::ModelSpec;
-use tinsmith_study::Decision;
-use tinsmith_study::tensorboard::EventWriter;
+use tinsmith_study::tensorboard::SessionStatus;
 
+use self::log::EpochLog;
 use crate::callback::{Both, Callback};
+use crate::checkpoint::Checkpoints;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Context, Epoch, History, fit};
+use crate::fit::{Context, Epoch, History, fit_resumable};
 
 /// What is to be trained, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +60,9 @@ struct Identity {
     /// The bytes' checksum of the weights it starts from.
     #[serde(default)]
     start: Option<String>,
+    /// That of its teacher's.
+    #[serde(default)]
+    teacher: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, serde_json::Value>,
 }
@@ -68,10 +77,26 @@ pub struct RunResult {
     pub validation: Option<Evaluation>,
 }
 
+/// Why a run ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The reason, for people.
+    pub reason: String,
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Step in the epoch, from 1.
+    pub step: u64,
+    /// The first layer whose output was not finite, where it can be told.
+    pub layer: Option<String>,
+}
+
 /// A run's folder.
 #[derive(Debug, Clone)]
 pub struct Run {
     folder: PathBuf,
+    every_steps: u64,
+    every_seconds: f64,
 }
 
 impl RunResult {
@@ -91,7 +116,16 @@ impl RunResult {
 impl Run {
     /// The run in `folder`, which need not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), every_steps: 0, every_seconds: 30.0 }
+    }
+
+    /// The same with checkpoints every so many steps and seconds, where 0 means never; by default every 30 seconds. A
+    /// run that is cancelled writes one in any case. The result does not depend on it.
+    #[must_use]
+    pub const fn with_checkpoints(mut self, every_steps: u64, every_seconds: f64) -> Self {
+        self.every_steps = every_steps;
+        self.every_seconds = every_seconds;
+        self
     }
 
     /// The folder.
@@ -141,11 +175,36 @@ impl Run {
         lines.iter().map(parse).collect()
     }
 
-    /// Trains, or returns the result of the training that is finished already. A run that was interrupted starts again and, from the
-    /// same seed, ends the same.
+    /// Where an interrupted run goes on from.
+    #[must_use]
+    pub fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint.safetensors")
+    }
+
+    /// Why the last attempt ended without a result, where it did so by itself.
     ///
     /// # Errors
-    /// [`TrainError::OtherRun`] where the folder holds a run of something else; as [`fit`] otherwise.
+    /// [`TrainError::Malformed`] where `failure.json` is there but cannot be read.
+    pub fn failure(&self) -> Result<Option<Failure>> {
+        let path = self.folder.join("failure.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = files::read_text(&path)?;
+        serde_json::from_str(&text).map(Some).map_err(|e| TrainError::Malformed {
+            path,
+            wanted: "the failure of a run",
+            reason: e.to_string(),
+        })
+    }
+
+    /// Trains, or returns the result of the training that is finished already. A run that was interrupted, at whatever
+    /// instant, goes on from its last checkpoint (without one from the start) and ends the same, byte for byte; of the
+    /// event files alone that is not promised.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherRun`] where the folder holds a run of something else; as [`fit_resumable`] otherwise. Where the
+    /// loss is not finite the folder has the reason and the last good weights.
     pub fn train(
         &self,
         plan: &Plan,
@@ -160,20 +219,57 @@ impl Run {
             return Ok(result);
         }
         let mut model = build(plan, Threads::from(context.grant))?;
-        let mut log = EpochLog::create(&self.folder)?;
+        let checkpoints = Checkpoints {
+            path: self.checkpoint(),
+            identity: hex(&Sha256::digest(config::to_yaml("run", &identity)?)),
+            every_steps: self.every_steps,
+            every_seconds: self.every_seconds,
+        };
+        for name in ["failure.json", "last-good.safetensors"] {
+            remove(&self.folder.join(name))?;
+        }
+        let mut log = EpochLog::open(&self.folder, plan, checkpoints.path.is_file())?;
         let within = Context { seed: plan.seed, ..context.clone() };
-        let history =
-            fit(&mut model, train, validation, &plan.config, &within, &mut Both(callback, &mut log))?;
+        let ended = fit_resumable(
+            &mut model,
+            train,
+            validation,
+            &plan.config,
+            &within,
+            &mut Both(callback, &mut log),
+            Some(&checkpoints),
+        );
+        let history = match ended {
+            Ok(history) => history,
+            Err(error) => {
+                if let TrainError::NonFinite { epoch, step, layer, .. } = &error {
+                    let (reason, layer) = (error.to_string(), layer.clone());
+                    self.note_failure(&Failure { reason, epoch: *epoch, step: *step, layer }, &model)?;
+                    log.end(SessionStatus::Failure)?;
+                }
+                return Err(error);
+            }
+        };
         let validation =
             validation.map(|data| evaluate(&model, data, plan.config.loss, context.grant)).transpose()?;
+        log.end(SessionStatus::Success)?;
         model.save_weights(&self.weights(), &BTreeMap::new())?;
         let result = RunResult { history, validation };
         files::write_atomic(&self.folder.join("result.json"), config::to_json("run", &result)?.as_bytes())?;
+        checkpoints.clear()?;
         Ok(result)
+    }
+
+    fn note_failure(&self, failure: &Failure, model: &Model) -> Result<()> {
+        model.save_weights(&self.folder.join("last-good.safetensors"), &BTreeMap::new())?;
+        let text = config::to_json("failure", failure)?;
+        Ok(files::write_atomic(&self.folder.join("failure.json"), text.as_bytes())?)
     }
 
     fn identity(plan: &Plan, train: &Dataset) -> Result<Identity> {
         let start = plan.start.as_ref().map(|path| checksum(path)).transpose()?;
+        let teacher = &plan.config.distillation.teacher;
+        let teacher = (!teacher.is_empty()).then(|| checksum(Path::new(teacher))).transpose()?;
         Ok(Identity {
             seed: plan.seed,
             spec_hash: plan.spec.structural_hash()?.to_string(),
@@ -181,6 +277,7 @@ impl Run {
             data_checksum: train.checksum(),
             config: plan.config.clone(),
             start,
+            teacher,
             attributes: plan.attributes.clone(),
         })
     }
@@ -195,6 +292,7 @@ impl Run {
                 () if found.data_checksum != identity.data_checksum => Err(differs("data set")),
                 () if found.seed != identity.seed => Err(differs("seed")),
                 () if found.start != identity.start => Err(differs("starting point")),
+                () if found.teacher != identity.teacher => Err(differs("teacher")),
                 () if found != *identity => Err(differs("configuration")),
                 () => Ok(()),
             };
@@ -235,55 +333,21 @@ pub fn load_model(path: &Path) -> Result<Model> {
 }
 
 fn checksum(path: &Path) -> Result<String> {
-    use sha2::{Digest, Sha256};
-    let bytes = std::fs::read(path)
-        .map_err(|source| tinsmith_foundation::FoundationError::Read { path: path.to_owned(), source })?;
-    Ok(Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect())
+    let bytes =
+        std::fs::read(path).map_err(|source| FoundationError::Read { path: path.to_owned(), source })?;
+    Ok(hex(&Sha256::digest(&bytes)))
 }
 
-/// Writes each epoch as it ends.
-struct EpochLog {
-    path: PathBuf,
-    lines: files::LineLog,
-    events: EventWriter,
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-impl EpochLog {
-    /// Starts both logs anew: what an interrupted attempt left is taken over by this one.
-    fn create(folder: &Path) -> Result<Self> {
-        let path = folder.join("metrics.jsonl");
-        files::write_atomic(&path, b"")?;
-        let (lines, _) = files::LineLog::open(&path)?;
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        for entry in entries.filter(|e| e.file_name().to_string_lossy().contains("tfevents")) {
-            std::fs::remove_file(entry.path()).map_err(|source| {
-                tinsmith_foundation::FoundationError::Write { path: entry.path(), source }
-            })?;
+/// Removes a file that need not be there.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(FoundationError::Write { path: path.to_owned(), source }.into())
         }
-        Ok(Self { path, lines, events: EventWriter::create(folder)? })
-    }
-}
-
-impl Callback for EpochLog {
-    fn after_epoch(&mut self, _model: &mut Model, epoch: &Epoch) -> Result<Decision> {
-        let line = serde_json::to_string(epoch).map_err(|e| TrainError::Malformed {
-            path: self.path.clone(),
-            wanted: "a line",
-            reason: e.to_string(),
-        })?;
-        self.lines.append(&[line])?;
-        let step = i64::from(epoch.epoch);
-        for (tag, value) in [
-            ("loss", Some(epoch.loss)),
-            ("learning_rate", Some(epoch.learning_rate)),
-            ("val_loss", epoch.val_loss),
-            ("val_accuracy", epoch.val_accuracy),
-        ] {
-            if let Some(value) = value {
-                self.events.scalar(tag, step, value)?;
-            }
-        }
-        self.events.flush()?;
-        Ok(Decision::Continue)
+        _ => Ok(()),
     }
 }

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Faults;
 
+use crate::metric::Direction;
+
 /// What the learning rate is multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -23,9 +25,38 @@ pub enum Schedule {
         /// The factor at the end. Default 0.
         #[serde(default)]
         floor: f64,
-        /// Share of all steps, at the start, in which the factor rises from 0 to 1. Default 0.
+    },
+    /// `factor` to the number of `every` epochs that are over, fractions included.
+    Exponential {
+        /// Epochs in which the rate changes by the factor.
+        every: f64,
+        /// Factor of each such time.
+        factor: f64,
+    },
+    /// `floor + (1 - floor) (1 - x)^power`, where x is the share of the steps that are done.
+    Polynomial {
+        /// The exponent. Default 1: a line.
+        #[serde(default = "one")]
+        power: f64,
+        /// The factor at the end. Default 0.
         #[serde(default)]
-        warm_up: f64,
+        floor: f64,
+    },
+    /// Times `factor` whenever the watched value (see [`EarlyStopping::monitor`](crate::EarlyStopping)) was not better
+    /// for `patience` epochs.
+    Plateau {
+        /// Factor of each change, above 0 and below 1. Default 0.5.
+        #[serde(default = "half")]
+        factor: f64,
+        /// Epochs without a better value. Default 5.
+        #[serde(default = "patience")]
+        patience: u32,
+        /// By how much a value must be better to count. Default 0.0001.
+        #[serde(default = "min_delta")]
+        min_delta: f64,
+        /// The least that the learning rate is multiplied by. Default 0.
+        #[serde(default)]
+        floor: f64,
     },
     /// Up from `1 / start_div` to 1 in the share `rise` of all steps, then down to `1 / end_div`, along cosines.
     OneCycle {
@@ -45,6 +76,22 @@ fn rise() -> f64 {
     0.3
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn patience() -> u32 {
+    5
+}
+
+fn min_delta() -> f64 {
+    1e-4
+}
+
 fn start_div() -> f64 {
     25.0
 }
@@ -54,25 +101,19 @@ fn end_div() -> f64 {
 }
 
 impl Schedule {
-    /// The factor of step `step` (from 0) of `total`, at `steps_per_epoch`.
+    /// The factor after `done` of `total` steps, at `steps_per_epoch`. A plateau's is 1: it hangs on what is measured.
     #[must_use]
-    pub fn factor(&self, step: u64, total: u64, steps_per_epoch: u64) -> f64 {
-        let done = step as f64;
-        let all = total.max(1) as f64;
+    pub fn factor(&self, done: f64, total: f64, steps_per_epoch: u64) -> f64 {
+        let all = total.max(1.0);
+        let epochs = done / steps_per_epoch.max(1) as f64;
         match *self {
-            Self::Constant => 1.0,
-            Self::Step { every, factor } => {
-                let epochs = done / steps_per_epoch.max(1) as f64;
-                factor.powi((epochs / every).floor() as i32)
+            Self::Constant | Self::Plateau { .. } => 1.0,
+            Self::Step { every, factor } => factor.powi((epochs / every).floor() as i32),
+            Self::Exponential { every, factor } => libm::pow(factor, epochs / every),
+            Self::Polynomial { power, floor } => {
+                floor + (1.0 - floor) * libm::pow(1.0 - (done / all).min(1.0), power)
             }
-            Self::Cosine { floor, warm_up } => {
-                let rising = warm_up * all;
-                if done < rising {
-                    done / rising
-                } else {
-                    cosine(1.0, floor, (done - rising) / (all - rising).max(1.0))
-                }
-            }
+            Self::Cosine { floor } => cosine(1.0, floor, done / all),
             Self::OneCycle { rise, start_div, end_div } => {
                 let rising = rise * all;
                 if done < rising {
@@ -88,10 +129,20 @@ impl Schedule {
     pub fn check(&self, faults: &mut Faults) {
         let (fits, wanted) = match *self {
             Self::Constant => (true, ""),
-            Self::Step { every, factor } => (every > 0.0 && factor > 0.0, "every and factor above 0"),
-            Self::Cosine { floor, warm_up } => (
-                (0.0..=1.0).contains(&floor) && (0.0..1.0).contains(&warm_up),
-                "floor 0 to 1 and warm_up 0 to below 1",
+            Self::Step { every, factor } | Self::Exponential { every, factor } => {
+                (every > 0.0 && factor > 0.0, "every and factor above 0")
+            }
+            Self::Cosine { floor } => ((0.0..=1.0).contains(&floor), "floor 0 to 1"),
+            Self::Polynomial { power, floor } => {
+                ((0.0..=1.0).contains(&floor) && power > 0.0, "floor 0 to 1 and power above 0")
+            }
+            Self::Plateau { factor, patience, min_delta, floor } => (
+                factor > 0.0
+                    && factor < 1.0
+                    && patience > 0
+                    && min_delta >= 0.0
+                    && (0.0..=1.0).contains(&floor),
+                "factor above 0 and below 1, patience 1 or more, min_delta 0 or more, floor 0 to 1",
             ),
             Self::OneCycle { rise, start_div, end_div } => (
                 (0.0..1.0).contains(&rise) && start_div >= 1.0 && end_div >= 1.0,
@@ -104,7 +155,38 @@ impl Schedule {
     }
 }
 
+/// What a plateau has taken off the learning rate so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Plateau {
+    pub(crate) factor: f64,
+    direction: Direction,
+    /// None before the first epoch.
+    best: Option<f64>,
+    waited: u32,
+}
+
+impl Plateau {
+    pub(crate) const fn new(direction: Direction) -> Self {
+        Self { factor: 1.0, direction, best: None, waited: 0 }
+    }
+
+    /// Takes in the value of an epoch; does nothing for other schedules.
+    pub(crate) fn see(&mut self, schedule: &Schedule, value: f64) {
+        let Schedule::Plateau { factor, patience, min_delta, floor } = *schedule else { return };
+        if self.best.is_none_or(|best| self.direction.is_better(value, best, min_delta)) {
+            self.best = Some(value);
+            self.waited = 0;
+            return;
+        }
+        self.waited += 1;
+        if self.waited >= patience {
+            self.factor = (self.factor * factor).max(floor);
+            self.waited = 0;
+        }
+    }
+}
+
 /// Half a cosine from `a` (at 0) to `b` (at 1 and beyond).
 fn cosine(a: f64, b: f64, x: f64) -> f64 {
-    b + (a - b) * 0.5 * (1.0 + (std::f64::consts::PI * x.min(1.0)).cos())
+    b + (a - b) * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * x.min(1.0)))
 }

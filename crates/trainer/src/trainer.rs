@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tinsmith_core_tensor::Threads;
-use tinsmith_data::Dataset;
+use tinsmith_data::{Dataset, Folds};
+use tinsmith_foundation::Seed;
 use tinsmith_layers::Model;
 use tinsmith_spec::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
@@ -15,10 +16,11 @@ use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
 use crate::fit::{Context, Epoch, fit};
+use crate::kfold::choose;
 use crate::run::{Plan, build};
 
-/// Trains candidates on one data set. Scores are `val_loss` and, for classes, `val_accuracy`; with several folds
-/// their means.
+/// Trains candidates on one data set. Scores are `val_loss`, for classes `val_accuracy`, and what the configuration's
+/// `metrics` name, as `val_f1_macro`; with several folds their means.
 #[derive(Debug, Clone)]
 pub struct Trainer {
     train: Dataset,
@@ -26,13 +28,14 @@ pub struct Trainer {
     config: TrainConfig,
     start: Option<PathBuf>,
     artifacts: Option<PathBuf>,
+    folds: Option<Folds>,
 }
 
 impl Trainer {
     /// Trains on `train`, scores on `validation`; the budget's epochs replace those of `config`.
     #[must_use]
     pub fn new(train: Dataset, validation: Dataset, config: TrainConfig) -> Self {
-        Self { train, validation, config, start: None, artifacts: None }
+        Self { train, validation, config, start: None, artifacts: None, folds: None }
     }
 
     /// Starts every candidate from these weights, where names and shapes fit.
@@ -47,6 +50,16 @@ impl Trainer {
     pub fn keeping_weights_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.artifacts = Some(folder.into());
         self
+    }
+
+    /// Scores candidates by cross-validation on the training part, in folds that are the same for all of them. A budget of
+    /// fewer folds trains some of them alone, chosen by the trial's seed.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] where so many folds cannot be made.
+    pub fn with_folds(mut self, splits: usize, seed: Seed) -> Result<Self, TrainError> {
+        self.folds = Some(self.train.folds(splits, Some(seed))?);
+        Ok(self)
     }
 
     /// One training of a candidate on given parts.
@@ -70,6 +83,9 @@ impl Trainer {
         if let Some(accuracy) = found.accuracy() {
             scores.insert("val_accuracy".to_owned(), accuracy);
         }
+        for metric in &plan.config.metrics {
+            scores.extend(found.metric(*metric).map(|value| (format!("val_{}", metric.name()), value)));
+        }
         Ok((scores, model))
     }
 
@@ -89,22 +105,30 @@ impl Trainer {
                 found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
             report(Report { step: u64::from(epoch.epoch), scores })
         };
-        if request.budget.folds <= 1 {
+        if request.budget.folds <= 1 && self.folds.is_none() {
             let train = self.train.share(request.budget.share, seed.derive("share", 0))?;
             let (scores, model) = self.train_one(request, 0, &train, &self.validation, &mut observe)?;
             return Ok(Outcome { scores, artifact: self.keep(request.trial, &model)? });
         }
         // Folds are cut from the training part; the validation part stays unseen.
-        let folds = self.train.folds(request.budget.folds as usize, Some(seed.derive("folds", 0)))?;
+        let own;
+        let folds = match &self.folds {
+            Some(folds) => folds,
+            None => {
+                own = self.train.folds(request.budget.folds as usize, Some(seed.derive("folds", 0)))?;
+                &own
+            }
+        };
+        let chosen = choose(folds.test.len(), request.budget.folds.max(1) as usize, seed);
         let mut sums = Scores::new();
-        for fold in 0..request.budget.folds {
-            let (train, validation) = self.train.fold(&folds, fold as usize)?;
-            let train = train.share(request.budget.share, seed.derive("share", u64::from(fold)))?;
+        for (i, &fold) in chosen.iter().enumerate() {
+            let (train, validation) = self.train.fold(folds, fold)?;
+            let train = train.share(request.budget.share, seed.derive("share", fold as u64))?;
             let quiet: &mut dyn FnMut(&Epoch) -> Decision = &mut |_| Decision::Continue;
-            let report = if fold == 0 { &mut observe } else { quiet };
-            let (scores, _) = self.train_one(request, u64::from(fold), &train, &validation, report)?;
+            let report = if i == 0 { &mut observe } else { quiet };
+            let (scores, _) = self.train_one(request, fold as u64, &train, &validation, report)?;
             for (name, value) in scores {
-                *sums.entry(name).or_insert(0.0) += value / f64::from(request.budget.folds);
+                *sums.entry(name).or_insert(0.0) += value / chosen.len() as f64;
             }
         }
         Ok(Outcome { scores: sums, artifact: None })

@@ -307,7 +307,8 @@ impl DesignConfig {
             batch_size: self.batch_size.unwrap_or(64),
             loss: Loss::CrossEntropy { label_smoothing: 0.0 },
             optimizer: OptimizerConfig { learning_rate: self.learning_rate, ..OptimizerConfig::default() },
-            schedule: Schedule::Cosine { floor: 0.01, warm_up: 0.05 },
+            schedule: Schedule::Cosine { floor: 0.01 },
+            warm_up: 0.05,
             augment: self.augment.unwrap_or_default(),
             ..TrainConfig::default()
         }

@@ -105,6 +105,14 @@ impl Graph {
         Ok(())
     }
 
+    /// Cross-entropy is taken from logits, every other loss from what the network ends in.
+    fn forward(&self, model: &Model, samples: &Tensor, mode: Mode) -> Result<Tensor> {
+        Ok(match self.loss {
+            Loss::CrossEntropy { .. } => model.forward_logits(samples, mode)?,
+            _ => model.forward(samples, mode)?,
+        })
+    }
+
     /// Replaces every kernel by one whose connections are dropped at random; returns what is needed to undo it.
     fn drop_connections(&self, model: &Model, seed: Seed) -> Result<Vec<Option<(Tensor, Vec<f32>)>>> {
         let (threshold, kept) =
@@ -148,7 +156,7 @@ impl Engine for Graph {
     fn step(&mut self, model: &Model, step: &Step<'_>) -> Result<f64> {
         let samples = batch(model, step.samples, step.rows)?;
         let dropped = self.drop_connections(model, step.seed)?;
-        let outputs = model.forward_logits(&samples, Mode::Train { seed: step.seed })?;
+        let outputs = self.forward(model, &samples, Mode::Train { seed: step.seed })?;
         self.outputs = outputs.flatten_all()?.to_vec1()?;
         let judged = Judged {
             outputs: &self.outputs,
@@ -196,7 +204,7 @@ impl Engine for Graph {
     }
 
     fn predict(&mut self, model: &Model, samples: &[f32], rows: usize) -> Result<()> {
-        let outputs = model.forward_logits(&batch(model, samples, rows)?, Mode::Infer)?;
+        let outputs = self.forward(model, &batch(model, samples, rows)?, Mode::Infer)?;
         self.outputs = outputs.flatten_all()?.to_vec1()?;
         Ok(())
     }
@@ -237,7 +245,7 @@ impl Block {
 }
 
 /// Rows of samples as a tensor.
-pub(crate) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tensor> {
+pub(super) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tensor> {
     let graph = model.graph();
     let shape = graph.inputs.first().map_or(&[][..], |&i| graph.shape(i));
     let shape: Vec<usize> = std::iter::once(rows).chain(shape.iter().copied()).collect();

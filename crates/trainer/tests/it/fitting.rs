@@ -81,7 +81,7 @@ fn the_best_epoch_is_kept() {
     let cancel = CancelToken::new();
     let context = Context { seed: Seed::new(4), grant: Grant::ONE, cancel: &cancel };
     let config = TrainConfig {
-        early_stopping: EarlyStopping { patience: 3, min_delta: 0.0 },
+        early_stopping: EarlyStopping { patience: 3, ..EarlyStopping::default() },
         optimizer: OptimizerConfig { learning_rate: 0.03, ..OptimizerConfig::default() },
         ..config(60)
     };

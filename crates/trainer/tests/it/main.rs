@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod fitting;
+mod folds;
 mod metrics;
 mod optimizers;
+mod options;
+mod resume;
+mod runs;
 mod schedules;
 
 use std::path::PathBuf;

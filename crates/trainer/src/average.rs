@@ -1,0 +1,63 @@
+//! Means of weights over a training.
+
+use candle_core::Tensor;
+use tinsmith_layers::Model;
+
+use crate::checkpoint::Tensors;
+use crate::config::{Averaging, TrainConfig};
+use crate::error::Result;
+
+/// A mean under way; empty before the first weights.
+#[derive(Debug)]
+pub(crate) struct Average {
+    kind: Averaging,
+    mean: Tensors,
+}
+
+impl Average {
+    pub(crate) fn new(config: &TrainConfig) -> Self {
+        Self { kind: config.averaging, mean: Tensors::new() }
+    }
+
+    /// Whether weights count after every update.
+    pub(crate) const fn wants_updates(&self) -> bool {
+        matches!(self.kind, Averaging::Exponential { .. })
+    }
+
+    /// Whether weights count at the end of this epoch.
+    pub(crate) fn wants_epoch(&self, epoch: u32, epochs: u32) -> bool {
+        matches!(self.kind, Averaging::Epochs { from } if f64::from(epoch) > from * f64::from(epochs))
+    }
+
+    /// Adds the model's weights to a mean of `count`, and returns how many it has then.
+    pub(crate) fn add(&mut self, model: &Model, count: u64) -> Result<u64> {
+        let keep = match self.kind {
+            Averaging::Exponential { decay } if count > 0 => decay as f32,
+            Averaging::Epochs { .. } => count as f32 / (count + 1) as f32,
+            _ => 0.0,
+        };
+        for param in model.params() {
+            let mut values = param.values()?;
+            if let Some(mean) = self.mean.get(param.name()).filter(|_| keep > 0.0) {
+                let mean: Vec<f32> = mean.flatten_all()?.to_vec1()?;
+                values.iter_mut().zip(mean).for_each(|(v, mean)| *v += keep * (mean - *v));
+            }
+            self.mean
+                .insert(param.name().to_owned(), Tensor::from_vec(values, param.dims(), model.device())?);
+        }
+        Ok(count + 1)
+    }
+
+    /// The mean of `count` weights, where there is one.
+    pub(crate) fn weights(&self, count: u64) -> Option<&Tensors> {
+        (count > 0).then_some(&self.mean)
+    }
+
+    pub(crate) const fn kept(&self) -> &Tensors {
+        &self.mean
+    }
+
+    pub(crate) fn set(&mut self, mean: Tensors) {
+        self.mean = mean;
+    }
+}
