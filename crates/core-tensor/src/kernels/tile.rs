@@ -311,8 +311,25 @@ unsafe fn sums<S: Simd>(out: *mut f32, x: *const f32, (rows, columns): (usize, u
     }
 }
 
-/// Rows that share a pointer: what one index register reaches by its scales.
-const GROUP: usize = 3;
+/// The body once for each row below `R`, which is at most 28, spelled out: a loop that the compiler chose not to unroll
+/// would keep the sums in memory.
+macro_rules! for_rows {
+    ($r:ident < $rows:ident => $body:block) => {
+        for_rows!(@ $r $rows $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27)
+    };
+    (@ $r:ident $rows:ident $body:block $($i:literal)*) => {
+        $({
+            let $r: usize = $i;
+            if $r < $rows $body
+        })*
+    };
+}
+
+/// Rows that share a pointer: what two index registers (one and three rows) reach by their scales of 1, 2 and 4.
+const GROUP: usize = 5;
+
+/// Pointers for all rows.
+const GROUPS: usize = 6;
 
 /// One tile of `R` rows and `V` vectors, the last of which has `lanes` columns.
 ///
@@ -336,59 +353,73 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: bool>(
         };
         let mut sums = [[S::splat(0.0); V]; R];
         let &Layout { sum, segments, blocks, .. } = layout;
-        let row = if UNIT { 1 } else { layout.row };
+        // Addresses are hidden from the compiler in every step: it would keep one pointer for each row.
+        let (mut row, mut rows_3) = (layout.row * size_of::<f32>(), 3 * layout.row * size_of::<f32>());
         for block in 0..blocks.count {
             for segment in 0..segments.count {
-                let mut a = a.wrapping_add(block * blocks.a + segment * segments.a);
+                let a = a.wrapping_add(block * blocks.a + segment * segments.a);
+                let group = |first: usize| a.wrapping_add(first * if UNIT { 1 } else { layout.row });
+                let mut groups = [a; GROUPS];
+                for_rows!(i < GROUPS => {
+                    groups[i] = group(i * GROUP);
+                });
                 let mut b = b.wrapping_add(block * blocks.b + segment * segments.b);
                 for _ in 0..sum.count {
                     let columns: [S::Vector; V] = std::array::from_fn(|v| load(b, v));
-                    for r in 0..R {
-                        let group = a.wrapping_add(r / GROUP * GROUP * row);
-                        let x = S::splat(*group.wrapping_add(r % GROUP * row));
+                    if !UNIT {
+                        for_rows!(i < GROUPS => {
+                            groups[i] = S::hide_pointer(groups[i]);
+                        });
+                        (row, rows_3) = (S::hide(row), S::hide(rows_3));
+                    }
+                    let rows = if UNIT { [0, 4, 8, 12, 16] } else { [0, row, 2 * row, rows_3, 4 * row] };
+                    for_rows!(r < R => {
+                        let x = S::splat(*groups[r / GROUP].wrapping_byte_add(rows[r % GROUP]));
                         for v in 0..V {
                             sums[r][v] = S::multiply_add(x, columns[v], sums[r][v]);
                         }
-                    }
-                    a = a.wrapping_add(sum.a);
+                    });
+                    for_rows!(i < GROUPS => {
+                        groups[i] = groups[i].wrapping_add(sum.a);
+                    });
                     b = b.wrapping_add(sum.b);
                 }
             }
         }
         // Added last, so that a sum over many blocks is one of their sums, not one long chain.
         if !start.from.is_null() {
-            for (r, sums) in sums.iter_mut().enumerate() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::add(*sum, load(start.from.add(r * start.row), v));
+            for_rows!(r < R => {
+                for v in 0..V {
+                    sums[r][v] = S::add(sums[r][v], load(start.from.add(r * start.row), v));
                 }
-            }
+            });
         }
         match *end {
             RawEnd::Store | RawEnd::Gate { .. } => {}
             RawEnd::Floor { floor, open, bits, row } => {
                 let (floor, open) = (S::splat(floor), S::splat(open));
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
+                for_rows!(r < R => {
+                    for v in 0..V {
                         let lanes = if v + 1 < V { S::lanes(16) } else { last };
-                        *bits.add(r * row + v) = S::greater(*sum, open, lanes);
-                        *sum = S::at_least(*sum, floor);
+                        *bits.add(r * row + v) = S::greater(sums[r][v], open, lanes);
+                        sums[r][v] = S::at_least(sums[r][v], floor);
                     }
-                }
+                });
             }
             RawEnd::Close { bits, row } => {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = S::keep(*sum, *bits.add(r * row + v));
+                for_rows!(r < R => {
+                    for v in 0..V {
+                        sums[r][v] = S::keep(sums[r][v], *bits.add(r * row + v));
                     }
-                }
+                });
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
-            for (v, &sum) in sums.iter().enumerate() {
+        for_rows!(r < R => {
+            for v in 0..V {
                 let to = c.add(r * layout.c_row + v * 16);
-                if v + 1 < V { S::store(to, sum) } else { S::store_lanes(to, last, sum) }
+                if v + 1 < V { S::store(to, sums[r][v]) } else { S::store_lanes(to, last, sums[r][v]) }
             }
-        }
+        });
     }
 }
 

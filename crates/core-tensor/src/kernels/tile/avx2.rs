@@ -126,6 +126,20 @@ impl Simd for Avx2 {
             [half(x[0], bits), half(x[1], bits >> 8)]
         }
     }
+
+    #[inline(always)]
+    fn hide(mut x: usize) -> usize {
+        // SAFETY: does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        x
+    }
+
+    #[inline(always)]
+    fn hide_pointer(mut x: *const f32) -> *const f32 {
+        // SAFETY: does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        x
+    }
 }
 
 super::kernels!(Avx2, "avx2,fma", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);

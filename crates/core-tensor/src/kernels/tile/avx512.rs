@@ -98,6 +98,20 @@ impl Simd for Avx512 {
         // SAFETY: the caller's.
         unsafe { _mm512_maskz_mov_ps(bits, x) }
     }
+
+    #[inline(always)]
+    fn hide(mut x: usize) -> usize {
+        // SAFETY: does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        x
+    }
+
+    #[inline(always)]
+    fn hide_pointer(mut x: *const f32) -> *const f32 {
+        // SAFETY: does nothing.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        x
+    }
 }
 
 super::kernels!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);

@@ -103,6 +103,16 @@ impl Simd for Portable {
     unsafe fn keep(x: [f32; 16], bits: u16) -> [f32; 16] {
         std::array::from_fn(|i| if bits >> i & 1 == 1 { x[i] } else { 0.0 })
     }
+
+    #[inline(always)]
+    fn hide(x: usize) -> usize {
+        x
+    }
+
+    #[inline(always)]
+    fn hide_pointer(x: *const f32) -> *const f32 {
+        x
+    }
 }
 
 super::kernels!(Portable, [1 2 3], [1 2 3], [1]);

@@ -34,4 +34,9 @@ pub(in crate::kernels) trait Simd: Copy {
     unsafe fn greater(a: Self::Vector, b: Self::Vector, lanes: Self::Lanes) -> u16;
     /// Lanes whose bit is 0 become 0.
     unsafe fn keep(x: Self::Vector, bits: u16) -> Self::Vector;
+    /// `x` itself, of which the compiler knows nothing: addresses made from it stay apart instead of becoming one chain
+    /// of additions.
+    fn hide(x: usize) -> usize;
+    /// The same of a pointer.
+    fn hide_pointer(x: *const f32) -> *const f32;
 }
