@@ -2,6 +2,7 @@
 
 mod ci;
 mod codegen;
+mod peers;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,25 @@ mod flags {
                 /// Save the results under this name, to be compared with later ones.
                 optional --baseline name: String
             }
+            /// Speed beside PyTorch and Keras, measured alternately; makes their Python environments where missing.
+            cmd peers {
+                /// Only this workload (may be repeated).
+                repeated --workload name: String
+                /// Threads of each network (may be repeated). Default 1 and 2.
+                repeated --threads count: u32
+                /// Only in float.
+                optional --float
+                /// Only with quantizers.
+                optional --quantized
+                /// How often each side is measured. Default 5.
+                optional --rounds count: usize
+                /// Folder of the Python environments. Default target/peers.
+                optional --environments dir: PathBuf
+                /// Folder for the raw lines and the table.
+                optional --out dir: PathBuf
+                /// Only compare losses after 200 steps from equal weights.
+                optional --losses
+            }
             /// Tests against reference values.
             cmd golden {
                 /// A folder of reference values to use instead of those in the repository.
@@ -60,6 +80,22 @@ fn main() -> Result<()> {
         flags::XtaskCmd::Doc(_) => doc(&sh),
         flags::XtaskCmd::Examples(_) => examples(&sh),
         flags::XtaskCmd::Bench(flags) => bench(&sh, flags.smoke, flags.baseline.as_deref()),
+        flags::XtaskCmd::Peers(flags) => peers::run(
+            &sh,
+            &peers::Plan {
+                workloads: flags.workload,
+                threads: if flags.threads.is_empty() { vec![1, 2] } else { flags.threads },
+                forms: match (flags.float, flags.quantized) {
+                    (true, false) => vec![false],
+                    (false, true) => vec![true],
+                    _ => vec![false, true],
+                },
+                rounds: flags.rounds.unwrap_or(5).max(1),
+                environments: flags.environments.unwrap_or_else(|| PathBuf::from("target/peers")),
+                out: flags.out,
+                only_losses: flags.losses,
+            },
+        ),
         flags::XtaskCmd::Golden(flags) => golden(&sh, flags.from.as_deref()),
         flags::XtaskCmd::Codegen(flags) => codegen::run(&sh, flags.check),
     }

@@ -25,7 +25,7 @@ const EDGES: [(&str, &[&str]); 17] = [
     ("quant", &["foundation", "spec", "core-tensor"]),
     ("layers", &["foundation", "spec", "data", "core-tensor", "quant"]),
     ("trainer", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers"]),
-    ("fleet", &["foundation", "spec", "study", "data", "trainer"]),
+    ("fleet", &["foundation", "spec", "study", "data", "layers", "trainer"]),
     ("modelgen", &["foundation", "spec", "study"]),
     ("nas", &["foundation", "spec", "study", "modelgen"]),
     ("autoq", &["foundation", "spec", "study"]),

@@ -54,6 +54,7 @@
 //!
 //! Features `cuda` and `metal` pass through to candle. The operations here work on the CPU.
 
+pub mod arena;
 pub mod device;
 mod error;
 mod geometry;

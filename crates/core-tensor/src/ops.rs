@@ -17,7 +17,7 @@ mod straight_through;
 pub use activation::{activation, softmax};
 pub use affine::{conv1d, conv2d, conv2d_transpose, dense, depthwise_conv1d, depthwise_conv2d};
 pub use batch_norm::{batch_norm_inference, batch_norm_train, channel_affine, moments};
-pub use dropout::dropout;
+pub use dropout::{dropout, dropout_factors};
 pub use loss::softmax_cross_entropy;
 pub use map::{map, map_channels_with_gradient, map_parameter_with_gradient, map_with_gradient};
 pub use pool::{

@@ -21,8 +21,11 @@ use tinsmith_spec::{Graph, Layer, Op};
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
+pub(crate) use activation::function_of;
+pub(crate) use linear::{Shape, product_shapes};
+pub(crate) use pool::{Window, pool_geometry};
 pub use quantize::effective_quantizer;
-pub(crate) use quantize::quantize_once;
+pub(crate) use quantize::{is_random, quantize_once, quantizer_mode};
 
 /// What a layer may know of the run that it is part of.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +43,7 @@ impl Context<'_> {
     /// The seed of this layer's draws for `purpose`; None outside training.
     pub(crate) fn seed(&self, purpose: &str) -> Option<Seed> {
         match self.mode {
-            Mode::Train { seed } => Some(seed.derive(self.layer, 0).derive(purpose, 0)),
+            Mode::Train { seed } => Some(draw_seed(seed, self.layer, purpose)),
             Mode::Infer => None,
         }
     }
@@ -103,6 +106,11 @@ impl Blueprint<'_> {
             }),
         }
     }
+}
+
+/// The seed of a layer's draws for `purpose` in the step whose seed is `step`.
+pub(crate) fn draw_seed(step: Seed, layer: &str, purpose: &str) -> Seed {
+    step.derive(layer, 0).derive(purpose, 0)
 }
 
 /// The name of a parameter: the layer's, a dot, the weight's.

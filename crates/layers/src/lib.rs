@@ -52,6 +52,7 @@
 //! | parameters with masks and flags | [`Model::params`], [`tinsmith_core_tensor::Params`] |
 //! | weights in and out, in files and in memory | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
 //! | models of Keras and `QKeras`, `.keras` and `.h5`, in and out | [`keras`] |
+//! | where the first NaN or infinity stands | [`Model::first_non_finite`], [`NonFinite`], [`Place`] |
 //! | weights carried over to a changed network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
 //! | batch normalizations folded for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
 //! | which quantizer a kernel really has | [`effective_quantizer`] |
@@ -67,9 +68,10 @@ mod layer;
 mod mode;
 mod model;
 pub mod npz;
+pub mod plan;
 
 pub use error::{LayersError, Result};
 pub use fold::{FoldedNetwork, fold_batch_norms};
 pub use layer::effective_quantizer;
 pub use mode::Mode;
-pub use model::{Activations, BuildOptions, Inheritance, Inherited, Model, ModelState};
+pub use model::{Activations, BuildOptions, Inheritance, Inherited, Model, ModelState, NonFinite, Place};

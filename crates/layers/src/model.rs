@@ -1,6 +1,7 @@
 //! A network that can be trained and run.
 
 mod facts;
+mod finite;
 mod forward;
 mod inherit;
 mod state;
@@ -14,6 +15,7 @@ use tinsmith_spec::{Graph, ModelSpec, Op, Role};
 use crate::error::Result;
 use crate::layer::{Blueprint, Forward, param_name};
 
+pub use finite::{NonFinite, Place};
 pub use forward::Activations;
 pub use inherit::{Inheritance, Inherited};
 pub use state::ModelState;
@@ -161,17 +163,17 @@ impl Model {
 
 /// Which layers run, on what, and for how many readers.
 #[derive(Debug, Clone)]
-struct Wiring {
+pub(crate) struct Wiring {
     /// False for a layer that a folded batch normalization runs in place of.
-    runs: Vec<bool>,
+    pub(crate) runs: Vec<bool>,
     /// The layers whose values each takes: a folded normalization those of the layer that it replaces.
-    sources: Vec<Vec<usize>>,
+    pub(crate) sources: Vec<Vec<usize>>,
     /// How often each layer's value is read.
-    readers: Vec<usize>,
+    pub(crate) readers: Vec<usize>,
 }
 
 impl Wiring {
-    fn new(spec: &ModelSpec, graph: &Graph) -> Self {
+    pub(crate) fn new(spec: &ModelSpec, graph: &Graph) -> Self {
         let count = spec.layers.len();
         let mut runs = vec![true; count];
         let mut sources: Vec<Vec<usize>> = graph.nodes.iter().map(|n| n.inputs.clone()).collect();
@@ -193,7 +195,7 @@ impl Wiring {
     }
 }
 
-fn initializer(initializer: SpecInitializer) -> Initializer {
+pub(crate) fn initializer(initializer: SpecInitializer) -> Initializer {
     match initializer {
         SpecInitializer::GlorotUniform => Initializer::GlorotUniform,
         SpecInitializer::GlorotNormal => Initializer::GlorotNormal,

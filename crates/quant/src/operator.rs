@@ -1,9 +1,10 @@
 //! A quantizer ready to be applied to slices.
 
+use tinsmith_core_tensor::kernels::epilogue::{Function, Gate};
 use tinsmith_foundation::{Rng, Seed};
 use tinsmith_spec::quantizer::{self as spec, Log2Rounding, Quantizer};
 
-use crate::binary::{Binary, BinaryDraw, TwoLevels};
+use crate::binary::{Binary, BinaryDraw, BySign, TwoLevels};
 use crate::error::{QuantError, Result};
 use crate::fixed_point::{FixedPoint, HardSwish, SignBit, Swished};
 use crate::pointwise::{Mix, Pointwise, map, pull_back};
@@ -13,7 +14,7 @@ use crate::rounding::{HalfEven, Stochastic};
 use crate::scale::{Alpha, Scale, Scaled, rescale};
 use crate::stochastic::Chance;
 use crate::tanh_sigmoid::{Squash, Squashed};
-use crate::ternary::{Ternary, TernaryDraw, ThreeLevels};
+use crate::ternary::{ByThreshold, Ternary, TernaryDraw, ThreeLevels};
 use crate::ulaw::MuLaw;
 
 /// Whether a quantizer is applied to train or to predict.
@@ -154,6 +155,27 @@ impl QuantizerOp {
                 Kernel::Ternary(t) => !t.plain.tanh_slope
                     || matches!((t.draw, mode), (TernaryDraw::Training(_), Mode::Training(_))),
             )
+    }
+
+    /// This quantizer as a function that kernels apply to what they store; None for kinds that are more than clipped
+    /// rounding to equal steps, and for random ones.
+    #[must_use]
+    pub fn gate(&self) -> Option<Gate> {
+        if self.stochastic_rounding || !self.mix.is_full() || self.mix.gradient_factor() != 1.0 {
+            return None;
+        }
+        let levels = |per_unit, unit, low, high, bound| Function::Levels { per_unit, unit, low, high, bound };
+        match &self.kernel {
+            Kernel::Relu(p) => Some(Gate {
+                function: levels(p.per_unit, p.unit, 0.0, p.high, p.bound),
+                open: (0.0, p.top.next_up()),
+            }),
+            Kernel::FixedPoint(p) if p.alpha == 1.0 => Some(Gate {
+                function: levels(p.per_unit, p.unit, p.low, p.high, f32::INFINITY),
+                open: Gate::LINEAR.open,
+            }),
+            _ => None,
+        }
     }
 
     /// Quantizes the elements `xs` of a tensor of shape `shape` into `out`, writes the derivatives that the

@@ -25,7 +25,15 @@ pub fn dropout(x: &Tensor, rate: f64, rng: &mut Rng) -> Result<Tensor> {
     if rate == 0.0 {
         return Ok(x.clone());
     }
+    let mut factors = vec![0.0; x.elem_count()];
+    dropout_factors(&mut factors, rate, rng);
+    Ok((x * Tensor::from_vec(factors, x.shape(), &Device::Cpu)?)?)
+}
+
+/// What [`dropout`] multiplies elements by: 0 or `1 / (1 - rate)`; `rate` is at least 0 and below 1.
+pub fn dropout_factors(factors: &mut [f32], rate: f64, rng: &mut Rng) {
     let (threshold, kept) = ((rate * 4_294_967_296.0) as u32, (1.0 / (1.0 - rate)) as f32);
-    let mask = (0..x.elem_count()).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }).collect();
-    Ok((x * Tensor::from_vec(mask, x.shape(), &Device::Cpu)?)?)
+    for factor in factors {
+        *factor = if rng.next_u32() < threshold { 0.0 } else { kept };
+    }
 }

@@ -16,29 +16,34 @@ pub(super) enum Activator {
     Quantizer(QuantizerSlot),
 }
 
+/// The kernel of an activation that is a plain function of each element (softmax: of each row).
+pub(crate) const fn function_of(activation: &Activation) -> Option<Function> {
+    Some(match activation {
+        Activation::Linear => Function::Linear,
+        Activation::Relu => Function::Relu,
+        Activation::Relu6 => Function::Relu6,
+        Activation::LeakyRelu(l) => Function::LeakyRelu { slope: l.alpha as f32 },
+        Activation::Elu(l) => Function::Elu { alpha: l.alpha as f32 },
+        Activation::Tanh => Function::Tanh,
+        Activation::Sigmoid => Function::Sigmoid,
+        Activation::HardSigmoid => Function::HardSigmoid,
+        Activation::Hswish => Function::HardSwish,
+        Activation::Softmax => Function::Softmax,
+        _ => return None,
+    })
+}
+
 impl Activator {
     /// `layer` is the name for the error.
     pub(super) fn new(activation: &Activation, layer: &str) -> Result<Self> {
-        Ok(Self::Function(match activation {
-            Activation::Linear => Function::Linear,
-            Activation::Relu => Function::Relu,
-            Activation::Relu6 => Function::Relu6,
-            Activation::LeakyRelu(l) => Function::LeakyRelu { slope: l.alpha as f32 },
-            Activation::Elu(l) => Function::Elu { alpha: l.alpha as f32 },
-            Activation::Tanh => Function::Tanh,
-            Activation::Sigmoid => Function::Sigmoid,
-            Activation::HardSigmoid => Function::HardSigmoid,
-            Activation::Hswish => Function::HardSwish,
-            Activation::Softmax => Function::Softmax,
-            Activation::Clip(clip) => return Ok(Self::Clip(*clip)),
-            Activation::Quantized(q) => return Ok(Self::Quantizer(QuantizerSlot::new(q)?)),
-            other => {
-                return Err(LayersError::Unsupported {
-                    layer: layer.to_owned(),
-                    what: format!("has the activation {other}, which is no function of each element"),
-                });
-            }
-        }))
+        match activation {
+            Activation::Clip(clip) => Ok(Self::Clip(*clip)),
+            Activation::Quantized(q) => Ok(Self::Quantizer(QuantizerSlot::new(q)?)),
+            other => function_of(other).map(Self::Function).ok_or_else(|| LayersError::Unsupported {
+                layer: layer.to_owned(),
+                what: format!("has the activation {other}, which is no function of each element"),
+            }),
+        }
     }
 
     pub(super) fn apply(&self, cx: &Context<'_>, x: Tensor) -> Result<Tensor> {

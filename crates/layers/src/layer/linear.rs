@@ -1,8 +1,9 @@
 //! Layers that multiply by a kernel: dense, convolutions, depthwise, separable and transposed ones.
 
 use candle_core::Tensor;
+use tinsmith_core_tensor::kernels::conv::ConvShape;
 use tinsmith_core_tensor::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads, ops};
-use tinsmith_spec::{Activation, Op, Padding, Pair, Quantizer};
+use tinsmith_spec::{Activation, Op, Padding, Pair, Quantizer, Role};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;
@@ -120,6 +121,86 @@ impl Product {
     }
 }
 
+/// All sizes of a product for one sample, as kernels take them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shape {
+    /// On the last axis: `outer` rows for each sample.
+    Dense { outer: usize, inputs: usize, outputs: usize },
+    /// Every channel (of a group) with every filter.
+    Convolution(ConvShape),
+    /// Each channel by itself.
+    Depthwise(ConvShape),
+}
+
+impl Product {
+    /// None for a transposed convolution. `kernel` is the weight's shape.
+    fn shape(&self, input: &[usize], kernel: &[usize]) -> Result<Option<Shape>> {
+        let (&[.., inputs], &[.., outputs]) = (input, kernel) else { return Ok(None) };
+        let image = |over_time: bool| match (over_time, input, kernel) {
+            (true, &[l, c], &[k, a, b]) => ([1, 1, l, c], [1, k, a, b]),
+            (false, &[h, w, c], &[kh, kw, a, b]) => ([1, h, w, c], [kh, kw, a, b]),
+            _ => ([0; 4], [0; 4]),
+        };
+        Ok(Some(match self {
+            Self::Dense => Shape::Dense { outer: input[..input.len() - 1].iter().product(), inputs, outputs },
+            Self::Convolution { geometry, over_time } => {
+                let (x, w) = image(*over_time);
+                Shape::Convolution(geometry.resolve("convolution", &x, &w)?)
+            }
+            Self::Depthwise { geometry, over_time } => {
+                let (x, w) = image(*over_time);
+                Shape::Depthwise(geometry.resolve_depthwise("depthwise convolution", &x, &w)?)
+            }
+            Self::Transposed(_) => return Ok(None),
+        }))
+    }
+}
+
+/// The products that a layer is made of, in order, for samples of `input`. None where it has none, or one that
+/// [`Shape`] does not say.
+pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shape>>> {
+    let weights = op.weights(input);
+    let kernels: Vec<&[usize]> =
+        weights.iter().filter(|w| w.role == Role::Kernel).map(|w| w.shape.as_slice()).collect();
+    if let Some((product, _)) = Product::new(op, input) {
+        let Some(&kernel) = kernels.first() else { return Ok(None) };
+        return Ok(product.shape(input, kernel)?.map(|shape| vec![shape]));
+    }
+    let (Some((depthwise, pointwise, over_time, _)), &[first, second]) =
+        (separable_products(op, input), kernels.as_slice())
+    else {
+        return Ok(None);
+    };
+    let Some(Shape::Depthwise(shape)) = depthwise.shape(input, first)? else { return Ok(None) };
+    let inner =
+        if over_time { vec![shape.out_w, shape.out_c] } else { vec![shape.out_h, shape.out_w, shape.out_c] };
+    Ok(pointwise.shape(&inner, second)?.map(|point| vec![Shape::Depthwise(shape), point]))
+}
+
+/// The depthwise and the pointwise product of a separable convolution, whether it is over time, and its activation.
+fn separable_products<'a>(op: &'a Op, input: &[usize]) -> Option<(Product, Product, bool, &'a Activation)> {
+    let (geometry, over_time, activation) = match op {
+        Op::SeparableConv1d(l) => {
+            let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
+            let geometry = Geometry { padding: l.padding, sizes, groups: 1 };
+            (geometry.over(input, true), true, &l.activation)
+        }
+        Op::SeparableConv2d(l) => {
+            let geometry =
+                Geometry { padding: l.padding, sizes: [l.kernel, l.stride, l.dilation], groups: 1 };
+            (geometry.over(input, false), false, &l.activation)
+        }
+        _ => return None,
+    };
+    let point = Conv2dGeometry::default();
+    Some((
+        Product::Depthwise { geometry, over_time },
+        Product::Convolution { geometry: point, over_time },
+        over_time,
+        activation,
+    ))
+}
+
 /// The quantizer of a linear layer's bias, whether or not it has a bias of its own: a folded normalization gives it
 /// one.
 pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
@@ -221,28 +302,15 @@ impl Separable {
         let layer = &blueprint.layers[index];
         let shapes = blueprint.graph.input_shapes(index);
         let input = shapes.first().copied().unwrap_or_default();
-        let (geometry, over_time, activation) = match &layer.op {
-            Op::SeparableConv1d(l) => {
-                let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
-                let geometry = Geometry { padding: l.padding, sizes, groups: 1 };
-                (geometry.over(input, true), true, &l.activation)
-            }
-            Op::SeparableConv2d(l) => {
-                let geometry =
-                    Geometry { padding: l.padding, sizes: [l.kernel, l.stride, l.dilation], groups: 1 };
-                (geometry.over(input, false), false, &l.activation)
-            }
-            other => {
-                return Err(crate::error::LayersError::Unsupported {
-                    layer: layer.name.clone(),
-                    what: format!("is a {}, want a separable convolution", other.name()),
-                });
-            }
+        let Some((depthwise, pointwise, _, activation)) = separable_products(&layer.op, input) else {
+            return Err(crate::error::LayersError::Unsupported {
+                layer: layer.name.clone(),
+                what: format!("is a {}, want a separable convolution", layer.op.name()),
+            });
         };
-        let point = Conv2dGeometry::default();
         Ok(Self {
-            depthwise: Product::Depthwise { geometry, over_time },
-            pointwise: Product::Convolution { geometry: point, over_time },
+            depthwise,
+            pointwise,
             depthwise_kernel: ParamSlot::find(blueprint, index, "depthwise_kernel")?,
             pointwise_kernel: ParamSlot::find(blueprint, index, "pointwise_kernel")?,
             bias: ParamSlot::find_optional(blueprint, index, "bias")?,

@@ -11,18 +11,6 @@ use super::quantize::QuantizerSlot;
 use super::{Context, Forward};
 use crate::error::Result;
 
-#[derive(Debug, Clone, Copy)]
-enum Window {
-    /// Over an image, or over time as an image one pixel high.
-    Sliding {
-        geometry: Pool2dGeometry,
-        over_time: bool,
-    },
-    Global {
-        keep_dims: bool,
-    },
-}
-
 /// Maximum or mean of windows, with the activation after it.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -37,21 +25,9 @@ pub(super) struct Pool {
 impl Pool {
     /// None where `op` is of another kind.
     pub(super) fn new(op: &Op, input: &[usize]) -> Result<Option<Self>> {
-        let takes_mean = matches!(
-            op,
-            Op::AveragePool1d(_)
-                | Op::AveragePool2d(_)
-                | Op::GlobalAveragePool1d(_)
-                | Op::GlobalAveragePool2d(_)
-        );
-        let (window, area, quantizer, activation) = match op {
-            Op::MaxPool1d(l) | Op::AveragePool1d(l) => over_time(l, input),
-            Op::MaxPool2d(l) | Op::AveragePool2d(l) => over_image(l, input),
-            Op::GlobalMaxPool1d(l)
-            | Op::GlobalMaxPool2d(l)
-            | Op::GlobalAveragePool1d(l)
-            | Op::GlobalAveragePool2d(l) => over_all(l, input),
-            _ => return Ok(None),
+        let Some(PoolGeometry { window, area, takes_mean, quantizer, activation }) = pool_geometry(op, input)
+        else {
+            return Ok(None);
         };
         let quantizer = quantizer.map(QuantizerSlot::new).transpose()?;
         let activation = Activator::new(activation, op.name())?;
@@ -59,32 +35,84 @@ impl Pool {
     }
 }
 
-type Parts<'a> = (Window, usize, Option<&'a Quantizer>, &'a Activation);
+/// What a pooling layer pools.
+#[derive(Debug)]
+pub(crate) struct PoolGeometry<'a> {
+    /// Over an image, or over time as an image one pixel high.
+    pub(crate) window: Window,
+    /// Elements of a whole window.
+    pub(crate) area: usize,
+    pub(crate) takes_mean: bool,
+    pub(crate) quantizer: Option<&'a Quantizer>,
+    pub(crate) activation: &'a Activation,
+}
 
-fn over_time<'a>(l: &'a Pool1d, input: &[usize]) -> Parts<'a> {
+/// Where windows lie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Window {
+    /// Over an image, or over time as an image one pixel high.
+    Sliding { geometry: Pool2dGeometry, over_time: bool },
+    /// Over everything.
+    Global { keep_dims: bool },
+}
+
+/// What `op` pools from samples of `input`; None where it is of another kind.
+pub(crate) fn pool_geometry<'a>(op: &'a Op, input: &[usize]) -> Option<PoolGeometry<'a>> {
+    let takes_mean = matches!(
+        op,
+        Op::AveragePool1d(_) | Op::AveragePool2d(_) | Op::GlobalAveragePool1d(_) | Op::GlobalAveragePool2d(_)
+    );
+    Some(match op {
+        Op::MaxPool1d(l) | Op::AveragePool1d(l) => over_time(l, input, takes_mean),
+        Op::MaxPool2d(l) | Op::AveragePool2d(l) => over_image(l, input, takes_mean),
+        Op::GlobalMaxPool1d(l)
+        | Op::GlobalMaxPool2d(l)
+        | Op::GlobalAveragePool1d(l)
+        | Op::GlobalAveragePool2d(l) => over_all(l, input, takes_mean),
+        _ => return None,
+    })
+}
+
+fn over_time<'a>(l: &'a Pool1d, input: &[usize], takes_mean: bool) -> PoolGeometry<'a> {
     let (size, stride) = (Pair { height: 1, width: l.size }, Pair { height: 1, width: l.stride() });
     let geometry = Pool2dGeometry {
         window: (1, size.width),
         stride: (1, stride.width),
         padding: pads(l.padding, [1, input[0]], [size, stride, Pair::ONE]),
     };
-    (Window::Sliding { geometry, over_time: true }, l.size, l.average_quantizer.as_ref(), &l.activation)
+    PoolGeometry {
+        window: Window::Sliding { geometry, over_time: true },
+        area: l.size,
+        takes_mean,
+        quantizer: l.average_quantizer.as_ref(),
+        activation: &l.activation,
+    }
 }
 
-fn over_image<'a>(l: &'a Pool2d, input: &[usize]) -> Parts<'a> {
+fn over_image<'a>(l: &'a Pool2d, input: &[usize], takes_mean: bool) -> PoolGeometry<'a> {
     let (size, stride) = (l.size, l.stride());
     let geometry = Pool2dGeometry {
         window: (size.height, size.width),
         stride: (stride.height, stride.width),
         padding: pads(l.padding, [input[0], input[1]], [size, stride, Pair::ONE]),
     };
-    let area = size.height * size.width;
-    (Window::Sliding { geometry, over_time: false }, area, l.average_quantizer.as_ref(), &l.activation)
+    PoolGeometry {
+        window: Window::Sliding { geometry, over_time: false },
+        area: size.height * size.width,
+        takes_mean,
+        quantizer: l.average_quantizer.as_ref(),
+        activation: &l.activation,
+    }
 }
 
-fn over_all<'a>(l: &'a GlobalPool, input: &[usize]) -> Parts<'a> {
-    let area = input[..input.len().saturating_sub(1)].iter().product();
-    (Window::Global { keep_dims: l.keep_dims }, area, l.average_quantizer.as_ref(), &l.activation)
+fn over_all<'a>(l: &'a GlobalPool, input: &[usize], takes_mean: bool) -> PoolGeometry<'a> {
+    PoolGeometry {
+        window: Window::Global { keep_dims: l.keep_dims },
+        area: input[..input.len().saturating_sub(1)].iter().product(),
+        takes_mean,
+        quantizer: l.average_quantizer.as_ref(),
+        activation: &l.activation,
+    }
 }
 
 impl Forward for Pool {

@@ -5,8 +5,9 @@ use tinsmith_core_tensor::Param;
 use tinsmith_quant::QuantizerOp;
 use tinsmith_spec::{Quantizer, Role};
 
-use super::{Blueprint, Context, Forward, param_name};
+use super::{Blueprint, Context, Forward, draw_seed, param_name};
 use crate::error::{LayersError, Result};
+use crate::mode::Mode;
 
 /// The quantizer in effect for a weight of this role: a kernel's without a scale gets one that is chosen from the
 /// values and a power of two, as in `QKeras` (see [`QuantizerOp::for_kernel`]); all others stay.
@@ -35,14 +36,25 @@ impl QuantizerSlot {
 
     /// `purpose` names the draws of stochastic kinds within the layer.
     pub(crate) fn apply(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
-        let seed = if self.is_random { cx.seed(purpose) } else { None };
-        let mode = seed.map_or(tinsmith_quant::Mode::Inference, tinsmith_quant::Mode::Training);
-        Ok(self.op.apply(x, mode)?)
+        Ok(self.op.apply(x, quantizer_mode(cx.mode, self.is_random, cx.layer, purpose))?)
+    }
+}
+
+/// How a quantizer runs in a layer: `purpose` names the draws of random kinds within it. Only those are worth a seed.
+pub(crate) fn quantizer_mode(
+    mode: Mode,
+    is_random: bool,
+    layer: &str,
+    purpose: &str,
+) -> tinsmith_quant::Mode {
+    match mode {
+        Mode::Train { seed } if is_random => tinsmith_quant::Mode::Training(draw_seed(seed, layer, purpose)),
+        _ => tinsmith_quant::Mode::Inference,
     }
 }
 
 /// Whether a quantizer draws at random in training. Kinds that this crate does not know are taken to.
-const fn is_random(quantizer: &Quantizer) -> bool {
+pub(crate) const fn is_random(quantizer: &Quantizer) -> bool {
     match quantizer {
         Quantizer::QuantizedBits(q) => q.use_stochastic_rounding,
         Quantizer::QuantizedRelu(q) => q.use_stochastic_rounding,

@@ -3,11 +3,15 @@
 
 mod build;
 mod data;
+mod degenerate;
 mod fold;
+mod generated;
+mod fuzz;
 mod golden_layers;
 mod golden_models;
 mod golden_training;
 mod gradients;
 mod inherit;
 mod keras;
+mod plan;
 mod weights;

@@ -1,0 +1,76 @@
+//! How fast networks train and run here: the workloads of `benches/peers`, one line of JSON each.
+//!
+//! `cargo run --release -p tinsmith-benches --example throughput -- --workload jet_mlp --threads 1 [--quantized]`
+//!
+//! A training step gathers a shuffled batch, runs forward and backward, and updates all weights by Adam, in float32.
+//! With `--exchange FILE` rows, labels and initial weights come from a file that `peers/keras_bench.py --exchange`
+//! wrote, and the line says the first and the last loss of 200 steps.
+
+#![expect(clippy::print_stdout, reason = "the result is a line of JSON")]
+
+mod clock;
+mod search;
+mod training;
+mod workload;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Whole training steps.
+    Train,
+    /// Forward passes of a plan without gradients: batches, and single samples.
+    Infer,
+}
+
+/// Measures one workload and prints one line of JSON.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// jet_mlp, sparana_mlp, mnist_cnn, ds_cnn, har_cnn1d, resnet8, or search_jet.
+    #[arg(long)]
+    workload: String,
+    /// Threads of each network's kernels.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// With the fixed-point quantizers of the workload.
+    #[arg(long)]
+    quantized: bool,
+    /// What is measured.
+    #[arg(long, value_enum, default_value_t = Mode::Train)]
+    mode: Mode,
+    /// Networks trained side by side; samples per second are those of all together.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Trials of search_jet.
+    #[arg(long, default_value_t = 20)]
+    trials: u64,
+    /// Rows, labels and initial weights of another framework.
+    #[arg(long)]
+    exchange: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    clock::limit_cores(arguments.threads * arguments.jobs);
+    if arguments.workload == "search_jet" {
+        println!("{}", search::run(arguments.trials, arguments.threads, arguments.jobs)?);
+        return Ok(());
+    }
+    let Some(workload) = workload::find(&arguments.workload) else {
+        let names: Vec<&str> = workload::ALL.iter().map(|w| w.name).collect();
+        bail!("no workload `{}`, want one of {} or search_jet", arguments.workload, names.join(", "));
+    };
+    let line = match (&arguments.exchange, arguments.mode) {
+        (Some(file), _) => training::losses(&workload, arguments.quantized, arguments.threads, file)?,
+        (None, Mode::Train) => {
+            training::train(&workload, arguments.quantized, arguments.threads, arguments.jobs)?
+        }
+        (None, Mode::Infer) => training::infer(&workload, arguments.quantized, arguments.threads)?,
+    };
+    println!("{line}");
+    Ok(())
+}

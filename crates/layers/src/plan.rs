@@ -1,0 +1,579 @@
+//! The planned executor: a specification compiled into steps whose buffers are all laid out beforehand.
+//!
+//! A [`Plan`] trains and runs a network on the CPU without a tape and without asking the system for memory: values,
+//! gradients and scratch memory share one arena by their lifetimes, parameters and optimizer state lie flat, and biases,
+//! activations and fixed-point quantization are part of the kernels that compute what they apply to. It computes what
+//! [`Model`](crate::Model) computes on candle's graph, layer for layer and name for name.
+//!
+//! The plan is open: [`Plan::compile_with`] asks for each layer whether the caller brings an [`Operator`] of its own,
+//! with parameter blocks of its own length.
+
+mod blocks;
+mod combine;
+mod compile;
+mod layered;
+mod layout;
+mod normalize;
+mod operator;
+mod pointwise;
+mod pooling;
+mod product;
+mod translate;
+
+use tinsmith_core_tensor::Threads;
+use tinsmith_core_tensor::arena::Arena;
+use tinsmith_core_tensor::kernels::epilogue::{GradientSink, close_gate};
+use tinsmith_foundation::Seed;
+use tinsmith_spec::{Layer, ModelSpec};
+
+use crate::error::{LayersError, Result};
+use crate::mode::Mode;
+use crate::model::Model;
+use blocks::Blocks;
+use compile::{Step, Value};
+
+pub use blocks::{Block, Update};
+pub use operator::{Backward, BlockSpec, Forward, InputGradient, Operator, Part, Pieces, Start};
+
+/// How a network is compiled.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// Samples of the largest batch. Default 32.
+    pub rows: usize,
+    /// Whether gradients are wanted; without, buffers are used again as soon as they are read. Default true.
+    pub training: bool,
+    /// Whether a softmax at the end is left out: what a loss is taken from. Default true.
+    pub logits: bool,
+    /// Threads that kernels may use; results do not depend on them. Default 1.
+    pub threads: Threads,
+    /// Layers whose values are the inputs, in order. Default the network's inputs.
+    pub from: Vec<String>,
+    /// Layers whose values are the outputs, in order. Default the network's outputs.
+    pub to: Vec<String>,
+    /// Parameter blocks (`layer.weight`) that do not change. Nothing below the lowest block that changes has a
+    /// backward pass, and nothing is laid out for one. Default none.
+    pub frozen: Vec<String>,
+    /// Whether gradients by the inputs are wanted. Default false.
+    pub input_gradients: bool,
+    /// The most bytes that values, gradients and parameters may take. Default any.
+    pub memory_limit: Option<usize>,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            rows: 32,
+            training: true,
+            logits: true,
+            threads: Threads::ONE,
+            from: Vec::new(),
+            to: Vec::new(),
+            frozen: Vec::new(),
+            input_gradients: false,
+            memory_limit: None,
+        }
+    }
+}
+
+/// A layer for which an operator may be brought.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// Shapes of its inputs' samples.
+    pub inputs: &'a [&'a [usize]],
+    /// Shape of its output's samples.
+    pub output: &'a [usize],
+}
+
+/// Who brings operators.
+type Custom<'a> = &'a mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>;
+
+#[derive(Debug)]
+struct Ends {
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    input_names: Vec<String>,
+    output_names: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    floats: usize,
+    bits: usize,
+    own_bytes: usize,
+}
+
+/// A network ready to train or to run, in memory that was laid out beforehand.
+///
+/// ```
+/// use tinsmith_foundation::Seed;
+/// use tinsmith_layers::Mode;
+/// use tinsmith_layers::plan::{Plan, PlanOptions};
+/// use tinsmith_spec::ModelSpec;
+///
+/// let spec = ModelSpec::parse(
+///     "layers: [{name: x, input: {shape: [4]}}, {name: h, dense: {units: 8, activation: relu}}, {name: y, dense: {units: 1}}]",
+///     "example",
+/// )?;
+/// let mut plan = Plan::compile(&spec, Seed::new(1), &PlanOptions { rows: 2, ..PlanOptions::default() })?;
+/// let samples = [1.0, 0.5, -0.5, 0.0, 0.0, 1.0, 1.0, -1.0];
+/// let mut losses = Vec::new();
+/// for step in 0..50 {
+///     plan.input_mut(0, 2)?.copy_from_slice(&samples);
+///     plan.forward(2, Mode::Train { seed: Seed::new(2).derive("step", step) })?;
+///     let (outputs, gradient) = plan.output_and_gradient(0);
+///     let mut loss = 0.0;
+///     for ((y, g), target) in outputs.iter().zip(gradient).zip([1.0, -1.0]) {
+///         loss += (y - target).powi(2);
+///         *g = 2.0 * (y - target);
+///     }
+///     losses.push(loss);
+///     plan.backward(&mut |block| {
+///         block.values.iter_mut().zip(block.gradient).for_each(|(w, g)| *w -= 0.05 * *g);
+///     })?;
+/// }
+/// assert!(losses[49] < 0.01 * losses[0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Plan {
+    values: Vec<Value>,
+    steps: Vec<Step>,
+    blocks: Blocks,
+    ends: Ends,
+    memory: Memory,
+    arena: Arena,
+    bits: Vec<u16>,
+    threads: Threads,
+    most_rows: usize,
+    is_training: bool,
+    /// Rows and mode of the last forward pass.
+    last: Option<(usize, Mode)>,
+}
+
+impl Plan {
+    /// Compiles `spec`. Parameters begin as those of [`Model::build`] with the same seed do.
+    ///
+    /// # Errors
+    /// [`LayersError::Spec`] where the specification cannot be, [`LayersError::Unsupported`] where a layer asks for what
+    /// there is not or a name in the options is unknown, [`LayersError::Memory`] where the limit is too small.
+    pub fn compile(spec: &ModelSpec, seed: Seed, options: &PlanOptions) -> Result<Self> {
+        Self::compile_with(spec, seed, options, &mut |_| Ok(None))
+    }
+
+    /// As [`compile`](Self::compile), with operators of the caller's own: `customize` is asked for each layer and
+    /// returns what computes it, or None for this crate's own operator. A brought operator has the whole layer's work,
+    /// its activation included.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile), and whatever `customize` returns.
+    pub fn compile_with(
+        spec: &ModelSpec,
+        seed: Seed,
+        options: &PlanOptions,
+        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>,
+    ) -> Result<Self> {
+        compile::compile(spec, seed, options, customize)
+    }
+
+    /// Compiles a model with its parameters, masks and frozen flags as they are now. [`store`](Self::store) brings
+    /// trained parameters back.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn of_model(model: &Model, options: &PlanOptions) -> Result<Self> {
+        let frozen = model.params().iter().filter(|p| p.is_frozen()).map(|p| p.name().to_owned());
+        let mut options = options.clone();
+        options.frozen.extend(frozen);
+        let mut plan = Self::compile(model.spec(), Seed::new(0), &options)?;
+        plan.load(model)?;
+        Ok(plan)
+    }
+
+    fn new(
+        values: Vec<Value>,
+        steps: Vec<Step>,
+        blocks: Blocks,
+        ends: Ends,
+        memory: Memory,
+        options: &PlanOptions,
+    ) -> Self {
+        Self {
+            values,
+            steps,
+            blocks,
+            ends,
+            memory,
+            arena: Arena::new(memory.floats),
+            bits: vec![0; memory.bits],
+            threads: options.threads,
+            most_rows: options.rows.max(1),
+            is_training: options.training,
+            last: None,
+        }
+    }
+
+    /// Takes over the values and masks of a model of the same network.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] where a block is missing in the model or has another length.
+    pub fn load(&mut self, model: &Model) -> Result<()> {
+        for block in 0..self.blocks.list.len() {
+            let name = self.blocks.list[block].name.clone();
+            let param = model.params().get(&name)?;
+            self.blocks.set(block, &param.values()?)?;
+            let mask = |mask: Option<&candle_core::Tensor>| -> Result<Option<Vec<f32>>> {
+                Ok(mask.map(|m| m.flatten_all()?.to_vec1::<f32>()).transpose()?)
+            };
+            self.blocks.set_prune_mask(block, mask(param.prune_mask())?)?;
+            self.blocks.set_update_mask(block, mask(param.update_mask())?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the values of all blocks back to a model of the same network.
+    ///
+    /// # Errors
+    /// [`LayersError::Tensor`] where the model has no such parameter or another shape.
+    pub fn store(&self, model: &Model) -> Result<()> {
+        for (number, block) in self.blocks.list.iter().enumerate() {
+            let values = self.blocks.values_of(number);
+            let tensor =
+                candle_core::Tensor::from_slice(values, block.dims.as_slice(), &candle_core::Device::Cpu)?;
+            model.params().set(&block.name, &tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Values and optimizer state of another plan's blocks, by name, where name and length are the same. Returns the
+    /// names of the blocks that were carried over.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn carry_over(&mut self, from: &Self) -> Result<Vec<String>> {
+        let mut carried = Vec::new();
+        for number in 0..self.blocks.list.len() {
+            let name = self.blocks.list[number].name.clone();
+            let Some(other) = from.blocks.list.iter().position(|b| b.name == name) else { continue };
+            if from.blocks.list[other].dims != self.blocks.list[number].dims {
+                continue;
+            }
+            self.blocks.set(number, from.blocks.values_of(other))?;
+            self.blocks.set_prune_mask(number, from.blocks.list[other].prune_mask.clone())?;
+            self.blocks.set_update_mask(number, from.blocks.list[other].update_mask.clone())?;
+            if self.blocks.slot_count == from.blocks.slot_count {
+                self.blocks.set_slots_of(number, from.blocks.slots_of(other))?;
+            }
+            carried.push(name);
+        }
+        Ok(carried)
+    }
+
+    /// The parameter blocks, in the order of the layers.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks.list
+    }
+
+    /// The values of a block.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] where there is no block called so.
+    pub fn block_values(&self, name: &str) -> Result<&[f32]> {
+        Ok(self.blocks.values_of(self.blocks.find(name)?))
+    }
+
+    /// Sets the values of a block; pruned ones stay 0.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] where there is no such block or it has another length.
+    pub fn set_block(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.blocks.set(self.blocks.find(name)?, values)
+    }
+
+    /// Sets or takes away a block's prune mask: under a 0, values and optimizer state are 0 from now on.
+    ///
+    /// # Errors
+    /// As [`set_block`](Self::set_block).
+    pub fn set_prune_mask(&mut self, name: &str, mask: Option<Vec<f32>>) -> Result<()> {
+        self.blocks.set_prune_mask(self.blocks.find(name)?, mask)
+    }
+
+    /// Sets or takes away a block's update mask, which its gradients are multiplied by.
+    ///
+    /// # Errors
+    /// As [`set_block`](Self::set_block).
+    pub fn set_update_mask(&mut self, name: &str, mask: Option<Vec<f32>>) -> Result<()> {
+        self.blocks.set_update_mask(self.blocks.find(name)?, mask)
+    }
+
+    /// Gives every block `count` times its length of zeros for an optimizer's state.
+    pub fn set_slots(&mut self, count: usize) {
+        self.blocks.set_slots(count);
+    }
+
+    /// The optimizer's state of a block: the first slot of all elements, then the second.
+    ///
+    /// # Errors
+    /// [`LayersError::Mismatch`] where there is no block called so.
+    pub fn slots(&self, name: &str) -> Result<&[f32]> {
+        Ok(self.blocks.slots_of(self.blocks.find(name)?))
+    }
+
+    /// Sets the optimizer's state of a block.
+    ///
+    /// # Errors
+    /// As [`set_block`](Self::set_block).
+    pub fn set_slots_of(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.blocks.set_slots_of(self.blocks.find(name)?, values)
+    }
+
+    /// Bytes of the buffers that values, gradients, gates and scratch share.
+    #[must_use]
+    pub const fn buffer_bytes(&self) -> usize {
+        self.memory.floats * size_of::<f32>() + self.memory.bits * size_of::<u16>() + self.memory.own_bytes
+    }
+
+    /// Samples of the largest batch.
+    #[must_use]
+    pub const fn most_rows(&self) -> usize {
+        self.most_rows
+    }
+
+    /// Changes how many threads kernels may use; results stay the same.
+    pub const fn set_threads(&mut self, threads: Threads) {
+        self.threads = threads;
+    }
+
+    /// Names of the layers whose values are the inputs.
+    #[must_use]
+    pub fn input_names(&self) -> &[String] {
+        &self.ends.input_names
+    }
+
+    /// Names of the layers whose values are the outputs.
+    #[must_use]
+    pub fn output_names(&self) -> &[String] {
+        &self.ends.output_names
+    }
+
+    /// Where input number `index` of a batch of `rows` samples goes: written before [`forward`](Self::forward), which
+    /// may use the memory for something else afterwards.
+    ///
+    /// # Errors
+    /// [`LayersError::Rows`] where the plan is laid out for fewer samples, [`LayersError::InputCount`] where there is
+    /// no such input.
+    pub fn input_mut(&mut self, index: usize, rows: usize) -> Result<&mut [f32]> {
+        self.check_rows(rows)?;
+        let Some(&value) = self.ends.inputs.get(index) else {
+            return Err(LayersError::InputCount {
+                want: self.ends.inputs.len(),
+                names: self.ends.input_names.join(", "),
+                got: index + 1,
+            });
+        };
+        let range = self.values[value].rows(rows);
+        Ok(&mut self.arena.as_mut_slice()[range])
+    }
+
+    fn check_rows(&self, rows: usize) -> Result<()> {
+        if (1..=self.most_rows).contains(&rows) {
+            return Ok(());
+        }
+        Err(LayersError::Rows { rows, most: self.most_rows })
+    }
+
+    /// Computes the outputs of the `rows` samples that were written to the inputs.
+    ///
+    /// # Errors
+    /// [`LayersError::Rows`], and [`LayersError::Layer`] where a layer fails.
+    pub fn forward(&mut self, rows: usize, mode: Mode) -> Result<()> {
+        self.begin(rows, mode)?;
+        for s in 0..self.steps.len() {
+            self.forward_step(s, rows, mode)?;
+        }
+        self.last = Some((rows, mode));
+        Ok(())
+    }
+
+    fn begin(&mut self, rows: usize, mode: Mode) -> Result<()> {
+        self.check_rows(rows)?;
+        self.last = None;
+        self.blocks.refresh(mode, self.threads.count())
+    }
+
+    fn forward_step(&mut self, s: usize, rows: usize, mode: Mode) -> Result<()> {
+        let Self { values, steps, blocks, arena, bits, threads, .. } = self;
+        let Step { layer, operator, inputs, output, weights, state, scratch, .. } = &mut steps[s];
+        let Blocks { list, values: params, used, .. } = blocks;
+        let (mut arena, mut params) = (arena.carve(), params.carve());
+        let used = used.as_slice();
+        let output = &values[*output];
+        let words = if mode.is_training() { output.bit_rows(rows) } else { 0..0 };
+        let mut io = Forward {
+            rows,
+            inputs: inputs.iter().map(|&(v, _)| arena.read(values[v].rows(rows))).collect(),
+            output: arena.write(output.rows(rows)),
+            bits: &mut bits[words],
+            weights: weights
+                .iter()
+                .map(|&b| match &list[b].quantizer {
+                    Some(quantizer) => &used[quantizer.range.clone()],
+                    None => params.read(list[b].range.clone()),
+                })
+                .collect(),
+            state: state.iter().map(|&b| params.write(list[b].range.clone())).collect(),
+            scratch: arena.write(scratch.0.clone()),
+            mode,
+            threads: *threads,
+        };
+        operator.forward(&mut io).map_err(|e| e.of_layer(layer))
+    }
+
+    /// What the last forward pass put out, for output number `index`; empty before the first.
+    ///
+    /// # Panics
+    /// Where there is no such output.
+    #[must_use]
+    pub fn output(&self, index: usize) -> &[f32] {
+        let rows = self.last.map_or(0, |(rows, _)| rows);
+        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(rows)]
+    }
+
+    /// The same with where the loss's gradient by it goes, which has to be written before [`backward`](Self::backward).
+    /// The gradient is empty where no parameter below the output changes.
+    ///
+    /// # Panics
+    /// Where there is no such output.
+    pub fn output_and_gradient(&mut self, index: usize) -> (&[f32], &mut [f32]) {
+        let rows = self.last.map_or(0, |(rows, _)| rows);
+        let value = &self.values[self.ends.outputs[index]];
+        let mut carver = self.arena.carve();
+        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(rows) };
+        (carver.read(value.rows(rows)), carver.write(gradient))
+    }
+
+    /// The gradient by input number `index` after [`backward`](Self::backward), where the options asked for it.
+    ///
+    /// # Panics
+    /// Where there is no such input.
+    #[must_use]
+    pub fn input_gradient(&self, index: usize) -> &[f32] {
+        let rows = self.last.map_or(0, |(rows, _)| rows);
+        let value = &self.values[self.ends.inputs[index]];
+        if value.gradient.is_empty() { &[] } else { &self.arena.as_slice()[value.gradient_rows(rows)] }
+    }
+
+    /// Computes gradients from those that were written to the outputs, and hands each block that changes to `change`
+    /// as soon as its gradient is complete and its values are no longer needed. A `change` that only looks leaves the
+    /// gradients to [`change_all`](Self::change_all): for what needs all of them before the first weight changes, as a
+    /// limit of their common norm does.
+    ///
+    /// # Errors
+    /// [`LayersError::NoForward`] where no forward pass in training came before it, [`LayersError::Layer`] where a
+    /// layer fails.
+    pub fn backward(&mut self, change: &mut dyn FnMut(Update<'_>)) -> Result<()> {
+        let Some((rows, mode)) = self.last.filter(|(_, mode)| self.is_training && mode.is_training()) else {
+            return Err(LayersError::NoForward);
+        };
+        for s in (0..self.steps.len()).rev() {
+            if self.steps[s].sinks.is_some() {
+                self.backward_step(s, rows, mode)?;
+                for k in 0..self.steps[s].weights.len() {
+                    let block = self.steps[s].weights[k];
+                    if self.blocks.list[block].takes_updates() {
+                        self.blocks.finish_gradient(block, mode)?;
+                        self.blocks.update(block, change);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands every block that changes to `change`, with the gradient that the last backward pass left.
+    pub fn change_all(&mut self, change: &mut dyn FnMut(Update<'_>)) {
+        for s in (0..self.steps.len()).rev().filter(|&s| self.steps[s].sinks.is_some()) {
+            for &block in &self.steps[s].weights {
+                if self.blocks.list[block].takes_updates() {
+                    self.blocks.update(block, change);
+                }
+            }
+        }
+    }
+
+    fn backward_step(&mut self, s: usize, rows: usize, mode: Mode) -> Result<()> {
+        let Self { values, steps, blocks, arena, bits, threads, .. } = self;
+        let Step { layer, operator, inputs, output, weights, scratch, sinks, .. } = &mut steps[s];
+        let Some(sinks) = sinks else { return Ok(()) };
+        let Blocks { list, values: params, used, gradients, .. } = blocks;
+        let (mut arena, mut gradients) = (arena.carve(), gradients.carve());
+        let (params, used) = (params.as_slice(), used.as_slice());
+        let value = &values[*output];
+        let d_output = arena.write(value.gradient_rows(rows));
+        if value.closes_itself {
+            close_gate(d_output, &bits[value.bit_rows(rows)], value.channels, threads.count());
+        }
+        let nothing = || 0..0;
+        let mut io = Backward {
+            rows,
+            inputs: inputs
+                .iter()
+                .map(|&(v, _)| {
+                    arena.read(if operator.keeps_inputs() { values[v].rows(rows) } else { nothing() })
+                })
+                .collect(),
+            output: arena.read(if operator.keeps_output() { value.rows(rows) } else { nothing() }),
+            d_output,
+            d_inputs: inputs
+                .iter()
+                .zip(sinks.iter())
+                .map(|(&(v, channels), sink)| {
+                    let sink = (*sink)?;
+                    let gate: &[u16] = if sink.closes_gate { &bits[values[v].bit_rows(rows)] } else { &[] };
+                    Some(InputGradient {
+                        values: arena.write(values[v].gradient_rows(rows)),
+                        sink: GradientSink { gate, accumulate: sink.accumulate },
+                        channels,
+                    })
+                })
+                .collect(),
+            weights: weights
+                .iter()
+                .map(|&b| match &list[b].quantizer {
+                    Some(quantizer) => &used[quantizer.range.clone()],
+                    None => &params[list[b].range.clone()],
+                })
+                .collect(),
+            gradients: weights
+                .iter()
+                .map(|&b| {
+                    let takes = list[b].takes_updates();
+                    gradients.write(if takes { list[b].range.clone() } else { nothing() })
+                })
+                .collect(),
+            scratch: arena.write(scratch.1.clone()),
+            mode,
+            threads: *threads,
+        };
+        operator.backward(&mut io).map_err(|e| e.of_layer(layer))
+    }
+
+    /// The first layer, in the order in which they run, whose values for the batch in the inputs hold a NaN or an
+    /// infinity: what a loss that is not finite is to be traced with. The inputs have to be written anew before.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn find_non_finite(&mut self, rows: usize, mode: Mode) -> Result<Option<&str>> {
+        self.begin(rows, mode)?;
+        for s in 0..self.steps.len() {
+            self.forward_step(s, rows, mode)?;
+            let range = self.values[self.steps[s].output].rows(rows);
+            if self.arena.as_slice()[range].iter().any(|v| !v.is_finite()) {
+                return Ok(Some(&self.steps[s].layer));
+            }
+        }
+        Ok(None)
+    }
+}

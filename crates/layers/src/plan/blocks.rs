@@ -1,0 +1,329 @@
+//! Parameters of a plan: values, gradients and optimizer state, each in one flat piece of memory.
+
+use std::ops::Range;
+
+use tinsmith_core_tensor::arena::{Arena, LINE};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
+use tinsmith_foundation::Seed;
+use tinsmith_quant::QuantizerOp;
+
+use super::operator::{BlockSpec, Start};
+use crate::error::{LayersError, Result};
+use crate::layer::{is_random, quantizer_mode};
+use crate::mode::Mode;
+
+/// One block of parameters.
+#[derive(Debug, Clone)]
+pub struct Block {
+    pub(super) name: String,
+    pub(super) dims: Vec<usize>,
+    pub(super) trainable: bool,
+    pub(super) frozen: bool,
+    pub(super) prune_mask: Option<Vec<f32>>,
+    pub(super) update_mask: Option<Vec<f32>>,
+    pub(super) quantizer: Option<BlockQuantizer>,
+    /// Where it lies among the values.
+    pub(super) range: Range<usize>,
+}
+
+impl Block {
+    /// `layer.weight`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Whether it is a parameter and no statistic, frozen or not.
+    #[must_use]
+    pub const fn is_trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// Whether an optimizer changes it: trainable and not frozen.
+    #[must_use]
+    pub const fn takes_updates(&self) -> bool {
+        self.trainable && !self.frozen
+    }
+
+    /// 1 for weights that stay, 0 for those that are pruned.
+    #[must_use]
+    pub fn prune_mask(&self) -> Option<&[f32]> {
+        self.prune_mask.as_deref()
+    }
+
+    /// What gradients are multiplied by.
+    #[must_use]
+    pub fn update_mask(&self) -> Option<&[f32]> {
+        self.update_mask.as_deref()
+    }
+}
+
+/// A block's quantizer and where the quantized values lie.
+#[derive(Debug, Clone)]
+pub(super) struct BlockQuantizer {
+    op: QuantizerOp,
+    gate: Option<Gate>,
+    is_random: bool,
+    layer: String,
+    weight: String,
+    pub(super) range: Range<usize>,
+}
+
+/// What an optimizer changes in one step: a block with its gradient and state.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// The block's name.
+    pub name: &'a str,
+    /// Its values.
+    pub values: &'a mut [f32],
+    /// Their gradient, masked; may be used up.
+    pub gradient: &'a mut [f32],
+    /// The optimizer's state: as many times the block's length as [`Plan::set_slots`](super::Plan::set_slots) said.
+    pub slots: &'a mut [f32],
+    /// 0 where weight and state stay 0.
+    pub prune_mask: Option<&'a [f32]>,
+    /// 0 where the weight stays as it is.
+    pub update_mask: Option<&'a [f32]>,
+}
+
+/// All blocks.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    pub(super) list: Vec<Block>,
+    pub(super) values: Arena,
+    pub(super) gradients: Arena,
+    pub(super) used: Arena,
+    pub(super) slots: Arena,
+    pub(super) slot_count: usize,
+    /// Whether values changed since they were quantized last.
+    is_stale: bool,
+}
+
+impl Blocks {
+    /// Adds a block. Returns its number.
+    pub(super) fn add(&mut self, spec: BlockSpec) -> usize {
+        let last = self.list.last().map_or(0, |b| b.range.end);
+        let start = last.next_multiple_of(LINE);
+        let quantizer = spec.quantizer.map(|op| {
+            let (layer, weight) = spec.name.rsplit_once('.').unwrap_or(("", &spec.name));
+            BlockQuantizer {
+                gate: op.gate(),
+                is_random: is_random(op.quantizer()),
+                layer: layer.to_owned(),
+                weight: weight.to_owned(),
+                op,
+                range: 0..0,
+            }
+        });
+        self.list.push(Block {
+            range: start..start + spec.len(),
+            name: spec.name,
+            dims: spec.dims,
+            trainable: spec.trainable,
+            frozen: false,
+            prune_mask: None,
+            update_mask: None,
+            quantizer,
+        });
+        self.list.len() - 1
+    }
+
+    /// Lays out the memory once all blocks are there, and fills it by `starts`, one for each block.
+    pub(super) fn lay_out(&mut self, starts: &[Start], seed: Seed, training: bool) -> Result<()> {
+        let len = self.list.last().map_or(0, |b| b.range.end);
+        let mut used = 0;
+        for quantizer in self.list.iter_mut().filter_map(|b| Some((b.range.len(), b.quantizer.as_mut()?))) {
+            let (len, quantizer) = quantizer;
+            quantizer.range = used..used + len;
+            used = quantizer.range.end.next_multiple_of(LINE);
+        }
+        self.values = Arena::new(len);
+        self.used = Arena::new(used);
+        self.gradients = Arena::new(if training { len } else { 0 });
+        for (block, start) in self.list.iter().zip(starts) {
+            let values = &mut self.values.as_mut_slice()[block.range.clone()];
+            match start {
+                Start::Drawn(initializer, fans) => {
+                    let mut rng = seed.derive(&block.name, 0).rng();
+                    values.copy_from_slice(&initializer.values(values.len(), *fans, &mut rng)?);
+                }
+                Start::Values(given) => {
+                    check_len(&block.name, "values", given.len(), values.len())?;
+                    values.copy_from_slice(given);
+                }
+            }
+        }
+        self.is_stale = true;
+        Ok(())
+    }
+
+    pub(super) fn find(&self, name: &str) -> Result<usize> {
+        self.list.iter().position(|b| b.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.list.iter().map(|b| b.name.as_str()).collect();
+            LayersError::Mismatch {
+                origin: format!("the name {name:?}"),
+                faults: format!("want one of {}", names.join(", ")),
+            }
+        })
+    }
+
+    pub(super) fn values_of(&self, block: usize) -> &[f32] {
+        &self.values.as_slice()[self.list[block].range.clone()]
+    }
+
+    /// Sets a block's values; pruned ones become zero.
+    pub(super) fn set(&mut self, block: usize, values: &[f32]) -> Result<()> {
+        let Block { name, range, prune_mask, .. } = &self.list[block];
+        check_len(name, "values", values.len(), range.len())?;
+        let own = &mut self.values.as_mut_slice()[range.clone()];
+        own.copy_from_slice(values);
+        if let Some(mask) = prune_mask {
+            multiply(own, mask);
+        }
+        self.is_stale = true;
+        Ok(())
+    }
+
+    /// Sets or takes away the prune mask: values and optimizer state under a 0 are 0 from now on.
+    pub(super) fn set_prune_mask(&mut self, block: usize, mask: Option<Vec<f32>>) -> Result<()> {
+        let own = &mut self.list[block];
+        if let Some(mask) = &mask {
+            check_len(&own.name, "prune mask", mask.len(), own.range.len())?;
+            multiply(&mut self.values.as_mut_slice()[own.range.clone()], mask);
+            let (count, start, len) = (self.slot_count, own.range.start, own.range.len());
+            for slots in self.slots.as_mut_slice()[count * start..][..count * len].chunks_mut(len.max(1)) {
+                multiply(slots, mask);
+            }
+        }
+        own.prune_mask = mask;
+        self.is_stale = true;
+        Ok(())
+    }
+
+    pub(super) fn set_update_mask(&mut self, block: usize, mask: Option<Vec<f32>>) -> Result<()> {
+        let own = &mut self.list[block];
+        if let Some(mask) = &mask {
+            check_len(&own.name, "update mask", mask.len(), own.range.len())?;
+        }
+        own.update_mask = mask;
+        Ok(())
+    }
+
+    /// Quantizes what changed.
+    pub(super) fn refresh(&mut self, mode: Mode, threads: usize) -> Result<()> {
+        let Self { list, values, used, is_stale, .. } = self;
+        for block in list {
+            let Some(quantizer) = &block.quantizer else { continue };
+            if !*is_stale && !(quantizer.is_random && mode.is_training()) {
+                continue;
+            }
+            let from = &values.as_slice()[block.range.clone()];
+            let to = &mut used.as_mut_slice()[quantizer.range.clone()];
+            match quantizer.gate {
+                Some(gate) => {
+                    let epilogue = Epilogue { bias: None, gate, bits: &mut [] };
+                    apply_gate(to, from, epilogue, from.len(), threads);
+                }
+                None => {
+                    let mode = quantizer.mode(mode);
+                    quantizer.op.apply_slice(from, &block.dims, to, None, mode)?;
+                }
+            }
+        }
+        // Random draws of a training step are not those of an inference.
+        *is_stale = mode.is_training() && self.list.iter().any(|b| b.quantizer.as_ref().is_some_and(|q| q.is_random));
+        Ok(())
+    }
+
+    /// Turns a finished gradient of what was used into that of the values: through the quantizer, under the masks.
+    pub(super) fn finish_gradient(&mut self, block: usize, mode: Mode) -> Result<()> {
+        let Self { list, values, gradients, .. } = self;
+        let block = &list[block];
+        let gradient = &mut gradients.as_mut_slice()[block.range.clone()];
+        if let Some(quantizer) = &block.quantizer {
+            let mode = quantizer.mode(mode);
+            if !quantizer.op.is_gradient_one(mode) {
+                let values = &values.as_slice()[block.range.clone()];
+                quantizer.op.pull_back_slice(values, &block.dims, gradient, mode)?;
+            }
+        }
+        for mask in [&block.prune_mask, &block.update_mask].into_iter().flatten() {
+            multiply(gradient, mask);
+        }
+        Ok(())
+    }
+
+    /// Lends a block to an optimizer.
+    pub(super) fn update(&mut self, block: usize, change: &mut dyn FnMut(Update<'_>)) {
+        let Self { list, values, gradients, slots, slot_count, is_stale, .. } = self;
+        let block = &list[block];
+        let (start, len) = (block.range.start, block.range.len());
+        *is_stale = true;
+        change(Update {
+            name: &block.name,
+            values: &mut values.as_mut_slice()[block.range.clone()],
+            gradient: &mut gradients.as_mut_slice()[block.range.clone()],
+            slots: &mut slots.as_mut_slice()[*slot_count * start..][..*slot_count * len],
+            prune_mask: block.prune_mask.as_deref(),
+            update_mask: block.update_mask.as_deref(),
+        });
+    }
+
+    pub(super) fn set_slots(&mut self, count: usize) {
+        self.slot_count = count;
+        self.slots = Arena::new(count * self.values.len());
+    }
+
+    pub(super) fn slots_of(&self, block: usize) -> &[f32] {
+        let range = &self.list[block].range;
+        &self.slots.as_slice()[self.slot_count * range.start..][..self.slot_count * range.len()]
+    }
+
+    pub(super) fn set_slots_of(&mut self, block: usize, values: &[f32]) -> Result<()> {
+        let Block { name, range, .. } = &self.list[block];
+        check_len(name, "optimizer state", values.len(), self.slot_count * range.len())?;
+        self.slots.as_mut_slice()[self.slot_count * range.start..][..values.len()].copy_from_slice(values);
+        Ok(())
+    }
+}
+
+impl BlockQuantizer {
+    fn mode(&self, mode: Mode) -> tinsmith_quant::Mode {
+        quantizer_mode(mode, self.is_random, &self.layer, &self.weight)
+    }
+}
+
+fn multiply(values: &mut [f32], mask: &[f32]) {
+    for (value, mask) in values.iter_mut().zip(mask) {
+        // Not a product: an infinite value under a 0 would become NaN.
+        *value = if *mask == 0.0 { 0.0 } else { *value * mask };
+    }
+}
+
+fn check_len(name: &str, what: &str, got: usize, want: usize) -> Result<()> {
+    if got == want {
+        return Ok(());
+    }
+    Err(LayersError::Mismatch {
+        origin: format!("{what} of {name:?}"),
+        faults: format!("{got} elements, want {want}"),
+    })
+}

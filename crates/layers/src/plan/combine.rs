@@ -1,0 +1,104 @@
+//! Operators of several inputs, and copies.
+
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, add_gated};
+
+use super::operator::{Backward, Forward, Operator};
+use super::product::fuse_into;
+use crate::error::Result;
+
+/// The sum of two inputs of one shape.
+#[derive(Debug)]
+pub(super) struct Sum {
+    channels: usize,
+    gate: Gate,
+}
+
+impl Sum {
+    pub(super) const fn new(channels: usize) -> Self {
+        Self { channels, gate: Gate::LINEAR }
+    }
+}
+
+impl Operator for Sum {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        let epilogue = Epilogue { bias: None, gate: self.gate, bits: &mut *io.bits };
+        add_gated(io.output, io.inputs[0], io.inputs[1], epilogue, self.channels, io.threads.count());
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        for dx in io.d_inputs.iter_mut().flatten() {
+            dx.put(io.d_output, io.threads);
+        }
+        Ok(())
+    }
+
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
+
+    fn fuse(&mut self, gate: Gate) -> bool {
+        fuse_into(&mut self.gate, gate)
+    }
+
+    fn gate(&self) -> Gate {
+        self.gate
+    }
+}
+
+/// Inputs side by side along an axis.
+#[derive(Debug)]
+pub(super) struct Concat {
+    /// Elements that each input gives to a block.
+    widths: Vec<usize>,
+}
+
+impl Concat {
+    /// Of samples of these shapes, along `axis`.
+    pub(super) fn new(shapes: &[&[usize]], axis: usize) -> Self {
+        Self { widths: shapes.iter().map(|s| s[axis..].iter().product()).collect() }
+    }
+
+    fn width(&self) -> usize {
+        self.widths.iter().sum()
+    }
+}
+
+impl Operator for Concat {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        let total = self.width();
+        let mut from = 0;
+        for (x, &width) in io.inputs.iter().zip(&self.widths) {
+            for (block, part) in io.output.chunks_exact_mut(total).zip(x.chunks_exact(width)) {
+                block[from..from + width].copy_from_slice(part);
+            }
+            from += width;
+        }
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        let total = self.width();
+        let mut from = 0;
+        for (dx, &width) in io.d_inputs.iter_mut().zip(&self.widths) {
+            if let Some(dx) = dx {
+                for (part, block) in dx.values.chunks_exact_mut(width).zip(io.d_output.chunks_exact(total)) {
+                    let block = &block[from..from + width];
+                    if dx.sink.accumulate {
+                        part.iter_mut().zip(block).for_each(|(sum, g)| *sum += g);
+                    } else {
+                        part.copy_from_slice(block);
+                    }
+                }
+                dx.close(io.threads);
+            }
+            from += width;
+        }
+        Ok(())
+    }
+
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
+
+}

@@ -1,0 +1,209 @@
+//! What a step of a plan computes: an open trait, so that other crates bring operators of their own.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+use tinsmith_core_tensor::Initializer;
+use tinsmith_core_tensor::kernels::epilogue::{Gate, GradientSink, close_gate};
+use tinsmith_core_tensor::{Fans, Threads};
+use tinsmith_quant::QuantizerOp;
+
+use crate::error::Result;
+use crate::mode::Mode;
+
+/// Some slices, without asking the system for memory where they are few.
+pub type Pieces<T> = SmallVec<[T; 4]>;
+
+/// What an operator computes with in [`Operator::forward`]. Buffers are row-major, samples first, `rows` samples each.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// Samples of this batch.
+    pub rows: usize,
+    /// Values of the inputs.
+    pub inputs: Pieces<&'a [f32]>,
+    /// Where the result goes.
+    pub output: &'a mut [f32],
+    /// Where the gate's bits go (see [`Gate`]); empty where nothing asks for them.
+    pub bits: &'a mut [u16],
+    /// The trainable blocks as they are to be used: masked, quantized.
+    pub weights: Pieces<&'a [f32]>,
+    /// The blocks that no optimizer changes.
+    pub state: Pieces<&'a mut [f32]>,
+    /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
+    pub scratch: &'a mut [f32],
+    /// Training or inference, and the seed of this step.
+    pub mode: Mode,
+    /// Threads that may be used.
+    pub threads: Threads,
+}
+
+/// What an operator computes with in [`Operator::backward`].
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// Samples of this batch.
+    pub rows: usize,
+    /// Values of the inputs, as in the forward pass; empty where [`Operator::keeps_inputs`] is false.
+    pub inputs: Pieces<&'a [f32]>,
+    /// The result of the forward pass; empty where [`Operator::keeps_output`] is false.
+    pub output: &'a [f32],
+    /// Gradient of the result, closed where the gate is. The operator may use it up.
+    pub d_output: &'a mut [f32],
+    /// For each input, where its gradient goes; None where nothing asks for it.
+    pub d_inputs: Pieces<Option<InputGradient<'a>>>,
+    /// The trainable blocks as they were used.
+    pub weights: Pieces<&'a [f32]>,
+    /// Their gradients, to be overwritten; empty for frozen blocks.
+    pub gradients: Pieces<&'a mut [f32]>,
+    /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
+    pub scratch: &'a mut [f32],
+    /// As in the forward pass.
+    pub mode: Mode,
+    /// Threads that may be used.
+    pub threads: Threads,
+}
+
+/// Where the gradient of an input goes.
+#[derive(Debug)]
+pub struct InputGradient<'a> {
+    /// Its buffer.
+    pub values: &'a mut [f32],
+    /// Whether to add, and which gate to close on what is stored.
+    pub sink: GradientSink<'a>,
+    /// Size of the input's last axis, which gates go by.
+    pub channels: usize,
+}
+
+impl InputGradient<'_> {
+    /// Stores (or adds) a gradient and closes the gate, for operators whose kernels do not do it themselves.
+    ///
+    /// # Panics
+    /// Where `gradient` has another length.
+    pub fn put(&mut self, gradient: &[f32], threads: Threads) {
+        if self.sink.accumulate {
+            for (sum, g) in self.values.iter_mut().zip(gradient) {
+                *sum += g;
+            }
+        } else {
+            self.values.copy_from_slice(gradient);
+        }
+        self.close(threads);
+    }
+
+    /// Whether the gradient may simply be written into the buffer.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        !self.sink.accumulate && self.sink.gate.is_empty()
+    }
+
+    /// Closes the gate on what the buffer holds.
+    pub fn close(&mut self, threads: Threads) {
+        if !self.sink.gate.is_empty() {
+            close_gate(self.values, self.sink.gate, self.channels, threads.count());
+        }
+    }
+}
+
+/// One step of a plan: values from values, and gradients from gradients.
+pub trait Operator: fmt::Debug + Send + Sync {
+    /// Computes the output.
+    ///
+    /// # Errors
+    /// Whatever keeps it from doing so.
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()>;
+
+    /// Computes the gradients of the blocks and of the inputs. Runs after [`forward`](Self::forward) for the same batch.
+    ///
+    /// # Errors
+    /// Whatever keeps it from doing so.
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()>;
+
+    /// Readies memory of its own for batches of up to `rows` samples. Returns how many bytes that is.
+    fn prepare(&mut self, rows: usize, training: bool) -> usize {
+        let _ = (rows, training);
+        0
+    }
+
+    /// Elements of scratch memory for batches of up to `rows` samples, in the forward and in the backward pass.
+    fn scratch(&self, rows: usize) -> (usize, usize) {
+        let _ = rows;
+        (0, 0)
+    }
+
+    /// Whether the backward pass reads the inputs.
+    fn keeps_inputs(&self) -> bool {
+        true
+    }
+
+    /// Whether the backward pass reads the output.
+    fn keeps_output(&self) -> bool {
+        false
+    }
+
+    /// Takes in a function of its output, applied as values are stored. False where it cannot, or has one already.
+    fn fuse(&mut self, gate: Gate) -> bool {
+        let _ = gate;
+        false
+    }
+
+    /// The function that it applies to its output.
+    fn gate(&self) -> Gate {
+        Gate::LINEAR
+    }
+}
+
+/// How a block's values begin.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// Drawn, from the plan's seed and the block's name.
+    Drawn(Initializer, Fans),
+    /// These.
+    Values(Vec<f32>),
+}
+
+/// A block of parameters that an operator asks for. Its length is its own affair: a sparse operator has as many
+/// elements as it has non-zeros.
+#[derive(Debug, Clone)]
+pub struct BlockSpec {
+    /// Its name in the network: `layer.weight`. What carries over to another plan goes by it.
+    pub name: String,
+    /// Its shape, row-major.
+    pub dims: Vec<usize>,
+    /// How it begins.
+    pub start: Start,
+    /// Whether an optimizer changes it.
+    pub trainable: bool,
+    /// What its values go through before they are used.
+    pub quantizer: Option<QuantizerOp>,
+}
+
+impl BlockSpec {
+    /// Elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An operator and the blocks that it computes with: the trainable ones in the order of [`Forward::weights`], the
+/// others in that of [`Forward::state`].
+#[derive(Debug)]
+pub struct Part {
+    /// What is computed.
+    pub operator: Box<dyn Operator>,
+    /// What with.
+    pub blocks: Vec<BlockSpec>,
+}
+
+impl Part {
+    /// An operator without parameters.
+    #[must_use]
+    pub fn new(operator: impl Operator + 'static) -> Self {
+        Self { operator: Box::new(operator), blocks: Vec::new() }
+    }
+}

@@ -1,0 +1,180 @@
+//! Functions of each element: gates, activations, quantized ones, dropout.
+
+use tinsmith_core_tensor::Activation;
+use tinsmith_core_tensor::kernels::activation::{activate, activation_gradient};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
+use tinsmith_core_tensor::ops::dropout_factors;
+use tinsmith_quant::QuantizerOp;
+
+use super::operator::{Backward, Forward, Operator};
+use crate::error::Result;
+use crate::layer::{draw_seed, is_random, quantizer_mode};
+use crate::mode::Mode;
+
+/// A gate of its own, behind what cannot take it in.
+#[derive(Debug)]
+pub(super) struct Gated {
+    gate: Gate,
+    channels: usize,
+}
+
+impl Gated {
+    pub(super) const fn new(gate: Gate, channels: usize) -> Self {
+        Self { gate, channels }
+    }
+}
+
+impl Operator for Gated {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        let epilogue = Epilogue { bias: None, gate: self.gate, bits: &mut *io.bits };
+        apply_gate(io.output, io.inputs[0], epilogue, self.channels, io.threads.count());
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        // The gradient comes with the gate closed on it.
+        if let Some(dx) = &mut io.d_inputs[0] {
+            dx.put(io.d_output, io.threads);
+        }
+        Ok(())
+    }
+
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
+
+    fn gate(&self) -> Gate {
+        self.gate
+    }
+}
+
+/// An activation function that is no gate.
+#[derive(Debug)]
+pub(super) struct Activated {
+    function: Activation,
+    channels: usize,
+    /// Elements of a sample.
+    len: usize,
+}
+
+impl Activated {
+    pub(super) const fn new(function: Activation, channels: usize, len: usize) -> Self {
+        Self { function, channels, len }
+    }
+}
+
+impl Operator for Activated {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        activate(io.output, io.inputs[0], self.function, self.channels, io.threads.count());
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
+        let (from, threads) = ((io.inputs[0], io.output), io.threads.count());
+        if dx.is_plain() {
+            activation_gradient(dx.values, io.d_output, from, self.function, self.channels, threads);
+        } else {
+            let found = &mut io.scratch[..dx.values.len()];
+            activation_gradient(found, io.d_output, from, self.function, self.channels, threads);
+            dx.put(found, io.threads);
+        }
+        Ok(())
+    }
+
+    fn scratch(&self, rows: usize) -> (usize, usize) {
+        (0, rows * self.len)
+    }
+
+    fn keeps_output(&self) -> bool {
+        true
+    }
+}
+
+/// A quantizer as a function of activations.
+#[derive(Debug)]
+pub(super) struct Quantized {
+    op: QuantizerOp,
+    layer: String,
+    purpose: &'static str,
+    is_random: bool,
+    dims: Vec<usize>,
+}
+
+impl Quantized {
+    pub(super) fn new(op: QuantizerOp, layer: &str, purpose: &'static str, sample: &[usize]) -> Self {
+        let dims = std::iter::once(0).chain(sample.iter().copied()).collect();
+        let is_random = is_random(op.quantizer());
+        Self { op, layer: layer.to_owned(), purpose, is_random, dims }
+    }
+
+    fn mode(&self, mode: Mode) -> tinsmith_quant::Mode {
+        quantizer_mode(mode, self.is_random, &self.layer, self.purpose)
+    }
+}
+
+impl Operator for Quantized {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        self.dims[0] = io.rows;
+        self.op.apply_slice(io.inputs[0], &self.dims, io.output, None, self.mode(io.mode))?;
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
+        self.op.pull_back_slice(io.inputs[0], &self.dims, io.d_output, self.mode(io.mode))?;
+        dx.put(io.d_output, io.threads);
+        Ok(())
+    }
+}
+
+/// Inverted dropout (Srivastava et al., JMLR 15, 2014).
+#[derive(Debug)]
+pub(super) struct Dropout {
+    rate: f64,
+    layer: String,
+    factors: Vec<f32>,
+    len: usize,
+}
+
+impl Dropout {
+    pub(super) fn new(rate: f64, layer: &str, len: usize) -> Self {
+        Self { rate, layer: layer.to_owned(), factors: Vec::new(), len }
+    }
+}
+
+impl Operator for Dropout {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        let x = io.inputs[0];
+        let Mode::Train { seed } = io.mode else {
+            io.output.copy_from_slice(x);
+            return Ok(());
+        };
+        let factors = &mut self.factors[..x.len()];
+        dropout_factors(factors, self.rate, &mut draw_seed(seed, &self.layer, "noise").rng());
+        for ((y, x), f) in io.output.iter_mut().zip(x).zip(factors) {
+            *y = x * *f;
+        }
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
+        if io.mode.is_training() {
+            for (g, f) in io.d_output.iter_mut().zip(&self.factors) {
+                *g *= f;
+            }
+        }
+        dx.put(io.d_output, io.threads);
+        Ok(())
+    }
+
+    fn prepare(&mut self, rows: usize, training: bool) -> usize {
+        self.factors = vec![0.0; if training { rows * self.len } else { 0 }];
+        self.factors.len() * size_of::<f32>()
+    }
+
+    fn keeps_inputs(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,117 @@
+//! Dense layers and convolutions: a product, a bias and a gate in one go.
+
+use tinsmith_core_tensor::kernels::conv::{
+    ConvShape, bias_gradient, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
+};
+use tinsmith_core_tensor::kernels::depthwise::{
+    depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
+};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate};
+use tinsmith_core_tensor::kernels::matmul::{
+    dense_fused, dense_input_gradient_into, dense_parameter_gradients,
+};
+
+use super::operator::{Backward, Forward, Operator};
+use crate::error::Result;
+
+/// What is multiplied with what. The shapes' batch is set anew for each pass.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// On the last axis: `outer` rows for each sample.
+    Dense { outer: usize, inputs: usize, outputs: usize },
+    /// All of an input's channels, or those of a group, with each filter.
+    Convolution(ConvShape),
+    /// Each channel by itself.
+    Depthwise(ConvShape),
+}
+
+/// A product with its kernel and perhaps a bias (in this order of blocks).
+#[derive(Debug)]
+pub(super) struct Product {
+    kind: Kind,
+    gate: Gate,
+}
+
+impl Product {
+    pub(super) const fn new(kind: Kind) -> Self {
+        Self { kind, gate: Gate::LINEAR }
+    }
+
+    const fn of(shape: ConvShape, rows: usize) -> ConvShape {
+        ConvShape { batch: rows, ..shape }
+    }
+}
+
+impl Operator for Product {
+    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+        let (x, w, threads) = (io.inputs[0], io.weights[0], io.threads.count());
+        let epilogue = Epilogue { bias: io.weights.get(1).copied(), gate: self.gate, bits: &mut *io.bits };
+        match self.kind {
+            Kind::Dense { outer, inputs, outputs } => {
+                dense_fused(io.output, x, w, epilogue, (io.rows * outer, inputs, outputs), threads);
+            }
+            Kind::Convolution(shape) => {
+                conv2d_fused(io.output, x, w, epilogue, &Self::of(shape, io.rows), threads);
+            }
+            Kind::Depthwise(shape) => {
+                depthwise_fused(io.output, x, w, epilogue, &Self::of(shape, io.rows), threads);
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+        let (x, w, dy, threads) = (io.inputs[0], io.weights[0], &*io.d_output, io.threads.count());
+        let mut gradients = io.gradients.iter_mut().map(|g| &mut **g);
+        let dw = gradients.next().unwrap_or_default();
+        let db = gradients.next().filter(|db| !db.is_empty());
+        if dw.is_empty() {
+            if let Some(db) = db {
+                bias_gradient(db, dy, threads);
+            }
+        } else {
+            match self.kind {
+                Kind::Dense { outer, inputs, outputs } => {
+                    dense_parameter_gradients(dw, db, x, dy, (io.rows * outer, inputs, outputs), threads);
+                }
+                Kind::Convolution(shape) => {
+                    conv2d_parameter_gradients(dw, db, x, dy, &Self::of(shape, io.rows), threads);
+                }
+                Kind::Depthwise(shape) => {
+                    depthwise_parameter_gradients(dw, db, x, dy, &Self::of(shape, io.rows), threads);
+                }
+            }
+        }
+        let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
+        match self.kind {
+            Kind::Dense { outer, inputs, outputs } => {
+                let sizes = (io.rows * outer, inputs, outputs);
+                dense_input_gradient_into(dx.values, dy, w, dx.sink, sizes, threads);
+            }
+            Kind::Convolution(shape) => {
+                conv2d_input_gradient_into(dx.values, dy, w, dx.sink, &Self::of(shape, io.rows), threads);
+            }
+            Kind::Depthwise(shape) => {
+                depthwise_input_gradient_into(dx.values, dy, w, dx.sink, &Self::of(shape, io.rows), threads);
+            }
+        }
+        Ok(())
+    }
+
+    fn fuse(&mut self, gate: Gate) -> bool {
+        fuse_into(&mut self.gate, gate)
+    }
+
+    fn gate(&self) -> Gate {
+        self.gate
+    }
+}
+
+/// Takes `gate` for an operator that has none yet.
+pub(super) fn fuse_into(own: &mut Gate, gate: Gate) -> bool {
+    let is_free = *own == Gate::LINEAR;
+    if is_free {
+        *own = gate;
+    }
+    is_free
+}
