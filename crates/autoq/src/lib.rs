@@ -11,5 +11,5 @@ mod slots;
 pub use config::{AutoqConfig, Limit};
 pub use error::{AutoqError, Result};
 pub use goal::Goal;
-pub use search::{BITS, QuantizationRun, QuantizationSearch};
+pub use search::{BITS, QuantizationSearch};
 pub use slots::{Part, Ranges, Slot, Slots};

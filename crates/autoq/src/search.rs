@@ -1,13 +1,11 @@
 //! The search itself: a study over widths, whose candidates are quantized networks.
 
-use std::path::Path;
-
-use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope};
+use tinsmith_foundation::Seed;
 use tinsmith_spec::ModelSpec;
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_study::{
     Check, Decision, Ended, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner,
-    StartWith, Study, StudyConfig, Tpe, Trial,
+    SearchRun, StartWith, Study, StudyConfig, Tpe, Trial,
 };
 
 use crate::config::AutoqConfig;
@@ -23,33 +21,6 @@ pub struct QuantizationSearch {
     limits: Limits,
     target: Target,
     score: Objective,
-}
-
-/// Where and with what a search runs.
-pub struct QuantizationRun<'a> {
-    /// The journal; what it holds already is taken as it is.
-    pub journal: &'a Path,
-    /// Seed of everything random.
-    pub seed: Seed,
-    /// Trains and scores a quantized network, usually from the float network's weights.
-    pub evaluate: &'a dyn Evaluate<ModelSpec>,
-    /// The cores.
-    pub scope: WorkerScope,
-    /// How many networks are trained side by side.
-    pub jobs: usize,
-    /// Who is told.
-    pub progress: &'a dyn Progress,
-    /// Asks for a stop.
-    pub cancel: CancelToken,
-}
-
-impl std::fmt::Debug for QuantizationRun<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QuantizationRun")
-            .field("journal", &self.journal)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The measure that is made small beside the score.
@@ -116,7 +87,7 @@ impl QuantizationSearch {
     ///
     /// # Errors
     /// [`crate::AutoqError::Study`] where the journal is another study's or the evaluation is broken.
-    pub fn run(&self, run: &QuantizationRun<'_>) -> Result<(Study<Params>, Ended)> {
+    pub fn run(&self, run: &SearchRun<'_, Params>) -> Result<(Study<Params>, Ended)> {
         let space = self.slots.space()?;
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
         let mut widths = self.config.bits.clone();

@@ -13,4 +13,4 @@ pub use breed::Architectures;
 pub use config::SearchConfig;
 pub use error::{NasError, Result};
 pub use mutation::Mutation;
-pub use search::{ArchitectureSearch, SearchRun};
+pub use search::ArchitectureSearch;

@@ -1,11 +1,9 @@
 //! The search itself: a study over networks whose cost is known before they are trained.
 
-use std::path::Path;
-
-use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope};
+use tinsmith_foundation::Seed;
 use tinsmith_spec::ModelSpec;
 use tinsmith_spec::cost::{Cost, Limits, Target};
-use tinsmith_study::{Check, Ended, Evaluate, Evolution, Objective, Runner, Scores, Study, StudyConfig};
+use tinsmith_study::{Check, Ended, Evolution, Objective, Runner, Scores, SearchRun, Study, StudyConfig};
 
 use crate::breed::Architectures;
 use crate::config::SearchConfig;
@@ -20,33 +18,6 @@ pub struct ArchitectureSearch {
     limits: Limits,
     target: Target,
     score: Objective,
-}
-
-/// Where and with what a search runs.
-pub struct SearchRun<'a> {
-    /// The journal; what it holds already is taken as it is.
-    pub journal: &'a Path,
-    /// Seed of everything random.
-    pub seed: Seed,
-    /// Trains and scores a network.
-    pub evaluate: &'a dyn Evaluate<ModelSpec>,
-    /// The cores.
-    pub scope: WorkerScope,
-    /// How many networks are trained side by side.
-    pub jobs: usize,
-    /// Who is told.
-    pub progress: &'a dyn Progress,
-    /// Asks for a stop.
-    pub cancel: CancelToken,
-}
-
-impl std::fmt::Debug for SearchRun<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SearchRun")
-            .field("journal", &self.journal)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
 }
 
 impl ArchitectureSearch {
@@ -117,7 +88,7 @@ impl ArchitectureSearch {
     ///
     /// # Errors
     /// [`NasError::Study`] where the journal is another study's or the evaluation is broken.
-    pub fn run(&self, run: &SearchRun<'_>) -> Result<(Study<ModelSpec>, Ended)> {
+    pub fn run(&self, run: &SearchRun<'_, ModelSpec>) -> Result<(Study<ModelSpec>, Ended)> {
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
         let breed =
             Architectures::new(self.start.clone(), self.config.mutations, self.limits, self.target.clone());

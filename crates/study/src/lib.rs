@@ -72,6 +72,7 @@ pub mod pareto;
 mod proposer;
 mod pruner;
 mod space;
+mod search_run;
 mod study;
 pub mod tensorboard;
 mod trial;
@@ -87,5 +88,6 @@ pub use proposer::{
 };
 pub use pruner::{HalvingPruner, MedianPruner, Pruner};
 pub use space::Space;
+pub use search_run::SearchRun;
 pub use study::{Check, CheckFn, DescribeFn, Ended, Runner, Study};
 pub use trial::{History, Proposal, Trial, TrialState, TrialTimes};

@@ -1,10 +1,10 @@
 //! A search finds the layer that needs its bits, whatever the number of workers.
 
-use tinsmith_autoq::{AutoqConfig, BITS, QuantizationRun, QuantizationSearch, Ranges};
+use tinsmith_autoq::{AutoqConfig, BITS, QuantizationSearch, Ranges};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_spec::{ModelSpec, Op};
-use tinsmith_study::{Decision, Evaluate, EvaluateError, Outcome, Params, Report, Request, Scores, Study};
+use tinsmith_study::{Decision, Evaluate, EvaluateError, Outcome, Params, Report, Request, Scores, SearchRun, Study};
 
 use crate::network;
 
@@ -35,7 +35,7 @@ fn search() -> QuantizationSearch {
 
 fn run(cores: usize) -> Study<Params> {
     let dir = tempfile::tempdir().unwrap();
-    let run = QuantizationRun {
+    let run = SearchRun {
         journal: &dir.path().join("journal.log"),
         seed: Seed::new(1),
         evaluate: &LastMatters,

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_autoq::{AutoqConfig, BITS, QuantizationRun, QuantizationSearch};
-use tinsmith_study::Budget;
+use tinsmith_autoq::{AutoqConfig, BITS, QuantizationSearch};
+use tinsmith_study::{Budget, SearchRun};
 use tinsmith_trainer::Trainer;
 use tinsmith_trainer::run::load_model;
 use tinsmith_workshop::activation_ranges;
@@ -16,7 +16,7 @@ use crate::watch::{Watch, cancel_on_signal};
 /// Arguments of `quantize`.
 #[derive(Debug, Args)]
 pub(crate) struct QuantizeArgs {
-    /// The trained network: a weight file that Tinsmith wrote
+    /// The trained network: a weight file that Tinsmith wrote, or a model that Keras saved (.keras, .h5)
     weights: PathBuf,
     #[command(flatten)]
     budget: BudgetArgs,
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &QuantizeArgs) -> anyhow::Result<()> {
         .keeping_weights_in(folder.join("weights"));
     let watch = Watch::new(args.quiet);
     let scope = args.training.scope();
-    let (study, _) = search.run(&QuantizationRun {
+    let (study, _) = search.run(&SearchRun {
         journal: &folder.join("journal.log"),
         seed: args.training.seed().derive("quantize", 0),
         evaluate: &trainer,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-use tinsmith_nas::{ArchitectureSearch, SearchConfig, SearchRun};
+use tinsmith_nas::{ArchitectureSearch, SearchConfig};
 use tinsmith_spec::ModelSpec;
-use tinsmith_study::Budget;
+use tinsmith_study::{Budget, SearchRun};
 use tinsmith_trainer::Trainer;
 
 use super::{BudgetArgs, TrainingArgs, folder};

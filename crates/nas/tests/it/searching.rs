@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
-use tinsmith_nas::{ArchitectureSearch, NasError, SearchConfig, SearchRun};
+use tinsmith_nas::{ArchitectureSearch, NasError, SearchConfig};
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_spec::{ModelSpec, Op};
 use tinsmith_study::{
-    Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, Study, TrialState,
+    SearchRun,     Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, Study, TrialState,
 };
 
 use crate::network;

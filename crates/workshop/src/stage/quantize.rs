@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use tinsmith_autoq::{AutoqConfig, QuantizationRun, QuantizationSearch, Ranges};
+use tinsmith_autoq::{AutoqConfig, QuantizationSearch, Ranges};
 use tinsmith_data::Dataset;
 use tinsmith_layers::Model;
 use tinsmith_spec::ModelSpec;
-use tinsmith_study::{Ended, Params, Study};
+use tinsmith_study::{Ended, Params, SearchRun, Study};
 use tinsmith_trainer::{TrainConfig, Trainer};
 
 use crate::error::{Result, WorkshopError};
@@ -51,7 +51,7 @@ pub(crate) fn run(bench: &Bench<'_>, found: &Found) -> Result<Quantized> {
     let trainer = Trainer::new(bench.train.clone(), bench.validation.clone(), training)
         .starting_from(&found.weights)
         .keeping_weights_in(bench.folder.quantize_weights());
-    let (study, ended) = search.run(&QuantizationRun {
+    let (study, ended) = search.run(&SearchRun {
         journal: &bench.folder.quantize_journal(),
         seed: bench.seed.derive(STAGE, 0),
         evaluate: &trainer,

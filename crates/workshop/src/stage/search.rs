@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tinsmith_fleet::{Member, Pool, PoolContext};
-use tinsmith_nas::{ArchitectureSearch, SearchConfig, SearchRun};
+use tinsmith_nas::{ArchitectureSearch, SearchConfig};
 use tinsmith_spec::ModelSpec;
-use tinsmith_study::{Ended, Study, Trial};
+use tinsmith_study::{Ended, SearchRun, Study, Trial};
 use tinsmith_trainer::{Callback, Plan, RunResult, Trainer, Undisturbed};
 
 use crate::error::{Result, WorkshopError};
