@@ -129,7 +129,7 @@ fn file_names(out: &Path, files: u64) -> Vec<String> {
 }
 
 /// `corpus.jsonl.gz` as `corpus` and `.jsonl.gz`.
-fn split_name(name: &str) -> (&str, &str) {
+pub(crate) fn split_name(name: &str) -> (&str, &str) {
     let bare = name.strip_suffix(".gz").unwrap_or(name);
     let stem = bare.rfind('.').filter(|&dot| dot > 0).map_or(bare, |dot| &bare[..dot]);
     (stem, &name[stem.len()..])
@@ -371,15 +371,7 @@ impl<'a> Files<'a> {
         let Some((file, writer)) = self.open.take() else { return Ok(()) };
         let path = self.folder.join(&self.names[file]);
         let file = writer.into_inner().map_err(|e| write_error(&path)(e.into_error()))?;
-        #[cfg(unix)]
-        {
-            // A temporary file is readable by its owner alone; a corpus is a file like any other.
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::Permissions::from_mode(0o644);
-            file.as_file().set_permissions(mode).map_err(write_error(&path))?;
-        }
-        file.as_file().sync_all().map_err(write_error(&path))?;
-        file.persist(&path).map_err(|e| write_error(&path)(e.error))?;
+        persist(file, &path)?;
         self.done += 1;
         Ok(())
     }
@@ -400,6 +392,20 @@ impl<'a> Files<'a> {
             .map(|(name, networks)| FileEntry { name: name.clone(), networks })
             .collect())
     }
+}
+
+/// Gives a file that is whole its name.
+pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        // A temporary file is readable by its owner alone; a corpus is a file like any other.
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(mode).map_err(write_error(path))?;
+    }
+    file.as_file().sync_all().map_err(write_error(path))?;
+    file.persist(path).map_err(|e| write_error(path)(e.error))?;
+    Ok(())
 }
 
 fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> FoundationError + '_ {

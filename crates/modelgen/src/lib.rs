@@ -101,6 +101,7 @@
 //! | [`Format`], [`Sink`] | the forms of a corpus, Keras' and QKeras' model JSON among them; single networks written |
 //! | [`load_models`], [`Record`] | corpora of every form read back |
 //! | [`Structure`], [`Design`], [`Realized`] | structured sets: Cartesian product, Latin hypercube, Sobol's sequence |
+//! | [`generate_designed`], [`DesignedConfig`], [`DesignedManifest`] | structured sets as corpora |
 //! | [`Coverage`] | fill and separation distances and histograms of a set, as numbers and as a picture |
 //!
 //! [`ModelSpec`]: tinsmith_spec::ModelSpec
@@ -109,6 +110,7 @@ mod batch;
 mod budget;
 mod config;
 mod coverage;
+mod designed;
 mod draw;
 mod error;
 mod exportable;
@@ -128,6 +130,7 @@ pub use batch::{BatchConfig, Duplicates, FileEntry, Manifest, generate, manifest
 pub use budget::{Binding, Candidate, Over, Reason, Tally};
 pub use config::{GeneratorConfig, Probs, Scope};
 pub use coverage::{AxisCoverage, Coverage, CoverageAxis, Distances};
+pub use designed::{DesignedConfig, DesignedManifest, coverage_path, generate_designed};
 pub use error::{ModelgenError, Result};
 pub use format::{Format, Sink};
 pub use generator::{DrawState, Generated, ModelGenerator};

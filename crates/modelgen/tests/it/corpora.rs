@@ -106,18 +106,29 @@ fn duplicates_are_dropped_or_counted() {
 #[test]
 fn limits_hold_and_rejects_are_counted_by_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { params: Some(100_000), macs: Some(1_000_000), ..Limits::default() };
+    let limits = Limits {
+        params: Some(100_000),
+        macs: Some(1_000_000),
+        flash: Some(90_000),
+        ram: Some(60_000),
+        weight_bits: Some(700_000),
+        bops: Some(60_000_000),
+        ..Limits::default()
+    };
     let config = BatchConfig { limits, ..small(300) };
     let out = folder.path().join("c.jsonl");
     let manifest = make(&config, &out, 2).unwrap();
     for record in read(&out) {
         let cost = record.cost.unwrap();
-        assert!(cost.params <= 100_000 && cost.macs <= 1_000_000);
+        assert!(cost.params <= 100_000 && cost.macs <= 1_000_000 && cost.flash <= 90_000);
+        assert!(cost.ram <= 60_000 && cost.weight_bits <= 700_000 && cost.bops <= 6e7);
     }
     let text = std::fs::read_to_string(manifest_path(&out)).unwrap();
     let stored: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(stored["tally"]["draws"], manifest.tally.draws);
-    assert!(stored["tally"]["over"]["params"]["draws"].as_u64().unwrap() > 0);
+    for what in ["params", "macs", "flash", "ram", "weight_bits", "bops"] {
+        assert!(stored["tally"]["over"][what]["draws"].as_u64().unwrap() > 0, "{what}");
+    }
     assert_eq!(stored["config"]["family"]["dense_ub"], 1024);
 
     let family = GeneratorConfig { max_tries: 30, ..GeneratorConfig::default() };

@@ -175,6 +175,8 @@ fn rates_are_the_shares_of_networks_that_have_it() {
         dense(|c, p| c.bias_rate = p).iter().map(|s| matches!(first(s), Op::Dense(d) if d.use_bias)),
         rate,
     );
+    let specs = dense(|c, p| (c.dropout_chance, c.dropout_rate) = (p, 0.25));
+    check_chance(specs.iter().map(|s| has(s, |op| matches!(op, Op::Dropout(d) if d.rate == 0.25))), rate);
     let specs = dense(|c, p| c.dropout_chance = p);
     check_chance(specs.iter().map(|s| has(s, |op| matches!(op, Op::Dropout(d) if d.rate == 0.4))), rate);
     assert!(specs.iter().all(|s| !matches!(s.layers.last().map(|l| &l.op), Some(Op::Dropout(_)))));
@@ -211,6 +213,11 @@ fn pooling_and_flattening_come_with_their_chances() {
     let is_pool = |op: &Op| matches!(op, Op::MaxPool2d(_) | Op::AveragePool2d(_));
     let config = GeneratorConfig { pooling_chance: rate, ..starting(LayerKind::Conv2d) };
     check_chance(draws(config, 1).iter().map(|s| has(s, is_pool)), rate);
+    let is_pool = |op: &Op| matches!(op, Op::MaxPool1d(_) | Op::AveragePool1d(_));
+    let config = GeneratorConfig { pooling_chance: rate, ..starting(LayerKind::QConv1d) };
+    check_chance(draws(config, 1).iter().map(|s| has(s, is_pool)), rate);
+    let config = GeneratorConfig { flatten_chance: rate, ..starting(LayerKind::QConv1d) };
+    check_chance(draws(config, 3).iter().map(|s| crate::drawing::dense_layers(s) == 2), rate);
     let config = GeneratorConfig { flatten_chance: rate, ..starting(LayerKind::Conv2d) };
     let two_dense = |s: &ModelSpec| crate::drawing::dense_layers(s) == 2;
     check_chance(draws(config, 3).iter().map(two_dense), rate);
@@ -229,6 +236,10 @@ fn named_choices_follow_their_weights() {
     let specs = draws(config.clone(), 1);
     let padding = |s: &ModelSpec| matches!(first(s), Op::Conv2d(c) if c.padding == Padding::Same);
     check(specs.iter().map(padding), [(true, 3.0), (false, 1.0)]);
+    let mut series = starting(LayerKind::Conv1d);
+    series.probs.padding = Weights::List(vec![1.0, 4.0]);
+    let padding = |s: &ModelSpec| matches!(first(s), Op::Conv1d(c) if c.padding == Padding::Same);
+    check(draws(series, 1).iter().map(padding), [(true, 1.0), (false, 4.0)]);
     check(specs.iter().map(|s| has(s, |op| matches!(op, Op::MaxPool2d(_)))), [(true, 1.0), (false, 4.0)]);
     config.probs.pooling = Weights::of([(PoolKind::Average, 1.0)]);
     assert!(draws(config, 1).iter().all(|s| !has(s, |op| matches!(op, Op::MaxPool2d(_)))));
@@ -281,6 +292,18 @@ fn kinds_of_layers_follow_their_weights() {
     let mut config = starting(LayerKind::Conv1d);
     config.probs.time_layers = Weights::of([(LayerKind::Conv1d, 1.0), (LayerKind::DepthwiseConv1d, 5.0)]);
     check(second(config), [("conv1d", 1.0), ("depthwise_conv1d", 5.0)]);
+}
+
+#[test]
+fn dense_layers_of_no_weight_are_not_followed_by_any() {
+    // [Dense, QDense]: only quantized networks become flat.
+    let mut config = GeneratorConfig { q_chance: 0.4, ..GeneratorConfig::default() };
+    config.probs.start_layers = Weights::of([(LayerKind::Conv2d, 1.0), (LayerKind::QConv2d, 1.0)]);
+    config.probs.dense_layers = Weights::List(vec![0.0, 3.0]);
+    let specs = draws(config, 3);
+    let is_flat = |s: &ModelSpec| crate::drawing::dense_layers(s) > 0;
+    check_chance(specs.iter().map(is_flat), 0.4);
+    assert!(specs.iter().all(|s| is_quantized(first(s)) == Some(is_flat(s))));
 }
 
 fn activation(spec: &ModelSpec) -> &'static str {

@@ -1,7 +1,9 @@
 //! Reading and checking configurations.
 
-use tinsmith_foundation::config;
-use tinsmith_modelgen::{BatchConfig, GeneratorConfig, LayerKind, ModelGenerator, Probs, Weights};
+use tinsmith_foundation::{Seed, config};
+use tinsmith_modelgen::{
+    BatchConfig, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, SizeGrid, SizeLaw, Weights,
+};
 
 fn read(text: &str) -> Result<GeneratorConfig, String> {
     config::from_str(text, "family.yaml", GeneratorConfig::check).map_err(|e| e.to_string())
@@ -83,4 +85,93 @@ fn schemas_name_every_option_and_every_choice() {
     let padding = schema.pointer("/$defs/Probs/properties/padding").unwrap();
     assert_eq!(properties(padding, "/anyOf/0"), ["same", "valid"]);
     assert!(schema.pointer("/$defs/LayerKind").unwrap().to_string().contains("QSeparableConv2D"));
+}
+
+type Change = fn(&mut GeneratorConfig);
+
+/// A change of every option but `max_tries`, which bounds and does not draw.
+const CHANGES: [(&str, Change); 45] = [
+    ("activ_bit_width", |c| c.activ_bit_width = 5.into()),
+    ("activ_int_width", |c| c.activ_int_width = 2),
+    ("activation_rate", |c| c.activation_rate = 0.6),
+    ("batch_norm_chance", |c| c.batch_norm_chance = 0.4),
+    ("bias_bit_width", |c| c.bias_bit_width = 5.into()),
+    ("bias_int_width", |c| c.bias_int_width = 2),
+    ("bias_rate", |c| c.bias_rate = 0.6),
+    ("branch_chance", |c| c.branch_chance = 0.4),
+    ("classes", |c| c.classes = Some(9)),
+    ("conv_filters_lb", |c| c.conv_filters_lb = 5),
+    ("conv_filters_ub", |c| c.conv_filters_ub = 32),
+    ("conv_flatten_limit", |c| c.conv_flatten_limit = 30),
+    ("conv_init_size_lb", |c| c.conv_init_size_lb = 64),
+    ("conv_init_size_ub", |c| c.conv_init_size_ub = 64),
+    ("conv_kernel_lb", |c| c.conv_kernel_lb = 2),
+    ("conv_kernel_ub", |c| c.conv_kernel_ub = 5),
+    ("conv_stride_lb", |c| c.conv_stride_lb = 2),
+    ("conv_stride_ub", |c| c.conv_stride_ub = 2),
+    ("dense_lb", |c| c.dense_lb = 64),
+    ("dense_ub", |c| c.dense_ub = 512),
+    ("dropout_chance", |c| c.dropout_chance = 0.6),
+    ("dropout_rate", |c| c.dropout_rate = 0.2),
+    ("flatten_chance", |c| c.flatten_chance = 0.4),
+    ("global_pooling_chance", |c| c.global_pooling_chance = 0.4),
+    ("input", |c| c.input = Some(vec![20, 3])),
+    ("layers_blacklist", |c| c.layers_blacklist = vec![LayerKind::Conv1d]),
+    ("max_layer_count", |c| c.max_layer_count = 7),
+    ("min_layer_count", |c| c.min_layer_count = 4),
+    ("pooling_chance", |c| c.pooling_chance = 0.4),
+    ("probs.activations", |c| c.probs.activations = Weights::List(vec![1.0, 0.0, 1.0, 0.0])),
+    ("probs.conv_layers", |c| c.probs.conv_layers = Weights::List(vec![1.0, 0.0, 1.0, 0.0])),
+    ("probs.dense_layers", |c| c.probs.dense_layers = Weights::List(vec![0.0, 1.0])),
+    ("probs.padding", |c| c.probs.padding = Weights::List(vec![1.0, 2.0])),
+    ("probs.pooling", |c| c.probs.pooling = Weights::List(vec![1.0, 2.0])),
+    ("probs.start_layers", |c| c.probs.start_layers = Weights::List(vec![1.0; 8])),
+    ("probs.time_layers", |c| c.probs.time_layers = Weights::List(vec![1.0, 1.0])),
+    ("q_chance", |c| c.q_chance = 0.4),
+    ("q_scope", |c| c.q_scope = Scope::Layer),
+    ("residual_chance", |c| c.residual_chance = 0.4),
+    ("size_grid", |c| c.size_grid = SizeGrid::MultiplesOf(4)),
+    ("size_law", |c| c.size_law = SizeLaw::LogUniform),
+    ("time_lb", |c| c.time_lb = 64),
+    ("time_ub", |c| c.time_ub = 64),
+    ("weight_bit_width", |c| c.weight_bit_width = 5.into()),
+    ("weight_int_width", |c| c.weight_int_width = 2),
+];
+
+#[test]
+fn every_option_has_an_effect() {
+    let draws = |config: &GeneratorConfig| {
+        let generator = ModelGenerator::new(config.clone()).unwrap();
+        (0..100).map(|seed| generator.draw_any(Seed::new(seed)).unwrap()).collect::<Vec<_>>()
+    };
+    let base = GeneratorConfig {
+        batch_norm_chance: 0.3,
+        residual_chance: 0.3,
+        branch_chance: 0.3,
+        global_pooling_chance: 0.3,
+        probs: Probs {
+            // Without a float dense layer, so that float networks can do without any.
+            start_layers: Weights::List(vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]),
+            ..GeneratorConfig::default().probs
+        },
+        ..GeneratorConfig::default()
+    };
+    let drawn = draws(&base);
+    for (name, change) in CHANGES {
+        let mut config = base.clone();
+        change(&mut config);
+        assert!(draws(&config) != drawn, "{name} changes nothing");
+    }
+    let stored = serde_json::to_value(GeneratorConfig::for_task(&[8, 8, 1], 10)).unwrap();
+    let below = |key: &str, value: &serde_json::Value| match value {
+        serde_json::Value::Object(map) if key == "probs" => {
+            map.keys().map(|k| format!("probs.{k}")).collect()
+        }
+        _ => vec![key.to_owned()],
+    };
+    let mut all: Vec<String> = stored.as_object().unwrap().iter().flat_map(|(k, v)| below(k, v)).collect();
+    all.retain(|name| name != "max_tries");
+    let mut named: Vec<&str> = CHANGES.iter().map(|(name, _)| *name).collect();
+    named.sort_unstable();
+    assert_eq!(named, all);
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use tinsmith_foundation::{Seed, config};
+use tinsmith_foundation::{CancelToken, Seed, Silent, config};
 use tinsmith_modelgen::{
-    ActivationKind, Bounds, CostLine, Coverage, Design, Family, GeneratorConfig, LayerAxes, ModelGenerator,
-    Structure,
+    ActivationKind, Bounds, CostLine, Coverage, Design, DesignedConfig, Family, Format, GeneratorConfig,
+    LayerAxes, ModelGenerator, Structure, generate_designed, load_models,
 };
 use tinsmith_spec::{Op, Target};
 
@@ -130,4 +130,54 @@ fn the_coverage_of_a_random_corpus_is_reported() {
     assert!((0.0..=1.0).contains(&coverage.joint.fill) && coverage.bottleneck.is_some());
     assert!(coverage.axes.iter().all(|a| a.histogram.iter().sum::<u64>() == 300));
     assert_eq!((coverage.axes[0].axis.low, coverage.axes[0].axis.high), (3.0, 8.0));
+}
+
+fn designed() -> DesignedConfig {
+    DesignedConfig {
+        structure: Structure {
+            layers: vec![dense(8, 64), dense(8, 64)],
+            bit_widths: vec![3, 5],
+            ..Structure::default()
+        },
+        ..DesignedConfig::default()
+    }
+}
+
+#[test]
+fn structured_corpora_are_written_with_their_coverage() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |config: &DesignedConfig, name: &str| {
+        generate_designed(config, &folder.path().join(name), &CancelToken::new(), &Silent)
+    };
+    let config = designed();
+    let manifest = make(&config, "all.jsonl.gz").unwrap();
+    assert_eq!((manifest.written, manifest.cardinality), (4 * 4 * 2, Some(4 * 4 * 2)));
+    let read: Vec<_> =
+        load_models(&folder.path().join("all.jsonl.gz")).unwrap().map(|r| r.unwrap()).collect();
+    for (record, point) in read.iter().zip(&manifest.points) {
+        assert_eq!(record.spec, config.structure.network(point).unwrap());
+        assert_eq!(record.cost.unwrap().params, record.spec.cost(&config.target).unwrap().total.params);
+    }
+    let stored = std::fs::read_to_string(folder.path().join("all.manifest.json")).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    assert_eq!(stored["axes"][0]["name"], "layer_1.size");
+    assert_eq!(stored["coverage"]["axes"][2]["histogram"], serde_json::json!([16, 16]));
+    assert!(
+        std::fs::read_to_string(folder.path().join("all.coverage.svg")).unwrap().contains("layer_2.size")
+    );
+
+    let sobol = Design::Sobol { points: 16, seed: Seed::new(4) };
+    let keras = DesignedConfig { design: sobol, format: Format::KerasBatch, ..config };
+    let manifest = make(&keras, "sobol.json").unwrap();
+    let names: Vec<String> =
+        load_models(&folder.path().join("sobol.json")).unwrap().map(|r| r.unwrap().spec.name).collect();
+    assert_eq!((names.len(), names[15].as_str(), manifest.points.len()), (16, "model_15", 16));
+
+    // A depthwise convolution over time has no quantized class, and nothing is left of the attempt.
+    let depthwise = LayerAxes { kind: Family::DepthwiseConv1d, ..dense(8, 8) };
+    let structure =
+        Structure { input: vec![Bounds::of(8); 2], layers: vec![depthwise], ..keras.structure.clone() };
+    let error = make(&DesignedConfig { structure, ..keras }, "none.json").unwrap_err().to_string();
+    assert!(error.contains("QKeras has no quantized DepthwiseConv1D"), "{error}");
+    assert!(!folder.path().join("none.json").exists() && !folder.path().join("none.manifest.json").exists());
 }
