@@ -155,8 +155,8 @@ impl Contents {
 
     fn weights(&self, spec: &ModelSpec, document: &Document) -> Result<BTreeMap<String, Tensor>, String> {
         match self.hdf5.layout() {
-            hdf5::Layout::Legacy(root) => legacy::read(&self.hdf5, root),
-            hdf5::Layout::Checkpoint(root) => checkpoint::read(&self.hdf5, root, document, spec),
+            hdf5::Layout::Legacy(root) => legacy::read(&self.hdf5, &root),
+            hdf5::Layout::Checkpoint(root) => checkpoint::read(&self.hdf5, &root, document, spec),
             hdf5::Layout::Unknown => {
                 Err("has neither `layer_names` nor a group `layers`, want weights of Keras".to_owned())
             }

@@ -15,7 +15,7 @@ use crate::model::Model;
 /// class and the place among the layers of that class.
 pub(super) fn read(
     file: &Hdf5,
-    root: Group,
+    root: &Group,
     document: &Document,
     spec: &ModelSpec,
 ) -> Result<BTreeMap<String, Tensor>, String> {

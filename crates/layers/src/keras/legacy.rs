@@ -10,9 +10,9 @@ use super::hdf5::{Hdf5, texts};
 use crate::model::Model;
 
 /// All weights, called `layer/weight`.
-pub(super) fn read(file: &Hdf5, root: Group) -> Result<BTreeMap<String, Tensor>, String> {
+pub(super) fn read(file: &Hdf5, root: &Group) -> Result<BTreeMap<String, Tensor>, String> {
     let mut weights = BTreeMap::new();
-    for layer in texts(&root, "layer_names")?.unwrap_or_default() {
+    for layer in texts(root, "layer_names")?.unwrap_or_default() {
         let group = root.group(&layer).map_err(|e| format!("layer `{layer}`: {e}"))?;
         let names = texts(&group, "weight_names")?
             .ok_or_else(|| format!("layer `{layer}` has no attribute `weight_names`"))?;

@@ -58,7 +58,11 @@ impl Model {
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => {}
             Some("npz") => {
-                let named = |p: &Param| (p.name().replacen('.', "/", 1), p.tensor().detach());
+                let named = |p: &Param| {
+                    let parts = p.name().rsplit_once('.');
+                    let name = parts.map_or_else(|| p.name().to_owned(), |(l, w)| format!("{l}/{w}"));
+                    (name, p.tensor().detach())
+                };
                 return crate::npz::write(path, &self.params.iter().map(named).collect());
             }
             _ => return crate::keras::save(self, path),

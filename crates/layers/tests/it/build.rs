@@ -159,3 +159,37 @@ fn quantizers_that_draw_do_so_in_training_alone() {
     assert_eq!(infer(), infer());
     assert!(train(3).iter().all(|v| (v * 4.0).fract() == 0.0 && (0.0..2.0).contains(v)));
 }
+
+#[test]
+fn the_first_number_that_is_none_is_found() {
+    let model = model(
+        "{layers: [{name: x, input: {shape: [2]}}, {name: a, dense: {units: 2}}, {name: e, dense: {units: 2, activation: {elu: {}}}},
+          {name: n, batch_norm: {}}, {name: b, dense: {units: 2}}]}",
+    );
+    let x = input(&[3, 2]);
+    let find = |x: &Tensor| model.first_non_finite(&[x], None).expect("a run").map(|found| found.to_string());
+    assert_eq!(find(&x), None);
+    let nan = Tensor::from_vec(vec![0.0_f32, f32::NAN, 1.0, 2.0], (2, 2), &Device::Cpu).expect("a tensor");
+    assert_eq!(find(&nan).expect("a fault"), "what is fed to layer `x` has NaN");
+    let set = |name: &str, value: f32| {
+        let param = model.params().get(name).expect("a parameter");
+        param.set(&Tensor::full(value, param.dims(), &Device::Cpu).expect("a tensor")).expect("a value");
+    };
+    set("b.bias", f32::NEG_INFINITY);
+    assert_eq!(find(&x).expect("a fault"), "weight `bias` of layer `b` has -inf");
+    // Sums of finite numbers that overflow.
+    set("a.kernel", f32::MAX);
+    let ones = Tensor::ones((1, 2), candle_core::DType::F32, &Device::Cpu).expect("ones");
+    assert_eq!(find(&ones).expect("a fault"), "layer `a` puts out inf for finite inputs and weights");
+    set("a.kernel", 1.0);
+    set("b.bias", 0.0);
+    assert_eq!(find(&ones), None);
+
+    // A loss whose gradient is infinite at 0: backward, the last layer has it first.
+    let zeros = Tensor::zeros((2, 2), candle_core::DType::F32, &Device::Cpu).expect("zeros");
+    let out = model.forward(&zeros, Mode::Train { seed: Seed::new(1) }).expect("a run");
+    let loss = (out * f64::from(f32::MAX)).and_then(|t| t * 10.0).and_then(|t| t.sum_all()).expect("a sum");
+    let gradients = loss.backward().expect("gradients");
+    let found = model.first_non_finite(&[&zeros], Some(&gradients)).expect("a run").expect("a fault");
+    assert_eq!((found.layer.as_str(), &found.place), ("b", &tinsmith_layers::Place::Gradient("bias")));
+}

@@ -14,8 +14,6 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::Quantizer;
-
 /// Why a text is no quantizer. `at` counts characters from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -31,12 +29,14 @@ pub enum GrammarError {
         found: String,
     },
     /// No such quantizer.
-    #[error("at character {at}: no quantizer is called `{found}`; there are {}", Quantizer::KINDS.join(", "))]
+    #[error("at character {at}: no quantizer is called `{found}`; there are {kinds}")]
     Kind {
         /// Where.
         at: usize,
         /// The name.
         found: String,
+        /// The names that there are.
+        kinds: String,
     },
     /// No such parameter, or one given twice, or too many.
     #[error("at character {at}: {found}; parameters are {parameters}")]
@@ -69,9 +69,7 @@ impl GrammarError {
     /// The same of a stored configuration, where no character can be pointed at.
     pub(super) fn without_place(self) -> Self {
         Self::Config(match self {
-            Self::Kind { found, .. } => {
-                format!("no quantizer is called `{found}`; there are {}", Quantizer::KINDS.join(", "))
-            }
+            Self::Kind { found, kinds, .. } => format!("no quantizer is called `{found}`; there are {kinds}"),
             Self::Parameter { found, parameters, .. } => format!("{found}; parameters are {parameters}"),
             Self::Argument { parameter, wanted, found, .. } => {
                 format!("{parameter} is {found}, want {wanted}")

@@ -1,0 +1,4 @@
+//! See [`bodies::npz`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::npz(data));
