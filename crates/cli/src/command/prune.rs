@@ -17,7 +17,7 @@ use crate::watch::cancel_on_signal;
 /// Arguments of `prune`.
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// The trained network: a weight file that Tinsmith wrote
+    /// The trained network: a weight file that Tinsmith wrote, or a model that Keras saved (.keras, .h5)
     weights: PathBuf,
     /// Share of the weights that are zero at the end
     #[arg(long, default_value_t = 0.5)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tinsmith_foundation::{Rng, Seed};
 
 #[path = "../../../../fuzz/src/bodies.rs"]
+#[expect(unreachable_pub, reason = "to the fuzz targets this is a library")]
 mod bodies;
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -35,7 +36,9 @@ fn changed(seed: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
             3 => data[at] = rng.next_u32() as u8,
             // A number of eight bytes that claims too much.
             4 => {
-                (data.iter_mut().skip(at).take(8)).for_each(|b| *b = if rng.chance(0.7) { 0xff } else { *b })
+                for byte in data.iter_mut().skip(at).take(8) {
+                    *byte = if rng.chance(0.7) { 0xff } else { *byte };
+                }
             }
             5 => data.truncate(at),
             6 => {
