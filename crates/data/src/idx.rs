@@ -26,22 +26,21 @@ use tinsmith_foundation::files;
 
 use crate::array::{Array, ElementType, MAX_RANK, Values};
 use crate::error::{DataError, Result};
+use crate::input::{Input, with_file};
 
-/// Reads a file, through gzip where its name ends in `.gz`.
+/// Reads a file, through gzip where its name ends in `.gz`; one that is not compressed is mapped into memory meanwhile
+/// where the system allows it.
 ///
 /// Memory grows with what the file holds, never with what its header claims.
 ///
 /// # Errors
 /// [`DataError::Read`] where it cannot be opened, [`DataError::Malformed`] where it is not a whole IDX file.
 pub fn read(path: &Path) -> Result<Array> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    let meta = file.metadata().map_err(DataError::read(path))?;
     if is_gzip_name(path) {
-        decode_stream(MultiGzDecoder::new(BufReader::new(file)), None, path)
-    } else {
-        let length = meta.is_file().then_some(meta.len());
-        decode_stream(BufReader::new(file), length, path)
+        let file = File::open(path).map_err(DataError::read(path))?;
+        return decode_input(Input::Stream(Box::new(MultiGzDecoder::new(BufReader::new(file)))), None, path);
     }
+    with_file(path, |input, length| decode_input(input, length, path))
 }
 
 /// Reads an uncompressed IDX file that is in memory already; `origin` names it in errors.
@@ -49,7 +48,7 @@ pub fn read(path: &Path) -> Result<Array> {
 /// # Errors
 /// [`DataError::Malformed`] where it is not a whole IDX file.
 pub fn decode(bytes: &[u8], origin: &Path) -> Result<Array> {
-    decode_stream(bytes, Some(bytes.len() as u64), origin)
+    decode_input(Input::Bytes(bytes), Some(bytes.len() as u64), origin)
 }
 
 /// An array as the bytes of an uncompressed IDX file.
@@ -123,8 +122,8 @@ pub(crate) fn is_gzip_name(path: &Path) -> bool {
 }
 
 /// `length`: of the whole stream, where it is known beforehand.
-fn decode_stream(mut reader: impl Read, length: Option<u64>, path: &Path) -> Result<Array> {
-    let (element, shape) = decode_header(&mut reader, path)?;
+fn decode_input(mut input: Input<'_>, length: Option<u64>, path: &Path) -> Result<Array> {
+    let (element, shape) = decode_header(&mut input, path)?;
     let claimed = shape.iter().try_fold(element.size() as u64, |n, &d| n.checked_mul(d as u64));
     // Two less than the largest, so that one more than claimed can be asked for.
     let claimed = claimed.filter(|&n| n < u64::MAX - 1).ok_or_else(|| {
@@ -147,8 +146,7 @@ fn decode_stream(mut reader: impl Read, length: Option<u64>, path: &Path) -> Res
         return Err(differs(length.saturating_sub(header), ""));
     }
     // A stream of unknown length is read as far as it goes; one byte more than claimed shows that it is too long.
-    let mut bytes = Vec::new();
-    reader.take(claimed + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, "values", &e))?;
+    let bytes = input.rest(claimed + 1).map_err(|e| unreadable(path, "values", &e))?;
     if bytes.len() as u64 > claimed {
         return Err(differs(claimed, "more than "));
     }
@@ -156,8 +154,8 @@ fn decode_stream(mut reader: impl Read, length: Option<u64>, path: &Path) -> Res
         return Err(differs(bytes.len() as u64, "only "));
     }
     let values = match element {
-        ElementType::U8 => Values::U8(bytes),
-        ElementType::I8 => Values::I8(bytes.into_iter().map(|b| i8::from_be_bytes([b])).collect()),
+        ElementType::U8 => Values::U8(bytes.into_owned()),
+        ElementType::I8 => Values::I8(bytes.iter().map(|&b| i8::from_be_bytes([b])).collect()),
         ElementType::I16 => Values::I16(numbers(&bytes, i16::from_be_bytes)),
         ElementType::I32 => Values::I32(numbers(&bytes, i32::from_be_bytes)),
         ElementType::I64 => Values::I64(numbers(&bytes, i64::from_be_bytes)),

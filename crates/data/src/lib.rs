@@ -51,6 +51,7 @@ pub mod describe;
 mod error;
 pub mod folds;
 pub mod idx;
+mod input;
 pub mod load;
 pub mod normalize;
 pub mod npy;
@@ -65,7 +66,7 @@ pub use dataset::{Dataset, Splits, Targets};
 pub use describe::{ClassCount, Description};
 pub use error::{DataError, Result};
 pub use folds::Folds;
-pub use load::{BUILTIN, builtin, load, load_folder, load_npz};
+pub use load::{BUILTIN, builtin, load, load_folder, load_in, load_npz};
 pub use normalize::{Normalization, Normalizer};
 pub use table::{TableConfig, TableTargets};
 

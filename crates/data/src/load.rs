@@ -84,6 +84,19 @@ pub fn load(name_or_path: &str) -> Result<Splits> {
     }
 }
 
+/// As [`load`], where what is neither built in nor a path here is looked for in the folder `root` too: `mnist` there is the
+/// data set `mnist`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_in(name_or_path: &str, root: Option<&Path>) -> Result<Splits> {
+    let there = root.map(|root| root.join(name_or_path)).filter(|path| path.exists());
+    match there.as_deref().and_then(Path::to_str) {
+        Some(path) if !BUILTIN.contains(&name_or_path) && !Path::new(name_or_path).exists() => load(path),
+        _ => load(name_or_path),
+    }
+}
+
 /// A data set that is part of this crate.
 ///
 /// # Errors

@@ -15,8 +15,8 @@
 //!
 //! Source: `numpy.lib.format`, versions 1.0 to 3.0; written is 1.0.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::borrow::Cow;
+use std::io::Read;
 use std::path::Path;
 
 use tinsmith_foundation::files;
@@ -24,19 +24,19 @@ use tinsmith_foundation::files;
 use crate::array::{Array, ElementType, MAX_RANK, Values};
 use crate::error::{DataError, Result};
 use crate::idx::numbers;
+use crate::input::{Input, with_file};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Longer headers are refused: one of an array of numbers has about a hundred bytes.
 const MAX_HEADER: usize = 10_000;
 
-/// Reads a file. Memory grows with what the file holds, never with what its header claims.
+/// Reads a file, mapped into memory meanwhile where the system allows it. Memory grows with what the file holds, never with what its header claims.
 ///
 /// # Errors
 /// [`DataError::Read`] where it cannot be opened, [`DataError::Malformed`] where it is not a whole NPY file of
 /// numbers.
 pub fn read(path: &Path) -> Result<Array> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    decode_stream(BufReader::new(file), path)
+    with_file(path, |input, _| decode_input(input, path))
 }
 
 /// Reads an NPY file that is in memory already; `origin` names it in errors.
@@ -44,7 +44,7 @@ pub fn read(path: &Path) -> Result<Array> {
 /// # Errors
 /// [`DataError::Malformed`] where it is not a whole NPY file of numbers.
 pub fn decode(bytes: &[u8], origin: &Path) -> Result<Array> {
-    decode_stream(bytes, origin)
+    decode_input(Input::Bytes(bytes), origin)
 }
 
 /// An array as the bytes of an NPY file, little-endian, rows first.
@@ -90,8 +90,8 @@ pub fn write(path: &Path, array: &Array) -> Result<()> {
     Ok(files::write_atomic(path, &encode(array))?)
 }
 
-pub(crate) fn decode_stream(mut reader: impl Read, path: &Path) -> Result<Array> {
-    let text = header_text(&mut reader, path)?;
+pub(crate) fn decode_input(mut input: Input<'_>, path: &Path) -> Result<Array> {
+    let text = header_text(&mut input, path)?;
     let header = Header::parse(&text).map_err(|reason| DataError::malformed(path, reason))?;
     let shape = header.shape;
     let item = header.kind.size();
@@ -103,9 +103,8 @@ pub(crate) fn decode_stream(mut reader: impl Read, path: &Path) -> Result<Array>
             format!("header claims shape {shape:?}: more than 64 bits count"),
         ));
     };
-    let mut bytes = Vec::new();
     let unreadable = |e: std::io::Error| DataError::malformed(path, format!("cannot read the values: {e}"));
-    reader.take(claimed + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let mut bytes = input.rest(claimed + 1).map_err(unreadable)?;
     if bytes.len() as u64 != claimed {
         let got =
             if bytes.len() as u64 > claimed { "more".to_owned() } else { format!("only {}", bytes.len()) };
@@ -113,10 +112,10 @@ pub(crate) fn decode_stream(mut reader: impl Read, path: &Path) -> Result<Array>
         return Err(DataError::malformed(path, reason));
     }
     if header.big_endian {
-        bytes.chunks_exact_mut(item).for_each(<[u8]>::reverse);
+        bytes.to_mut().chunks_exact_mut(item).for_each(<[u8]>::reverse);
     }
     if header.columns_first {
-        bytes = rows_first(&bytes, &shape, item);
+        bytes = rows_first(&bytes, &shape, item).into();
     }
     let values = header.kind.values(bytes).map_err(|reason| DataError::malformed(path, reason))?;
     // NumPy's scalars have no dimension; here they are arrays of one value.
@@ -173,10 +172,10 @@ impl Kind {
     }
 
     /// Little-endian bytes as values.
-    fn values(self, bytes: Vec<u8>) -> Result<Values, String> {
+    fn values(self, bytes: Cow<'_, [u8]>) -> Result<Values, String> {
         Ok(match self {
-            Self::U8 => Values::U8(bytes),
-            Self::I8 => Values::I8(bytes.into_iter().map(|b| i8::from_le_bytes([b])).collect()),
+            Self::U8 => Values::U8(bytes.into_owned()),
+            Self::I8 => Values::I8(bytes.iter().map(|&b| i8::from_le_bytes([b])).collect()),
             Self::U16 => Values::I32(numbers(&bytes, |b| i32::from(u16::from_le_bytes(b)))),
             Self::I16 => Values::I16(numbers(&bytes, i16::from_le_bytes)),
             Self::U32 => Values::I64(numbers(&bytes, |b| i64::from(u32::from_le_bytes(b)))),

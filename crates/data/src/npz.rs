@@ -11,6 +11,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::array::Array;
 use crate::error::{DataError, Result};
+use crate::input::Input;
 use crate::npy;
 
 /// The arrays of an archive by name (without `.npy`); other members are ignored.
@@ -28,7 +29,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>> {
         let name = member.name().map_err(broken)?.into_owned();
         let Some(name) = name.strip_suffix(".npy").map(str::to_owned) else { continue };
         let origin = format!("{}[{name}]", path.display());
-        let array = npy::decode_stream(member, Path::new(&origin))?;
+        let array = npy::decode_input(Input::Stream(Box::new(member)), Path::new(&origin))?;
         arrays.insert(name, array);
     }
     Ok(arrays)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use tinsmith_data::{Array, ElementType, Targets, Values, idx, load, load_folder};
+use tinsmith_data::{Array, ElementType, Targets, Values, idx, load, load_folder, load_in};
 
 /// A folder of small files; names that end in `.gz` are compressed.
 fn folder(files: &[(&str, &[usize], Values)]) -> TempDir {
@@ -200,4 +200,21 @@ fn an_unknown_name_lists_what_there_is() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = load(file.path().to_str().unwrap()).unwrap_err().to_string();
     assert!(error.contains("is no data set, want a folder, an .npz archive or a .csv table"), "{error}");
+}
+
+#[test]
+fn a_name_is_looked_for_in_a_folder_of_data_sets() {
+    let root = tempfile::tempdir().unwrap();
+    let own = images();
+    std::fs::create_dir(root.path().join("tiny")).unwrap();
+    for entry in std::fs::read_dir(own.path()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, root.path().join("tiny").join(path.file_name().unwrap())).unwrap();
+    }
+    let found = load_in("tiny", Some(root.path())).unwrap();
+    assert_eq!((found.train.name(), found.train.len()), ("tiny", 2));
+    // A path, and what is built in, mean what they mean without the folder.
+    assert_eq!(load_in(own.path().to_str().unwrap(), Some(root.path())).unwrap().train.len(), 2);
+    assert_eq!(load_in("digits8x8", Some(root.path())).unwrap().train.len(), 1437);
+    assert!(load_in("tiny", None).unwrap_err().to_string().starts_with("no data set `tiny`"));
 }

@@ -157,3 +157,16 @@ proptest! {
         let _ = idx::decode(&bytes, Path::new("noise"));
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_mapped_is_read_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let array = Array::new(vec![3, 2], Values::I16(vec![1, -2, 3, -4, 5, -6])).unwrap();
+    let path = dir.path().join("train-data-idx2-short");
+    idx::write(&path, &array).unwrap();
+    assert_eq!(idx::read(&path).unwrap(), array);
+    // Whoever holds the lock may be writing: then the file is read, not mapped.
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    file.lock().unwrap();
+    assert_eq!(idx::read(&path).unwrap(), array);
+}
