@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_modelgen::{BatchConfig, GeneratorConfig, ModelGenerator, generate, load_models};
-use tinsmith_spec::{Cost, ModelSpec, Target};
+use tinsmith_spec::{Cost, ModelSpec, StructuralHash, Target, keras};
 
 /// Weight layers of the networks that are drawn.
 const DEPTHS: [usize; 3] = [3, 5, 8];
@@ -38,12 +38,23 @@ fn single(criterion: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new("hash", depth), |b| {
-            b.iter(|| specs.iter().filter(|spec| black_box(spec.structural_hash()).is_ok()).count());
+            b.iter(|| {
+                for (spec, graph) in &graphs {
+                    black_box(StructuralHash::of(spec, graph));
+                }
+            });
         });
         group.bench_function(BenchmarkId::new("json", depth), |b| {
             b.iter(|| {
                 specs.iter().filter_map(|s| serde_json::to_vec(s).ok()).map(|t| t.len()).sum::<usize>()
             });
+        });
+        let keras: Vec<String> = specs.iter().filter_map(|spec| keras::write_json(spec).ok()).collect();
+        group.bench_function(BenchmarkId::new("keras_write", depth), |b| {
+            b.iter(|| specs.iter().filter_map(|s| keras::write_json(s).ok()).map(|t| t.len()).sum::<usize>());
+        });
+        group.bench_function(BenchmarkId::new("keras_read", depth), |b| {
+            b.iter(|| keras.iter().filter(|text| keras::read_json(text, "network").is_ok()).count());
         });
     }
     group.finish();

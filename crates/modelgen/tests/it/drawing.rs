@@ -137,7 +137,7 @@ fn parameters_of_one_draw_leave_the_generator_as_it_is() {
         .unwrap();
     assert_eq!(
         reset.into_network().unwrap(),
-        ModelGenerator::new(small.clone()).unwrap().draw(4, Seed::new(1)).unwrap()
+        ModelGenerator::new(small).unwrap().draw(4, Seed::new(1)).unwrap()
     );
 }
 
