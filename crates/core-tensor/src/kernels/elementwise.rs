@@ -1,10 +1,10 @@
 //! Functions of one element, and their gradients.
 
 use super::dispatch::multiversion;
-use super::split;
+use super::{scratch, split};
 
 /// Elements that one block of work takes.
-const BLOCK: usize = 1 << 15;
+const BLOCK: usize = 1 << 13;
 
 /// `out[i] = f(x[i])`.
 pub fn map<F: Fn(f32) -> f32 + Sync>(out: &mut [f32], x: &[f32], f: F, threads: usize) {
@@ -34,9 +34,10 @@ pub fn map_channels<F: Fn(f32, f32) -> f32 + Sync>(
     }
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = rows_of(values.len());
-    let values = widened(values);
-    split::for_chunks(threads, out, block, |i, out| {
-        map_channels_block(out, &x[i * block..][..out.len()], &values, &f);
+    with_repeated([values], |[values]| {
+        split::for_chunks(threads, out, block, |i, out| {
+            map_channels_block(out, &x[i * block..][..out.len()], values, &f);
+        });
     });
 }
 
@@ -54,10 +55,11 @@ pub fn zip_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     }
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     let block = rows_of(values.len());
-    let values = widened(values);
-    split::for_chunks(threads, dx, block, |i, dx| {
-        let range = i * block..i * block + dx.len();
-        zip_channels_block(dx, &dy[range.clone()], &x[range], &values, &f);
+    with_repeated([values], |[values]| {
+        split::for_chunks(threads, dx, block, |i, dx| {
+            let range = i * block..i * block + dx.len();
+            zip_channels_block(dx, &dy[range.clone()], &x[range], values, &f);
+        });
     });
 }
 
@@ -72,13 +74,16 @@ pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
 ) {
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     // Short blocks keep the error of single-precision sums small.
-    let values = widened(values);
-    let block = 256 * values.len();
-    split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
-        let range = i * block..((i + 1) * block).min(x.len());
-        let mut wide = vec![0.0; values.len()];
-        sum_channels_block(&mut wide, &dy[range.clone()], &x[range], &values, &f);
-        fold(sums, &wide);
+    with_repeated([values], |[values]| {
+        let block = 256 * values.len();
+        split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
+            let range = i * block..((i + 1) * block).min(x.len());
+            scratch::with(values.len(), |wide| {
+                wide.fill(0.0);
+                sum_channels_block(wide, &dy[range.clone()], &x[range], values, &f);
+                fold(sums, wide);
+            });
+        });
     });
 }
 
@@ -91,9 +96,19 @@ pub(crate) fn wide(channels: usize) -> usize {
     WIDE.div_ceil(channels) * channels
 }
 
-/// `values` repeated for as many rows.
-pub(crate) fn widened(values: &[f32]) -> Vec<f32> {
-    values.iter().copied().cycle().take(wide(values.len())).collect()
+/// Calls `body` with values of channels repeated for as many rows.
+pub(crate) fn with_repeated<const N: usize, R>(
+    values: [&[f32]; N],
+    body: impl FnOnce([&[f32]; N]) -> R,
+) -> R {
+    let wide = wide(values.first().map_or(0, |values| values.len()));
+    scratch::with(N * wide, |memory| {
+        for (to, from) in memory.chunks_exact_mut(wide).zip(values) {
+            to.chunks_exact_mut(from.len()).for_each(|to| to.copy_from_slice(from));
+        }
+        let memory = &*memory;
+        body(std::array::from_fn(|i| &memory[i * wide..(i + 1) * wide]))
+    })
 }
 
 /// Adds sums over [`wide`] elements to those of their channels, row after row.

@@ -1,0 +1,254 @@
+//! What kernels do to the lanes of vectors, written once for every instruction set; gates among it.
+#![expect(unsafe_code, reason = "vector instructions")]
+
+use super::epilogue::{Function, Gate};
+use super::tile::simd::Simd;
+
+/// Lanes of a vector.
+pub(super) const LANES: usize = 16;
+
+/// Defines a function whose body is compiled once for each instruction set, with `$S` naming its [`Simd`], and called
+/// by the current one. The body may use the functions of `$S`.
+macro_rules! by_lanes {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$S:ident>($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        #[expect(clippy::allow_attributes, reason = "which sets there are depends on the processor's architecture")]
+        $vis fn $name($($arg: $ty),*) {
+            /// # Safety
+            /// The processor has the instruction set of `$S`.
+            #[inline(always)]
+            unsafe fn body<$S: $crate::kernels::tile::simd::Simd>($($arg: $ty),*) $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512($($arg: $ty),*) {
+                // SAFETY: this function runs only where the set is.
+                unsafe { body::<$crate::kernels::tile::avx512::Avx512>($($arg),*) }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $ty),*) {
+                // SAFETY: as above.
+                unsafe { body::<$crate::kernels::tile::avx2::Avx2>($($arg),*) }
+            }
+
+            match $crate::kernels::dispatch::InstructionSet::current() {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: `current` names a set only after the processor was asked for it.
+                $crate::kernels::dispatch::InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                $crate::kernels::dispatch::InstructionSet::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: every processor can.
+                _ => unsafe { body::<$crate::kernels::tile::portable::Portable>($($arg),*) },
+            }
+        }
+    };
+}
+pub(super) use by_lanes;
+
+by_lanes! {
+    /// Adds the bias, if there is one, to whole rows of `channels`, applies the gate's function, and records where the
+    /// gradient passes unless `bits` is empty.
+    pub(super) fn apply<S>(rows: &mut [f32], bias: Option<&[f32]>, gate: &Gate, bits: &mut [u16], channels: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            match gate.function {
+                Function::Linear => apply_as::<S>(rows, bias, gate, #[inline(always)] |x| x, bits, channels),
+                Function::Clip { low, high } => {
+                    let (low, high) = (S::splat(low), S::splat(high));
+                    apply_as::<S>(
+                        rows, bias, gate, #[inline(always)] |x| S::at_most(S::at_least(x, low), high), bits, channels,
+                    );
+                }
+                Function::Levels { per_unit, unit, low, high, bound } => {
+                    let (per_unit, unit, zero) = (S::splat(per_unit), S::splat(unit), S::splat(0.0));
+                    let (low, high, bound) = (S::splat(low), S::splat(high), S::splat(bound));
+                    apply_as::<S>(
+                        rows, bias, gate, #[inline(always)] |x| {
+                            let level = S::at_most(S::at_least(S::round(S::multiply(x, per_unit)), low), high);
+                            // Minus zero becomes zero.
+                            S::add(S::at_most(S::multiply(unit, level), bound), zero)
+                        },
+                        bits, channels,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn apply_as<S: Simd>(
+    rows: &mut [f32],
+    bias: Option<&[f32]>,
+    gate: &Gate,
+    function: impl Fn(S::Vector) -> S::Vector,
+    bits: &mut [u16],
+    channels: usize,
+) {
+    if let Some(bias) = bias {
+        assert!(bias.len() == channels, "one bias a channel");
+        for row in rows.chunks_exact_mut(channels) {
+            row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+        }
+    }
+    let mut words = Words::new(bits, channels);
+    let (groups, rest) = rows.as_chunks_mut::<LANES>();
+    // SAFETY: the caller's; lanes lie within the group.
+    unsafe {
+        let (open, closed) = (S::splat(gate.open.0), S::splat(gate.open.1));
+        let whole = S::lanes(LANES);
+        if words.words.is_empty() {
+            for group in groups {
+                S::store(group.as_mut_ptr(), function(S::load(group.as_ptr())));
+            }
+        } else if channels.is_multiple_of(LANES) {
+            for (group, word) in groups.iter_mut().zip(words.words.iter_mut()) {
+                let x = S::load(group.as_ptr());
+                *word = S::greater(x, open, whole) & S::greater(closed, x, whole);
+                S::store(group.as_mut_ptr(), function(x));
+            }
+        } else {
+            for group in groups {
+                let x = S::load(group.as_ptr());
+                words.put(S::greater(x, open, whole) & S::greater(closed, x, whole), LANES);
+                S::store(group.as_mut_ptr(), function(x));
+            }
+        }
+        if !rest.is_empty() {
+            let lanes = S::lanes(rest.len());
+            let x = S::load_lanes(rest.as_ptr(), lanes);
+            words.put(S::greater(x, open, lanes) & S::greater(closed, x, lanes), rest.len());
+            S::store_lanes(rest.as_mut_ptr(), lanes, function(x));
+        }
+    }
+}
+
+by_lanes! {
+    /// Values whose bit is 0 become 0, over whole rows of `channels`.
+    pub(super) fn close<S>(rows: &mut [f32], bits: &[u16], channels: usize) {
+        let at = rows.as_mut_ptr();
+        // SAFETY: the caller's; the pointer is that of the slice.
+        unsafe { close_as::<S>(at, at, rows.len(), bits, channels) }
+    }
+}
+
+by_lanes! {
+    /// [`close`] from one memory into another of the same length.
+    pub(super) fn close_into<S>(to: &mut [f32], from: &[f32], bits: &[u16], channels: usize) {
+        assert!(to.len() == from.len(), "as many values on both sides");
+        // SAFETY: the caller's; the pointers are those of slices of this length.
+        unsafe { close_as::<S>(to.as_mut_ptr(), from.as_ptr(), to.len(), bits, channels) }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set; `len` values may be read and written.
+#[inline(always)]
+unsafe fn close_as<S: Simd>(to: *mut f32, from: *const f32, len: usize, bits: &[u16], channels: usize) {
+    assert!(len.div_ceil(channels) * channels.div_ceil(LANES) <= bits.len(), "bits for every value");
+    let whole = len / LANES;
+    let mut bits = Bits { words: bits, channels, left: channels, stream: 0, count: 0 };
+    // SAFETY: the caller's; groups lie within `len`.
+    unsafe {
+        if channels.is_multiple_of(LANES) {
+            for (group, &word) in bits.words.iter().enumerate().take(whole) {
+                let at = group * LANES;
+                S::store(to.add(at), S::keep(S::load(from.add(at)), word));
+            }
+        } else {
+            for at in (0..whole * LANES).step_by(LANES) {
+                let word = bits.take(LANES);
+                S::store(to.add(at), S::keep(S::load(from.add(at)), word));
+            }
+            let rest = len - whole * LANES;
+            if rest > 0 {
+                let (at, lanes) = (whole * LANES, S::lanes(rest));
+                let word = bits.take(rest);
+                S::store_lanes(to.add(at), lanes, S::keep(S::load_lanes(from.add(at), lanes), word));
+            }
+        }
+    }
+}
+
+/// Bits of values one after another, out of words that start anew with every row.
+struct Bits<'a> {
+    words: &'a [u16],
+    channels: usize,
+    /// Bits of the row that are still in `words`.
+    left: usize,
+    stream: u64,
+    count: usize,
+}
+
+impl Bits<'_> {
+    /// The next `count` bits, at most 16.
+    #[inline(always)]
+    fn take(&mut self, count: usize) -> u16 {
+        while self.count < count {
+            let (more, (&word, words)) =
+                (self.left.min(LANES), self.words.split_first().unwrap_or((&0, &[])));
+            self.words = words;
+            self.stream |= (u64::from(word) & ((1 << more) - 1)) << self.count;
+            self.count += more;
+            self.left = if self.left == more { self.channels } else { self.left - more };
+        }
+        let taken = self.stream as u16;
+        self.stream >>= count;
+        self.count -= count;
+        taken
+    }
+}
+
+/// Words that start anew with every row, out of bits of values one after another.
+struct Words<'a> {
+    words: &'a mut [u16],
+    channels: usize,
+    /// Bits of the row that are not yet in `words`.
+    left: usize,
+    next: usize,
+    stream: u64,
+    count: usize,
+}
+
+impl<'a> Words<'a> {
+    #[inline(always)]
+    const fn new(words: &'a mut [u16], channels: usize) -> Self {
+        Self { words, channels, left: channels, next: 0, stream: 0, count: 0 }
+    }
+
+    /// Puts `count` bits behind the others, at most 16.
+    #[inline(always)]
+    fn put(&mut self, bits: u16, count: usize) {
+        self.stream |= u64::from(bits) << self.count;
+        self.count += count;
+        while let Some(word) = self.words.get_mut(self.next) {
+            let want = self.left.min(LANES);
+            if self.count < want {
+                break;
+            }
+            *word = (self.stream & ((1 << want) - 1)) as u16;
+            self.stream >>= want;
+            self.count -= want;
+            self.next += 1;
+            self.left = if self.left == want { self.channels } else { self.left - want };
+        }
+    }
+}
+
+/// `to = from`, without a call for a few values.
+#[inline(always)]
+pub(super) fn copy(to: &mut [f32], from: &[f32]) {
+    let (to, to_rest) = to.as_chunks_mut::<LANES>();
+    let (from, from_rest) = from.as_chunks::<LANES>();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to = *from;
+    }
+}
