@@ -310,7 +310,8 @@ fn binary_of_logit(z: f32, t: f32) -> (f32, f32) {
 fn binary_of_probability(p: f32, t: f32) -> (f32, f32) {
     let kept = p.clamp(EPSILON, 1.0 - EPSILON);
     let value = -(t * kept.ln() + (1.0 - t) * (1.0 - kept).ln());
-    let slope = if p < EPSILON || p > 1.0 - EPSILON { 0.0 } else { (p - t) / (p * (1.0 - p)) };
+    let is_inside = (EPSILON..=1.0 - EPSILON).contains(&p);
+    let slope = if is_inside { (p - t) / (p * (1.0 - p)) } else { 0.0 };
     (value, slope)
 }
 

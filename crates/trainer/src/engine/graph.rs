@@ -40,6 +40,9 @@ struct Block {
     hold: Vec<f32>,
 }
 
+/// A kernel as it is, and the factors of its elements in one step.
+type Thinned = (Tensor, Vec<f32>);
+
 impl Graph {
     pub(super) fn new(model: &Model, config: &TrainConfig) -> Result<Self> {
         let slots = config.optimizer.rule.slots();
@@ -114,7 +117,7 @@ impl Graph {
     }
 
     /// Replaces every kernel by one whose connections are dropped at random; returns what is needed to undo it.
-    fn drop_connections(&self, model: &Model, seed: Seed) -> Result<Vec<Option<(Tensor, Vec<f32>)>>> {
+    fn drop_connections(&self, model: &Model, seed: Seed) -> Result<Vec<Option<Thinned>>> {
         let (threshold, kept) =
             ((self.drop_connect * 4_294_967_296.0) as u32, (1.0 / (1.0 - self.drop_connect)) as f32);
         let mut dropped = Vec::with_capacity(self.blocks.len());
