@@ -1,5 +1,5 @@
 //! Exponentials as plain arithmetic, so that loops over them become vector code and give the same bits on every
-//! instruction set. Polynomials: Cephes' `expf` and `tanhf` (S. L. Moshier), about one unit in the last place.
+//! instruction set. Polynomials: Cephes' `expf`, `logf` and `tanhf` (S. L. Moshier), about one unit in the last place.
 
 /// `e^x`; 0 below the smallest normal number, infinity above the largest, NaN for NaN.
 #[inline(always)]
@@ -23,6 +23,22 @@ pub fn exp(x: f32) -> f32 {
     let scaled = if x < LOWEST { 0.0 } else { scaled };
     let scaled = if x > HIGHEST { f32::INFINITY } else { scaled };
     if x.is_nan() { x } else { scaled }
+}
+
+/// Natural logarithm of a positive number that is not subnormal; infinity and NaN stay.
+#[inline(always)]
+#[must_use]
+pub fn ln(x: f32) -> f32 {
+    // x = m 2^e with m from sqrt(1/2) to sqrt(2); 0x3f35_04f3 is sqrt(1/2).
+    let bits = x.to_bits().wrapping_sub(0x3f35_04f3);
+    let e = (bits as i32 >> 23) as f32;
+    let m = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3)) - 1.0;
+    let p = (((7.037_684e-2 * m - 0.115_146_1) * m + 0.116_769_98) * m - 0.124_201_41) * m + 0.142_493_23;
+    let p = (((p * m - 0.166_680_57) * m + 0.200_007_14) * m - 0.249_999_94) * m + 0.333_333_32;
+    let z = m * m;
+    let y = (p * (m * z) - e * 2.121_944_4e-4) - 0.5 * z;
+    let y = (m + y) + e * 0.693_359_4;
+    if x < f32::INFINITY { y } else { x }
 }
 
 /// Hyperbolic tangent.
@@ -64,6 +80,23 @@ mod tests {
             }
             x += 0.0137;
         }
+    }
+
+    #[test]
+    fn logarithms_agree_with_double_precision() {
+        let mut x = 1e-37_f32;
+        while x < 1e38 {
+            let want = f64::from(x).ln();
+            assert!(
+                (f64::from(ln(x)) - want).abs() <= want.abs().max(0.1) * 2e-7,
+                "at {x}: {} for {want}",
+                ln(x)
+            );
+            x *= 1.000_713;
+        }
+        assert_eq!(ln(1.0), 0.0);
+        assert_eq!(ln(f32::INFINITY), f32::INFINITY);
+        assert!(ln(f32::NAN).is_nan());
     }
 
     #[test]

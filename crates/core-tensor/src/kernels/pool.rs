@@ -3,8 +3,8 @@
 //! The closures are marked to be inlined: one that is not would be compiled without the caller's instruction set.
 
 use super::dispatch::multiversion;
-use super::epilogue::{GradientSink, close_gate, gate_words};
-use super::split;
+use super::epilogue::{GradientSink, gate_words};
+use super::{lanes, split};
 
 /// All sizes of a pooling: input (batch, `in_h`, `in_w`, channels), output (batch, `out_h`, `out_w`, channels).
 /// Made by [`Pool2dGeometry::resolve`](crate::Pool2dGeometry::resolve).
@@ -47,6 +47,16 @@ impl PoolShape {
 
     const fn tap_bytes(&self) -> usize {
         if self.window.0 * self.window.1 <= 256 { 1 } else { 4 }
+    }
+
+    /// Whether every element of the input lies in exactly one window.
+    const fn is_covered(&self) -> bool {
+        self.window.0 == self.stride.0
+            && self.window.1 == self.stride.1
+            && self.in_h == self.out_h * self.stride.0
+            && self.in_w == self.out_w * self.stride.1
+            && self.pad.0 == 0
+            && self.pad.1 == 0
     }
 
     const fn in_sample(&self) -> usize {
@@ -95,34 +105,57 @@ pub fn max_pool_gradient_into(
     shape: &PoolShape,
     threads: usize,
 ) {
-    for_samples(dx, sink, shape, threads, |i, dx| {
-        let at = i * shape.out_sample()..(i + 1) * shape.out_sample();
+    let line = shape.out_w * shape.channels;
+    let far = taps.as_chunks::<4>().0;
+    for_lines(dx, sink, shape, threads, |line_index, dx, oy, add| {
+        let at = line_index * line..(line_index + 1) * line;
         if shape.tap_bytes() == 1 {
-            scatter(dx, &dy[at.clone()], shape, |o| usize::from(taps[at.start + o]));
+            spread_maxima(dx, &dy[at.clone()], &taps[at], oy, shape, add);
         } else {
-            let taps = taps.as_chunks::<4>().0;
-            scatter(dx, &dy[at.clone()], shape, |o| u32::from_le_bytes(taps[at.start + o]) as usize);
+            spread_far_maxima(dx, &dy[at.clone()], &far[at], oy, shape, add);
         }
     });
 }
 
-/// `body(i, dx of sample i)` adds to zeros or to what there is, as the sink says, and then the gate closes.
-fn for_samples(
+/// Calls `body(number of the output line, dx of its sample, its number in the sample, whether to add)` for every line
+/// of the output. Where windows do not overlap and nothing is accumulated, the body stores; else it adds to zeros or to
+/// what there is, as the sink says. The gate closes on what is done while it is at hand.
+fn for_lines(
     dx: &mut [f32],
     sink: GradientSink<'_>,
     shape: &PoolShape,
     threads: usize,
-    body: impl Fn(usize, &mut [f32]) + Sync,
+    body: impl Fn(usize, &mut [f32], usize, bool) + Sync,
 ) {
     let threads = split::useful(threads, shape.work());
-    let words = gate_words(shape.in_h * shape.in_w, shape.channels);
+    let (line, words) = (shape.in_w * shape.channels, gate_words(shape.in_w, shape.channels));
+    let apart = shape.window.0 <= shape.stride.0 && shape.window.1 <= shape.stride.1;
+    let add = sink.accumulate || !apart;
     split::for_chunks(threads, &mut dx[..shape.input_len()], shape.in_sample(), |i, dx| {
-        if !sink.accumulate {
+        let close = |dx: &mut [f32], from: usize, to: usize| {
+            if !sink.gate.is_empty() {
+                let bits = &sink.gate[(i * shape.in_h + from) * words..(i * shape.in_h + to) * words];
+                lanes::close(&mut dx[from * line..to * line], bits, shape.channels);
+            }
+        };
+        if !apart && !sink.accumulate {
             dx.fill(0.0);
         }
-        body(i, dx);
-        if !sink.gate.is_empty() {
-            close_gate(dx, &sink.gate[i * words..(i + 1) * words], shape.channels, 1);
+        for oy in 0..shape.out_h {
+            // The input lines from this window to the next.
+            let start = |oy: usize| (oy * shape.stride.0).saturating_sub(shape.pad.0).min(shape.in_h);
+            let from = if oy == 0 { 0 } else { start(oy) };
+            let to = if oy + 1 == shape.out_h { shape.in_h } else { start(oy + 1) };
+            if !add && !shape.is_covered() {
+                dx[from * line..to * line].fill(0.0);
+            }
+            body(i * shape.out_h + oy, dx, oy, add);
+            if apart {
+                close(dx, from, to);
+            }
+        }
+        if !apart {
+            close(dx, 0, shape.in_h);
         }
     });
 }
@@ -149,23 +182,37 @@ pub fn average_pool_gradient_into(
     shape: &PoolShape,
     threads: usize,
 ) {
-    for_samples(dx, sink, shape, threads, |i, dx| {
-        spread(dx, &dy[i * shape.out_sample()..][..shape.out_sample()], shape);
+    let line = shape.out_w * shape.channels;
+    for_lines(dx, sink, shape, threads, |i, dx, oy, add| {
+        spread(dx, &dy[i * line..(i + 1) * line], oy, shape, add);
     });
 }
 
-/// Calls `body(output offset, taps)` for every output pixel, `taps` yielding (number, input offset) of the real elements.
+/// Calls `body(output offset, window)` for every output pixel.
 #[inline(always)]
 fn for_windows(shape: &PoolShape, mut body: impl FnMut(usize, Window)) {
     for oy in 0..shape.out_h {
-        for ox in 0..shape.out_w {
-            let (top, left) = (oy * shape.stride.0, ox * shape.stride.1);
-            let y = shape.pad.0.saturating_sub(top)
-                ..shape.window.0.min((shape.in_h + shape.pad.0).saturating_sub(top));
-            let x = shape.pad.1.saturating_sub(left)
-                ..shape.window.1.min((shape.in_w + shape.pad.1).saturating_sub(left));
-            body((oy * shape.out_w + ox) * shape.channels, Window { top, left, y, x });
-        }
+        let line = oy * shape.out_w * shape.channels;
+        for_line(
+            shape,
+            oy,
+            #[inline(always)]
+            |o, window| body(line + o, window),
+        );
+    }
+}
+
+/// Calls `body(offset in the line, window)` for every pixel of an output line.
+#[inline(always)]
+fn for_line(shape: &PoolShape, oy: usize, mut body: impl FnMut(usize, Window)) {
+    let top = oy * shape.stride.0;
+    let y =
+        shape.pad.0.saturating_sub(top)..shape.window.0.min((shape.in_h + shape.pad.0).saturating_sub(top));
+    for ox in 0..shape.out_w {
+        let left = ox * shape.stride.1;
+        let x = shape.pad.1.saturating_sub(left)
+            ..shape.window.1.min((shape.in_w + shape.pad.1).saturating_sub(left));
+        body(ox * shape.channels, Window { top, left, y: y.clone(), x });
     }
 }
 
@@ -253,20 +300,36 @@ fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolSha
     });
 }
 
-/// Adds the gradient of each output to the element that `tap_of` names.
-fn scatter(dx: &mut [f32], dy: &[f32], shape: &PoolShape, tap_of: impl Fn(usize) -> usize) {
-    let c = shape.channels;
-    for (p, dy) in dy.chunks_exact(c).enumerate() {
-        let (oy, ox) = (p / shape.out_w, p % shape.out_w);
-        // May lie before the slice where the window starts in the padding; adding a real element's place mends it.
-        let row = (oy * shape.stride.0).wrapping_sub(shape.pad.0).wrapping_mul(shape.in_w);
-        let first = row.wrapping_add((ox * shape.stride.1).wrapping_sub(shape.pad.1)).wrapping_mul(c);
-        for (channel, dy) in dy.iter().enumerate() {
-            let tap = tap_of(p * c + channel);
-            let place = (tap / shape.window.1 * shape.in_w + tap % shape.window.1) * c;
-            dx[first.wrapping_add(place).wrapping_add(channel)] += dy;
-        }
+multiversion! {
+    fn spread_maxima(dx: &mut [f32], dy: &[f32], taps: &[u8], oy: usize, shape: &PoolShape, add: bool) {
+        let c = shape.channels;
+        for_line(shape, oy, #[inline(always)] |o, window| {
+            let (dy, taps) = (&dy[o..o + c], &taps[o..o + c]);
+            window.for_each(shape, #[inline(always)] |tap, i| {
+                let tap = tap as u8;
+                let values = dx[i..i + c].iter_mut().zip(dy).zip(taps);
+                if add {
+                    values.for_each(|((dx, &dy), &at)| *dx += if at == tap { dy } else { 0.0 });
+                } else {
+                    values.for_each(|((dx, &dy), &at)| *dx = if at == tap { dy } else { 0.0 });
+                }
+            });
+        });
     }
+}
+
+/// [`spread_maxima`] for taps of four bytes.
+fn spread_far_maxima(dx: &mut [f32], dy: &[f32], taps: &[[u8; 4]], oy: usize, shape: &PoolShape, add: bool) {
+    let c = shape.channels;
+    for_line(shape, oy, |o, window| {
+        window.for_each(shape, |tap, i| {
+            let values = dx[i..i + c].iter_mut().zip(&dy[o..o + c]).zip(&taps[o..o + c]);
+            for ((dx, &dy), at) in values {
+                let dy = if u32::from_le_bytes(*at) as usize == tap { dy } else { 0.0 };
+                *dx = if add { *dx + dy } else { dy };
+            }
+        });
+    });
 }
 
 multiversion! {
@@ -287,14 +350,17 @@ multiversion! {
 }
 
 multiversion! {
-    fn spread(dx: &mut [f32], dy: &[f32], shape: &PoolShape) {
+    fn spread(dx: &mut [f32], dy: &[f32], oy: usize, shape: &PoolShape, add: bool) {
         let c = shape.channels;
-        for_windows(shape, #[inline(always)] |o, window| {
+        for_line(shape, oy, #[inline(always)] |o, window| {
             let scale = 1.0 / window.count() as f32;
             let dy = &dy[o..o + c];
             window.for_each(shape, #[inline(always)] |_, i| {
-                for (dx, dy) in dx[i..i + c].iter_mut().zip(dy) {
-                    *dx += dy * scale;
+                let values = dx[i..i + c].iter_mut().zip(dy);
+                if add {
+                    values.for_each(|(dx, dy)| *dx += dy * scale);
+                } else {
+                    values.for_each(|(dx, dy)| *dx = dy * scale);
                 }
             });
         });

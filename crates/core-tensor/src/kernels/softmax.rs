@@ -1,11 +1,14 @@
 //! Softmax over the last axis, and its cross-entropy.
 
 use super::dispatch::multiversion;
-use super::math::exp;
+use super::math::{exp, ln};
 use super::split;
 
 /// Elements that one block of work takes, at least a row.
 const BLOCK: usize = 1 << 13;
+
+/// The most blocks that the loss of a batch is summed in.
+const SUMS: usize = 64;
 
 /// Up to so many classes, sixteen rows are computed side by side.
 const FEW: usize = 32;
@@ -58,13 +61,15 @@ pub fn softmax_cross_entropy(
     threads: usize,
 ) -> f32 {
     let count = logits.len() / classes;
-    let rows = rows(classes);
-    let scale = 1.0 / count as f32;
-    let threads = split::useful(threads, logits.len() * split::ELEMENT);
     // One sum per block of rows, added in order.
-    let mut sums = vec![0.0_f64; count.div_ceil(rows)];
+    let mut sums = [0.0_f64; SUMS];
+    let rows = rows(classes).min(1 << 8).max(count.div_ceil(SUMS));
+    let sums = &mut sums[..count.div_ceil(rows)];
+    let scale = 1.0 / count as f32;
+    // An exponential takes several times as long as an element's way through memory.
+    let threads = split::useful(threads, 4 * logits.len() * split::ELEMENT);
     let step = if gradient.is_empty() { 0 } else { rows * classes };
-    split::for_chunks2(threads, (&mut sums, 1), (gradient, step), |i, sum, gradient| {
+    split::for_chunks2(threads, (&mut *sums, 1), (gradient, step), |i, sum, gradient| {
         let mine = i * rows..((i + 1) * rows).min(count);
         let logits = &logits[mine.start * classes..mine.end * classes];
         let targets = match targets {
@@ -132,7 +137,7 @@ multiversion! {
             for &z in z {
                 sum += exp(z - top);
             }
-            let log_sum = top + sum.ln();
+            let log_sum = top + ln(sum);
             let (mut loss, mut mass) = (0.0_f32, 0.0_f32);
             let mut add = |t: f32, z: f32| {
                 let t = t * (1.0 - smoothing) + spread;
@@ -215,8 +220,8 @@ multiversion! {
                 }
             }
             let mut log_sum = [0.0_f32; LANES];
-            for lane in 0..count {
-                log_sum[lane] = top[lane] + sum[lane].ln();
+            for lane in 0..LANES {
+                log_sum[lane] = top[lane] + ln(sum[lane]);
             }
             for (z, t) in z[..classes].iter().zip(&t) {
                 for lane in 0..LANES {
