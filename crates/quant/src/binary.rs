@@ -3,62 +3,27 @@
 use tinsmith_foundation::Rng;
 
 use crate::error::Result;
-use crate::pointwise::Pointwise;
-use crate::rounding::{HalfEven, Rounding, Stochastic, sign_up};
+use crate::levels::{Levels, Pick, write_slopes};
+use crate::rounding::{Rounding, Stochastic, sign_up};
 use crate::scale::{Alpha, Channels, Scale};
 use crate::stochastic::{Chance, deviation};
 
-/// The sign, +1 at 0, times a known scale; or 0 and 1 in place of -1 and 1.
+/// The sign, +1 at 0, or 0 and 1 in place of -1 and 1.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TwoLevels {
+pub(crate) struct BySign {
     pub(crate) zero_one: bool,
-    pub(crate) alpha: f32,
-    /// Whether the gradient is that of tanh (where no alpha was given), else 1.
-    pub(crate) tanh_slope: bool,
 }
 
-impl Pointwise for TwoLevels {
+impl Pick for BySign {
     #[inline(always)]
-    fn raw<R: Rounding>(&self, x: f32, _: &mut R) -> f32 {
+    fn pick(&self, x: f32) -> f32 {
         let sign = sign_up(x);
         if self.zero_one { (sign + 1.0) / 2.0 } else { sign }
     }
-
-    #[inline(always)]
-    fn code(&self, raw: f32) -> f32 {
-        raw
-    }
-
-    #[inline(always)]
-    fn level(&self, code: f32) -> f32 {
-        self.alpha * code
-    }
-
-    #[inline(always)]
-    fn smooth(&self, x: f32) -> f32 {
-        if self.tanh_slope { libm::tanhf(x) } else { x }
-    }
-
-    #[inline(always)]
-    fn slope(&self, x: f32, _: f32) -> f32 {
-        tanh_or_one(self.tanh_slope, x)
-    }
-
-    fn slope_is_one(&self) -> bool {
-        !self.tanh_slope
-    }
 }
 
-/// The derivative of tanh, or 1.
-#[inline(always)]
-pub(crate) fn tanh_or_one(tanh: bool, x: f32) -> f32 {
-    if tanh {
-        let t = libm::tanhf(x);
-        1.0 - t * t
-    } else {
-        1.0
-    }
-}
+/// Two levels times a known scale.
+pub(crate) type TwoLevels = Levels<BySign>;
 
 /// What is random about two levels.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +66,7 @@ impl Binary {
                         (true, Some(draw)) => draw - 0.5,
                         _ => x,
                     };
-                    *y = self.plain.raw(x, &mut rounding);
+                    *y = self.plain.rule.pick(x);
                 }
                 write_slopes(&rounded, slopes, self.plain.tanh_slope);
                 self.alpha.fit(&rounded, out, shape)
@@ -113,7 +78,7 @@ impl Binary {
                 let deviation = deviation(self.alpha, channels, xs);
                 channels.zip(xs, out, |channel, x, y| {
                     let upper = chance.happens(x / deviation[channel], &mut rng);
-                    *y = match (upper, self.plain.zero_one) {
+                    *y = match (upper, self.plain.rule.zero_one) {
                         _ if x.is_nan() => x,
                         (true, _) => 1.0,
                         (false, true) => 0.0,
@@ -133,15 +98,8 @@ impl Binary {
 
     fn signs(&self, xs: &[f32], out: &mut [f32]) {
         for (y, &x) in out.iter_mut().zip(xs) {
-            *y = self.plain.raw(x, &mut HalfEven);
+            *y = self.plain.rule.pick(x);
         }
-    }
-}
-
-/// Derivatives of tanh, or ones.
-pub(crate) fn write_slopes(xs: &[f32], slopes: Option<&mut [f32]>, tanh: bool) {
-    if let Some(slopes) = slopes {
-        slopes.iter_mut().zip(xs).for_each(|(g, &x)| *g = tanh_or_one(tanh, x));
     }
 }
 

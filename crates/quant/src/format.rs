@@ -208,8 +208,8 @@ impl QuantizerOp {
             Kernel::PowerOfTwo(p) => powers(&p.exponents, true),
             Kernel::ReluPowerOfTwo(p) => powers(&p.exponents, p.negative_slope > 0.0),
             Kernel::SignBit(_) | Kernel::SwishSign(_) => Some(sign),
-            Kernel::TwoLevels(p) => Some(if p.zero_one { bit } else { sign }),
-            Kernel::Binary(p) => Some(if p.plain.zero_one { bit } else { sign }),
+            Kernel::TwoLevels(p) => Some(if p.rule.zero_one { bit } else { sign }),
+            Kernel::Binary(p) => Some(if p.plain.rule.zero_one { bit } else { sign }),
             Kernel::ThreeLevels(_) | Kernel::Ternary(_) => Some(ternary),
         };
         format.ok_or_else(|| refuse("32 bits hold no more than 31 and a sign"))

@@ -169,6 +169,14 @@ impl LearnedStep {
     }
 }
 
+impl TryFrom<&tinsmith_spec::quantizer::LearnedStep> for LearnedStep {
+    type Error = QuantError;
+
+    fn try_from(settings: &tinsmith_spec::quantizer::LearnedStep) -> Result<Self> {
+        Self::new(settings.bits, settings.signed, settings.axis.map(|axis| axis as usize))
+    }
+}
+
 impl CustomOp2 for LearnedStep {
     fn name(&self) -> &'static str {
         "learned_step"

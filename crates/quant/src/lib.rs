@@ -34,6 +34,8 @@
 //! | [`Scale`] | by what levels are multiplied: one factor, or one for each channel |
 //! | [`Codes`], [`Format`] | integer codes and what they mean: bits, range, zero |
 //! | [`LearnedStep`] | LSQ: the step between levels is trained |
+//! | [`LearnedBits`] | HGQ: the number of fractional bits is trained |
+//! | [`ebops`](fn@ebops), [`Penalty`] | what widths cost in an FPGA, and its gradient |
 //! | [`Pact`] | PACT: the upper end of a rectifier is trained |
 //! | [`Affine`] | int8 with scale and zero point, as TensorFlow Lite has it |
 //! | [`tanh_sigmoid`] | the piecewise linear functions that QKeras calls hard and smooth |
@@ -41,10 +43,13 @@
 mod affine;
 mod binary;
 mod codes;
+mod ebops;
 mod error;
 mod fixed_point;
 mod format;
+mod learned_bits;
 mod learned_step;
+mod levels;
 mod operator;
 mod pact;
 mod pointwise;
@@ -60,8 +65,10 @@ mod ulaw;
 
 pub use affine::Affine;
 pub use codes::Codes;
+pub use ebops::{Penalty, ebops, effective_bits};
 pub use error::{QuantError, Result};
 pub use format::Format;
+pub use learned_bits::LearnedBits;
 pub use learned_step::LearnedStep;
 pub use operator::{Mode, QuantizerOp};
 pub use pact::Pact;

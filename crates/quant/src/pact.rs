@@ -114,6 +114,14 @@ impl Pact {
     }
 }
 
+impl TryFrom<&tinsmith_spec::quantizer::Pact> for Pact {
+    type Error = QuantError;
+
+    fn try_from(settings: &tinsmith_spec::quantizer::Pact) -> Result<Self> {
+        Self::new(settings.bits)
+    }
+}
+
 fn single(values: &[f32]) -> Result<f32> {
     match values {
         &[value] => Ok(value),

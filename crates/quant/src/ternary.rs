@@ -2,52 +2,27 @@
 
 use tinsmith_foundation::Rng;
 
-use crate::binary::{tanh_or_one, write_slopes};
 use crate::error::Result;
-use crate::pointwise::Pointwise;
-use crate::rounding::{HalfEven, Rounding, Stochastic, nearest_power_of_two, round_half_even, sign};
+use crate::levels::{Levels, Pick, write_slopes};
+use crate::rounding::{Rounding, Stochastic, nearest_power_of_two, round_half_even, sign};
 use crate::scale::{Alpha, Channels, Scale};
 use crate::stochastic::{Chance, deviation};
 
-/// The sign where the magnitude reaches a threshold, else 0, times a known scale.
+/// The sign where the magnitude reaches a threshold, else 0.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ThreeLevels {
+pub(crate) struct ByThreshold {
     pub(crate) threshold: f32,
-    pub(crate) alpha: f32,
-    /// Whether the gradient is that of tanh (where no alpha was given), else 1.
-    pub(crate) tanh_slope: bool,
 }
 
-impl Pointwise for ThreeLevels {
+impl Pick for ByThreshold {
     #[inline(always)]
-    fn raw<R: Rounding>(&self, x: f32, _: &mut R) -> f32 {
+    fn pick(&self, x: f32) -> f32 {
         if x.abs() < self.threshold { 0.0 } else { sign(x) }
     }
-
-    #[inline(always)]
-    fn code(&self, raw: f32) -> f32 {
-        raw
-    }
-
-    #[inline(always)]
-    fn level(&self, code: f32) -> f32 {
-        self.alpha * code
-    }
-
-    #[inline(always)]
-    fn smooth(&self, x: f32) -> f32 {
-        if self.tanh_slope { libm::tanhf(x) } else { x }
-    }
-
-    #[inline(always)]
-    fn slope(&self, x: f32, _: f32) -> f32 {
-        tanh_or_one(self.tanh_slope, x)
-    }
-
-    fn slope_is_one(&self) -> bool {
-        !self.tanh_slope
-    }
 }
+
+/// Three levels times a known scale.
+pub(crate) type ThreeLevels = Levels<ByThreshold>;
 
 /// What is random about three levels, in training.
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +82,7 @@ impl Ternary {
     ) -> Result<Scale> {
         let Alpha::Fitted { power_of_two } = self.alpha else {
             for (y, &x) in out.iter_mut().zip(xs) {
-                *y = self.plain.raw(x, &mut HalfEven);
+                *y = self.plain.rule.pick(x);
             }
             return self.alpha.fit(xs, out, shape);
         };
@@ -144,7 +119,7 @@ impl Ternary {
         let (channels, _) = Channels::of("stochastic_ternary", shape, None)?;
         let deviation = deviation(self.alpha, channels, xs);
         let thresholds: Vec<f32> = match self.alpha {
-            Alpha::Fixed(_) => vec![self.plain.threshold],
+            Alpha::Fixed(_) => vec![self.plain.rule.threshold],
             Alpha::Fitted { .. } => scale.values().iter().map(|s| s / 2.0).collect(),
         };
         let mut index = 0;

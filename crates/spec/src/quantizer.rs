@@ -17,6 +17,9 @@
 //!   (QKeras prints `quantized_relu(4,0,0.125)` for a slope, which it reads as something else).
 //!
 //! An automatic scale makes [`QuantizedBits`] symmetric whatever `symmetric` says, here as in QKeras.
+//!
+//! Quantizers with parameters of their own that training changes have the same textual form and an enum of their own,
+//! [`LearnedQuantizer`].
 
 mod grammar;
 mod keras_config;
@@ -176,10 +179,10 @@ impl Parameter for Log2Rounding {
     }
 }
 
-/// One table of all kinds: the struct of each with its parameters in positional order and their defaults, the
-/// enum over them, and both directions of the textual form.
+/// One table of the kinds of an enum: the struct of each with its parameters in positional order and their defaults,
+/// the enum over them, and both directions of the textual form.
 macro_rules! quantizers {
-    ($( $(#[$doc:meta])* $kind:ident = $text:literal { $( $(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr, )* } )*) => {
+    ($(#[$enum_doc:meta])* $name:ident: $( $(#[$doc:meta])* $kind:ident = $text:literal { $( $(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr, )* } )*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy, PartialEq)]
@@ -223,29 +226,33 @@ macro_rules! quantizers {
                 }
             }
 
-            impl From<$kind> for Quantizer {
+            impl From<$kind> for $name {
                 fn from(value: $kind) -> Self { Self::$kind(value) }
             }
         )*
 
-        /// A quantizer's kind and parameters.
+        $(#[$enum_doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         #[non_exhaustive]
-        pub enum Quantizer { $( $(#[$doc])* $kind($kind), )* }
+        pub enum $name { $( $(#[$doc])* $kind($kind), )* }
 
-        impl Quantizer {
+        impl $name {
             /// The names of all kinds, as the textual form writes them.
             pub const KINDS: &'static [&'static str] = &[$( $text, )*];
 
             fn from_call(call: &Call<'_>) -> Result<Self, GrammarError> {
                 match call.name {
                     $( $text => $kind::read(call).map(Self::$kind), )*
-                    _ => Err(GrammarError::Kind { at: call.at, found: call.name.to_owned() }),
+                    _ => Err(GrammarError::Kind {
+                        at: call.at,
+                        found: call.name.to_owned(),
+                        kinds: Self::KINDS.join(", "),
+                    }),
                 }
             }
 
             /// Calls `visit` with each parameter's name, stored form, and whether it is at its default.
-            fn each_parameter(&self, mut visit: impl FnMut(&'static str, Value, bool)) {
+            pub fn each_parameter(&self, mut visit: impl FnMut(&'static str, Value, bool)) {
                 match self {
                     $( Self::$kind(value) => {
                         let default = $kind::default();
@@ -261,13 +268,13 @@ macro_rules! quantizers {
             }
         }
 
-        impl fmt::Display for Quantizer {
+        impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self { $( Self::$kind(value) => value.fmt(f), )* }
             }
         }
 
-        impl FromStr for Quantizer {
+        impl FromStr for $name {
             type Err = GrammarError;
 
             fn from_str(text: &str) -> Result<Self, GrammarError> {
@@ -277,7 +284,13 @@ macro_rules! quantizers {
     };
 }
 
+mod learned;
+
+pub use learned::{LearnedBits, LearnedQuantizer, LearnedStep, Pact, Sharing};
+
 quantizers! {
+    /// A quantizer's kind and parameters.
+    Quantizer:
     /// Fixed point: `bits` in all, `integer` of them before the point, a sign bit if `keep_negative`.
     QuantizedBits = "quantized_bits" {
         /// Bits in all, 1..=32.

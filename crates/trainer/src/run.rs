@@ -315,11 +315,26 @@ pub fn build(plan: &Plan, threads: Threads) -> Result<Model> {
     Ok(model)
 }
 
-/// The network that a weight file holds: its specification is in the file's metadata.
+/// The specification in a file: YAML, JSON, or a model that Keras saved (`.keras`, `.h5`).
+///
+/// # Errors
+/// [`TrainError::Spec`] and [`TrainError::Layers`] where it cannot be read.
+pub fn load_spec(path: &Path) -> Result<ModelSpec> {
+    if tinsmith_layers::keras::is_named_so(path) {
+        return Ok(tinsmith_layers::keras::load_spec(path)?);
+    }
+    Ok(ModelSpec::load(path)?)
+}
+
+/// The network that a weight file holds: its specification is in the file's metadata, or it is a model that Keras
+/// saved (`.keras`, `.h5`).
 ///
 /// # Errors
 /// [`TrainError::Malformed`] where the file has no specification; [`TrainError::Layers`] where it cannot be read.
 pub fn load_model(path: &Path) -> Result<Model> {
+    if tinsmith_layers::keras::is_named_so(path) {
+        return Ok(tinsmith_layers::keras::load(path, &BuildOptions::default())?);
+    }
     let contents = tinsmith_core_tensor::io::safetensors::load(path)?;
     let text = contents.metadata.get("spec").ok_or_else(|| TrainError::Malformed {
         path: path.to_owned(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_spec::ModelSpec;
+use tinsmith_trainer::run::load_spec;
 
 use super::BudgetArgs;
 use crate::output::{count, line, table, text};
@@ -11,7 +11,7 @@ use crate::output::{count, line, table, text};
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The specification: YAML or JSON, or a Keras model's JSON with --keras
+    /// The specification: YAML or JSON, a model that Keras saved (.keras, .h5), or a Keras model's JSON with --keras
     spec: PathBuf,
     /// The file is the JSON of a Keras or QKeras model
     #[arg(long)]
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<()> {
         let source = tinsmith_foundation::files::read_text(&args.spec)?;
         tinsmith_spec::keras::read_json(&source, &args.spec.display().to_string())?
     } else {
-        ModelSpec::load(&args.spec)?
+        load_spec(&args.spec)?
     };
     if args.yaml {
         text(&spec.to_yaml()?);

@@ -1,9 +1,9 @@
 //! From a description to constants.
 
 use super::{
-    Alpha, Binary, BinaryDraw, Chance, Exponents, FixedPoint, HardSwish, Kernel, LeakyRelu, Log2Rounding,
-    Mix, MuLaw, PowerOfTwo, Quantizer, Relu, ReluPowerOfTwo, Scaled, SignBit, Squash, Squashed, Swished,
-    Ternary, TernaryDraw, ThreeLevels, TwoLevels, spec,
+    Alpha, Binary, BinaryDraw, BySign, ByThreshold, Chance, Exponents, FixedPoint, HardSwish, Kernel,
+    LeakyRelu, Log2Rounding, Mix, MuLaw, PowerOfTwo, Quantizer, Relu, ReluPowerOfTwo, Scaled, SignBit,
+    Squash, Squashed, Swished, Ternary, TernaryDraw, ThreeLevels, TwoLevels, spec,
 };
 
 /// What QKeras takes where no threshold is given.
@@ -274,7 +274,7 @@ fn binary(zero_one: bool, scale: spec::Alpha, tanh_slope: bool, draw: BinaryDraw
         Alpha::Fixed(alpha) => alpha,
         Alpha::Fitted { .. } => 1.0,
     };
-    let plain = TwoLevels { zero_one, alpha: fixed, tanh_slope };
+    let plain = TwoLevels { rule: BySign { zero_one }, alpha: fixed, tanh_slope };
     Ok(match (alpha, draw) {
         (Alpha::Fixed(_), BinaryDraw::Never) => Kernel::TwoLevels(plain),
         _ => Kernel::Binary(Binary { plain, alpha, draw }),
@@ -304,7 +304,8 @@ fn ternary(
         Alpha::Fitted { .. } => 1.0,
     };
     let threshold = threshold.unwrap_or(DEFAULT_THRESHOLD) as f32;
-    let plain = ThreeLevels { threshold, alpha: fixed, tanh_slope: scale == spec::Alpha::None };
+    let rule = ByThreshold { threshold };
+    let plain = ThreeLevels { rule, alpha: fixed, tanh_slope: scale == spec::Alpha::None };
     Ok(match (alpha, draw) {
         (Alpha::Fixed(_), TernaryDraw::Never) => Kernel::ThreeLevels(plain),
         _ => Kernel::Ternary(Ternary { plain, alpha, unrolls, draw }),

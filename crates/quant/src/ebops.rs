@@ -1,0 +1,129 @@
+//! Effective bit operations: what the widths of weights and inputs cost in hardware that unrolls every product.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+use crate::learned_bits::LearnedBits;
+use crate::operator::check_length;
+
+/// Bits from the highest to the lowest that is set: shifts are free, so a multiplier sees no others. 0 for 0.
+#[must_use]
+pub const fn effective_bits(code: i32) -> u32 {
+    let magnitude = code.unsigned_abs();
+    if magnitude == 0 { 0 } else { 32 - magnitude.leading_zeros() - magnitude.trailing_zeros() }
+}
+
+/// Effective bit operations of a linear layer: the sum over all products of the bits of the weight and of the input.
+///
+/// # Shapes
+/// `codes` are the kernel's integer codes in `shape`: inputs and outputs on the last two axes; `input_bits` has the
+/// bits of each input channel. `positions` says how often the kernel is applied (1 for a dense layer).
+///
+/// # Errors
+/// [`crate::QuantError::Length`] where codes, shape and channels do not fit.
+///
+/// # Source
+/// Sun and others, arXiv 2405.00645, section III; biases, which cost additions alone, do not count here.
+///
+/// ```
+/// use tinsmith_quant::ebops;
+/// // 0b0110 has two effective bits, 0b0101 three, 0 none; inputs have 3 and 5 bits.
+/// assert_eq!(ebops(&[6, 5, 0, -1], &[2, 2], &[3, 5], 1)?, (2 + 3) * 3 + (0 + 1) * 5);
+/// # Ok::<(), tinsmith_quant::QuantError>(())
+/// ```
+pub fn ebops(codes: &[i32], shape: &[usize], input_bits: &[u32], positions: u64) -> Result<u64> {
+    let (channels, outputs) = ends("ebops", shape, codes.len(), input_bits.len())?;
+    let each = codes
+        .iter()
+        .enumerate()
+        .map(|(i, &code)| u64::from(effective_bits(code)) * u64::from(input_bits[i / outputs % channels]));
+    Ok(each.sum::<u64>() * positions)
+}
+
+/// An upper bound on the effective bit operations of a layer with learned widths, to be added to the loss, and its
+/// gradients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Penalty {
+    /// The bound: widths in place of effective bits.
+    pub value: f64,
+    /// Its gradient by each number of fractional bits of the weights.
+    pub fractional: Vec<f32>,
+    /// Its gradient by the bits of each input channel.
+    pub input_bits: Vec<f32>,
+}
+
+impl LearnedBits {
+    /// The bound for the kernel `xs` of shape `shape`, whose inputs have `input_bits`, applied at `positions`.
+    ///
+    /// The gradient of a number of bits that n weights share is divided by the root of n: it grows with n, that of the
+    /// task's loss with its root.
+    ///
+    /// # Errors
+    /// As [`LearnedBits::widths`]; [`crate::QuantError::Length`] where the channels do not fit.
+    pub fn penalty_slice(
+        &self,
+        xs: &[f32],
+        shape: &[usize],
+        fractional: &[f32],
+        input_bits: &[f32],
+        positions: u64,
+    ) -> Result<Penalty> {
+        let widths = self.widths(xs, shape, fractional)?;
+        let (channels, outputs) = ends("penalty", shape, xs.len(), input_bits.len())?;
+        let (mut value, mut weight_sums) = (0.0_f64, vec![0.0_f64; widths.len()]);
+        let mut input_sums = vec![0.0_f64; channels];
+        let groups = self.groups(shape)?;
+        let times = positions as f64;
+        for i in 0..xs.len() {
+            let (group, channel) = (i / groups.inner % groups.count, i / outputs % channels);
+            let (width, bits) = (f64::from(widths[group]), f64::from(input_bits[channel]));
+            value += times * width * bits;
+            if width > 0.0 {
+                weight_sums[group] += times * bits;
+            }
+            input_sums[channel] += times * width;
+        }
+        let share = (xs.len() / widths.len().max(1)).max(1) as f64;
+        Ok(Penalty {
+            value,
+            fractional: weight_sums.into_iter().map(|sum| (sum / share.sqrt()) as f32).collect(),
+            input_bits: input_sums.into_iter().map(|sum| sum as f32).collect(),
+        })
+    }
+
+    /// The bound as a scalar of candle's graph; `fractional` and `input_bits` get its gradients.
+    ///
+    /// # Shapes
+    /// `xs` any shape of two axes or more, `fractional` and `input_bits` of rank 1; f32, on the CPU.
+    ///
+    /// # Errors
+    /// As [`penalty_slice`](Self::penalty_slice), and what candle says of the tensors.
+    pub fn penalty(
+        &self,
+        xs: &Tensor,
+        fractional: &Tensor,
+        input_bits: &Tensor,
+        positions: u64,
+    ) -> Result<Tensor> {
+        let values = xs.flatten_all()?.to_vec1::<f32>()?;
+        let (f, bits) = (fractional.to_vec1::<f32>()?, input_bits.to_vec1::<f32>()?);
+        let penalty = self.penalty_slice(&values, xs.dims(), &f, &bits, positions)?;
+        // Sums with these gradients and the value 0.
+        let slope = |tensor: &Tensor, gradients: Vec<f32>| -> Result<Tensor> {
+            let sum = (tensor * Tensor::from_vec(gradients, tensor.dims(), tensor.device())?)?.sum_all()?;
+            Ok((&sum - sum.detach())?)
+        };
+        let slopes = (slope(fractional, penalty.fractional)? + slope(input_bits, penalty.input_bits)?)?;
+        Ok((slopes + penalty.value)?)
+    }
+}
+
+/// Input channels and outputs of a kernel.
+fn ends(op: &'static str, shape: &[usize], got: usize, channels: usize) -> Result<(usize, usize)> {
+    check_length(op, shape, got)?;
+    let [.., inputs, outputs] = *shape else {
+        return Err(crate::QuantError::Axis { op, axis: 1, rank: shape.len(), shape: shape.to_vec() });
+    };
+    check_length("bits of input channels", &[inputs], channels)?;
+    Ok((inputs.max(1), outputs.max(1)))
+}
