@@ -10,8 +10,8 @@ pub use self::input_gradient::{conv2d_input_gradient, conv2d_input_gradient_into
 pub use self::weight_gradient::{conv2d_parameter_gradients, conv2d_weight_gradient};
 use super::epilogue::{Epilogue, Gate, apply_gate_in_place, gate_words};
 use super::matmul::{column_sums, dense_fused};
-use super::split;
-use super::tile::{Axis, End, Kernels, Layout, Start, product};
+use super::tile::{Axis, End, Kernels, Layout, Lines, PANEL, Start, pack_panels, part, product};
+use super::{scratch, split};
 
 /// All sizes of a convolution. Input (batch, `in_h`, `in_w`, `in_c`), output (batch, `out_h`, `out_w`, `out_c`),
 /// kernel (`kernel_h`, `kernel_w`, `in_c` / groups, `out_c`); for depthwise kernels (…, `in_c`, `out_c` / `in_c`).
@@ -90,6 +90,11 @@ impl ConvShape {
             && self.in_w == self.out_w
     }
 
+    /// Elements of a window.
+    const fn window(&self) -> usize {
+        self.kernel_h * self.kernel_w * self.group_in()
+    }
+
     /// As a dense layer, where it is one: rows, inputs, outputs.
     const fn dense_sizes(&self) -> (usize, usize, usize) {
         (self.batch * self.out_h * self.out_w, self.in_c, self.out_c)
@@ -136,68 +141,110 @@ pub fn conv2d_fused(
     let Epilogue { bias, gate, bits } = epilogue;
     let words = gate_words(shape.out_h * shape.out_w, shape.out_c);
     assert!(bits.is_empty() || bits.len() == shape.batch * words, "gate bits hold the output");
-    let kernels = Kernels::current();
-    let border = Border::of_input(shape);
     let threads = split::useful(threads, shape.work());
-    let samples = shape.batch.div_ceil(threads).max(1);
-    let words = if bits.is_empty() { 0 } else { words * samples };
-    split::for_chunks2(threads, (out, samples * shape.out_sample()), (bits, words), |i, out, bits| {
-        let x = &x[i * samples * shape.in_sample()..];
-        let count = out.len() / shape.out_sample();
-        border.for_samples(x, count, 1, |sample, _, x| {
-            let out = &mut out[sample * shape.out_sample()..][..shape.out_sample()];
-            let words = bits.len() / count;
-            let bits = &mut bits[sample * words..][..words];
-            forward(kernels, shape, border.line(), out, x, w, Epilogue { bias, gate, bits });
+    with_panels(shape, w, |w, panels| {
+        let layer =
+            Forward { kernels: Kernels::current(), shape, border: Border::of_input(shape), w, panels };
+        let samples = shape.batch.div_ceil(threads).max(1);
+        let words = if bits.is_empty() { 0 } else { words * samples };
+        let out = (out, samples * shape.out_sample());
+        split::for_chunks2(threads, out, (bits, words), |i, out, bits| {
+            let x = &x[i * samples * shape.in_sample()..];
+            let count = out.len() / shape.out_sample();
+            layer.border.for_samples(x, count, 1, |sample, _, x, ahead| {
+                let out = &mut out[sample * shape.out_sample()..][..shape.out_sample()];
+                let words = bits.len() / count;
+                let bits = &mut bits[sample * words..][..words];
+                layer.sample(out, x, ahead, Epilogue { bias, gate, bits });
+            });
         });
     });
 }
 
-/// One sample, whose lines are `line` apart in `x`.
-fn forward(
-    kernels: &Kernels,
-    shape: &ConvShape,
-    line: usize,
-    out: &mut [f32],
-    x: &[f32],
-    w: &[f32],
-    epilogue: Epilogue<'_>,
-) {
-    let Epilogue { bias, gate, bits } = epilogue;
-    let (cg, go) = (shape.group_in(), shape.group_out());
-    let (sum, segments, blocks) = if shape.is_compact() {
-        let across = shape.kernel_w * shape.in_c;
-        let sum = Axis::new(across, 1, shape.out_c);
-        (sum, Axis::new(shape.kernel_h, shape.dilation.0 * line, across * shape.out_c), Axis::ONE)
-    } else {
-        let segments = Axis::new(shape.kernel_w, shape.dilation.1 * shape.in_c, cg * shape.out_c);
-        let blocks = Axis::new(shape.kernel_h, shape.dilation.0 * line, shape.kernel_w * cg * shape.out_c);
-        (Axis::new(cg, 1, shape.out_c), segments, blocks)
-    };
-    // Lines that continue each other are one.
-    let (row, step) = (shape.stride.1 * shape.in_c, shape.stride.0 * line);
-    let merged = if shape.out_w * row == step { shape.out_h } else { 1 };
-    let rows = shape.out_w * merged;
-    let layout = Layout { rows, columns: go, row, c_row: shape.out_c, sum, segments, blocks };
-    let words = shape.out_c.div_ceil(16);
-    for i in 0..shape.out_h / merged {
-        let from = i * rows;
+/// `body(kernel, width of its panels)`: one panel as wide as the kernel where there is but one or groups share them.
+fn with_panels(shape: &ConvShape, w: &[f32], body: impl FnOnce(&[f32], usize)) {
+    if shape.out_c <= PANEL || shape.groups > 1 {
+        return body(w, shape.group_out());
+    }
+    scratch::with(w.len(), |packed| {
+        pack_panels(packed, w, shape.out_c);
+        body(packed, PANEL);
+    });
+}
+
+/// What all samples share.
+struct Forward<'a> {
+    kernels: &'a Kernels,
+    shape: &'a ConvShape,
+    border: Border,
+    w: &'a [f32],
+    panels: usize,
+}
+
+impl Forward<'_> {
+    fn sample(&self, out: &mut [f32], x: &[f32], ahead: &[f32], epilogue: Epilogue<'_>) {
+        let Epilogue { bias, gate, bits } = epilogue;
+        let (shape, go) = (self.shape, self.shape.group_out());
         for group in 0..shape.groups {
-            let start = bias.map_or(Start::Zero, |bias| Start::Bias(&bias[group * go..]));
-            let end = if shape.groups > 1 {
-                End::Store
-            } else if bits.is_empty() {
-                End::Gate { gate, bits: &mut [], row: 0 }
-            } else {
-                End::Gate { gate, bits: &mut bits[from * words..(from + rows) * words], row: words }
-            };
-            let operands = (&x[i * step + group * cg..], &w[group * go..]);
-            product(kernels, &layout, operands, &mut out[from * shape.out_c + group * go..], start, end);
+            let x = &x[group * shape.group_in()..];
+            for first in (0..go).step_by(self.panels) {
+                let width = self.panels.min(go - first);
+                let filter = group * go + first;
+                let bias = bias.map(|bias| &bias[filter..]);
+                let epilogue = Epilogue { bias, gate, bits: &mut *bits };
+                let (w, b) = if shape.groups > 1 {
+                    (&self.w[filter..], shape.out_c)
+                } else {
+                    (&self.w[first * shape.window()..], width)
+                };
+                let all = go.div_ceil(self.panels) * shape.groups;
+                let ahead = part(ahead, (group * go.div_ceil(self.panels)) + first / self.panels, all);
+                self.panel(out, (x, ahead), (w, b), (filter, width), epilogue);
+            }
+        }
+        if shape.groups > 1 {
+            // Groups need not end where words of gate bits do.
+            apply_gate_in_place(out, Epilogue { bias: None, gate, bits }, shape.out_c, 1);
         }
     }
-    if shape.groups > 1 {
-        // Groups need not end where words of gate bits do.
-        apply_gate_in_place(out, Epilogue { bias: None, gate, bits }, shape.out_c, 1);
+
+    /// `width` filters from `filter` on, whose kernel `w` has rows of `b` elements.
+    fn panel(
+        &self,
+        out: &mut [f32],
+        (x, ahead): (&[f32], &[f32]),
+        (w, b): (&[f32], usize),
+        (filter, width): (usize, usize),
+        epilogue: Epilogue<'_>,
+    ) {
+        let Epilogue { bias, gate, bits } = epilogue;
+        let (shape, line, cg) = (self.shape, self.border.line(), self.shape.group_in());
+        let lines = |b: usize| Axis::new(shape.kernel_h, shape.dilation.0 * line, b);
+        let (sum, segments, blocks) = if shape.is_compact() {
+            let across = shape.kernel_w * shape.in_c;
+            (Axis::new(across, 1, b), lines(across * b), Axis::ONE)
+        } else {
+            let segments = Axis::new(shape.kernel_w, shape.dilation.1 * shape.in_c, cg * b);
+            (Axis::new(cg, 1, b), segments, lines(shape.kernel_w * cg * b))
+        };
+        // Lines that continue each other are one.
+        let (row, step) = (shape.stride.1 * shape.in_c, shape.stride.0 * line);
+        let merged = if shape.out_w * row == step { shape.out_h } else { 1 };
+        let rows = shape.out_w * merged;
+        let words = shape.out_c.div_ceil(16);
+        let lines = Lines { count: shape.out_h / merged, a: step, c: rows * shape.out_c, bits: rows * words };
+        let ahead = [ahead, &[]];
+        let layout =
+            Layout { rows, columns: width, row, c_row: shape.out_c, sum, segments, blocks, lines, ahead };
+        let start = bias.map_or(Start::Zero, Start::Bias);
+        let end = if shape.groups > 1 {
+            End::Store
+        } else if bits.is_empty() {
+            End::Gate { gate, bits: &mut [], row: 0 }
+        } else {
+            End::Gate { gate, bits: &mut bits[filter / 16..], row: words }
+        };
+        product(self.kernels, &layout, (x, w), &mut out[filter..], start, end);
     }
 }
 

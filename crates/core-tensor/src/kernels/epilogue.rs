@@ -4,8 +4,9 @@
 //! Functions here are those of one value that a product can apply to its registers. The rest are
 //! [`activation`](super::activation)'s.
 
-use super::dispatch::multiversion;
+use super::matmul::add_to_rows;
 use super::split;
+use super::tile::{Kernels, apply_function, close_rows};
 
 /// What is done to each value of a product before it is stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,9 +143,10 @@ pub fn apply_gate(out: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, channels: 
     let Epilogue { bias, gate, bits } = epilogue;
     assert_eq!(out.len(), x.len(), "input and output are of one size");
     check(out.len(), bits.len(), bias, channels);
+    let kernels = Kernels::current();
     for_rows(out, bits, channels, threads, |row, out, bits| {
         out.copy_from_slice(&x[row * channels..][..out.len()]);
-        finish(out, bias, gate, bits, channels);
+        finish(kernels, out, bias, gate, bits, channels);
     });
 }
 
@@ -155,7 +157,8 @@ pub fn apply_gate(out: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, channels: 
 pub fn apply_gate_in_place(x: &mut [f32], epilogue: Epilogue<'_>, channels: usize, threads: usize) {
     let Epilogue { bias, gate, bits } = epilogue;
     check(x.len(), bits.len(), bias, channels);
-    for_rows(x, bits, channels, threads, |_, x, bits| finish(x, bias, gate, bits, channels));
+    let kernels = Kernels::current();
+    for_rows(x, bits, channels, threads, |_, x, bits| finish(kernels, x, bias, gate, bits, channels));
 }
 
 /// Values of `dy` whose gate bit is 0 become 0.
@@ -167,8 +170,9 @@ pub fn close_gate(dy: &mut [f32], bits: &[u16], channels: usize, threads: usize)
     if bits.is_empty() {
         return;
     }
+    let kernels = Kernels::current();
     for_rows(dy, &mut [], channels, threads, |row, dy, _| {
-        close(dy, &bits[gate_words(row, channels)..], channels);
+        close_rows(kernels, dy, channels, &bits[gate_words(row, channels)..]);
     });
 }
 
@@ -187,53 +191,29 @@ pub fn add_gated(
     let Epilogue { bias, gate, bits } = epilogue;
     assert!(out.len() == a.len() && out.len() == b.len(), "inputs and output are of one size");
     check(out.len(), bits.len(), bias, channels);
+    let kernels = Kernels::current();
     for_rows(out, bits, channels, threads, |row, out, bits| {
         let range = row * channels..row * channels + out.len();
         for ((y, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
             *y = a + b;
         }
-        finish(out, bias, gate, bits, channels);
+        finish(kernels, out, bias, gate, bits, channels);
     });
 }
 
-multiversion! {
-    /// The epilogue over whole rows, in place.
-    fn finish(out: &mut [f32], bias: Option<&[f32]>, gate: Gate, bits: &mut [u16], channels: usize) {
-        if let Some(bias) = bias {
-            for row in out.chunks_exact_mut(channels) {
-                for (y, b) in row.iter_mut().zip(bias) {
-                    *y += b;
-                }
-            }
-        }
-        if !bits.is_empty() {
-            let words = channels.div_ceil(16);
-            for (row, bits) in out.chunks_exact(channels).zip(bits.chunks_exact_mut(words)) {
-                for (group, word) in row.chunks(16).zip(bits) {
-                    *word = 0;
-                    for (i, &x) in group.iter().enumerate() {
-                        *word |= u16::from((x > gate.open.0) & (x < gate.open.1)) << i;
-                    }
-                }
-            }
-        }
-        match gate.function {
-            Function::Linear => {}
-            function @ Function::Clip { .. } => out.iter_mut().for_each(|y| *y = function.apply(*y)),
-            function @ Function::Levels { .. } => out.iter_mut().for_each(|y| *y = function.apply(*y)),
-        }
+/// The epilogue over whole rows, in place.
+fn finish(
+    kernels: &Kernels,
+    out: &mut [f32],
+    bias: Option<&[f32]>,
+    gate: Gate,
+    bits: &mut [u16],
+    channels: usize,
+) {
+    if let Some(bias) = bias {
+        add_to_rows(out, bias);
     }
-}
-
-multiversion! {
-    fn close(dy: &mut [f32], bits: &[u16], channels: usize) {
-        let words = channels.div_ceil(16);
-        for (row, bits) in dy.chunks_exact_mut(channels).zip(bits.chunks_exact(words)) {
-            for (group, word) in row.chunks_mut(16).zip(bits) {
-                for (i, y) in group.iter_mut().enumerate() {
-                    *y = if word >> i & 1 == 1 { *y } else { 0.0 };
-                }
-            }
-        }
+    if gate.function != Function::Linear || !bits.is_empty() {
+        apply_function(kernels, out, channels, gate, bits);
     }
 }

@@ -8,7 +8,9 @@ use gemm::Parallelism;
 use super::dispatch::multiversion;
 use super::elementwise::{fold, wide};
 use super::epilogue::{Epilogue, Gate, GradientSink, apply_gate_in_place, close_gate};
-use super::tile::{Axis, End, Kernels, Layout, Start, add_column_sums, product, transpose};
+use super::tile::{
+    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_column_sums, pack_panels, panels, product, transpose,
+};
 use super::{scratch, split};
 
 /// A matrix within a slice.
@@ -188,19 +190,49 @@ pub fn dense_fused(
     let threads = split::useful(threads, batch * inputs * outputs);
     let rows = batch.div_ceil(threads).max(1);
     split::for_chunks2(threads, (out, rows * outputs), (bits, rows * words), |i, out, bits| {
-        let layout = Layout {
-            rows: out.len() / outputs,
-            columns: outputs,
-            row: inputs,
-            c_row: outputs,
-            sum: Axis::new(inputs, 1, outputs),
-            segments: Axis::ONE,
-            blocks: Axis::ONE,
-        };
-        let start = bias.map_or(Start::Zero, Start::Bias);
-        let end = End::Gate { gate, bits, row: words };
-        product(kernels, &layout, (&x[i * rows * inputs..], w), out, start, end);
+        let all = out.len() / outputs;
+        let x = &x[i * rows * inputs..][..all * inputs];
+        for_blocks(x, inputs, |first, x, ahead| {
+            let layout = rows_by_columns(x.len() / inputs, (inputs, outputs), ahead);
+            let start = bias.map_or(Start::Zero, Start::Bias);
+            let end = End::Gate {
+                gate,
+                bits: if words == 0 { &mut [] } else { &mut bits[first * words..] },
+                row: words,
+            };
+            product(kernels, &layout, (x, w), &mut out[first * outputs..], start, end);
+        });
     });
+}
+
+/// `body(first row, rows, what is read next)` over rows of `columns` that stay in the first-level cache (16 KiB), or over all
+/// where they stay in the second (512 KiB).
+fn for_blocks(x: &[f32], columns: usize, mut body: impl FnMut(usize, &[f32], &[f32])) {
+    let all = x.len() / columns;
+    if x.len() <= 1 << 17 {
+        return body(0, x, &[]);
+    }
+    let rows = ((1 << 12) / columns).max(56);
+    for first in (0..all).step_by(rows) {
+        let end = (first + rows).min(all);
+        let ahead = &x[end * columns..(end + rows).min(all) * columns];
+        body(first, &x[first * columns..end * columns], ahead);
+    }
+}
+
+/// Rows of `inputs` by a row-major matrix of `inputs` rows and `outputs` columns.
+fn rows_by_columns(rows: usize, (inputs, outputs): (usize, usize), ahead: &[f32]) -> Layout<'_> {
+    Layout {
+        rows,
+        columns: outputs,
+        row: inputs,
+        c_row: outputs,
+        sum: Axis::new(inputs, 1, outputs),
+        segments: Axis::ONE,
+        blocks: Axis::ONE,
+        lines: Lines::ONE,
+        ahead: [ahead, &[]],
+    }
 }
 
 /// Gradient of [`dense`] for its input: `dx = dy wT`.
@@ -245,18 +277,15 @@ pub fn dense_input_gradient_into(
         transpose(turned, w, (inputs, outputs), outputs);
         let turned = &*turned;
         split::for_chunks(threads, dx, rows * inputs, |i, dx| {
-            let layout = Layout {
-                rows: dx.len() / inputs,
-                columns: inputs,
-                row: outputs,
-                c_row: inputs,
-                sum: Axis::new(outputs, 1, inputs),
-                segments: Axis::ONE,
-                blocks: Axis::ONE,
-            };
-            let start = if sink.accumulate { Start::Old } else { Start::Zero };
-            let end = End::Close { bits: &sink.gate[i * rows * words..], row: words };
-            product(kernels, &layout, (&dy[i * rows * outputs..], turned), dx, start, end);
+            let all = dx.len() / inputs;
+            let dy = &dy[i * rows * outputs..][..all * outputs];
+            let gate = &sink.gate[i * rows * words..];
+            for_blocks(dy, outputs, |first, dy, ahead| {
+                let layout = rows_by_columns(dy.len() / outputs, (outputs, inputs), ahead);
+                let start = if sink.accumulate { Start::Old } else { Start::Zero };
+                let end = End::Close { bits: &gate[first * words..], row: words };
+                product(kernels, &layout, (dy, turned), &mut dx[first * inputs..], start, end);
+            });
         });
     });
 }
@@ -305,17 +334,93 @@ pub fn dense_parameter_gradients(
             if let Some(db) = &mut db {
                 add_column_sums(kernels, db, dy);
             }
-            let layout = Layout {
-                rows: dw.len() / outputs,
-                columns: outputs,
-                row: 1,
-                c_row: outputs,
-                sum: Axis::new(count, inputs, outputs),
-                segments: Axis::ONE,
-                blocks: Axis::ONE,
-            };
             let start = if from == samples.start { Start::Zero } else { Start::Old };
-            product(kernels, &layout, (&x[from * inputs + first..], dy), dw, start, End::Store);
+            let x = &x[from * inputs + first..];
+            if outputs < NARROW {
+                narrow(kernels, dw, (x, inputs), (dy, outputs), start);
+            } else if outputs <= 2 * PANEL {
+                broad(kernels, dw, (x, inputs), (dy, outputs), start);
+            } else {
+                scratch::with(dy.len(), |packed| {
+                    pack_panels(packed, dy, outputs);
+                    broad(kernels, dw, (x, inputs), (packed, outputs), start);
+                });
+            }
+        }
+    });
+}
+
+/// Outputs too few to fill a vector: inputs fill them instead.
+const NARROW: usize = 10;
+
+/// Rows of a weight gradient whose inputs stay in the first-level cache.
+const SLAB: usize = 56;
+
+/// `dw (+)= xT dy`, where `dy` is packed in panels if it has more than two and rows of `x` are `inputs` apart.
+fn broad(
+    kernels: &Kernels,
+    dw: &mut [f32],
+    (x, inputs): (&[f32], usize),
+    (dy, outputs): (&[f32], usize),
+    start: Start<'_>,
+) {
+    let samples = dy.len() / outputs;
+    let layout = |rows: usize, step: usize, width: usize| Layout {
+        rows,
+        columns: width,
+        row: 1,
+        c_row: outputs,
+        sum: Axis::new(samples, step, width),
+        segments: Axis::ONE,
+        blocks: Axis::ONE,
+        lines: Lines::ONE,
+        ahead: [&[], &[]],
+    };
+    if outputs <= 2 * PANEL {
+        let layout = layout(dw.len() / outputs, inputs, outputs);
+        return product(kernels, &layout, (x, dy), dw, start, End::Store);
+    }
+    scratch::with(samples * SLAB, |slab| {
+        for (i, dw) in dw.chunks_mut(SLAB * outputs).enumerate() {
+            let rows = dw.len() / outputs;
+            for (to, from) in slab.chunks_exact_mut(rows).zip(x[i * SLAB..].chunks(inputs)) {
+                to.copy_from_slice(&from[..rows]);
+            }
+            for (column, width) in panels(outputs) {
+                let operands = (&slab[..samples * rows], &dy[column * samples..]);
+                product(kernels, &layout(rows, rows, width), operands, &mut dw[column..], start, End::Store);
+            }
+        }
+    });
+}
+
+/// The same for few outputs: the transpose of the product `dyT x`.
+fn narrow(
+    kernels: &Kernels,
+    dw: &mut [f32],
+    (x, inputs): (&[f32], usize),
+    (dy, outputs): (&[f32], usize),
+    start: Start<'_>,
+) {
+    let rows = dw.len() / outputs;
+    let layout = Layout {
+        rows: outputs,
+        columns: rows,
+        row: 1,
+        c_row: rows,
+        sum: Axis::new(dy.len() / outputs, outputs, inputs),
+        segments: Axis::ONE,
+        blocks: Axis::ONE,
+        lines: Lines::ONE,
+        ahead: [&[], &[]],
+    };
+    scratch::with(dw.len(), |turned| {
+        product(kernels, &layout, (dy, x), turned, Start::Zero, End::Store);
+        let old = matches!(start, Start::Old);
+        for (r, dw) in dw.chunks_exact_mut(outputs).enumerate() {
+            for (dw, turned) in dw.iter_mut().zip(turned[r..].iter().step_by(rows)) {
+                *dw = if old { *dw + turned } else { *turned };
+            }
         }
     });
 }

@@ -21,7 +21,7 @@ use super::epilogue::{Function, Gate};
 
 /// Where the operands of a product lie within their slices, in elements.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layout {
+pub(super) struct Layout<'a> {
     /// Rows of `a` and of the product.
     pub(super) rows: usize,
     /// Columns of `b` and of the product.
@@ -36,6 +36,24 @@ pub(super) struct Layout {
     pub(super) segments: Axis,
     /// The outermost sum.
     pub(super) blocks: Axis,
+    /// Products of the same kernel one after the other.
+    pub(super) lines: Lines,
+    /// What is read next: asked for meanwhile, since memory is slow where nobody waits ahead of it.
+    pub(super) ahead: [&'a [f32]; 2],
+}
+
+/// Several products that differ in where `a`, the product and its gate bits start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) count: usize,
+    pub(super) a: usize,
+    pub(super) c: usize,
+    pub(super) bits: usize,
+}
+
+impl Lines {
+    /// One product.
+    pub(super) const ONE: Self = Self { count: 1, a: 0, c: 0, bits: 0 };
 }
 
 /// One axis of a sum: how many terms, and how far apart they lie in `a` and in `b`.
@@ -82,7 +100,7 @@ pub(super) enum End<'a> {
     },
 }
 
-impl Layout {
+impl Layout<'_> {
     fn terms(&self) -> usize {
         self.sum.count * self.segments.count * self.blocks.count
     }
@@ -94,17 +112,35 @@ impl Layout {
             axes.iter().map(|axis| axis.count.saturating_sub(1) * step(axis)).sum()
         };
         let (rows, columns) = (self.rows.saturating_sub(1), self.columns);
+        let lines = self.lines.count.saturating_sub(1);
+        let c = lines * self.lines.c + rows * self.c_row + columns;
         if self.terms() == 0 {
-            return (0, 0, rows * self.c_row + columns);
+            return (0, 0, c);
         }
-        (rows * self.row + reach(|x| x.a) + 1, reach(|x| x.b) + columns, rows * self.c_row + columns)
+        let a = lines * self.lines.a + rows * self.row + reach(|axis| axis.a) + 1;
+        (a, reach(|axis| axis.b) + columns, c)
+    }
+
+    /// Words of gate bits up to the last, for rows of `row` words; none where there are none.
+    fn fits_bits(&self, len: usize, row: usize) -> bool {
+        let lines = self.lines.count.saturating_sub(1);
+        len == 0 || lines * self.lines.bits + (self.rows - 1) * row + self.columns.div_ceil(16) <= len
     }
 }
 
-/// The first row and the number of rows of tile `i` of `count` over `rows`: as even as can be.
-fn even(rows: usize, count: usize, i: usize) -> (usize, usize) {
-    let (from, to) = (i * rows / count, (i + 1) * rows / count);
-    (from, to - from)
+/// Rows cut into tiles as even as can be: the first `longer` have one more than the rest.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    tiles: usize,
+    rows: usize,
+    longer: usize,
+}
+
+impl Cut {
+    const fn new(rows: usize, most: usize) -> Self {
+        let tiles = rows.div_ceil(most);
+        Self { tiles, rows: rows / tiles, longer: rows % tiles }
+    }
 }
 
 /// The product of `a` and `b` as `layout` says, from `start`, stored into `c` by way of `end`.
@@ -113,66 +149,111 @@ fn even(rows: usize, count: usize, i: usize) -> (usize, usize) {
 /// Where the layout leaves a slice, or rows of the product overlap.
 pub(super) fn product(
     kernels: &Kernels,
-    layout: &Layout,
+    layout: &Layout<'_>,
     (a, b): (&[f32], &[f32]),
     c: &mut [f32],
     start: Start<'_>,
     end: End<'_>,
 ) {
-    let &Layout { rows, columns, row, c_row, .. } = layout;
-    if rows == 0 || columns == 0 {
+    let &Layout { rows, columns, row, c_row, lines, .. } = layout;
+    if rows == 0 || columns == 0 || lines.count == 0 {
         return;
     }
     let (a_len, b_len, c_len) = layout.extents();
     assert!(a_len <= a.len() && b_len <= b.len() && c_len <= c.len(), "the product lies within its slices");
-    assert!(rows == 1 || c_row >= columns, "rows of the product do not overlap");
-    let words = columns.div_ceil(16);
-    let (start, start_row) = match start {
-        Start::Zero => (std::ptr::null(), 0),
+    let (start, start_row, start_line) = match start {
+        Start::Zero => (std::ptr::null(), 0, 0),
         Start::Bias(bias) => {
             assert!(columns <= bias.len(), "one bias a column");
-            (bias.as_ptr(), 0)
+            (bias.as_ptr(), 0, 0)
         }
-        Start::Old => (c.as_ptr(), c_row),
+        Start::Old => (c.as_ptr(), c_row, lines.c),
     };
-    let fits = |len: usize, row: usize| len == 0 || (rows - 1) * row + words <= len;
     match &end {
         End::Store => {}
-        End::Gate { bits, row, .. } => assert!(fits(bits.len(), *row), "gate bits hold all rows"),
-        End::Close { bits, row } => assert!(fits(bits.len(), *row), "gate bits hold all rows"),
+        End::Gate { bits, row, .. } => assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows"),
+        End::Close { bits, row } => assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows"),
     }
     let end = RawEnd::new(end);
     let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
     let tiles = if row == 1 { &kernels.unit } else { &kernels.strided };
-    let mut column = 0;
-    while column < columns {
-        let vectors = (columns - column).div_ceil(16).min(2);
-        let here = (columns - column).min(32);
-        let tiles = tiles[vectors - 1];
-        let count = rows.div_ceil(tiles.len());
-        for i in 0..count {
-            let (first, tile_rows) = even(rows, count, i);
-            // SAFETY: rows first..first + tile_rows and columns column..column + here are within the layout, whose
-            // extents were checked against the slices, as were those of the bias and the gate bits. The table is
-            // that of an instruction set of this processor; it has a tile of each number of rows up to its length.
-            unsafe {
-                let c = c.add(first * c_row + column);
-                let start = Begin {
-                    from: if start.is_null() { start } else { start.add(first * start_row + column) },
-                    row: start_row,
-                };
-                let a = a.wrapping_add(first * row);
-                let b = b.wrapping_add(column);
-                let end = end.at(first, column / 16);
-                tiles[tile_rows - 1](a, b, c, start, &end, here - (vectors - 1) * 16, layout);
-                if let RawEnd::Gate { gate, bits, row } = end {
-                    (kernels.finish)(c, c_row, (tile_rows, here), gate, bits, row);
+    let cuts = [0, 1].map(|i| Cut::new(rows, tiles[i].len()));
+    let mut ahead = Ahead::new(layout, cuts[usize::from(columns > 16)].tiles);
+    for line in 0..lines.count {
+        for (column, width) in panels(columns) {
+            let vectors = width.div_ceil(16);
+            let (tiles, cut) = (tiles[vectors - 1], cuts[vectors - 1]);
+            let mut first = 0;
+            for i in 0..cut.tiles {
+                let tile_rows = cut.rows + usize::from(i < cut.longer);
+                ahead.step();
+                // SAFETY: rows first..first + tile_rows and columns column..column + width are within the layout,
+                // whose extents were checked against the slices, as were those of the bias and the gate bits. The
+                // table is that of an instruction set of this processor; it has a tile of each number of rows up to
+                // its length.
+                unsafe {
+                    let c = c.add(line * lines.c + first * c_row + column);
+                    let from = line * start_line + first * start_row + column;
+                    let start =
+                        Begin { from: if start.is_null() { start } else { start.add(from) }, row: start_row };
+                    let a = a.wrapping_add(line * lines.a + first * row);
+                    let b = b.wrapping_add(column);
+                    let end = end.at(line * lines.bits, first, column / 16);
+                    tiles[tile_rows - 1](a, b, c, start, &end, width - (vectors - 1) * 16, layout);
+                    if let RawEnd::Gate { gate, bits, row } = end {
+                        (kernels.finish)(c, c_row, (tile_rows, width), gate, bits, row);
+                    }
                 }
+                first += tile_rows;
             }
         }
-        column += here;
     }
 }
+
+/// Part `i` of `count` of a slice.
+pub(super) fn part(slice: &[f32], i: usize, count: usize) -> &[f32] {
+    &slice[i * slice.len() / count..(i + 1) * slice.len() / count]
+}
+
+/// What is asked for in advance, in shares for each tile.
+struct Ahead<'a> {
+    slices: [&'a [f32]; 2],
+    shares: [usize; 2],
+}
+
+impl<'a> Ahead<'a> {
+    fn new(layout: &Layout<'a>, tiles: usize) -> Self {
+        let tiles = layout.lines.count * layout.columns.div_ceil(PANEL) * tiles;
+        let shares = layout.ahead.map(|slice| slice.len().div_ceil(tiles * LINE) * LINE);
+        Self { slices: layout.ahead, shares }
+    }
+
+    #[inline(always)]
+    fn step(&mut self) {
+        for (slice, &share) in self.slices.iter_mut().zip(&self.shares) {
+            let (now, rest) = slice.split_at(share.min(slice.len()));
+            for at in now.iter().step_by(LINE) {
+                prefetch(at);
+            }
+            *slice = rest;
+        }
+    }
+}
+
+/// Asks for the line of the cache that holds `at`.
+#[inline(always)]
+fn prefetch(at: &f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this architecture has the instruction, which reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(std::ptr::from_ref(at).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Elements of a line of the cache.
+const LINE: usize = 16;
 
 /// Where lies what the sums of a tile are added to; null: nowhere.
 #[derive(Debug, Clone, Copy)]
@@ -224,21 +305,24 @@ impl RawEnd {
         }
     }
 
-    /// From row `first` and word `word` on.
-    fn at(self, first: usize, word: usize) -> Self {
+    /// From word `line`, row `first` and word `word` on.
+    fn at(self, line: usize, first: usize, word: usize) -> Self {
         let on = |bits: *mut u16, row: usize| {
-            if bits.is_null() { bits } else { bits.wrapping_add(first * row + word) }
+            if bits.is_null() { bits } else { bits.wrapping_add(line + first * row + word) }
         };
         match self {
             Self::Store => self,
             Self::Floor { floor, open, bits, row } => Self::Floor { floor, open, bits: on(bits, row), row },
             Self::Gate { gate, bits, row } => Self::Gate { gate, bits: on(bits, row), row },
-            Self::Close { bits, row } => Self::Close { bits: bits.wrapping_add(first * row + word), row },
+            Self::Close { bits, row } => {
+                Self::Close { bits: bits.wrapping_add(line + first * row + word), row }
+            }
         }
     }
 }
 
-type Tile = unsafe fn(*const f32, *const f32, *mut f32, Begin, &RawEnd, usize, &Layout);
+type Tile = unsafe fn(*const f32, *const f32, *mut f32, Begin, &RawEnd, usize, &Layout<'_>);
+type Close = unsafe fn(*mut f32, usize, (usize, usize), *const u16, usize);
 type Finish = unsafe fn(*mut f32, usize, (usize, usize), Gate, *mut u16, usize);
 
 /// The kernels of one instruction set.
@@ -249,6 +333,7 @@ pub(super) struct Kernels {
     /// The same for rows that follow each other element by element.
     unit: [&'static [Tile]; 2],
     finish: Finish,
+    close: Close,
     sums: unsafe fn(*mut f32, *const f32, (usize, usize)),
 }
 
@@ -343,7 +428,7 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: bool>(
     start: Begin,
     end: &RawEnd,
     lanes: usize,
-    layout: &Layout,
+    layout: &Layout<'_>,
 ) {
     // SAFETY: the caller's.
     unsafe {
@@ -518,6 +603,88 @@ impl<S: Simd> Record<S> {
     }
 }
 
+/// Closes gates on stored values: `rows` rows of `columns` columns (at most 32).
+///
+/// # Safety
+/// The processor has the instruction set; `c` and the gate bits are valid for all rows.
+#[inline(always)]
+unsafe fn close<S: Simd>(c: *mut f32, c_row: usize, size: (usize, usize), bits: *const u16, row: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        for_vectors::<S>(
+            c,
+            c_row,
+            size,
+            #[inline(always)]
+            |x, r, v, _| S::keep(x, *bits.add(r * row + v)),
+        );
+    }
+}
+
+/// The function of `gate` over rows of `columns`, and its record unless `bits` is empty.
+///
+/// # Panics
+/// Where rows are not whole or `bits` is neither empty nor long enough.
+pub(super) fn apply_function(
+    kernels: &Kernels,
+    out: &mut [f32],
+    columns: usize,
+    gate: Gate,
+    bits: &mut [u16],
+) {
+    if bits.is_empty() && columns != PANEL {
+        // Without a record it does not matter where rows end.
+        let (whole, rest) = out.split_at_mut(out.len() / PANEL * PANEL);
+        apply_function(kernels, whole, PANEL, gate, &mut []);
+        let columns = rest.len();
+        return if columns > 0 {
+            apply_rows(kernels, rest, columns, gate, &mut [])
+        };
+    }
+    apply_rows(kernels, out, columns, gate, bits);
+}
+
+fn apply_rows(kernels: &Kernels, out: &mut [f32], columns: usize, gate: Gate, bits: &mut [u16]) {
+    let (rows, words) = rows_and_words(out.len(), columns);
+    assert!(bits.is_empty() || bits.len() == rows * words, "gate bits hold all rows");
+    for (column, width) in panels(columns) {
+        let bits =
+            if bits.is_empty() { std::ptr::null_mut() } else { bits.as_mut_ptr().wrapping_add(column / 16) };
+        // SAFETY: the panel lies within `out`, which has so many whole rows, and its words within `bits`; the table is
+        // that of an instruction set of this processor.
+        unsafe {
+            (kernels.finish)(
+                out.as_mut_ptr().wrapping_add(column),
+                columns,
+                (rows, width),
+                gate,
+                bits,
+                words,
+            );
+        }
+    }
+}
+
+/// Values of rows of `columns` whose gate bit is 0 become 0.
+///
+/// # Panics
+/// Where rows are not whole or `bits` is too short.
+pub(super) fn close_rows(kernels: &Kernels, dy: &mut [f32], columns: usize, bits: &[u16]) {
+    let (rows, words) = rows_and_words(dy.len(), columns);
+    assert!(rows * words <= bits.len(), "gate bits hold all rows");
+    for (column, width) in panels(columns) {
+        let bits = bits.as_ptr().wrapping_add(column / 16);
+        // SAFETY: as for `apply_rows`.
+        unsafe { (kernels.close)(dy.as_mut_ptr().wrapping_add(column), columns, (rows, width), bits, words) };
+    }
+}
+
+fn rows_and_words(len: usize, columns: usize) -> (usize, usize) {
+    let rows = len.checked_div(columns).unwrap_or(0);
+    assert_eq!(rows * columns, len, "rows are whole");
+    (rows, columns.div_ceil(16))
+}
+
 /// `x = f(x, row, vector, its lanes)` for all vectors of a stored tile.
 ///
 /// # Safety
@@ -545,6 +712,26 @@ unsafe fn for_vectors<S: Simd>(
     }
 }
 
+/// Columns that a tile covers, hence of a panel.
+pub(super) const PANEL: usize = 32;
+
+/// The panels of `columns` columns: first column and width.
+pub(super) fn panels(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..columns).step_by(PANEL).map(move |first| (first, PANEL.min(columns - first)))
+}
+
+/// Row-major `from` (rows of `columns`) as panels one after the other, each row-major: a tile then reads neighbouring lines
+/// of the cache, not every so many of them, which would leave most of it unused. Panel `p` starts at `p.0 * rows`.
+pub(super) fn pack_panels(to: &mut [f32], from: &[f32], columns: usize) {
+    let rows = from.len() / columns;
+    for (first, width) in panels(columns) {
+        let to = to[first * rows..][..width * rows].chunks_exact_mut(width);
+        for (to, from) in to.zip(from.chunks_exact(columns)) {
+            to.copy_from_slice(&from[first..first + width]);
+        }
+    }
+}
+
 /// `to[n, m] = from[m, n]` for `m` rows and `n` columns, the rows of `from` being `stride` apart.
 pub(super) fn transpose(to: &mut [f32], from: &[f32], (m, n): (usize, usize), stride: usize) {
     for (column, to) in to.chunks_exact_mut(m).enumerate().take(n) {
@@ -566,7 +753,7 @@ macro_rules! kernels {
             start: super::Begin,
             end: &super::RawEnd,
             lanes: usize,
-            layout: &super::Layout,
+            layout: &super::Layout<'_>,
         ) {
             // SAFETY: the caller's.
             unsafe { super::tile::<$simd, R, V, UNIT>(a, b, c, start, end, lanes, layout) }
@@ -586,6 +773,12 @@ macro_rules! kernels {
         }
 
         $(#[target_feature(enable = $features)])?
+        unsafe fn close(c: *mut f32, c_row: usize, size: (usize, usize), bits: *const u16, row: usize) {
+            // SAFETY: the caller's.
+            unsafe { super::close::<$simd>(c, c_row, size, bits, row) }
+        }
+
+        $(#[target_feature(enable = $features)])?
         unsafe fn sums(out: *mut f32, x: *const f32, size: (usize, usize)) {
             // SAFETY: the caller's.
             unsafe { super::sums::<$simd>(out, x, size) }
@@ -595,6 +788,7 @@ macro_rules! kernels {
             strided: [&[$(tile::<$one, 1, false>),*], &[$(tile::<$two, 2, false>),*]],
             unit: [&[$(tile::<$unit, 1, true>),*], &[$(tile::<$two, 2, true>),*]],
             finish,
+            close,
             sums,
         };
     };

@@ -49,20 +49,24 @@ impl Border {
         if self.is_none() { self.image.0 * self.line() } else { self.whole.0 * self.line() }
     }
 
-    /// `body(first, count, images)` over `samples` images of `x`, at most `at_once` at a time, with their border.
+    /// `body(first, count, images, what is read next)` over `samples` images of `x`, at most `at_once` at a time, with their
+    /// border.
     pub(super) fn for_samples(
         &self,
         x: &[f32],
         samples: usize,
         at_once: usize,
-        mut body: impl FnMut(usize, usize, &[f32]),
+        mut body: impl FnMut(usize, usize, &[f32], &[f32]),
     ) {
         let at_once = at_once.clamp(1, samples.max(1));
         let image = self.image.0 * self.image.1 * self.image.2;
+        let x = &x[..samples * image];
+        let next = |end: usize| &x[end * image..(end + at_once).min(samples) * image];
         let groups = (0..samples).step_by(at_once).map(|first| (first, at_once.min(samples - first)));
         if self.is_none() {
-            return groups
-                .for_each(|(first, count)| body(first, count, &x[first * image..][..count * image]));
+            return groups.for_each(|(first, count)| {
+                body(first, count, &x[first * image..][..count * image], next(first + count));
+            });
         }
         scratch::with(at_once * self.sample(), |copy| {
             // The copies below leave the border as it is.
@@ -74,7 +78,7 @@ impl Border {
                 {
                     self.copy(copy, x);
                 }
-                body(first, count, &copy[..count * self.sample()]);
+                body(first, count, &copy[..count * self.sample()], next(first + count));
             }
         });
     }

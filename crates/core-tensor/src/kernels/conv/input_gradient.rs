@@ -5,7 +5,7 @@ use super::border::Border;
 use super::{ConvShape, Start};
 use crate::kernels::epilogue::{GradientSink, close_gate, gate_words};
 use crate::kernels::matmul::dense_input_gradient_into;
-use crate::kernels::tile::{Axis, End, Kernels, Layout, product, transpose};
+use crate::kernels::tile::{Axis, End, Kernels, Layout, Lines, PANEL, panels, part, product, transpose};
 use crate::kernels::{scratch, split};
 
 /// Gradient of [`conv2d`](super::conv2d) for its input; also the transposed convolution of `dy`.
@@ -46,10 +46,10 @@ pub fn conv2d_input_gradient_into(
         split::for_chunks(threads, dx, samples * shape.in_sample(), |i, dx| {
             let first = i * samples;
             let count = dx.len() / shape.in_sample();
-            plan.border.for_samples(&dy[first * shape.out_sample()..], count, 1, |sample, _, dy| {
+            plan.border.for_samples(&dy[first * shape.out_sample()..], count, 1, |sample, _, dy, ahead| {
                 let gate = &sink.gate[(first + sample) * words..][..words];
                 let dx = &mut dx[sample * shape.in_sample()..][..shape.in_sample()];
-                plan.backward(kernels, dx, dy, turned, GradientSink { gate, ..sink });
+                plan.backward(kernels, dx, (dy, ahead), turned, GradientSink { gate, ..sink });
             });
         });
     });
@@ -167,15 +167,20 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The kernel by groups and phases, its taps in reverse, each transposed to (output, input) channels.
+    /// The kernel by groups, phases and panels of input channels, its taps in reverse, each transposed to (output, input)
+    /// channels.
     fn turn(&self, turned: &mut [f32], w: &[f32]) {
         let shape = self.shape;
         let (cg, go) = (shape.group_in(), shape.group_out());
         self.for_phases(|y, x, group, at| {
-            let taps = turned[at..][..y.taps * x.taps * cg * go].chunks_exact_mut(cg * go);
-            for (i, to) in taps.enumerate() {
-                let tap = y.turned(i / x.taps) * shape.kernel_w + x.turned(i % x.taps);
-                transpose(to, &w[tap * cg * shape.out_c + group * go..], (cg, go), shape.out_c);
+            let taps = y.taps * x.taps;
+            for (first, width) in panels(cg) {
+                let to = &mut turned[at + first * taps * go..][..width * taps * go];
+                for (i, to) in to.chunks_exact_mut(width * go).enumerate() {
+                    let tap = y.turned(i / x.taps) * shape.kernel_w + x.turned(i % x.taps);
+                    let from = &w[(tap * cg + first) * shape.out_c + group * go..];
+                    transpose(to, from, (width, go), shape.out_c);
+                }
             }
         });
     }
@@ -185,7 +190,7 @@ impl<'a> Plan<'a> {
         &self,
         kernels: &Kernels,
         dx: &mut [f32],
-        dy: &[f32],
+        (dy, ahead): (&[f32], &[f32]),
         turned: &[f32],
         sink: GradientSink<'_>,
     ) {
@@ -194,38 +199,53 @@ impl<'a> Plan<'a> {
         let words = shape.in_c.div_ceil(16);
         let start = if sink.accumulate { Start::Old } else { Start::Zero };
         self.for_phases(|y, x, group, at| {
-            let (sum, segments, blocks) = if x.delta == 1 && shape.groups == 1 {
-                let across = x.taps * go;
-                (Axis::new(across, 1, cg), Axis::new(y.taps, y.delta * line, across * cg), Axis::ONE)
-            } else {
-                let segments = Axis::new(x.taps, x.delta * shape.out_c, go * cg);
-                (Axis::new(go, 1, cg), segments, Axis::new(y.taps, y.delta * line, x.taps * go * cg))
-            };
-            let layout = Layout {
-                rows: x.count,
-                columns: cg,
-                row: shape.out_c,
-                c_row: shape.stride.1 * shape.in_c,
-                sum,
-                segments,
-                blocks,
-            };
-            let empty = y.taps * x.taps == 0;
-            for i in 0..if x.count == 0 { 0 } else { y.count } {
-                let pixel = (y.first + i * shape.stride.0) * shape.in_w + x.first;
+            for (first, width) in panels(cg) {
+                let (sum, segments, blocks) = if x.delta == 1 && shape.groups == 1 {
+                    let across = x.taps * go;
+                    let segments = Axis::new(y.taps, y.delta * line, across * width);
+                    (Axis::new(across, 1, width), segments, Axis::ONE)
+                } else {
+                    let segments = Axis::new(x.taps, x.delta * shape.out_c, go * width);
+                    let blocks = Axis::new(y.taps, y.delta * line, x.taps * go * width);
+                    (Axis::new(go, 1, width), segments, blocks)
+                };
+                let lines = Lines {
+                    count: y.count,
+                    a: line,
+                    c: shape.stride.0 * shape.in_w * shape.in_c,
+                    bits: shape.stride.0 * shape.in_w * words,
+                };
+                let layout = Layout {
+                    rows: x.count,
+                    columns: width,
+                    row: shape.out_c,
+                    c_row: shape.stride.1 * shape.in_c,
+                    sum,
+                    segments,
+                    blocks,
+                    lines,
+                    // The first phase asks for the next sample.
+                    ahead: [if at == 0 { part(ahead, first / PANEL, cg.div_ceil(PANEL)) } else { &[] }, &[]],
+                };
+                if x.count == 0 || y.count == 0 {
+                    continue;
+                }
+                let pixel = y.first * shape.in_w + x.first;
                 let end = if shape.groups > 1 || sink.gate.is_empty() {
                     End::Store
                 } else {
-                    End::Close { bits: &sink.gate[pixel * words..], row: shape.stride.1 * words }
+                    End::Close { bits: &sink.gate[pixel * words + first / 16..], row: shape.stride.1 * words }
                 };
-                let a = if empty {
+                let taps = y.taps * x.taps;
+                let dy = if taps == 0 {
                     &[]
                 } else {
-                    let from = (y.start(self.before.0) + i) * line;
-                    &dy[from + x.start(self.before.1) * shape.out_c + group * go..]
+                    let from = y.start(self.before.0) * line + x.start(self.before.1) * shape.out_c;
+                    &dy[from + group * go..]
                 };
-                let dx = &mut dx[pixel * shape.in_c + group * cg..];
-                product(kernels, &layout, (a, &turned[at..]), dx, start, end);
+                let operands = (dy, &turned[at + first * taps * go..]);
+                let dx = &mut dx[pixel * shape.in_c + group * cg + first..];
+                product(kernels, &layout, operands, dx, start, end);
             }
         });
         if shape.groups > 1 {

@@ -1,14 +1,18 @@
 //! Gradient of a convolution for its kernel and bias: the rows of the product are places of the window, the sum runs over
 //! output pixels.
 
+use std::ops::Range;
+
 use super::ConvShape;
 use super::border::Border;
 use crate::kernels::matmul::{dense_parameter_gradients, in_parts};
-use crate::kernels::split;
-use crate::kernels::tile::{Axis, End, Kernels, Layout, Start, add_column_sums, product};
+use crate::kernels::tile::{
+    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_column_sums, pack_panels, panels, part, product,
+};
+use crate::kernels::{scratch, split};
 
-/// Output pixels that a sum in registers should run over.
-const PIXELS: usize = 512;
+/// Output pixels that a sum in registers should run over: their panel stays in the first-level cache (32 KiB).
+const PIXELS: usize = 256;
 
 /// Gradient of [`conv2d`](super::conv2d) for its kernel.
 ///
@@ -46,30 +50,49 @@ pub fn conv2d_parameter_gradients(
         if let Some(db) = &mut db {
             db.fill(0.0);
         }
-        let at_once = PIXELS.div_ceil(shape.out_h * shape.out_w);
-        border.for_samples(x, samples.len(), at_once, |first, count, x| {
+        let at_once = PIXELS / (shape.out_h * shape.out_w);
+        border.for_samples(x, samples.len(), at_once, |first, count, x, ahead| {
+            let end = (first + count) * shape.out_sample();
+            let ahead = [ahead, &dy[end..(end + count * shape.out_sample()).min(dy.len())]];
             let dy = &dy[first * shape.out_sample()..][..count * shape.out_sample()];
             if let Some(db) = &mut db {
                 add_column_sums(kernels, db, dy);
             }
             let start = if first == 0 { Start::Zero } else { Start::Old };
-            accumulate(kernels, shape, &border, (dw, &rows), (x, dy, count), start);
+            if shape.out_c <= PANEL || shape.groups > 1 {
+                let filters = (0, shape.out_c);
+                let operands = (x, dy, count, ahead);
+                return accumulate(kernels, shape, &border, (dw, &rows), filters, operands, start);
+            }
+            scratch::with(dy.len(), |packed| {
+                pack_panels(packed, dy, shape.out_c);
+                let pixels = dy.len() / shape.out_c;
+                for filters in panels(shape.out_c) {
+                    let dy = &packed[filters.0 * pixels..][..filters.1 * pixels];
+                    let all = shape.out_c.div_ceil(PANEL);
+                    let ahead = ahead.map(|ahead| part(ahead, filters.0 / PANEL, all));
+                    let operands = (x, dy, count, ahead);
+                    accumulate(kernels, shape, &border, (dw, &rows), filters, operands, start);
+                }
+            });
         });
     });
 }
 
-/// Rows of the kernel's gradient from `count` samples.
+/// Rows of the kernel's gradient from `count` samples, for `width` filters from `filter` on, which `dy` holds alone.
 fn accumulate(
     kernels: &Kernels,
     shape: &ConvShape,
     border: &Border,
-    (dw, rows): (&mut [f32], &std::ops::Range<usize>),
-    (x, dy, count): (&[f32], &[f32], usize),
+    (dw, rows): (&mut [f32], &Range<usize>),
+    (filter, width): (usize, usize),
+    (x, dy, count, ahead): (&[f32], &[f32], usize, [&[f32]; 2]),
     start: Start<'_>,
 ) {
-    let (cg, go) = (shape.group_in(), shape.group_out());
+    let (cg, go) = (shape.group_in(), shape.group_out().min(width));
     // Rows whose places in the input are neighbours.
     let (run, runs_across) = if shape.is_compact() { (shape.kernel_w * cg, 1) } else { (cg, shape.kernel_w) };
+    let runs = rows.len().div_ceil(run) + 1;
     let mut from = rows.start;
     while from < rows.end {
         let (index, within) = (from / run, from % run);
@@ -81,13 +104,15 @@ fn accumulate(
             columns: go,
             row: 1,
             c_row: shape.out_c,
-            sum: Axis::new(shape.out_w, shape.stride.1 * shape.in_c, shape.out_c),
-            segments: Axis::new(shape.out_h, shape.stride.0 * border.line(), shape.out_w * shape.out_c),
-            blocks: Axis::new(count, border.sample(), shape.out_sample()),
+            sum: Axis::new(shape.out_w, shape.stride.1 * shape.in_c, width),
+            segments: Axis::new(shape.out_h, shape.stride.0 * border.line(), shape.out_w * width),
+            blocks: Axis::new(count, border.sample(), shape.out_h * shape.out_w * width),
+            lines: Lines::ONE,
+            ahead: ahead.map(|ahead| part(ahead, (from - rows.start) / run, runs)),
         };
         for group in 0..shape.groups {
             let operands = (&x[tap + group * cg + within..], &dy[group * go..]);
-            let dw = &mut dw[(from - rows.start) * shape.out_c + group * go..];
+            let dw = &mut dw[(from - rows.start) * shape.out_c + filter + group * go..];
             product(kernels, &layout, operands, dw, start, End::Store);
         }
         from = to;
