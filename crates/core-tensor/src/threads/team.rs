@@ -301,3 +301,103 @@ impl Drop for Team {
         LIVELY.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `calls` calls of one to seven items and counts what was done.
+    fn count(threads: usize, calls: usize) -> usize {
+        let done = AtomicUsize::new(0);
+        for call in 0..calls {
+            run(threads, call % 7 + 1, &|i| {
+                done.fetch_add(i + 1, Relaxed);
+            });
+        }
+        done.into_inner()
+    }
+
+    fn expected(calls: usize) -> usize {
+        (0..calls).map(|call| (1..=call % 7 + 1).sum::<usize>()).sum()
+    }
+
+    #[test]
+    fn every_item_is_done_once_in_many_small_calls() {
+        for threads in [1, 2, 3, 5] {
+            assert_eq!(count(threads, 3000), expected(3000), "{threads} threads");
+        }
+        for items in [0, 1, 2, 1000] {
+            let hits: Vec<AtomicUsize> = (0..items).map(|_| AtomicUsize::new(0)).collect();
+            run(3, items, &|i| {
+                hits[i].fetch_add(1, Relaxed);
+            });
+            assert!(hits.iter().all(|hit| hit.load(Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn helpers_that_sleep_wake_up_again() {
+        for _ in 0..5 {
+            assert_eq!(count(3, 20), expected(20));
+            std::thread::sleep(4 * AWAKE);
+        }
+    }
+
+    #[test]
+    fn calls_within_calls_run_on_their_thread() {
+        let done = AtomicUsize::new(0);
+        run(3, 8, &|_| {
+            let outer = std::thread::current().id();
+            run(3, 5, &|_| {
+                assert_eq!(std::thread::current().id(), outer);
+                done.fetch_add(1, Relaxed);
+            });
+        });
+        assert_eq!(done.into_inner(), 40);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_after_the_other_items() {
+        for culprit in 0..6 {
+            let done = AtomicUsize::new(0);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                run(2, 6, &|i| {
+                    assert!(i != culprit, "item {i}");
+                    done.fetch_add(1, Relaxed);
+                });
+            }));
+            let payload = result.unwrap_err();
+            assert_eq!(payload.downcast_ref::<String>().unwrap(), &format!("item {culprit}"));
+            assert_eq!(done.into_inner(), 5);
+            assert_eq!(count(2, 50), expected(50), "the team goes on");
+        }
+    }
+
+    #[test]
+    fn helpers_keep_the_limit_of_the_caller() {
+        InstructionSet::Portable.limit(|| {
+            run(4, 64, &|_| assert_eq!(InstructionSet::current(), InstructionSet::Portable));
+        });
+        run(4, 64, &|_| assert_eq!(InstructionSet::current(), InstructionSet::detect()));
+    }
+
+    #[test]
+    fn teams_end_with_their_threads() {
+        for _ in 0..100 {
+            std::thread::scope(|scope| {
+                for _ in 0..10 {
+                    scope.spawn(|| assert_eq!(count(2, 5), expected(5)));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn several_owners_work_side_by_side() {
+        std::thread::scope(|scope| {
+            for threads in [2, 3, 2, 4] {
+                scope.spawn(move || assert_eq!(count(threads, 2000), expected(2000)));
+            }
+        });
+    }
+}
