@@ -372,6 +372,44 @@ mod tests {
     }
 
     #[test]
+    fn golden_losses_are_kerass() {
+        // The files made by this project are beside the others, wherever those are looked for.
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let text = std::fs::read_to_string(root.join("losses/losses.json")).expect("a file");
+        let file: serde_json::Value = serde_json::from_str(&text).expect("json");
+        let floats = |value: &serde_json::Value| -> Vec<f32> {
+            serde_json::from_value(value.clone()).expect("numbers")
+        };
+        let size = |key: &str| file[key].as_u64().expect("a size") as usize;
+        let (rows, width) = (size("rows"), size("width"));
+        let cases = file["cases"].as_array().expect("cases");
+        for case in cases {
+            let loss: Loss = serde_json::from_value(case["loss"].clone()).expect("a loss");
+            let (outputs, targets, weights) =
+                (floats(&case["outputs"]), floats(&case["targets"]), floats(&case["weights"]));
+            let head = if case["head"] == "values" { Head::Values } else { Head::Probabilities };
+            let judged = Judged {
+                outputs: &outputs,
+                rows,
+                width,
+                head,
+                targets: Targets::Arrays(&targets),
+                soft: None,
+                weights: &weights,
+            };
+            let mut gradient = vec![0.0; outputs.len()];
+            let found = judged.loss(loss, rows as f32, &mut gradient, Threads::ONE) / rows as f64;
+            let expected = case["value"].as_f64().expect("a number");
+            assert!((found - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{case}: {found}");
+            for (a, b) in gradient.iter().zip(floats(&case["gradient"])) {
+                assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{case}: {a} for {b}");
+            }
+        }
+        println!("{} losses met", cases.len());
+        assert!(cases.len() >= 24);
+    }
+
+    #[test]
     fn values_are_the_formulas() {
         let binary = Loss::BinaryCrossEntropy { label_smoothing: 0.0 };
         let one = |loss, y: f32, t: f32, head| {
