@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -43,6 +43,9 @@ pub struct Dataset {
     rows: Rows,
     targets: Targets,
     groups: BTreeMap<String, Arc<[i64]>>,
+    /// Of the content, once it was asked for; shared by clones, so that many runs on one data set compute it once.
+    /// Whatever changes the content begins another.
+    checksum: Arc<OnceLock<String>>,
 }
 
 /// Which rows of the storage a data set shows.
@@ -104,6 +107,7 @@ impl Dataset {
             rows: Rows::All(rows),
             targets,
             groups: BTreeMap::new(),
+            checksum: Arc::default(),
         })
     }
 
@@ -141,6 +145,7 @@ impl Dataset {
             return Err(DataError::Count { what, got: values.len(), want: self.len() });
         }
         self.groups.insert(column.to_owned(), values.into());
+        self.checksum = Arc::default();
         Ok(self)
     }
 
@@ -151,6 +156,7 @@ impl Dataset {
     pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
         let labels = self.shared_labels("naming classes")?;
         self.targets = Targets::Labels { labels, names: names.into() };
+        self.checksum = Arc::default();
         check_targets(&self.name, self.len(), &self.targets)?;
         Ok(self)
     }
@@ -164,6 +170,7 @@ impl Dataset {
         // Arrays follow the storage; a view gets a storage of its own, so that both have the same order.
         let mut same = if matches!(targets, Targets::Arrays { .. }) { self.contiguous() } else { self };
         same.targets = targets;
+        same.checksum = Arc::default();
         Ok(same)
     }
 
@@ -177,6 +184,7 @@ impl Dataset {
             return Err(DataError::Shape { what: "reshaping", got: self.sample_shape, want });
         }
         self.sample_shape = sample_shape;
+        self.checksum = Arc::default();
         Ok(self)
     }
 
@@ -358,6 +366,7 @@ impl Dataset {
             rows: Rows::Listed(rows),
             targets,
             groups: self.groups.iter().map(|(name, values)| (name.clone(), pick(values))).collect(),
+            checksum: Arc::default(),
         }
     }
 
@@ -385,7 +394,7 @@ impl Dataset {
             }
             other @ (Targets::Labels { .. } | Targets::Samples) => other.clone(),
         };
-        Self { storage, rows: Rows::All(self.len()), targets, ..self.clone() }
+        Self { storage, rows: Rows::All(self.len()), targets, checksum: Arc::default(), ..self.clone() }
     }
 
     /// SHA-256, as hexadecimal text, of the content alone: sample shape, targets' kind and shape (for labels the
@@ -393,6 +402,10 @@ impl Dataset {
     /// little-endian. File format, compression, and names of data set and classes do not count.
     #[must_use]
     pub fn checksum(&self) -> String {
+        self.checksum.get_or_init(|| self.hashed()).clone()
+    }
+
+    fn hashed(&self) -> String {
         let mut hash = Sha256::new();
         let count = |hash: &mut Sha256, n: usize| hash.update((n as u64).to_le_bytes());
         let shape = |hash: &mut Sha256, dimensions: &[usize]| {

@@ -1,7 +1,7 @@
 //! Held-out rows and groups, shares, parts.
 
 use proptest::prelude::*;
-use tinsmith_data::{DataError, Dataset, Targets};
+use tinsmith_data::{DataError, Dataset, Normalizer, Targets};
 use tinsmith_foundation::Seed;
 
 use crate::{labelled, numbers};
@@ -95,6 +95,28 @@ fn samples_are_reshaped_where_they_have_as_many_values() {
     assert_eq!((data.sample_shape(), data.sample(1)), ([2, 1].as_slice(), [1.0, 10.0].as_slice()));
     let error = data.reshaped(vec![3]).unwrap_err().to_string();
     assert_eq!(error, "reshaping: sample shape is [2, 1], want as many values as [3]");
+}
+
+#[test]
+fn a_checksum_that_was_asked_for_does_not_outlive_a_change() {
+    let fresh = || labelled(&[0, 1, 2, 0, 1, 2], 3);
+    let targets = || Targets::Arrays { shape: vec![1], values: vec![0.5; 6].into() };
+    let changes: [(&str, &dyn Fn(Dataset) -> Dataset); 6] = [
+        ("group", &|d| d.with_group("subjects", vec![1, 1, 2, 2, 3, 3]).unwrap()),
+        ("names", &|d| d.with_class_names((0..4).map(|i| i.to_string()).collect()).unwrap()),
+        ("targets", &|d| d.with_targets(targets()).unwrap()),
+        ("shape", &|d| d.reshaped(vec![1, 2]).unwrap()),
+        ("rows", &|d| d.subset(&[0, 3]).unwrap()),
+        ("values", &|d| Normalizer { shift: vec![1.0], scale: vec![2.0] }.apply(&d).unwrap()),
+    ];
+    for (what, change) in changes {
+        let asked = fresh();
+        let before = asked.checksum();
+        assert_eq!(asked.clone().checksum(), before);
+        let after = change(asked).checksum();
+        assert_ne!(after, before, "{what}");
+        assert_eq!(after, change(fresh()).checksum(), "{what}");
+    }
 }
 
 #[test]
