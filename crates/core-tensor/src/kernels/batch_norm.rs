@@ -15,7 +15,7 @@ const SHORT: usize = 256;
 const BLOCK: usize = 1 << 12;
 
 /// Mean and biased variance of every channel, in one pass: each block's moments are taken about its first row, so that
-/// values far from zero lose no digits, and put together in double precision (Chan, Golub and LeVeque, 1983).
+/// values far from zero lose no digits, and put together in double precision (Chan, Golub and `LeVeque`, 1983).
 ///
 /// # Panics
 /// Where `mean` and `variance` differ in length or are empty.

@@ -12,7 +12,6 @@ pub(super) const LANES: usize = 16;
 macro_rules! by_lanes {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$S:ident>($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
-        #[expect(clippy::allow_attributes, reason = "which sets there are depends on the processor's architecture")]
         $vis fn $name($($arg: $ty),*) {
             /// # Safety
             /// The processor has the instruction set of `$S`.

@@ -130,9 +130,9 @@ pub struct Adam {
     pub epsilon: f32,
 }
 
-/// Adam (Kingma and Ba, 2015), and with [`Terms::decay`] AdamW: `m += (g - m) (1 - beta_1); v += (g^2 - v) (1 - beta_2);
+/// Adam (Kingma and Ba, 2015), and with [`Terms::decay`] `AdamW`: `m += (g - m) (1 - beta_1); v += (g^2 - v) (1 - beta_2);
 /// w -= rate m / (sqrt(v) + epsilon)`. Where `largest` is not empty it holds the largest second moments so far and takes
-/// their place (AMSGrad).
+/// their place (`AMSGrad`).
 ///
 /// # Panics
 /// Where a slice is shorter than `w`.

@@ -48,8 +48,11 @@ pub(crate) fn for_chunks2<T: Send, U: Send>(
 ) {
     let count = first.len().div_ceil(first_chunk.max(1));
     let (first, second) = (Chunks::new(first, first_chunk.max(1)), Chunks::new(second, second_chunk));
-    // SAFETY: the team calls the closure once for each index.
-    run(threads, count, |i| unsafe { body(i, first.get(i), second.get(i)) });
+    run(threads, count, |i| {
+        // SAFETY: the team calls the closure once for each index.
+        let (first, second) = unsafe { (first.get(i), second.get(i)) };
+        body(i, first, second);
+    });
 }
 
 /// A slice whose chunks several threads change, each chunk by one of them.
@@ -92,9 +95,10 @@ pub(crate) fn for_chunks_of_each<const N: usize>(
 ) {
     let len = out.len();
     let others = others.map(|other| Chunks::new(&mut other[..len], chunk));
-    // SAFETY: chunks of each index are asked for once.
-    for_chunks(threads, out, chunk, |i, out| unsafe {
-        body(i, out, others.each_ref().map(|other| other.get(i)))
+    for_chunks(threads, out, chunk, |i, out| {
+        // SAFETY: chunks of each index are asked for once.
+        let others = others.each_ref().map(|other| unsafe { other.get(i) });
+        body(i, out, others);
     });
 }
 

@@ -152,10 +152,13 @@ fn norms_are_of_penalized_and_masked_gradients() {
     }
 }
 
+/// A step of weights by gradients with one block of state.
+type Kernel<'a> = &'a dyn Fn(&mut [f32], &[f32], &mut [f32]);
+
 #[test]
 fn nan_is_not_hidden() {
     let terms = Terms { limit: 1.0, ..Terms::default() };
-    let run = |kernel: &dyn Fn(&mut [f32], &[f32], &mut [f32])| {
+    let run = |kernel: Kernel<'_>| {
         let (mut w, mut m) = (vec![1.0; 3], vec![0.0; 3]);
         kernel(&mut w, &[0.5, f32::NAN, 0.5], &mut m);
         assert!(w[1].is_nan() && w[0].is_finite() && w[2].is_finite());

@@ -24,7 +24,7 @@ fn bit(bits: &[u16], i: usize, channels: usize) -> bool {
 
 /// Some gate over so many values.
 fn gate(len: usize, channels: usize) -> Vec<u16> {
-    (0..gate_words(len / channels, channels)).map(|i| (i * 40503 >> 3) as u16).collect()
+    (0..gate_words(len / channels, channels)).map(|i| ((i * 40503) >> 3) as u16).collect()
 }
 
 /// Runs an input gradient with and without gate and accumulation, on every path and for 1 to 3 threads.

@@ -1,6 +1,8 @@
 //! Forward pass and input gradient, line by line.
 #![expect(unsafe_code, reason = "vector instructions")]
 
+use std::cell::Cell;
+
 use super::border::Bordered;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::epilogue::{Gate, GradientSink, gate_words};
@@ -77,8 +79,8 @@ unsafe fn line<S: Simd>(
             let (source, weights) = (source.as_ptr().add(i * BLOCK), weights.as_ptr().add(channel));
             for term in terms {
                 let (x, w) = (load::<S>(source.add(term.source)), load::<S>(weights.add(term.weight)));
-                for v in 0..VECTORS {
-                    sums[v] = S::add(S::multiply(x[v], w[v]), sums[v]);
+                for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                    *sum = S::add(S::multiply(x, w), *sum);
                 }
             }
             for (group, sum) in out.chunks_mut(LANES).zip(sums) {
@@ -116,16 +118,18 @@ pub(super) fn forward(
 ) {
     let bordered = Bordered::forward(shape);
     let slots = ((shape.kernel_h - 1) * shape.dilation.0 + 1).min(shape.in_h);
-    with_lines(&bordered, slots, |ring, terms| {
-        forward_lines(out, x, weights, gate, bits, shape, &bordered, ring, terms);
+    with_memory(&bordered, slots, 0, |memory| {
+        forward_lines(out, x, weights, (gate, bits), shape, &bordered, memory);
     });
 }
 
 by_lanes! {
     fn forward_lines<S>(
-        out: &mut [f32], x: &[f32], weights: (&[f32], &[f32]), gate: &Gate, bits: &mut [u16], shape: &ConvShape,
-        bordered: &Bordered, ring: &mut [f32], terms: &mut Vec<Term>,
+        out: &mut [f32], x: &[f32], weights: (&[f32], &[f32]), gate: (&Gate, &mut [u16]), shape: &ConvShape,
+        bordered: &Bordered, memory: Memory<'_>,
     ) {
+        let (gate, bits) = gate;
+        let Memory { ring, terms, .. } = memory;
         let c = shape.out_c;
         let words = if bits.is_empty() { 0 } else { gate_words(shape.out_w, c) };
         let mut ring = Ring::new(ring, bordered, (x, shape.in_w * shape.in_c));
@@ -163,10 +167,8 @@ pub(super) fn backward(
     let bordered = Bordered::backward(shape);
     let slots = ((shape.kernel_h - 1) * shape.dilation.0 / shape.stride.0 + 1).min(shape.out_h);
     let fresh = if is_direct(sink, shape) { 0 } else { shape.in_w.div_ceil(shape.stride.1) * shape.out_c };
-    with_lines(&bordered, slots, |ring, terms| {
-        scratch::with(fresh, |fresh| {
-            backward_lines(dx, dy, weights, sink, shape, &bordered, ring, fresh, terms);
-        });
+    with_memory(&bordered, slots, fresh, |memory| {
+        backward_lines(dx, dy, weights, sink, shape, &bordered, memory);
     });
 }
 
@@ -178,8 +180,9 @@ fn is_direct(sink: GradientSink<'_>, shape: &ConvShape) -> bool {
 by_lanes! {
     fn backward_lines<S>(
         dx: &mut [f32], dy: &[f32], weights: (&[f32], &[f32]), sink: GradientSink<'_>, shape: &ConvShape,
-        bordered: &Bordered, ring: &mut [f32], fresh: &mut [f32], terms: &mut Vec<Term>,
+        bordered: &Bordered, memory: Memory<'_>,
     ) {
+        let Memory { ring, fresh, terms } = memory;
         let (c, copies) = (shape.out_c, shape.out_c / shape.in_c);
         let (stride, dilation, pad) = (shape.stride, shape.dilation, shape.pad);
         let words = if sink.gate.is_empty() { 0 } else { gate_words(shape.in_w, shape.in_c) };
@@ -282,17 +285,27 @@ fn add_pixel(dx: &mut [f32], fresh: &[f32], accumulate: bool, copies: usize) {
     }
 }
 
-/// Lends memory for so many lines, with a block of zeros behind them, and for a list of terms.
-fn with_lines(bordered: &Bordered, slots: usize, body: impl FnOnce(&mut [f32], &mut Vec<Term>)) {
+/// What a pass over one sample works in.
+struct Memory<'a> {
+    /// Bordered lines, and a block of zeros behind them.
+    ring: &'a mut [f32],
+    /// A line of the result before it finds its place.
+    fresh: &'a mut [f32],
+    terms: &'a mut Vec<Term>,
+}
+
+/// Lends memory for so many bordered lines and so many fresh values.
+fn with_memory(bordered: &Bordered, slots: usize, fresh: usize, body: impl FnOnce(Memory<'_>)) {
     thread_local! {
-        static TERMS: std::cell::Cell<Vec<Term>> = const { std::cell::Cell::new(Vec::new()) };
+        static TERMS: Cell<Vec<Term>> = const { Cell::new(Vec::new()) };
     }
     let len = slots * bordered.line();
     let mut terms = TERMS.take();
-    scratch::with(len + BLOCK, |lines| {
+    scratch::with(len + BLOCK + fresh, |memory| {
+        let (ring, fresh) = memory.split_at_mut(len + BLOCK);
         // Blocks reach beyond the last line; what they find there is not used.
-        lines[len..].fill(0.0);
-        body(lines, &mut terms);
+        ring[len..].fill(0.0);
+        body(Memory { ring, fresh, terms: &mut terms });
     });
     TERMS.set(terms);
 }

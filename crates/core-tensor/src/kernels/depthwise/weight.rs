@@ -125,8 +125,8 @@ unsafe fn add<S: Simd, const T: usize>(
                 while j < lines.len {
                     let (x, dy) = (x.add(j), S::load(dy.add(j)));
                     bias = S::add(bias, dy);
-                    for t in 0..T {
-                        sums[t] = S::add(S::multiply(S::load(x.add(offsets[t])), dy), sums[t]);
+                    for (sum, &offset) in sums.iter_mut().zip(offsets) {
+                        *sum = S::add(S::multiply(S::load(x.add(offset)), dy), *sum);
                     }
                     j += lines.period;
                 }
