@@ -91,12 +91,12 @@ impl Model {
                     (Some(old), Some(from)) if from.dims().len() == param.dims().len() => {
                         gather(param, from, &kernels::axes(self, other, &routes, (i, old), &weight))?
                     }
-                    (None, Some(from)) if from.dims().len() == param.dims().len() => {
-                        gather(param, from, &kernels::common(param.dims(), from.dims()))?
-                    }
                     _ if routes.is_identity(i) => {
                         identity::set(param, &layer.op, weight.role)?;
                         Inherited::Identity
+                    }
+                    (None, Some(from)) if from.dims().len() == param.dims().len() => {
+                        gather(param, from, &kernels::common(param.dims(), from.dims()))?
                     }
                     _ => Inherited::Nothing,
                 };
