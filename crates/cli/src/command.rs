@@ -131,6 +131,7 @@ impl TrainingArgs {
 pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigErrors>()
+            || cause.downcast_ref().is_some_and(tinsmith_fleet::FleetError::is_usage)
             || matches!(
                 cause.downcast_ref(),
                 Some(

@@ -31,7 +31,7 @@ enum Command {
     Prune(command::prune::PruneArgs),
     /// Train one network
     Train(command::train::TrainArgs),
-    /// Train many networks side by side
+    /// Train many networks, here or on a cluster, and keep track of them
     Fleet(command::fleet::FleetArgs),
     /// Show a network: layers, shapes, cost
     Show(command::show::ShowArgs),
@@ -50,13 +50,17 @@ fn main() -> ExitCode {
         Command::Quantize(args) => command::quantize::run(&args),
         Command::Prune(args) => command::prune::run(&args),
         Command::Train(args) => command::train::run(&args),
-        Command::Fleet(args) => command::fleet::run(&args),
+        Command::Fleet(args) => return status(command::fleet::run(&args)),
         Command::Show(args) => command::show::run(&args),
         Command::Data(args) => command::data::run(&args),
         Command::Schema(args) => command::schema::run(&args),
     };
+    status(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn status(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::error(&error);
             // Wrong arguments and configurations are the user's to mend (2), all else is a failed run (1).

@@ -131,7 +131,7 @@ impl RunFolder {
         let folder = self.attempt_folder(number);
         // A torn claim is that of a process that died in this very moment.
         let claim = read_json(&folder.join("claim.json"), "a claim").ok().flatten();
-        let failure = read_json(&folder.join("failure.json"), "a failure")?;
+        let failure = read_json(&folder.join("failed.json"), "a failure")?;
         Ok(Some(Found { number, folder, claim, failure }))
     }
 
@@ -192,7 +192,8 @@ impl RunFolder {
                 .filter_map(|e| e.file_name().into_string().ok())
                 .filter(|name| is_passed_on(name, finished))
                 .collect();
-            names.sort_by_key(|name| name == "run.yaml");
+            // The checkpoint first: what a process that still lives adds to the metrics meanwhile is cut off again.
+            names.sort_by_key(|name| (name == "run.yaml", name != "checkpoint.safetensors"));
             for name in names {
                 let path = from.join(&name);
                 match fs::read(&path) {
@@ -211,7 +212,7 @@ impl RunFolder {
 /// Whether a file of an earlier attempt is part of the run, not of the attempt.
 fn is_passed_on(name: &str, finished: bool) -> bool {
     match name {
-        "claim.json" | "failure.json" | "heartbeat" => false,
+        "claim.json" | "failed.json" | "heartbeat" | "failure.json" | "last-good.safetensors" => false,
         "result.json" | "weights.safetensors" => finished,
         _ => !name.starts_with('.') && !name.contains("tfevents"),
     }
@@ -240,7 +241,7 @@ impl Attempt {
     pub(crate) fn fail(&self, cause: Cause, reason: &str) -> Result<()> {
         let failure = Failure { cause, reason: reason.to_owned(), failed: clock::now() };
         let text = config::to_json("failure", &failure)?;
-        Ok(files::write_atomic(&self.folder.join("failure.json"), text.as_bytes())?)
+        Ok(files::write_atomic(&self.folder.join("failed.json"), text.as_bytes())?)
     }
 }
 
@@ -270,12 +271,13 @@ mod tests {
         claim.process.began += 1;
         fs::write(&path, serde_json::to_string(&claim).unwrap()).unwrap();
         fs::write(run.attempt_folder(1).join("run.yaml"), "x").unwrap();
-        fs::write(run.attempt_folder(1).join("checkpoint"), "y").unwrap();
+        fs::write(run.attempt_folder(1).join("checkpoint.safetensors"), "y").unwrap();
         fs::write(run.attempt_folder(1).join("weights.safetensors"), "half").unwrap();
         let Begin::Mine(second) = run.begin(&claimant(), Seed::new(1)).unwrap() else { panic!("want it") };
         assert_eq!(second.number, 2);
         assert!(
-            second.folder.join("checkpoint").is_file() && !second.folder.join("weights.safetensors").exists()
+            second.folder.join("checkpoint.safetensors").is_file()
+                && !second.folder.join("weights.safetensors").exists()
         );
     }
 

@@ -108,7 +108,7 @@ impl<'a> Executor<'a> {
         let request = ModelRequest {
             model: &model,
             epochs: training.epochs,
-            epoch_samples: planned.epoch_samples,
+            epoch_samples: training.epoch_samples as u64,
             count: planned.count,
             intelligent: planned.intelligent,
             weights_path: &attempt.folder,
@@ -139,7 +139,6 @@ impl<'a> Executor<'a> {
         } = setup;
         let data = samples.draw(&name, TRAINING_LIMIT, loss)?;
         let validation = evaluation.map(|s| s.draw(&name, EVALUATION_LIMIT, loss)).transpose()?;
-        let epochs = passes(epochs, planned.epoch_samples, data.len());
         let plan = tinsmith_trainer::Plan {
             spec,
             config: TrainConfig { epochs, optimizer, loss, ..config },
@@ -152,18 +151,8 @@ impl<'a> Executor<'a> {
         let mut fence = Fence { attempt, looked: Instant::now() };
         let result = place.train(&plan, &data, validation.as_ref(), &context, &mut fence)?;
         copies.make(&place)?;
-        outcome(run, attempt, &place, &result, start, &self.who.node)
+        outcome(run, attempt, &place, &result, start, &self.who)
     }
-}
-
-/// Passes over `rows` rows in which a network sees as many samples as in `epochs` epochs of `epoch_samples` each.
-fn passes(epochs: u32, epoch_samples: u64, rows: usize) -> u32 {
-    if epoch_samples == 0 || rows == 0 {
-        return epochs;
-    }
-    let samples = u64::from(epochs) * epoch_samples;
-    let rounded = (samples + rows as u64 / 2) / rows as u64;
-    u32::try_from(rounded.max(1)).unwrap_or(u32::MAX)
 }
 
 fn outcome(
@@ -172,7 +161,7 @@ fn outcome(
     place: &Run,
     result: &RunResult,
     start: Instant,
-    node: &str,
+    who: &Claimant,
 ) -> Result<Outcome> {
     let mut scores = BTreeMap::new();
     let mut score = |name: &str, value: Option<f64>| {
@@ -194,7 +183,8 @@ fn outcome(
         weights: hex(&Sha256::digest(&bytes)),
         seconds: start.elapsed().as_secs_f64(),
         finished: clock::now(),
-        node: node.to_owned(),
+        node: who.node.clone(),
+        job: who.job.clone(),
     })
 }
 
@@ -241,19 +231,5 @@ impl Callback for Fence<'_> {
             return Err(TrainError::Callback { reason: "another attempt has taken over".to_owned() });
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::passes;
-
-    #[test]
-    fn epochs_of_so_many_samples_become_passes() {
-        assert_eq!(passes(20, 0, 100), 20);
-        assert_eq!(passes(20, 100, 100), 20);
-        assert_eq!(passes(20, 250, 100), 50);
-        assert_eq!(passes(3, 10, 100), 1);
-        assert_eq!(passes(4, 10, 0), 4);
     }
 }

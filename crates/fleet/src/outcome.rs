@@ -30,6 +30,9 @@ pub struct Outcome {
     pub finished: String,
     /// Where.
     pub node: String,
+    /// The job, as Slurm names it: `17_4`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
 /// Why a run has no result.
@@ -60,7 +63,7 @@ impl std::fmt::Display for Cause {
     }
 }
 
-/// The file `failure.json` of an attempt.
+/// The file `failed.json` of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {

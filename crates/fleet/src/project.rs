@@ -71,8 +71,8 @@ pub struct PartOptions {
     pub array: u64,
     /// Epochs.
     pub epochs: u32,
-    /// Samples of an epoch; 0 means all rows.
-    pub epoch_samples: u64,
+    /// Samples of an epoch, another random part of the rows in each; 0 means all rows. None: as `training` says.
+    pub epoch_samples: Option<usize>,
     /// Whether training ends once it no longer gets better.
     pub intelligent: bool,
     /// The rest of the training.
@@ -185,6 +185,7 @@ impl Project {
     pub fn add(&self, options: &PartOptions) -> Result<u64> {
         let training = TrainConfig {
             epochs: options.epochs,
+            epoch_samples: options.epoch_samples.unwrap_or(options.training.epoch_samples),
             early_stopping: if options.intelligent && options.training.early_stopping.patience == 0 {
                 EarlyStopping { patience: PATIENCE, ..options.training.early_stopping }
             } else {
@@ -201,8 +202,8 @@ impl Project {
                 model: m.name.clone(),
                 count: m.count,
                 array: options.array,
-                epochs: options.epochs,
-                epoch_samples: options.epoch_samples,
+                epochs: training.epochs,
+                epoch_samples: training.epoch_samples as u64,
                 intelligent: options.intelligent,
             })
             .collect();

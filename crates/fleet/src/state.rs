@@ -96,7 +96,7 @@ impl Status {
         let mut runs = Vec::with_capacity(outcomes.len());
         for (index, outcome) in (0..).zip(outcomes) {
             runs.push(match outcome {
-                Some(outcome) => done(index, outcome),
+                Some(outcome) => done(project, index, outcome),
                 None => view.explain(index)?,
             });
         }
@@ -104,17 +104,22 @@ impl Status {
     }
 }
 
-fn done(index: u64, outcome: Outcome) -> RunState {
+fn done(project: &Project, index: u64, outcome: Outcome) -> RunState {
     RunState {
         index,
         state: State::Done,
-        job: None,
+        job: outcome.job.clone(),
         node: outcome.node.clone(),
-        log: None,
+        log: outcome.job.as_ref().map(|job| log(project, job)),
         reason: String::new(),
         submitted: false,
         outcome: Some(outcome),
     }
+}
+
+/// What a job printed.
+fn log(project: &Project, job: &str) -> PathBuf {
+    project.layout().logs().join(format!("{job}.log"))
 }
 
 /// Everything that explains runs without results.
@@ -190,7 +195,7 @@ impl<'a> View<'a> {
             && newest.is_some()
             && let Some(outcome) = folder.outcome()?
         {
-            state = done(index, outcome);
+            state = done(self.project, index, outcome);
         }
         Ok(state)
     }
@@ -245,7 +250,7 @@ impl<'a> View<'a> {
     }
 
     fn log(&self, job: &str) -> PathBuf {
-        self.project.layout().logs().join(format!("{job}.log"))
+        log(self.project, job)
     }
 
     /// A run that was handed to Slurm and has neither a result nor a failure.

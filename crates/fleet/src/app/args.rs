@@ -75,9 +75,9 @@ pub(crate) struct PartArgs {
     /// Passes over the training rows [default: 30, or what --training says]
     #[arg(long, alias = "nb_epoch", value_name = "N")]
     pub(crate) epochs: Option<u32>,
-    /// Samples in one epoch; 0 means all rows. Networks see epochs times so many samples, in whole passes over all rows
-    #[arg(long, alias = "epoch_samples", value_name = "N", default_value_t = 0)]
-    pub(crate) epoch_samples: u64,
+    /// Samples in one epoch, another random part of the rows in each; 0 means all [default: 0, or what --training says]
+    #[arg(long, alias = "epoch_samples", value_name = "N")]
+    pub(crate) epoch_samples: Option<usize>,
     /// End a training once it no longer gets better, and keep its best weights
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value = "false", value_parser = truth)]
     pub(crate) intelligent: bool,

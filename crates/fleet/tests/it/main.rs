@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod pool;
+mod project;
 
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::Seed;

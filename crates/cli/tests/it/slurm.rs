@@ -1,0 +1,50 @@
+//! Fleets on a real Slurm: a private cluster on this machine, started by the scripts of the fleet crate.
+//!
+//! Without Slurm, and without the right to install it, the test is skipped, and says so; where `TINSMITH_REQUIRE_SLURM` is
+//! set that is a failure. Scenarios run side by side, for most of their time is waiting.
+
+mod cluster;
+mod scenarios;
+
+use std::panic::AssertUnwindSafe;
+
+use self::cluster::Cluster;
+
+type Scenario = (&'static str, fn(&Cluster));
+
+fn all(cluster: &Cluster, scenarios: &[Scenario]) -> Vec<String> {
+    std::thread::scope(|threads| {
+        let started: Vec<_> = scenarios
+            .iter()
+            .map(|(name, scenario)| {
+                let run = move || {
+                    let begin = std::time::Instant::now();
+                    let end = std::panic::catch_unwind(AssertUnwindSafe(|| scenario(cluster)));
+                    println!("{name}: {} s", begin.elapsed().as_secs());
+                    end.err().map(|panic| {
+                        let text = panic.downcast_ref::<String>().cloned();
+                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+                        format!("{name}: {}", text.unwrap_or_default())
+                    })
+                };
+                threads.spawn(run)
+            })
+            .collect();
+        started.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn fleets_on_a_real_slurm() {
+    let plain = [("SLURM_TEST_CPUS", "6"), ("SLURM_TEST_EXTRA", "MaxArraySize=11")];
+    let Some(plain) = Cluster::start(&plain) else { return };
+    let accounts = [("SLURM_TEST_ACCT", "1"), ("SLURM_TEST_NODES", "2"), ("SLURM_TEST_MIN_JOB_AGE", "2")];
+    let Some(accounts) = Cluster::start(&accounts) else { return };
+    let mut faults = Vec::new();
+    std::thread::scope(|threads| {
+        let more = threads.spawn(|| all(&accounts, scenarios::WITH_ACCOUNTS));
+        faults.extend(all(&plain, scenarios::PLAIN));
+        faults.extend(more.join().unwrap());
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}

@@ -1,0 +1,245 @@
+//! A cluster for tests, and projects on it.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fleet/tests/slurm");
+
+/// How long anything may take before a test gives up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A running cluster, stopped and cleared away when dropped.
+pub(super) struct Cluster {
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts a cluster with these settings; none where there is no Slurm and none may be installed.
+    pub(super) fn start(settings: &[(&str, &str)]) -> Option<Self> {
+        let folder = tempfile::Builder::new().prefix("slurm-").tempdir().unwrap();
+        let mut command = Command::new(format!("{SCRIPTS}/start-slurm"));
+        command.arg(folder.path()).envs(settings.iter().copied()).stdin(Stdio::null());
+        // The daemons must not hold the ends of our pipes, so what they say goes to a file.
+        let log = std::fs::File::create(folder.path().join("start.log")).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let started = command.status().unwrap();
+        if started.success() {
+            return Some(Self { folder });
+        }
+        let said = std::fs::read_to_string(folder.path().join("start.log")).unwrap();
+        assert!(std::env::var_os("TINSMITH_REQUIRE_SLURM").is_none(), "Slurm does not start:\n{said}");
+        println!("skipped: Slurm does not start here:\n{said}");
+        None
+    }
+
+    pub(super) fn conf(&self) -> PathBuf {
+        self.folder.path().join("slurm.conf")
+    }
+
+    pub(super) fn call(&self, program: &str, args: &[&str]) -> String {
+        let output = Command::new(program).args(args).env("SLURM_CONF", self.conf()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// A folder of models and a project of `list` in it.
+    pub(super) fn project(&self, list: &str, more: &[&str]) -> Site<'_> {
+        let site =
+            Site { cluster: self, folder: tempfile::tempdir().unwrap(), started: Cell::new(Instant::now()) };
+        site.generate("project", list, more);
+        site
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let stop = Command::new(format!("{SCRIPTS}/stop-slurm"))
+            .arg(self.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !stop.is_ok_and(|s| s.success()) {
+            println!("the cluster in {} did not stop", self.folder.path().display());
+        }
+    }
+}
+
+/// A project of a test.
+pub(super) struct Site<'a> {
+    pub(super) cluster: &'a Cluster,
+    folder: TempDir,
+    started: Cell<Instant>,
+}
+
+const MODELS: [(&str, &str); 2] =
+    [("flat/none", ""), ("classifier/small", "  - {name: h, dense: {units: 16, activation: relu}}\n")];
+
+impl Site<'_> {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(super) fn project(&self) -> PathBuf {
+        self.path("project")
+    }
+
+    pub(super) fn generate(&self, name: &str, list: &str, more: &[&str]) {
+        for (model, hidden) in MODELS {
+            let path = self.path("models").join(model).with_extension("yaml");
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = format!(
+                "layers:\n  - {{name: x, input: {{shape: [8, 8, 1]}}}}\n  - {{name: f, flatten: {{}}}}\n{hidden}  \
+                 - {{name: y, dense: {{units: 10}}}}\n"
+            );
+            std::fs::write(path, text).unwrap();
+        }
+        let args = ["generate", "--models", list, "--output", name, "--no-copy", "--epochs", "1"];
+        let args: Vec<&str> = args
+            .into_iter()
+            .filter(|a| !more.contains(&"--epochs") || !["--epochs", "1"].contains(a))
+            .collect();
+        self.ok(&[&args[..], more].concat());
+    }
+
+    pub(super) fn tinsmith(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tinsmith"))
+            .arg("fleet")
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("SLURM_CONF", self.cluster.conf())
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn ok(&self, args: &[&str]) -> String {
+        let output = self.tinsmith(args);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{args:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    /// Settings of the project; general work stays off the nodes that two scenarios break.
+    pub(super) fn settings(&self, yaml: &str) {
+        let text = if yaml.contains("extra") {
+            yaml.to_owned()
+        } else {
+            format!("{yaml}\nextra: ['--exclude=n3,n4']\n")
+        };
+        std::fs::write(self.project().join("slurm.yaml"), text).unwrap();
+    }
+
+    /// Every run as `export` tells it.
+    pub(super) fn runs(&self) -> Vec<Value> {
+        self.ok(&["export", "project", "--format", "jsonl"])
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect()
+    }
+
+    /// Waits until `wanted` holds for the runs.
+    #[track_caller]
+    pub(super) fn until(&self, what: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        self.started.set(Instant::now());
+        loop {
+            let runs = self.runs();
+            if wanted(&runs) {
+                return runs;
+            }
+            if self.started.get().elapsed() > PATIENCE {
+                let queue = self.cluster.call("squeue", &["-r", "-t", "all"]);
+                let status = self.ok(&["status", "project", "--all"]);
+                panic!("{what} did not come about:\n{status}\n{queue}\n{}", self.logs());
+            }
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+    }
+
+    /// What all jobs printed.
+    fn logs(&self) -> String {
+        let entries = std::fs::read_dir(self.project().join("logs")).into_iter().flatten().flatten();
+        let text = |path: PathBuf| {
+            format!("{}:\n{}", path.display(), std::fs::read_to_string(&path).unwrap_or_default())
+        };
+        entries.map(|e| text(e.path())).collect()
+    }
+
+    /// Waits for a file of the project.
+    #[track_caller]
+    pub(super) fn until_file(&self, path: &str, wanted: impl Fn(&str) -> bool) {
+        let begin = Instant::now();
+        while !std::fs::read_to_string(self.project().join(path)).is_ok_and(|text| wanted(&text)) {
+            if begin.elapsed() > PATIENCE {
+                panic!(
+                    "{path} is not as wanted:\n{}\n{}",
+                    self.ok(&["status", "project", "--all"]),
+                    self.logs()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub(super) fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&std::fs::read_to_string(self.project().join(path)).unwrap()).unwrap()
+    }
+
+    /// The weights of all runs of a project, by their checksums.
+    pub(super) fn weights(&self, project: &str, runs: u64) -> Vec<String> {
+        let path = |i: u64| self.path(project).join(format!("runs/{:03}/{i:06}/result.json", i / 1000));
+        let read = |path: PathBuf| {
+            let result: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let folder = result["weights"].as_str().unwrap();
+            folder.to_owned()
+        };
+        (0..runs).map(path).map(read).collect()
+    }
+
+    /// The same plan trained here, without disturbance.
+    pub(super) fn twin(&self, list: &str, more: &[&str], runs: u64) -> Vec<String> {
+        self.generate("twin", list, more);
+        self.ok(&["run", "twin", "--quiet"]);
+        self.weights("twin", runs)
+    }
+}
+
+pub(super) fn state(run: &Value) -> &str {
+    run["state"].as_str().unwrap()
+}
+
+pub(super) fn all_done(runs: &[Value]) -> bool {
+    runs.iter().all(|r| state(r) == "done")
+}
+
+/// Kills a process at once; says whether there was one.
+pub(super) fn kill(number: u64) -> bool {
+    Command::new("kill")
+        .args(["-9", &number.to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
+}
+
+/// The processes of attempts that are under way in a project.
+pub(super) fn processes(project: &Path, runs: u64) -> Vec<u64> {
+    let claim = |i: u64| {
+        let folder = project.join(format!("runs/{:03}/{i:06}", i / 1000));
+        if folder.join("result.json").exists() {
+            return None;
+        }
+        let mut attempts: Vec<PathBuf> = std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .map(|e| e.path().join("claim.json"))
+            .filter(|p| p.is_file())
+            .collect();
+        attempts.sort();
+        let claim: Value = serde_json::from_str(&std::fs::read_to_string(attempts.last()?).ok()?).ok()?;
+        claim["process"]["number"].as_u64()
+    };
+    (0..runs).filter_map(claim).collect()
+}

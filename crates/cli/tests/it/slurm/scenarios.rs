@@ -1,0 +1,221 @@
+//! What happens to fleets on clusters.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Scenario;
+use super::cluster::{Cluster, Site, all_done, kill, processes, state};
+
+pub(super) const PLAIN: &[Scenario] = &[
+    ("arrays, throttle, splitting, collecting", arrays),
+    ("failures", failures),
+    ("cancelling", cancelling),
+    ("time limit", time_limit),
+    ("node loss", node_loss),
+    ("preemption", preemption),
+    ("warning", warning),
+    ("chunks and kills", chunks),
+];
+
+pub(super) const WITH_ACCOUNTS: &[Scenario] = &[("forgotten jobs", forgotten)];
+
+/// A network that does not take the digits.
+const UNFIT: &str =
+    "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
+/// Epochs of a training that nobody waits for.
+const LONG: &[&str] = &["--epochs", "100000"];
+/// Epochs of a training that lasts some seconds.
+const SOME: &[&str] = &["--epochs", "150"];
+
+fn reason(run: &Value) -> &str {
+    run["reason"].as_str().unwrap()
+}
+
+/// When a run's job worked on it.
+fn interval(site: &Site<'_>, index: u64) -> (String, String, String) {
+    let folder = format!("runs/000/{index:06}");
+    let claim = site.json(&format!("{folder}/attempt-0001/claim.json"));
+    let result = site.json(&format!("{folder}/result.json"));
+    let text = |v: &Value| v.as_str().unwrap().to_owned();
+    let array = text(&claim["job"]).split('_').next().unwrap().to_owned();
+    (array, text(&claim["started"]), text(&result["finished"]))
+}
+
+fn arrays(cluster: &Cluster) {
+    let site = cluster.project("flat.none=25", &[]);
+    site.settings("throttle: 2");
+    let said = site.ok(&["submit", "project", "--executor", "slurm"]);
+    assert_eq!(said.matches("tasks)").count(), 3, "indices end at MaxArraySize - 1 = 10: {said}");
+    assert!(
+        site.ok(&["submit", "project", "--executor", "slurm"]).contains("nothing is open"),
+        "nothing is submitted twice"
+    );
+    site.until("the end of 25 runs", all_done);
+    let times: Vec<_> = (0..25).map(|i| interval(&site, i)).collect();
+    for (array, start, _) in &times {
+        let at_once = times.iter().filter(|(a, s, e)| a == array && s <= start && start < e).count();
+        assert!(at_once <= 2, "{at_once} tasks of {array} at {start}");
+    }
+    site.until_file("summary.json", |text| text.contains("\"done\": 25"));
+    assert!(site.project().join("results.csv").is_file());
+    assert_eq!(site.weights("project", 25), site.twin("flat.none=25", &[], 25));
+}
+
+fn failures(cluster: &Cluster) {
+    let site = cluster.project("flat.none=1,classifier.small=2", LONG);
+    let spec = site.project().join("plan/0001/specs/flat/none.yaml");
+    let good = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, UNFIT).unwrap();
+    site.settings("collect: false");
+    site.ok(&["submit", "project", "--executor", "slurm", "--runs", "0-1"]);
+    site.until("a run and a failure", |runs| {
+        state(&runs[1]) == "running" && state(&runs[0]).starts_with("failed")
+    });
+    assert!(kill(processes(&site.project(), 2).pop().unwrap()));
+    let runs = site.until("a killed task", |runs| state(&runs[1]) == "failed (exit)");
+    assert_eq!(state(&runs[0]), "failed (exit)");
+    assert!(reason(&runs[0]).contains("takes samples of shape [8, 4, 1]"), "{runs:?}");
+    assert!(reason(&runs[1]).contains("FAILED"), "{runs:?}");
+    assert_eq!((state(&runs[2]), reason(&runs[2])), ("pending", "not submitted"));
+    let job = runs[0]["job"].as_str().unwrap();
+    let shown = cluster.call("scontrol", &["-o", "show", "job", job]);
+    assert!(shown.contains("JobState=FAILED") && shown.contains("ExitCode=1:0"), "{shown}");
+    let table = site.ok(&["status", "project"]);
+    assert!(table.contains(&format!("logs/{job}.log")) && table.contains("takes samples"), "{table}");
+
+    std::fs::write(&spec, good).unwrap();
+    let said = site.ok(&["retry", "project", "--executor", "slurm", "--only", "flat.none", "--dry-run"]);
+    assert!(said.contains("--array=0-0"), "{said}");
+    site.ok(&["retry", "project", "--executor", "slurm", "--only", "flat.none"]);
+    site.until("a second try", |runs| state(&runs[0]) == "running" && state(&runs[1]) == "failed (exit)");
+    site.ok(&["cancel", "project"]);
+    site.until("its end", |runs| state(&runs[0]) == "failed (cancelled)");
+}
+
+fn cancelling(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=4", LONG);
+    site.settings("throttle: 2\ncollect: false");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    let count = |runs: &[Value], word: &str| runs.iter().filter(|r| state(r) == word).count();
+    let runs = site.until("two at once", |runs| count(runs, "running") == 2);
+    assert_eq!(count(&runs, "pending"), 2);
+    let waits: Vec<_> = runs.iter().filter(|r| state(r) == "pending").map(reason).collect();
+    assert!(waits.iter().all(|r| r.contains("JobArrayTaskLimit")), "{waits:?}");
+    site.ok(&["cancel", "project"]);
+    site.until("four cancelled runs", |runs| count(runs, "failed (cancelled)") == 4);
+    std::thread::sleep(Duration::from_secs(2));
+    let runs = site.runs();
+    assert_eq!(count(&runs, "failed (cancelled)"), 4, "none asked to be requeued: {runs:?}");
+}
+
+fn time_limit(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=1", LONG);
+    site.settings("signal_before_limit_s: 0\ntime_minutes: 1\nrequeue: false\ncollect: false");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    let runs = site.until("the time limit", |runs| state(&runs[0]).starts_with("failed"));
+    assert_eq!(state(&runs[0]), "failed (time-out)", "{runs:?}");
+    let said = site.ok(&["retry", "project", "--executor", "slurm", "--dry-run"]);
+    assert!(said.contains("after time-out: 2 minutes") && said.contains("#SBATCH --time=2"), "{said}");
+}
+
+/// Epochs of the first attempt so far.
+const METRICS: &str = "runs/000/000000/attempt-0001/metrics.jsonl";
+
+fn some_epochs(text: &str) -> bool {
+    text.lines().count() >= 5
+}
+
+fn ends_as_undisturbed(site: &Site<'_>) {
+    site.until("the end", all_done);
+    let result = site.json("runs/000/000000/result.json");
+    assert!(result["attempt"].as_u64().unwrap() >= 2, "it was disturbed: {result}");
+    assert_eq!(site.weights("project", 1), site.twin("classifier.small=1", SOME, 1));
+}
+
+fn node_loss(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=1", SOME);
+    site.settings("collect: false\nextra: ['--nodelist=n3']");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    site.until_file(METRICS, some_epochs);
+    cluster.call("scontrol", &["update", "nodename=n3", "state=down", "reason=test"]);
+    let runs = site.until("a requeued run", |runs| state(&runs[0]) == "pending");
+    assert!(reason(&runs[0]) != "not submitted", "{runs:?}");
+    cluster.call("scontrol", &["update", "nodename=n3", "state=resume"]);
+    ends_as_undisturbed(&site);
+}
+
+fn preemption(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=1", SOME);
+    site.settings("collect: false\npartition: scavenge\nextra: ['--nodelist=n4']");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    site.until_file(METRICS, some_epochs);
+    let winner = ["-p", "main", "-w", "n4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2"];
+    cluster.call("sbatch", &winner);
+    site.until("a preempted run", |runs| state(&runs[0]) == "pending");
+    ends_as_undisturbed(&site);
+}
+
+/// The signal that comes before a time limit: the task stores a checkpoint and asks to be requeued itself.
+fn warning(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=1", SOME);
+    site.settings("collect: false");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    site.until_file(METRICS, some_epochs);
+    let job = site.json("runs/000/000000/attempt-0001/claim.json")["job"].as_str().unwrap().to_owned();
+    cluster.call("scancel", &["--signal=USR2", "--batch", &job]);
+    ends_as_undisturbed(&site);
+    assert_eq!(site.json("runs/000/000000/attempt-0002/claim.json")["restarts"], 1);
+}
+
+/// Fifty short runs in tasks of five; tasks are killed all the time, and what they leave is tried again.
+fn chunks(cluster: &Cluster) {
+    const RUNS: u64 = 50;
+    let site = cluster.project("flat.none=50", &["--epochs", "3"]);
+    site.settings("runs_per_task: 5\ncollect: false");
+    let said = site.ok(&["submit", "project", "--executor", "slurm"]);
+    assert!(said.contains("(10 tasks)"), "{said}");
+    let mut killed = 0;
+    for round in 0_u64.. {
+        assert!(round < 100, "{}", site.ok(&["status", "project", "--all"]));
+        std::thread::sleep(Duration::from_millis(700));
+        let found = processes(&site.project(), RUNS);
+        if let Some(&number) =
+            found.get(usize::try_from(round * 7).unwrap() % found.len().max(1)).filter(|_| killed < 6)
+        {
+            killed += usize::from(kill(number));
+        }
+        let runs = site.runs();
+        if all_done(&runs) {
+            break;
+        }
+        if runs.iter().all(|r| state(r) == "done" || state(r).starts_with("failed")) {
+            site.ok(&["retry", "project", "--executor", "slurm"]);
+        }
+    }
+    assert!(killed > 0, "something was disturbed");
+    assert_eq!(site.weights("project", RUNS), site.twin("flat.none=50", &["--epochs", "3"], RUNS));
+}
+
+/// Jobs that the controller no longer knows: their end is in the accounts, and in their logs.
+fn forgotten(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=3", LONG);
+    site.settings("collect: false\nextra: []");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    let runs = site.until("three runs", |runs| runs.iter().all(|r| state(r) == "running"));
+    let job = |i: usize| runs[i]["job"].as_str().unwrap().to_owned();
+    cluster.call("scancel", &[&job(0)]);
+    assert!(kill(processes(&site.project(), 2).pop().unwrap()));
+    let is_forgotten =
+        |job: &str| !cluster.call("squeue", &["-h", "-r", "-t", "all", "-o", "%i"]).lines().any(|l| l == job);
+    site.until("forgotten jobs", |_| is_forgotten(&job(0)) && is_forgotten(&job(1)));
+    let runs = site.until("their states", |runs| state(&runs[1]) == "failed (exit)");
+    assert_eq!(state(&runs[0]), "failed (cancelled)", "{runs:?}");
+    assert!(reason(&runs[1]).contains("FAILED"), "from the accounts: {runs:?}");
+    assert_eq!(state(&runs[2]), "running");
+    let missing: PathBuf = site.project().join("runs/000/000001/result.json");
+    assert!(!missing.exists());
+    site.ok(&["cancel", "project"]);
+    site.until("the end", |runs| state(&runs[2]) == "failed (cancelled)");
+}
