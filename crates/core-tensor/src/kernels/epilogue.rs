@@ -4,6 +4,7 @@
 //! Functions here are those of one value that a product can apply to its registers. The rest are
 //! [`activation`](super::activation)'s.
 
+use super::elementwise::zip;
 use super::matmul::add_to_rows;
 use super::split;
 use super::tile::{Kernels, apply_function, close_rows};
@@ -194,9 +195,7 @@ pub fn add_gated(
     let kernels = Kernels::current();
     for_rows(out, bits, channels, threads, |row, out, bits| {
         let range = row * channels..row * channels + out.len();
-        for ((y, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
-            *y = a + b;
-        }
+        zip(out, &a[range.clone()], &b[range], |a, b| a + b, 1);
         finish(kernels, out, bias, gate, bits, channels);
     });
 }

@@ -109,7 +109,9 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn hide_pointer(mut x: *const f32) -> *const f32 {
         // SAFETY: does nothing.
-        unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) x, options(pure, readonly, nostack, preserves_flags));
+        }
         x
     }
 }

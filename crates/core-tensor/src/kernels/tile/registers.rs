@@ -1,0 +1,183 @@
+//! The tile itself: sums that stay in registers from their first product to where they are stored.
+
+use super::simd::Simd;
+use super::{End, Layout};
+use crate::kernels::epilogue::{Function, Gate};
+
+/// Where lies what the sums of a tile are added to; null: nowhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begin {
+    pub(super) from: *const f32,
+    pub(super) row: usize,
+}
+
+/// [`End`] at a tile. Bits are null where none are recorded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RawEnd {
+    Store,
+    /// `max(x, floor)`, with a gate above `open`.
+    Floor {
+        floor: f32,
+        open: f32,
+        bits: *mut u16,
+        row: usize,
+    },
+    /// Any other function: applied after the tile was stored.
+    Gate {
+        gate: Gate,
+        bits: *mut u16,
+        row: usize,
+    },
+    Close {
+        bits: *const u16,
+        row: usize,
+    },
+}
+
+impl RawEnd {
+    pub(super) fn new(end: End<'_>) -> Self {
+        match end {
+            End::Gate { gate, bits, row } => {
+                let bits = if bits.is_empty() { std::ptr::null_mut() } else { bits.as_mut_ptr() };
+                match gate.function {
+                    Function::Linear if bits.is_null() => Self::Store,
+                    Function::Clip { low: floor, high: f32::INFINITY }
+                        if !bits.is_null() && gate.open.1 == f32::INFINITY =>
+                    {
+                        Self::Floor { floor, open: gate.open.0, bits, row }
+                    }
+                    _ => Self::Gate { gate, bits, row },
+                }
+            }
+            End::Close { bits, row } if !bits.is_empty() => Self::Close { bits: bits.as_ptr(), row },
+            End::Store | End::Close { .. } => Self::Store,
+        }
+    }
+
+    /// From word `line`, row `first` and word `word` on.
+    pub(super) fn at(self, line: usize, first: usize, word: usize) -> Self {
+        let on = |bits: *mut u16, row: usize| {
+            if bits.is_null() { bits } else { bits.wrapping_add(line + first * row + word) }
+        };
+        match self {
+            Self::Store => self,
+            Self::Floor { floor, open, bits, row } => Self::Floor { floor, open, bits: on(bits, row), row },
+            Self::Gate { gate, bits, row } => Self::Gate { gate, bits: on(bits, row), row },
+            Self::Close { bits, row } => {
+                Self::Close { bits: bits.wrapping_add(line + first * row + word), row }
+            }
+        }
+    }
+}
+
+/// The body once for each row below `R`, which is at most 28, spelled out: a loop that the compiler chose not to unroll
+/// would keep the sums in memory.
+macro_rules! for_rows {
+    ($r:ident < $rows:ident => $body:block) => {
+        for_rows!(@ $r $rows $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27)
+    };
+    (@ $r:ident $rows:ident $body:block $($i:literal)*) => {
+        $({
+            let $r: usize = $i;
+            if $r < $rows $body
+        })*
+    };
+}
+
+/// Rows that share a pointer: what two index registers (one and three rows) reach by their scales of 1, 2 and 4.
+const GROUP: usize = 5;
+
+/// Pointers for all rows.
+const GROUPS: usize = 6;
+
+/// One tile of `R` rows and `V` vectors, the last of which has `lanes` columns.
+///
+/// # Safety
+/// The processor has the instruction set; the layout's elements from `a`, `b`, `c` and `start` on are valid for `R` rows.
+#[inline(always)]
+pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: bool>(
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    start: Begin,
+    end: &RawEnd,
+    lanes: usize,
+    layout: &Layout<'_>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let last = S::lanes(lanes);
+        let load = |from: *const f32, v: usize| {
+            if v + 1 < V { S::load(from.add(v * 16)) } else { S::load_lanes(from.add(v * 16), last) }
+        };
+        let mut sums = [[S::splat(0.0); V]; R];
+        let &Layout { sum, segments, blocks, .. } = layout;
+        // Addresses are hidden from the compiler in every step: it would keep one pointer for each row.
+        let (mut row, mut rows_3) = (layout.row * size_of::<f32>(), 3 * layout.row * size_of::<f32>());
+        for block in 0..blocks.count {
+            for segment in 0..segments.count {
+                let a = a.wrapping_add(block * blocks.a + segment * segments.a);
+                let group = |first: usize| a.wrapping_add(first * if UNIT { 1 } else { layout.row });
+                let mut groups = [a; GROUPS];
+                for_rows!(i < GROUPS => {
+                    groups[i] = group(i * GROUP);
+                });
+                let mut b = b.wrapping_add(block * blocks.b + segment * segments.b);
+                for _ in 0..sum.count {
+                    let columns: [S::Vector; V] = std::array::from_fn(|v| load(b, v));
+                    if !UNIT {
+                        for_rows!(i < GROUPS => {
+                            groups[i] = S::hide_pointer(groups[i]);
+                        });
+                        (row, rows_3) = (S::hide(row), S::hide(rows_3));
+                    }
+                    let rows = if UNIT { [0, 4, 8, 12, 16] } else { [0, row, 2 * row, rows_3, 4 * row] };
+                    for_rows!(r < R => {
+                        let x = S::splat(*groups[r / GROUP].wrapping_byte_add(rows[r % GROUP]));
+                        for (sum, &column) in sums[r].iter_mut().zip(&columns) {
+                            *sum = S::multiply_add(x, column, *sum);
+                        }
+                    });
+                    for_rows!(i < GROUPS => {
+                        groups[i] = groups[i].wrapping_add(sum.a);
+                    });
+                    b = b.wrapping_add(sum.b);
+                }
+            }
+        }
+        // Added last, so that a sum over many blocks is one of their sums, not one long chain.
+        if !start.from.is_null() {
+            for_rows!(r < R => {
+                for (v, sum) in sums[r].iter_mut().enumerate() {
+                    *sum = S::add(*sum, load(start.from.add(r * start.row), v));
+                }
+            });
+        }
+        match *end {
+            RawEnd::Store | RawEnd::Gate { .. } => {}
+            RawEnd::Floor { floor, open, bits, row } => {
+                let (floor, open) = (S::splat(floor), S::splat(open));
+                for_rows!(r < R => {
+                    for (v, sum) in sums[r].iter_mut().enumerate() {
+                        let lanes = if v + 1 < V { S::lanes(16) } else { last };
+                        *bits.add(r * row + v) = S::greater(*sum, open, lanes);
+                        *sum = S::at_least(*sum, floor);
+                    }
+                });
+            }
+            RawEnd::Close { bits, row } => {
+                for_rows!(r < R => {
+                    for (v, sum) in sums[r].iter_mut().enumerate() {
+                        *sum = S::keep(*sum, *bits.add(r * row + v));
+                    }
+                });
+            }
+        }
+        for_rows!(r < R => {
+            for (v, &sum) in sums[r].iter().enumerate() {
+                let to = c.add(r * layout.c_row + v * 16);
+                if v + 1 < V { S::store(to, sum) } else { S::store_lanes(to, last, sum) }
+            }
+        });
+    }
+}
