@@ -1,7 +1,7 @@
 //! One body, compiled for several instruction sets, chosen at run time.
 //!
-//! No body uses fused multiplication: what a loop computes is the same on every path. Only matrix products, which
-//! the `gemm` crate computes by the widest fused instructions there are, differ between machines in the last bits.
+//! No loop written once uses fused multiplication: what it computes is the same on every path. Products of matrices and
+//! convolutions are fused where the processor can, and so differ between instruction sets in the last bits.
 
 use std::cell::Cell;
 
