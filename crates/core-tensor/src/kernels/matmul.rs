@@ -129,21 +129,7 @@ pub fn matmul(
         }
     };
     let blocks = long.div_ceil(block);
-    let threads = split::useful(threads, work).min(blocks);
-    if threads == 1 {
-        (0..blocks).for_each(run);
-        return;
-    }
-    std::thread::scope(|scope| {
-        for t in 0..threads {
-            let range = t * blocks / threads..(t + 1) * blocks / threads;
-            if t + 1 == threads {
-                range.for_each(run);
-            } else {
-                scope.spawn(move || range.for_each(run));
-            }
-        }
-    });
+    split::run(split::useful(threads, work), blocks, run);
 }
 
 /// Weights of more elements are multiplied by the `gemm` crate, which packs them; fewer are read where they lie.
