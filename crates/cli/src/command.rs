@@ -92,7 +92,7 @@ pub(crate) struct Parts {
 
 impl TrainingArgs {
     fn parts(&self) -> anyhow::Result<Parts> {
-        let splits = tinsmith_data::load(&self.data)?;
+        let splits = data::load(&self.data)?;
         let (train, validation) =
             splits.train.validation_split(self.validation, self.seed().derive("validation", 0))?;
         let normalizer = Normalizer::fit(&train, Normalization::Auto)?;

@@ -1,15 +1,17 @@
 //! `tinsmith data`: describe a data set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tinsmith_data::Splits;
 
 use crate::output::{line, text};
 
 /// Arguments of `data`.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// A built-in data set, or a folder of IDX files
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in the
+    /// folder $TINSMITH_DATA
     #[arg(default_value = "digits8x8")]
     data: String,
     /// Write the first samples of every class as an SVG
@@ -18,7 +20,7 @@ pub(crate) struct DataArgs {
 }
 
 pub(crate) fn run(args: &DataArgs) -> anyhow::Result<()> {
-    let splits = tinsmith_data::load(&args.data)?;
+    let splits = load(&args.data)?;
     line("training part");
     text(&splits.train.describe().to_text());
     line("test part");
@@ -28,4 +30,10 @@ pub(crate) fn run(args: &DataArgs) -> anyhow::Result<()> {
         line(format!("contact sheet written to {}", path.display()));
     }
     Ok(())
+}
+
+/// A data set by name or path; names are looked for in `$TINSMITH_DATA` too.
+pub(crate) fn load(name: &str) -> anyhow::Result<Splits> {
+    let root = std::env::var_os("TINSMITH_DATA");
+    Ok(tinsmith_data::load_in(name, root.as_deref().map(Path::new))?)
 }
