@@ -4,12 +4,18 @@ use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
 /// File under `docs/`, and what `tinsmith schema` calls it.
-const SCHEMAS: [(&str, &str); 2] =
-    [("docs/model.schema.json", "model"), ("docs/design.schema.json", "design")];
+const SCHEMAS: [(&str, &str); 5] = [
+    ("docs/model.schema.json", "model"),
+    ("docs/design.schema.json", "design"),
+    ("docs/generator.schema.json", "generator"),
+    ("docs/corpus.schema.json", "corpus"),
+    ("docs/designed.schema.json", "designed"),
+];
 
 pub(crate) fn run(sh: &Shell, check: bool) -> Result<()> {
+    let tinsmith = crate::built(sh)?.join("tinsmith");
     for (path, name) in SCHEMAS {
-        let text = cmd!(sh, "cargo run --quiet --locked -- schema {name}").read()? + "\n";
+        let text = cmd!(sh, "{tinsmith} schema {name}").read()? + "\n";
         if check {
             let found = sh.read_file(path).unwrap_or_default();
             ensure!(found == text, "{path} is not what the types say; run `cargo xtask codegen`");

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::{ConfigErrors, Seed, WorkerScope};
+use tinsmith_modelgen::ModelgenError;
 use tinsmith_spec::SpecError;
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_trainer::{OptimizerConfig, Schedule, TrainConfig, TrainError};
@@ -143,6 +144,7 @@ pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
             )
             || matches!(cause.downcast_ref(), Some(TrainError::Config(_) | TrainError::OtherRun { .. }))
             || matches!(cause.downcast_ref(), Some(SpecError::Invalid(_)))
+            || matches!(cause.downcast_ref(), Some(ModelgenError::Config(_)))
     })
 }
 

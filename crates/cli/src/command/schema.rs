@@ -18,12 +18,21 @@ enum Format {
     Model,
     /// The configuration of `tinsmith design`
     Design,
+    /// A family of networks: the parameters of the generator
+    Generator,
+    /// The configuration of `tinsmith generate`
+    Corpus,
+    /// The configuration of `tinsmith generate --design`
+    Designed,
 }
 
 pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
     let schema = match args.format {
         Format::Model => tinsmith_spec::json_schema(),
         Format::Design => serde_json::to_value(schemars::schema_for!(tinsmith_workshop::DesignConfig))?,
+        Format::Generator => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::GeneratorConfig))?,
+        Format::Corpus => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::BatchConfig))?,
+        Format::Designed => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::DesignedConfig))?,
     };
     line(serde_json::to_string_pretty(&schema)?);
     Ok(())

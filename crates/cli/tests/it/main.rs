@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod generate;
 mod slurm;
 
 use std::path::Path;
@@ -77,11 +78,13 @@ fn steps_follow_one_another() {
     assert!(quantized.contains("best: trial-"), "{quantized}");
     assert!(run(&["prune", weights, "--sparsity", "0.6", "--epochs", "2"]).contains("60.00 %"));
     assert!(run(&[&["fleet", "net.yaml", "--array", "2"][..], &short].concat()).contains("net"));
-    assert!(run(&["generate", "--count", "5", "--flash", "4KiB"]).contains("5 networks"));
+    assert!(run(&["generate", "--count", "5", "--input", "8,8,1", "--flash", "4KiB"]).contains("5 networks"));
     assert_eq!(std::fs::read_to_string(dir.path().join("networks.jsonl")).unwrap().lines().count(), 5);
     let searched =
         run(&[&["search", "--trials", "3", "--flash", "4KiB", "--ram", "2KiB"][..], &short].concat());
     assert!(searched.contains("3 trials"), "{searched}");
     assert!(run(&["data"]).contains("1437"));
     assert!(run(&["schema"]).contains("conv2d"));
+    assert!(run(&["schema", "generator"]).contains("QSeparableConv2D"));
+    assert!(run(&["schema", "corpus"]).contains("max_layer_count"));
 }
