@@ -65,7 +65,11 @@ impl std::fmt::Debug for Surroundings<'_> {
 
 impl Surroundings<'_> {
     fn line(&mut self, text: impl std::fmt::Display) -> Result<()> {
-        writeln!(self.out, "{text}").map_err(FleetError::write("standard output".as_ref()))
+        match writeln!(self.out, "{text}") {
+            // A reader that has seen enough, such as `head`, is no fault.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(FleetError::write("standard output".as_ref())),
+        }
     }
 }
 
@@ -128,7 +132,7 @@ impl<C: ModelConfigurator> Fleet<C> {
     pub fn execute(&self, command: &FleetCommand, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
         match command {
             FleetCommand::Generate(args) => self.generate(args, surroundings),
-            FleetCommand::Add(args) => self.add(args, surroundings),
+            FleetCommand::Add(args) => make::add(args, surroundings),
             FleetCommand::Show(args) => inspect::show(args, surroundings),
             FleetCommand::Status(args) => inspect::status(args, surroundings),
             FleetCommand::Compare(args) => inspect::compare(args, surroundings),

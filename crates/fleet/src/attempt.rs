@@ -54,6 +54,14 @@ pub(crate) struct Claimant {
     pub(crate) retry: bool,
 }
 
+impl Claimant {
+    /// Whether this is a later try of a submission whose jobs were over: what they claimed need not be waited for.
+    fn replaces(&self, claim: Option<&Claim>) -> bool {
+        let earlier = claim.and_then(|c| c.submission);
+        self.retry && earlier.is_some() && earlier < self.submission
+    }
+}
+
 /// What there is of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -144,13 +152,13 @@ impl RunFolder {
         if let Some(found) = &newest {
             let claim = found.claim.as_ref();
             let same_submission = claim.is_some_and(|c| c.submission == who.submission);
+            // A job that was requeued takes over from itself at once: what is left of it writes elsewhere.
             let same_job = who.job.is_some() && claim.is_some_and(|c| c.job == who.job);
             if found.failure.is_some() {
                 if !who.retry || (same_submission && who.submission.is_some()) {
                     return Ok(Begin::Failed);
                 }
-            } else if !same_job && found.may_live() {
-                // A job that was requeued takes over from itself at once: what is left of it writes elsewhere.
+            } else if !same_job && !who.replaces(claim) && found.may_live() {
                 return Ok(Begin::Busy);
             }
         }
@@ -287,14 +295,19 @@ mod tests {
         let run = RunFolder(dir.path().join("000001"));
         let job = Claimant { submission: Some(1), job: Some("7_0".to_owned()), ..claimant() };
         let Begin::Mine(first) = run.begin(&job, Seed::new(1)).unwrap() else { panic!("want it") };
-        let again = Claimant { restarts: 1, ..job.clone() };
+        let later = Claimant { submission: Some(2), job: Some("8_0".to_owned()), ..job.clone() };
+        assert!(matches!(run.begin(&later, Seed::new(1)).unwrap(), Begin::Busy));
+        let again = Claimant { restarts: 1, ..job };
         let Begin::Mine(second) = run.begin(&again, Seed::new(1)).unwrap() else { panic!("want it") };
         assert!(first.is_superseded() && !second.is_superseded());
         second.fail(Cause::Exit, "the loss became NaN").unwrap();
         assert!(matches!(run.begin(&again, Seed::new(1)).unwrap(), Begin::Failed));
-        let same = Claimant { retry: true, ..again.clone() };
+        let same = Claimant { retry: true, ..again };
         assert!(matches!(run.begin(&same, Seed::new(1)).unwrap(), Begin::Failed));
         let next = Claimant { submission: Some(2), ..same };
         assert!(matches!(run.begin(&next, Seed::new(1)).unwrap(), Begin::Mine(_)));
+        // Its job is over, for somebody asked for a third try: nobody waits for its claim to become old.
+        let third = Claimant { submission: Some(3), job: Some("9_0".to_owned()), ..next };
+        assert!(matches!(run.begin(&third, Seed::new(1)).unwrap(), Begin::Mine(_)));
     }
 }

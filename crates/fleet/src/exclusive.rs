@@ -112,7 +112,10 @@ mod tests {
     #[test]
     fn numbers_are_never_given_twice() {
         let dir = tempfile::tempdir().unwrap();
-        let fill = |folder: &Path, n: u32| Ok(fs::write(folder.join("n"), n.to_string()).unwrap());
+        let fill = |folder: &Path, n: u32| {
+            fs::write(folder.join("n"), n.to_string()).unwrap();
+            Ok(())
+        };
         for wanted in 1..=3 {
             let (n, path) = numbered_folder(dir.path(), fill).unwrap();
             assert_eq!((n, fs::read_to_string(path.join("n")).unwrap()), (wanted, wanted.to_string()));

@@ -84,7 +84,7 @@ impl Sweep {
     pub fn check(&self, faults: &mut Faults) {
         match &self.design {
             Design::List(points) if points.is_empty() => {
-                faults.add("design.list", "is empty, want at least one point")
+                faults.add("design.list", "is empty, want at least one point");
             }
             Design::List(_) => {}
             Design::Random { points: 0 } => faults.add("design.random.points", "is 0, want at least 1"),

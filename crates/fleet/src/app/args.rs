@@ -84,7 +84,7 @@ pub(crate) struct PartArgs {
     /// A YAML file of the training (losses, optimizers, schedules, augmentation)
     #[arg(long, value_name = "FILE")]
     pub(crate) training: Option<PathBuf>,
-    /// A YAML file of a sweep: a design (grid, random, latin_hypercube, list) and a space of configuration keys
+    /// A YAML file of a sweep: how its points are chosen, and a space of configuration keys
     #[arg(long, value_name = "FILE")]
     pub(crate) sweep: Option<PathBuf>,
 }
@@ -337,7 +337,8 @@ pub struct CompareArgs {
     /// What runs have in common: model, class, architecture, or keys of the sweep, apart by commas
     #[arg(long, value_delimiter = ',', default_value = "model")]
     pub(crate) by: Vec<String>,
-    /// val_accuracy, val_loss, loss, seconds [default: val_accuracy where there are classes, else val_loss]
+    /// A score of the results, such as the loss, or seconds [default: accuracy on the validation part where there are
+    /// classes, else the loss on it]
     #[arg(long)]
     pub(crate) score: Option<String>,
 }

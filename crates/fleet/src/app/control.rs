@@ -74,8 +74,7 @@ fn with_overrides(mut config: SlurmConfig, args: &OverrideArgs) -> Result<SlurmC
 /// A run that nobody is at and that did not fail.
 fn is_open(state: &RunState) -> bool {
     match state.state {
-        State::Pending => !state.submitted,
-        State::Stalled => !state.submitted,
+        State::Pending | State::Stalled => !state.submitted,
         State::Running | State::Done | State::Failed(_) => false,
     }
 }
@@ -244,7 +243,7 @@ fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &Override
     match cause {
         Cause::TimeOut => config.time_minutes = config.time_minutes.saturating_mul(config.time_factor),
         Cause::Memory => {
-            config.memory_mib = config.memory_mib.saturating_mul(u64::from(config.memory_factor))
+            config.memory_mib = config.memory_mib.saturating_mul(u64::from(config.memory_factor));
         }
         Cause::Exit | Cause::Node | Cause::Cancelled => {}
     }

@@ -30,6 +30,14 @@ fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
     })
 }
 
+/// `add`: plans more runs.
+pub(super) fn add(args: &AddArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
+    let project = Project::open(&args.to)?;
+    let added = project.add(&part(&args.part, &surroundings.command)?)?;
+    surroundings.line(format!("{added} runs added to {}", args.to.display()))?;
+    Ok(Exit::SUCCESS)
+}
+
 impl<C: ModelConfigurator> Fleet<C> {
     pub(super) fn generate(&self, args: &GenerateArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
         let mut slurm = match &args.slurm {
@@ -69,13 +77,6 @@ impl<C: ModelConfigurator> Fleet<C> {
                 surroundings,
             );
         }
-        Ok(Exit::SUCCESS)
-    }
-
-    pub(super) fn add(&self, args: &AddArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
-        let project = Project::open(&args.to)?;
-        let added = project.add(&part(&args.part, &surroundings.command)?)?;
-        surroundings.line(format!("{added} runs added to {}", args.to.display()))?;
         Ok(Exit::SUCCESS)
     }
 

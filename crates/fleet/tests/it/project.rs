@@ -11,7 +11,7 @@ use tinsmith_foundation::Silent;
 const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
 
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 struct Args {
     #[command(subcommand)]
     command: FleetCommand,
@@ -20,7 +20,7 @@ struct Args {
 /// Runs a command in a way that does not depend on the working directory.
 pub(crate) fn fleet(args: &[&str]) -> Result<(Exit, String), FleetError> {
     let all = std::iter::once("fleet").chain(args.iter().copied());
-    let parsed = Args::try_parse_from(all).unwrap_or_else(|e| panic!("{e}"));
+    let parsed = Args::try_parse_from(all).unwrap();
     let mut out = Vec::new();
     let mut surroundings = Surroundings {
         out: &mut out,
