@@ -12,8 +12,8 @@
 //! settings in the file are left aside. Reading needs no more memory than a small multiple of the file, whatever its
 //! headers claim; compressed HDF5 is read.
 //!
-//! HDF5 is read and written by the crate `hdf5-pure`, which has no C dependency. Files written here were opened by
-//! Keras 2.15 and `QKeras` 0.9.0, which gave the same outputs.
+//! HDF5 is read and written by the crate `hdf5-pure`, which has no C dependency. What is written follows the layouts of
+//! Keras 2.15 and `QKeras` 0.9.0, and is read here as the same network.
 //!
 //! ```no_run
 //! use tinsmith_layers::{BuildOptions, keras};
