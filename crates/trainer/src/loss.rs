@@ -308,10 +308,12 @@ fn binary_of_logit(z: f32, t: f32) -> (f32, f32) {
 }
 
 fn binary_of_probability(p: f32, t: f32) -> (f32, f32) {
+    // Keras bounds the probability and adds the bound once more.
     let kept = p.clamp(EPSILON, 1.0 - EPSILON);
-    let value = -(t * kept.ln() + (1.0 - t) * (1.0 - kept).ln());
+    let (of_one, of_zero) = (kept + EPSILON, 1.0 - kept + EPSILON);
+    let value = -(t * of_one.ln() + (1.0 - t) * of_zero.ln());
     let is_inside = (EPSILON..=1.0 - EPSILON).contains(&p);
-    let slope = if is_inside { (p - t) / (p * (1.0 - p)) } else { 0.0 };
+    let slope = if is_inside { (1.0 - t) / of_zero - t / of_one } else { 0.0 };
     (value, slope)
 }
 
