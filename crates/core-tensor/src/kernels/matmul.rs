@@ -163,6 +163,10 @@ pub fn dense_fused(
     threads: usize,
 ) {
     let out = &mut out[..batch * outputs];
+    if inputs == 0 {
+        out.fill(0.0);
+        return apply_gate_in_place(out, epilogue, outputs, threads);
+    }
     if inputs * outputs > SMALL {
         let (x, w) = (MatRef::new(x, batch, inputs), MatRef::new(w, inputs, outputs));
         matmul(out, outputs, x, w, false, threads);
@@ -248,6 +252,12 @@ pub fn dense_input_gradient_into(
     threads: usize,
 ) {
     let dx = &mut dx[..batch * inputs];
+    if inputs * outputs == 0 {
+        if !sink.accumulate {
+            dx.fill(0.0);
+        }
+        return close_gate(dx, sink.gate, inputs, threads);
+    }
     if inputs * outputs > SMALL {
         let (dy, w) = (MatRef::new(dy, batch, outputs), MatRef::new(w, inputs, outputs));
         matmul(dx, inputs, dy, w.t(), sink.accumulate, threads);
@@ -307,6 +317,9 @@ pub fn dense_parameter_gradients(
 ) {
     let dw = &mut dw[..inputs * outputs];
     let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
+    if inputs == 0 {
+        return db.into_iter().for_each(|db| column_sums(db, dy, threads));
+    }
     let kernels = Kernels::current();
     let work = batch * inputs * outputs;
     let threads = split::useful(threads, work);

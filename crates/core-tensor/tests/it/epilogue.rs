@@ -194,6 +194,13 @@ fn dense_layers_of_odd_sizes_agree_with_the_naive_loops() {
 }
 
 #[test]
+fn dense_layers_without_samples_inputs_or_outputs_are_right() {
+    for sizes in [(0, 5, 3), (3, 0, 5), (3, 5, 0)] {
+        check_dense(sizes, Gate::RELU);
+    }
+}
+
+#[test]
 fn large_dense_layers_agree_with_the_naive_loops() {
     check_dense((131, 190, 180), Gate::RELU);
     check_dense((16, 1030, 35), LEVELS);
