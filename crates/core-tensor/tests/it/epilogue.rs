@@ -55,6 +55,9 @@ fn assert_gated(what: &str, out: &[f32], bits: &[u16], want: &[f64], gate: Gate,
 /// Everything that a layer computes, for one number of threads.
 type Results = (Vec<f32>, Vec<u16>, Vec<f32>, Vec<f32>, Vec<f32>);
 
+/// What the naive loops make of it: output without bias, input, weight and bias gradients.
+type Want = (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>);
+
 struct Layer<'a> {
     rows: (usize, usize),
     channels: (usize, usize),
@@ -63,7 +66,7 @@ struct Layer<'a> {
     forward: &'a dyn Fn(&mut [f32], Epilogue<'_>, usize),
     backward: &'a dyn Fn(&mut [f32], GradientSink<'_>, usize),
     parameters: &'a dyn Fn(&mut [f32], &mut [f32], usize),
-    want: (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>),
+    want: Want,
 }
 
 impl Layer<'_> {
