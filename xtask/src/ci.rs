@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use crate::{bench, codegen, doc, examples, lint, root, test, tidy};
+use crate::{bench, built, codegen, doc, examples, lint, root, test, tidy};
 
 type Step = (&'static str, fn(&Shell) -> Result<()>);
 
@@ -41,8 +41,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
 fn command(sh: &Shell) -> Result<()> {
     let dir = sh.create_temp_dir()?;
     let out = dir.path().join("digits");
-    cmd!(sh, "cargo run --quiet --locked -- design --trials 4 --epochs 2 --seeds 2 --quiet --out {out}")
-        .run()?;
+    let tinsmith = built(sh)?.join("tinsmith");
+    cmd!(sh, "{tinsmith} design --trials 4 --epochs 2 --seeds 2 --quiet --out {out}").run()?;
     for file in
         ["spec.yaml", "weights.safetensors", "result.json", "metrics.jsonl", "report.html", "config.yaml"]
     {

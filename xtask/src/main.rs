@@ -122,10 +122,21 @@ fn doc(sh: &Shell) -> Result<()> {
 }
 
 fn examples(sh: &Shell) -> Result<()> {
+    let built = built(sh)?.join("examples");
     for name in example_names(sh)? {
-        cmd!(sh, "cargo run --quiet --locked -p tinsmith-examples --example {name}").run()?;
+        let example = built.join(&name);
+        cmd!(sh, "{example}").run().with_context(|| format!("example {name}"))?;
     }
     Ok(())
+}
+
+/// Builds the command and all examples in the profile of the tests, and returns the folder that they are in. One build
+/// of the whole workspace, as the tests do it: single packages would unify features otherwise and compile the
+/// dependencies again.
+fn built(sh: &Shell) -> Result<PathBuf> {
+    cmd!(sh, "cargo build --quiet --workspace --bins --examples --locked").run()?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    Ok(target.join("debug"))
 }
 
 /// The names of the files in `examples/`, in order.
@@ -144,7 +155,7 @@ fn example_names(sh: &Shell) -> Result<Vec<String>> {
 fn bench(sh: &Shell, smoke: bool, baseline: Option<&str>) -> Result<()> {
     if smoke {
         // In the profile of the tests, so that continuous integration compiles the dependencies once.
-        return Ok(cmd!(sh, "cargo test --locked -p tinsmith-benches --benches").run()?);
+        return Ok(cmd!(sh, "cargo test --workspace --locked --bench *").run()?);
     }
     let save: Vec<&str> = baseline.map_or_else(Vec::new, |name| vec!["--save-baseline", name]);
     Ok(cmd!(sh, "cargo bench --locked -p tinsmith-benches -- {save...}").run()?)

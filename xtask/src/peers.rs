@@ -114,14 +114,19 @@ fn agree(
     let python = plan.environments.join("tf/bin/python");
     let script = crate::root().join("benches/peers/keras_bench.py");
     let quantized_flag = quantized.then_some("--quantized");
-    let theirs =
-        cmd!(sh, "{python} {script} --workload {workload} {quantized_flag...} --exchange {file}").quiet().read()?;
-    let mine = cmd!(sh, "{ours} --workload {workload} {quantized_flag...} --exchange {file}").quiet().read()?;
+    let theirs = cmd!(sh, "{python} {script} --workload {workload} {quantized_flag...} --exchange {file}")
+        .quiet()
+        .read()?;
+    let mine =
+        cmd!(sh, "{ours} --workload {workload} {quantized_flag...} --exchange {file}").quiet().read()?;
     let (theirs, mine) = (last_line(&theirs)?, last_line(&mine)?);
     for key in ["first_loss", "final_loss"] {
         let (a, b) = (number(&mine, key)?, number(&theirs, key)?);
         println!("{workload}{}: {key} {a:.5}, theirs {b:.5}", if quantized { " quantized" } else { "" });
-        ensure!((a - b).abs() <= 0.02 * b.abs(), "{workload}: {key} is {a}, the peer's {b}: more than 2 % apart");
+        ensure!(
+            (a - b).abs() <= 0.02 * b.abs(),
+            "{workload}: {key} is {a}, the peer's {b}: more than 2 % apart"
+        );
     }
     lines.extend([theirs.to_string(), mine.to_string()]);
     Ok(())
@@ -139,7 +144,8 @@ fn alternate(
     let mut candidates = peers(workload, quantized);
     let (mut mine, mut theirs) = (Vec::new(), BTreeMap::<Peer, Vec<f64>>::new());
     for _ in 0..plan.rounds {
-        let line = cmd!(sh, "{ours} --workload {workload} --threads {count} {quantized_flag...}").quiet().read()?;
+        let line =
+            cmd!(sh, "{ours} --workload {workload} --threads {count} {quantized_flag...}").quiet().read()?;
         let line = last_line(&line)?;
         mine.push(number(&line, "samples_per_s")?);
         lines.push(line.to_string());
@@ -170,7 +176,15 @@ fn make_environments(sh: &Shell, folder: &Path) -> Result<()> {
     let environments: [(&str, &[&str]); 2] = [
         (
             "tf",
-            &["tensorflow-cpu==2.15.*", "qkeras==0.9.0", "keras-tuner", "scikit-learn", "scipy", "threadpoolctl", "pyparsing"],
+            &[
+                "tensorflow-cpu==2.15.*",
+                "qkeras==0.9.0",
+                "keras-tuner",
+                "scikit-learn",
+                "scipy",
+                "threadpoolctl",
+                "pyparsing",
+            ],
         ),
         ("torch", &["torch", "numpy", "scipy", "threadpoolctl", "brevitas"]),
     ];
@@ -191,7 +205,8 @@ fn make_environments(sh: &Shell, folder: &Path) -> Result<()> {
 }
 
 fn last_line(text: &str) -> Result<Value> {
-    let line = text.lines().rfind(|l| l.starts_with('{')).with_context(|| format!("no line of JSON in {text:?}"))?;
+    let line =
+        text.lines().rfind(|l| l.starts_with('{')).with_context(|| format!("no line of JSON in {text:?}"))?;
     Ok(serde_json::from_str(line)?)
 }
 

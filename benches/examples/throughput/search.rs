@@ -20,7 +20,8 @@ fn rows() -> Result<(Dataset, Dataset)> {
     let mut part = |name: &str, count: usize| {
         let samples: Vec<f32> = (0..count * 16).map(|_| rng.normal() as f32).collect();
         let label = |x: &[f32]| {
-            let score = |class: usize| x.iter().enumerate().map(|(i, x)| x * teacher[i * 5 + class]).sum::<f32>();
+            let score =
+                |class: usize| x.iter().enumerate().map(|(i, x)| x * teacher[i * 5 + class]).sum::<f32>();
             (0..5).max_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap_or(0) as u32
         };
         let labels = samples.chunks_exact(16).map(label).collect();
@@ -33,7 +34,9 @@ fn network(bits: &mut impl FnMut() -> u64) -> Result<ModelSpec> {
     let mut text = "layers:\n- {name: x, input: {shape: [16]}}\n".to_owned();
     for (i, units) in [64, 32, 32, 5].into_iter().enumerate() {
         let quantizer = format!("'quantized_bits({},0,alpha=1)'", bits());
-        text += &format!("- {{name: d{i}, dense: {{units: {units}, kernel_quantizer: {quantizer}, bias_quantizer: {quantizer}}}}}\n");
+        text += &format!(
+            "- {{name: d{i}, dense: {{units: {units}, kernel_quantizer: {quantizer}, bias_quantizer: {quantizer}}}}}\n"
+        );
         if i < 3 {
             text += &format!("- {{name: a{i}, activation: 'quantized_relu({})'}}\n", bits());
         }
@@ -57,7 +60,11 @@ pub(crate) fn run(trials: u64, threads: usize, jobs: usize) -> Result<Value> {
         ..StudyConfig::default()
     };
     let mut study = Study::new(study_config)?;
-    study.run(&Runner { scope: WorkerScope::new(threads * jobs), jobs, ..Runner::new(&proposer, &trainer) })?;
+    study.run(&Runner {
+        scope: WorkerScope::new(threads * jobs),
+        jobs,
+        ..Runner::new(&proposer, &trainer)
+    })?;
     let (wall, cpu) = clock.read();
     let best = study.best().and_then(|t| t.values.clone()).and_then(|v| v.first().copied());
     Ok(json!({

@@ -106,13 +106,18 @@ fn compile(spec: &ModelSpec, workload: &Workload, threads: usize, training: bool
 
 /// Multiply-adds of one sample's training step: forward, input gradients but the first layer's, weight gradients.
 fn multiply_adds(spec: &ModelSpec) -> Result<u64> {
-    let target = Target::load("generic")?;
-    let cost = spec.cost(&target)?;
+    let cost = spec.cost(&Target::default())?;
     let macs: Vec<u64> = cost.layers.iter().map(|l| l.cost.macs).filter(|&m| m > 0).collect();
     Ok(macs.iter().sum::<u64>() * 3 - macs.first().copied().unwrap_or(0))
 }
 
-fn summary(workload: &Workload, quantized: bool, threads: usize, batch: usize, timed: &[(f64, f64)]) -> Value {
+fn summary(
+    workload: &Workload,
+    quantized: bool,
+    threads: usize,
+    batch: usize,
+    timed: &[(f64, f64)],
+) -> Value {
     let rate = |seconds: f64| (batch as f64 / seconds).round();
     let wall = || timed.iter().map(|t| t.0);
     let cpu = || timed.iter().map(|t| t.1);
@@ -169,7 +174,9 @@ pub(crate) fn train(workload: &Workload, quantized: bool, threads: usize, jobs: 
                     })
                 })
                 .collect();
-            workers.into_iter().try_for_each(|w| w.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
+            workers
+                .into_iter()
+                .try_for_each(|w| w.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
         })
     };
     let mut outcome = Ok(());

@@ -42,14 +42,23 @@ impl Layers {
 
     fn quantizers(&self, bits: Option<u32>) -> String {
         let quantizer = |b| format!("'quantized_bits({b},0,alpha=1)'");
-        bits.map(|b| format!(", kernel_quantizer: {0}, bias_quantizer: {0}", quantizer(b))).unwrap_or_default()
+        bits.map(|b| format!(", kernel_quantizer: {0}, bias_quantizer: {0}", quantizer(b)))
+            .unwrap_or_default()
     }
 
     fn dense(&mut self, name: &str, units: usize) {
         self.add(name, &format!("dense: {{units: {units}{}}}", self.quantizers(self.bits)), None);
     }
 
-    fn conv(&mut self, name: &str, kind: &str, filters: usize, kernel: &str, stride: usize, after: Option<&str>) {
+    fn conv(
+        &mut self,
+        name: &str,
+        kind: &str,
+        filters: usize,
+        kernel: &str,
+        stride: usize,
+        after: Option<&str>,
+    ) {
         let quantizers = self.quantizers(self.bits);
         let op = format!(
             "{kind}: {{filters: {filters}, kernel: {kernel}, stride: {stride}, padding: same{quantizers}}}"
@@ -58,7 +67,8 @@ impl Layers {
     }
 
     fn relu(&mut self, name: &str) {
-        let op = self.bits.map_or("activation: relu".to_owned(), |b| format!("activation: 'quantized_relu({b})'"));
+        let op =
+            self.bits.map_or("activation: relu".to_owned(), |b| format!("activation: 'quantized_relu({b})'"));
         self.add(name, &op, None);
     }
 
@@ -72,7 +82,10 @@ impl Workload {
     pub(crate) fn spec(&self, quantized: bool) -> anyhow::Result<ModelSpec> {
         let bits = if quantized { self.bits } else { None };
         if quantized && bits.is_none() {
-            anyhow::bail!("{} is not measured with quantizers, want jet_mlp, mnist_cnn or har_cnn1d", self.name);
+            anyhow::bail!(
+                "{} is not measured with quantizers, want jet_mlp, mnist_cnn or har_cnn1d",
+                self.name
+            );
         }
         let mut l = Layers { lines: Vec::new(), bits };
         l.add("x", &format!("input: {{shape: {:?}}}", self.shape), None);
@@ -127,7 +140,11 @@ impl Workload {
                         l.conv(&name("s"), "conv2d", filters, "1", stride, Some(&before));
                         name("s")
                     };
-                    l.lines.push(format!("- {{name: {}, add: {{}}, inputs: [{}, {shortcut}]}}", name("sum"), name("b_norm")));
+                    l.lines.push(format!(
+                        "- {{name: {}, add: {{}}, inputs: [{}, {shortcut}]}}",
+                        name("sum"),
+                        name("b_norm")
+                    ));
                     l.relu(&name("relu"));
                     before = name("relu");
                 }

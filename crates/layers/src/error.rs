@@ -79,7 +79,9 @@ pub enum LayersError {
         most: usize,
     },
     /// A plan that would take more memory than allowed.
-    #[error("a plan for batches of {rows} samples takes {bytes} bytes, {limit} are allowed; want smaller batches")]
+    #[error(
+        "a plan for batches of {rows} samples takes {bytes} bytes, {limit} are allowed; want smaller batches"
+    )]
     Memory {
         /// What it would take.
         bytes: usize,
@@ -89,7 +91,9 @@ pub enum LayersError {
         rows: usize,
     },
     /// Gradients without a forward pass that they belong to.
-    #[error("gradients were asked for without a forward pass in training before, want one for each backward pass")]
+    #[error(
+        "gradients were asked for without a forward pass in training before, want one for each backward pass"
+    )]
     NoForward,
     /// Weights that are not those of the network.
     #[error("{origin} does not fit the network: {faults}")]

@@ -71,8 +71,8 @@ mod parameter;
 pub mod pareto;
 mod proposer;
 mod pruner;
-mod space;
 mod search_run;
+mod space;
 mod study;
 pub mod tensorboard;
 mod trial;
@@ -87,7 +87,7 @@ pub use proposer::{
     Survival, Tpe, TpeConfig, propose_error,
 };
 pub use pruner::{HalvingPruner, MedianPruner, Pruner};
-pub use space::Space;
 pub use search_run::SearchRun;
+pub use space::Space;
 pub use study::{Check, CheckFn, DescribeFn, Ended, Runner, Study};
 pub use trial::{History, Proposal, Trial, TrialState, TrialTimes};

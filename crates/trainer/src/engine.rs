@@ -2,6 +2,7 @@
 //! weights of a model, changes them step by step, and gives them back.
 
 mod graph;
+mod planned;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,8 @@ use tinsmith_layers::Model;
 
 use crate::config::TrainConfig;
 use crate::error::Result;
-use crate::loss::{Soft, Targets};
+use crate::loss::{Loss, Soft, Targets};
+use crate::optimizer::{OptimizerConfig, Rule};
 
 /// One batch, and what is to be done with it.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +81,24 @@ pub(crate) fn find_non_finite(model: &Model, samples: &[f32], rows: usize) -> Re
     Ok(model.find_non_finite(&graph::batch(model, samples, rows)?)?.map(str::to_owned))
 }
 
-/// The engine for a model.
+/// The engine for a model: a plan on the CPU; candle's graph elsewhere, and where connections are dropped at random,
+/// which a plan does not do.
 pub(crate) fn start(model: &Model, config: &TrainConfig) -> Result<Box<dyn Engine>> {
-    Ok(Box::new(graph::Graph::new(model, config)?))
+    if !model.device().is_cpu() || config.drop_connect > 0.0 {
+        return Ok(Box::new(graph::Graph::new(model, config)?));
+    }
+    Ok(Box::new(planned::Planned::new(model, config, true)?))
+}
+
+/// An engine that only predicts, in batches of `rows`.
+pub(crate) fn inference(model: &Model, loss: Loss, rows: usize) -> Result<Box<dyn Engine>> {
+    // A rule without state, since nothing is going to be trained.
+    let optimizer =
+        OptimizerConfig { rule: Rule::Sgd { momentum: 0.0, nesterov: false }, ..OptimizerConfig::default() };
+    let config = TrainConfig { loss, optimizer, batch_size: rows, ..TrainConfig::default() };
+    if model.device().is_cpu() {
+        Ok(Box::new(planned::Planned::new(model, &config, false)?))
+    } else {
+        Ok(Box::new(graph::Graph::new(model, &config)?))
+    }
 }

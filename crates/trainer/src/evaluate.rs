@@ -6,13 +6,11 @@ use tinsmith_data::Dataset;
 use tinsmith_foundation::Grant;
 use tinsmith_layers::Model;
 
-use crate::config::TrainConfig;
 use crate::engine::{self, Engine};
 use crate::error::{Result, TrainError};
 use crate::fit::{head_of, targets_of};
 use crate::loss::{Head, Judged, Loss};
 use crate::metric::{Confusion, Metric, Quality, Regression, RegressionSums, argmax, rank};
-use crate::optimizer::{OptimizerConfig, Rule};
 
 /// Rows evaluated at once: enough to keep kernels busy, few enough to stay in a cache.
 const ROWS: usize = 256;
@@ -71,10 +69,7 @@ impl Evaluation {
 /// # Errors
 /// [`TrainError::Empty`] without rows; [`TrainError::Layers`] where the model does not take the samples.
 pub fn evaluate(model: &Model, data: &Dataset, loss: Loss, grant: Grant) -> Result<Evaluation> {
-    // A rule without state, since nothing is going to be trained.
-    let rule = Rule::Sgd { momentum: 0.0, nesterov: false };
-    let optimizer = OptimizerConfig { rule, ..OptimizerConfig::default() };
-    let mut engine = engine::start(model, &TrainConfig { loss, optimizer, ..TrainConfig::default() })?;
+    let mut engine = engine::inference(model, loss, ROWS)?;
     evaluate_with(engine.as_mut(), model, data, loss, grant)
 }
 

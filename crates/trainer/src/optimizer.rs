@@ -3,8 +3,12 @@
 //! Rules and constants are those of `tf.keras` 2.15 (with its default epsilons), so that a training started from the
 //! same weights takes the same path. Lion is Chen et al., 2023 (arXiv 2302.06675), algorithm 2.
 
+mod apply;
+
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Faults;
+
+pub(crate) use apply::Tensor;
 
 /// How a gradient becomes a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

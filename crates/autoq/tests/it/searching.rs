@@ -4,7 +4,9 @@ use tinsmith_autoq::{AutoqConfig, BITS, QuantizationSearch, Ranges};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_spec::{ModelSpec, Op};
-use tinsmith_study::{Decision, Evaluate, EvaluateError, Outcome, Params, Report, Request, Scores, SearchRun, Study};
+use tinsmith_study::{
+    Decision, Evaluate, EvaluateError, Outcome, Params, Report, Request, Scores, SearchRun, Study,
+};
 
 use crate::network;
 

@@ -249,7 +249,8 @@ impl Blocks {
             }
         }
         // Random draws of a training step are not those of an inference.
-        *is_stale = mode.is_training() && self.list.iter().any(|b| b.quantizer.as_ref().is_some_and(|q| q.is_random));
+        *is_stale =
+            mode.is_training() && self.list.iter().any(|b| b.quantizer.as_ref().is_some_and(|q| q.is_random));
         Ok(())
     }
 

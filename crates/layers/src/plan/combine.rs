@@ -100,5 +100,4 @@ impl Operator for Concat {
     fn keeps_inputs(&self) -> bool {
         false
     }
-
 }

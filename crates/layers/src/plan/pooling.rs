@@ -7,7 +7,7 @@ use tinsmith_core_tensor::kernels::pool::{
 use super::operator::{Backward, Forward, Operator};
 use crate::error::Result;
 
-/// The largest value of each window. Windows have at most 255 elements.
+/// The largest value of each window.
 #[derive(Debug)]
 pub(super) struct MaxPool {
     shape: PoolShape,
@@ -24,7 +24,7 @@ impl MaxPool {
 impl Operator for MaxPool {
     fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
         let shape = PoolShape { batch: io.rows, ..self.shape };
-        let kept = if io.mode.is_training() { shape.output_len() } else { 0 };
+        let kept = if io.mode.is_training() { shape.taps_len() } else { 0 };
         max_pool(io.output, &mut self.taps[..kept], io.inputs[0], &shape, io.threads.count());
         Ok(())
     }
@@ -32,7 +32,7 @@ impl Operator for MaxPool {
     fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
         let shape = PoolShape { batch: io.rows, ..self.shape };
         if let Some(dx) = &mut io.d_inputs[0] {
-            let taps = &self.taps[..shape.output_len()];
+            let taps = &self.taps[..shape.taps_len()];
             max_pool_gradient_into(dx.values, io.d_output, taps, dx.sink, &shape, io.threads.count());
         }
         Ok(())
@@ -40,7 +40,7 @@ impl Operator for MaxPool {
 
     fn prepare(&mut self, rows: usize, training: bool) -> usize {
         let shape = PoolShape { batch: rows, ..self.shape };
-        self.taps = vec![0; if training { shape.output_len() } else { 0 }];
+        self.taps = vec![0; if training { shape.taps_len() } else { 0 }];
         self.taps.len()
     }
 

@@ -54,7 +54,9 @@ pub(super) fn translate(
     let native = match &layer.op {
         Op::Input(l) => Some(match &l.quantizer {
             None => vec![Draft::Alias],
-            Some(quantizer) => vec![translation.quantizer(QuantizerOp::new(quantizer)?, "input", Source::Inputs)],
+            Some(quantizer) => {
+                vec![translation.quantizer(QuantizerOp::new(quantizer)?, "input", Source::Inputs)]
+            }
         }),
         Op::Flatten(_) | Op::Reshape(_) => Some(vec![Draft::Alias]),
         Op::Dropout(l) if l.rate > 0.0 => {
@@ -66,9 +68,9 @@ pub(super) fn translate(
             let sum = Sum::new(sample.last().copied().unwrap_or(1));
             Some(vec![translation.step(Part::new(sum), Source::Inputs)])
         }
-        Op::Concat(l) => l.sample_axis(input.len()).map(|axis| {
-            vec![translation.step(Part::new(Concat::new(shapes, axis)), Source::Inputs)]
-        }),
+        Op::Concat(l) => l
+            .sample_axis(input.len())
+            .map(|axis| vec![translation.step(Part::new(Concat::new(shapes, axis)), Source::Inputs)]),
         Op::BatchNorm(l) => {
             let is_quantized = translation.weights().iter().any(|w| w.quantizer.is_some());
             (!l.fold && !is_quantized).then(|| {
@@ -132,6 +134,9 @@ impl Translation<'_> {
         let Some(activation) = self.op().activation() else { return Ok(None) };
         let Some(after) = self.activation(activation, Source::Last)? else { return Ok(None) };
         let weights = self.weights();
+        if weights.iter().any(|w| !matches!(w.role, Role::Kernel | Role::Bias)) {
+            return Ok(None);
+        }
         let (kernels, biases): (Vec<&Weight>, Vec<&Weight>) =
             weights.iter().partition(|w| w.role == Role::Kernel);
         let mut drafts = Vec::new();
@@ -144,7 +149,9 @@ impl Translation<'_> {
                 }
             }
             let (kind, sample) = match *shape {
-                Shape::Dense { outer, inputs, outputs } => (Kind::Dense { outer, inputs, outputs }, self.sample.to_vec()),
+                Shape::Dense { outer, inputs, outputs } => {
+                    (Kind::Dense { outer, inputs, outputs }, self.sample.to_vec())
+                }
                 Shape::Convolution(shape) => (Kind::Convolution(shape), image(&shape)),
                 Shape::Depthwise(shape) => (Kind::Depthwise(shape), image(&shape)),
             };
@@ -158,11 +165,12 @@ impl Translation<'_> {
 
     fn pool(&self) -> Result<Option<Vec<Draft>>> {
         let Some(pool) = pool_geometry(self.op(), self.input) else { return Ok(None) };
-        if pool.quantizer.is_some() || (!pool.takes_mean && pool.area > usize::from(u8::MAX)) {
+        if pool.quantizer.is_some() {
             return Ok(None);
         }
         let Some(after) = self.activation(pool.activation, Source::Last)? else { return Ok(None) };
-        let (height, width) = if self.input.len() == 2 { (1, self.input[0]) } else { (self.input[0], self.input[1]) };
+        let (height, width) =
+            if self.input.len() == 2 { (1, self.input[0]) } else { (self.input[0], self.input[1]) };
         let channels = self.input.last().copied().unwrap_or(1);
         let geometry = match pool.window {
             Window::Sliding { geometry, .. } => geometry,
@@ -225,7 +233,11 @@ impl Translation<'_> {
             let input = graph.input_shapes(owner).first().copied().unwrap_or_default();
             for weight in layers[owner].op.weights(input) {
                 let block = plain_block(&layers[owner].name, &weight);
-                if block.trainable { weights.push(blocks.len()) } else { state.push(blocks.len()) }
+                if block.trainable {
+                    weights.push(blocks.len())
+                } else {
+                    state.push(blocks.len())
+                }
                 let zeros = Tensor::zeros(block.dims.as_slice(), DType::F32, device)?;
                 let param = Param::new(&block.name, &zeros)?;
                 params.insert(if block.trainable { param } else { param.fixed() })?;

@@ -85,7 +85,8 @@ fn compare(what: &str, model: &Model, threads: usize) {
     })
     .unwrap_or_else(|e| panic!("{what}: {e}"));
     for param in model.params().updatable() {
-        let ours = ours.get(param.name()).unwrap_or_else(|| panic!("{what}: no gradient of {}", param.name()));
+        let ours =
+            ours.get(param.name()).unwrap_or_else(|| panic!("{what}: no gradient of {}", param.name()));
         let ours = Tensor::from_slice(ours, param.dims(), &Device::Cpu).expect("a tensor");
         match theirs.get(param.tensor()) {
             Some(theirs) => score.compare(param.name(), &ours, &param.gate(theirs).expect("gated"), 1e-4),
@@ -359,12 +360,16 @@ fn a_part_of_a_network_is_a_plan_of_its_own() {
     whole.forward(2, Mode::Infer).expect("a forward pass");
     let part = PlanOptions { from: vec!["a".to_owned()], ..PlanOptions::default() };
     let mut part = Plan::compile(&spec, Seed::new(1), &part).expect("a plan");
-    assert_eq!(part.blocks().iter().map(|b| b.name()).collect::<Vec<_>>(), ["b.kernel", "b.bias", "y.kernel", "y.bias"]);
+    assert_eq!(
+        part.blocks().iter().map(|b| b.name()).collect::<Vec<_>>(),
+        ["b.kernel", "b.bias", "y.kernel", "y.bias"]
+    );
     part.input_mut(0, 2).expect("an input").copy_from_slice(whole.output(0));
     part.forward(2, Mode::Infer).expect("a forward pass");
     assert_eq!(part.output(0), whole.output(1));
 
-    let from_b = PlanOptions { from: vec!["b".to_owned()], to: vec!["a".to_owned()], ..PlanOptions::default() };
+    let from_b =
+        PlanOptions { from: vec!["b".to_owned()], to: vec!["a".to_owned()], ..PlanOptions::default() };
     let fault = Plan::compile(&spec, Seed::new(1), &from_b).expect_err("x is missing").to_string();
     assert!(fault.contains("`x`") && fault.contains("(b)"), "{fault}");
     let unknown = PlanOptions { to: vec!["q".to_owned()], ..PlanOptions::default() };
@@ -477,9 +482,13 @@ fn an_operator_from_outside_trains_like_the_dense_layer_it_stands_for() {
         step(&mut dense, 4, 0.05);
         step(&mut sparse, 4, 0.05);
     }
-    let (a, b) = (kept(dense.block_values("b.kernel").expect("values")), sparse.block_values("b.kernel").expect("values"));
+    let (a, b) = (
+        kept(dense.block_values("b.kernel").expect("values")),
+        sparse.block_values("b.kernel").expect("values"),
+    );
     assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?}\n{b:?}");
-    let (a, b) = (dense.block_values("a.kernel").expect("values"), sparse.block_values("a.kernel").expect("values"));
+    let (a, b) =
+        (dense.block_values("a.kernel").expect("values"), sparse.block_values("a.kernel").expect("values"));
     assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
@@ -489,8 +498,13 @@ fn the_gradient_of_a_loss_is_that_of_the_graph() {
     let model = Model::build(&spec, Seed::new(4), &BuildOptions::default()).expect("a model");
     let x = &inputs(&model, 4)[0];
     let labels = Tensor::new(&[0_u32, 1, 1, 0], &Device::Cpu).expect("labels");
-    let loss = ops::softmax_cross_entropy(&model.forward_logits(x, train()).expect("logits"), &labels, 0.0, Threads::ONE)
-        .expect("a loss");
+    let loss = ops::softmax_cross_entropy(
+        &model.forward_logits(x, train()).expect("logits"),
+        &labels,
+        0.0,
+        Threads::ONE,
+    )
+    .expect("a loss");
     let theirs = loss.backward().expect("gradients");
     let mut plan = Plan::of_model(&model, &PlanOptions::default()).expect("a plan");
     plan.input_mut(0, 4).expect("an input").copy_from_slice(&data::values(x));

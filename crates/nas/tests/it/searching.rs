@@ -7,7 +7,7 @@ use tinsmith_nas::{ArchitectureSearch, NasError, SearchConfig};
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_spec::{ModelSpec, Op};
 use tinsmith_study::{
-    SearchRun,     Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, Study, TrialState,
+    Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, SearchRun, Study, TrialState,
 };
 
 use crate::network;

@@ -33,9 +33,11 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    pub(super) fn new(model: &Model, config: &TrainConfig) -> Result<Self> {
+    /// Without `training` there is only [`predict`](Engine::predict), for batches of up to the configuration's size.
+    pub(super) fn new(model: &Model, config: &TrainConfig, training: bool) -> Result<Self> {
         let options = PlanOptions {
             rows: config.batch_size,
+            training,
             logits: matches!(config.loss, Loss::CrossEntropy { .. }),
             threads: model.threads(),
             ..PlanOptions::default()
@@ -86,7 +88,8 @@ impl Planned {
     fn backward(&mut self, step: &Step<'_>, threads: Threads) -> Result<()> {
         let Some(update) = step.update else {
             let mut found: Vec<(String, Vec<f32>)> = Vec::new();
-            self.plan.backward(&mut |change| found.push((change.name.to_owned(), change.gradient.to_vec())))?;
+            self.plan
+                .backward(&mut |change| found.push((change.name.to_owned(), change.gradient.to_vec())))?;
             for (name, gradient) in found {
                 let place = self.place(&name);
                 add(&mut self.kept[place], &gradient);
@@ -100,8 +103,10 @@ impl Planned {
             let names = plan.blocks().iter().map(|b| b.name().to_owned());
             names.zip(kept.iter_mut().map(std::mem::take)).collect()
         };
-        let mut prepared = |change: &mut Change<'_>| {
-            if let Some((_, kept)) = earlier.iter().find(|(name, kept)| name == change.name && !kept.is_empty()) {
+        let prepared = |change: &mut Change<'_>| {
+            if let Some((_, kept)) =
+                earlier.iter().find(|(name, kept)| name == change.name && !kept.is_empty())
+            {
                 change.gradient.iter_mut().zip(kept).for_each(|(g, kept)| *g += kept);
             }
             kernels.binary_search_by(|kernel| kernel.as_str().cmp(change.name)).is_ok()
@@ -212,12 +217,14 @@ impl Engine for Planned {
 
     fn moments(&self) -> Moments {
         let trainable = self.plan.blocks().iter().filter(|b| b.is_trainable());
-        let state = trainable.filter_map(|b| Some((b.name().to_owned(), self.plan.slots(b.name()).ok()?.to_vec())));
+        let state =
+            trainable.filter_map(|b| Some((b.name().to_owned(), self.plan.slots(b.name()).ok()?.to_vec())));
         state.filter(|(_, state)| !state.is_empty()).collect()
     }
 
     fn set_moments(&mut self, moments: &Moments) -> Result<()> {
-        let names: Vec<(String, usize)> = self.moments().into_iter().map(|(name, s)| (name, s.len())).collect();
+        let names: Vec<(String, usize)> =
+            self.moments().into_iter().map(|(name, s)| (name, s.len())).collect();
         for (name, len) in names {
             match moments.get(&name) {
                 Some(state) if state.len() == len => self.plan.set_slots_of(&name, state)?,

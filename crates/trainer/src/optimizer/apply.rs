@@ -106,7 +106,8 @@ impl OptimizerConfig {
         }
         let closed = |mask: Option<&[f32]>, i: usize| mask.is_some_and(|mask| mask[i] == 0.0);
         for (i, g) in g.iter_mut().enumerate() {
-            let value = if closed(terms.prune, i) || closed(terms.update, i) { 0.0 } else { *g * terms.scale };
+            let value =
+                if closed(terms.prune, i) || closed(terms.update, i) { 0.0 } else { *g * terms.scale };
             *g = value.clamp(-terms.limit, terms.limit);
         }
         let before = if terms.update.is_some() { w.to_vec() } else { Vec::new() };
