@@ -58,6 +58,9 @@ type Results = (Vec<f32>, Vec<u16>, Vec<f32>, Vec<f32>, Vec<f32>);
 /// What the naive loops make of it: output without bias, input, weight and bias gradients.
 type Want = (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>);
 
+/// Writes the gradients of weights and bias, on some threads.
+type Parameters<'a> = dyn Fn(&mut [f32], &mut [f32], usize) + 'a;
+
 struct Layer<'a> {
     rows: (usize, usize),
     channels: (usize, usize),
@@ -65,7 +68,7 @@ struct Layer<'a> {
     gate: Gate,
     forward: &'a dyn Fn(&mut [f32], Epilogue<'_>, usize),
     backward: &'a dyn Fn(&mut [f32], GradientSink<'_>, usize),
-    parameters: &'a dyn Fn(&mut [f32], &mut [f32], usize),
+    parameters: &'a Parameters<'a>,
     want: Want,
 }
 
