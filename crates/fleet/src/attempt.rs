@@ -239,6 +239,17 @@ impl Attempt {
         run.attempt_folder(self.number + 1).exists() || self.run.join("result.json").exists()
     }
 
+    /// Removes what was taken over from an earlier attempt.
+    pub(crate) fn clear(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.folder).map_err(FleetError::read(&self.folder))?.flatten() {
+            let path = entry.path();
+            if path.is_file() && !matches!(entry.file_name().to_str(), Some("claim.json" | "heartbeat")) {
+                fs::remove_file(&path).map_err(FleetError::write(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Publishes the result; says whether this attempt was the first.
     pub(crate) fn publish(&self, outcome: &Outcome) -> Result<bool> {
         let text = config::to_json("result", outcome)?;

@@ -149,7 +149,15 @@ impl<'a> Executor<'a> {
         let context = Context { seed: run.seed, grant, cancel: self.cancel };
         let place = Run::new(&attempt.folder);
         let mut fence = Fence { attempt, looked: Instant::now() };
-        let result = place.train(&plan, &data, validation.as_ref(), &context, &mut fence)?;
+        let trained = place.train(&plan, &data, validation.as_ref(), &context, &mut fence);
+        let result = match trained {
+            // What an earlier attempt left is of another network or configuration: it was mended since.
+            Err(TrainError::OtherRun { .. }) => {
+                attempt.clear()?;
+                place.train(&plan, &data, validation.as_ref(), &context, &mut fence)?
+            }
+            trained => trained?,
+        };
         copies.make(&place)?;
         outcome(run, attempt, &place, &result, start, &self.who)
     }

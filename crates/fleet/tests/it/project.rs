@@ -253,7 +253,7 @@ fn a_sweep_is_planned_and_grouped() {
         "--sweep",
         text(&sweep),
     ]);
-    assert!(error.unwrap_err().to_string().contains("`nope` is no key"));
+    assert!(error.unwrap_err().to_string().contains("unknown field `nope`"));
     assert!(!other.exists(), "a project is there whole or not at all");
 }
 
