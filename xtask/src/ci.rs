@@ -52,6 +52,6 @@ fn command(sh: &Shell) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "an automation tool speaks to its user")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }

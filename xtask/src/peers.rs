@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
+use crate::ci::say;
+
 /// What is compared, and how often.
 pub(crate) struct Plan {
     pub(crate) workloads: Vec<String>,
@@ -23,8 +25,10 @@ pub(crate) struct Plan {
     pub(crate) only_losses: bool,
 }
 
+type Bars = (&'static str, [f64; 2], Option<[f64; 2]>);
+
 /// What each workload has to reach against the faster peer: float at one and two threads, quantized at one and two.
-const BARS: [(&str, [f64; 2], Option<[f64; 2]>); 6] = [
+const BARS: [Bars; 6] = [
     ("jet_mlp", [2.0, 3.0], Some([2.5, 4.0])),
     ("sparana_mlp", [1.1, 1.5], None),
     ("mnist_cnn", [1.4, 1.8], Some([2.5, 2.8])),
@@ -86,12 +90,12 @@ pub(crate) fn run(sh: &Shell, plan: &Plan) -> Result<()> {
                     "| {workload} | {form} | {threads} | {mine:.0} | {} {} | {theirs:.0} | {ratio:.2} | {bar} |",
                     peer.environment, peer.variant
                 );
-                println!("{row}");
+                say(&row);
                 writeln!(table, "{row}")?;
             }
         }
     }
-    println!("\n{table}");
+    say(&table);
     if let Some(out) = &plan.out {
         std::fs::create_dir_all(out)?;
         std::fs::write(out.join("lines.jsonl"), lines.join("\n") + "\n")?;
@@ -122,7 +126,8 @@ fn agree(
     let (theirs, mine) = (last_line(&theirs)?, last_line(&mine)?);
     for key in ["first_loss", "final_loss"] {
         let (a, b) = (number(&mine, key)?, number(&theirs, key)?);
-        println!("{workload}{}: {key} {a:.5}, theirs {b:.5}", if quantized { " quantized" } else { "" });
+        let form = if quantized { " quantized" } else { "" };
+        say(&format!("{workload}{form}: {key} {a:.5}, theirs {b:.5}"));
         ensure!(
             (a - b).abs() <= 0.02 * b.abs(),
             "{workload}: {key} is {a}, the peer's {b}: more than 2 % apart"
@@ -195,7 +200,7 @@ fn make_environments(sh: &Shell, folder: &Path) -> Result<()> {
         if marker.exists() {
             continue;
         }
-        println!("making the Python environment {}", environment.display());
+        say(&format!("making the Python environment {}", environment.display()));
         cmd!(sh, "python3.11 -m venv {environment}").run().context("want python3.11 with its venv module")?;
         let pip = environment.join("bin/pip");
         cmd!(sh, "{pip} install --quiet {packages...}").run()?;

@@ -30,7 +30,7 @@ enum Mode {
 /// Measures one workload and prints one line of JSON.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// jet_mlp, sparana_mlp, mnist_cnn, ds_cnn, har_cnn1d, resnet8, or search_jet.
+    /// `jet_mlp`, `sparana_mlp`, `mnist_cnn`, `ds_cnn`, `har_cnn1d`, `resnet8`, or `search_jet`.
     #[arg(long)]
     workload: String,
     /// Threads of each network's kernels.
@@ -45,7 +45,7 @@ struct Arguments {
     /// Networks trained side by side; samples per second are those of all together.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// Trials of search_jet.
+    /// Trials of `search_jet`.
     #[arg(long, default_value_t = 20)]
     trials: u64,
     /// Rows, labels and initial weights of another framework.

@@ -10,7 +10,7 @@ use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
 use tinsmith_core_tensor::kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_foundation::{Rng, Seed};
 use tinsmith_layers::Mode;
-use tinsmith_layers::plan::{Plan, PlanOptions};
+use tinsmith_layers::plan::{Block, Plan, PlanOptions};
 use tinsmith_spec::{ModelSpec, Target};
 
 use super::clock::{Clock, blocks, median, peak_multiply_adds};
@@ -152,7 +152,7 @@ pub(crate) fn train(workload: &Workload, quantized: bool, threads: usize, jobs: 
     let ready = clock.read();
     first.step(threads)?;
     let stepped = clock.read();
-    let params: usize = first.plan.blocks().iter().filter(|b| b.is_trainable()).map(|b| b.len()).sum();
+    let params: usize = first.plan.blocks().iter().filter(|b| b.is_trainable()).map(Block::len).sum();
     let buffers = first.plan.buffer_bytes();
     let mut trainings = vec![first];
     for _ in 1..jobs {

@@ -40,14 +40,14 @@ impl Layers {
         self.lines.push(format!("- {{name: {name}, {op}{inputs}}}"));
     }
 
-    fn quantizers(&self, bits: Option<u32>) -> String {
+    fn quantizers(bits: Option<u32>) -> String {
         let quantizer = |b| format!("'quantized_bits({b},0,alpha=1)'");
         bits.map(|b| format!(", kernel_quantizer: {0}, bias_quantizer: {0}", quantizer(b)))
             .unwrap_or_default()
     }
 
     fn dense(&mut self, name: &str, units: usize) {
-        self.add(name, &format!("dense: {{units: {units}{}}}", self.quantizers(self.bits)), None);
+        self.add(name, &format!("dense: {{units: {units}{}}}", Self::quantizers(self.bits)), None);
     }
 
     fn conv(
@@ -59,7 +59,7 @@ impl Layers {
         stride: usize,
         after: Option<&str>,
     ) {
-        let quantizers = self.quantizers(self.bits);
+        let quantizers = Self::quantizers(self.bits);
         let op = format!(
             "{kind}: {{filters: {filters}, kernel: {kernel}, stride: {stride}, padding: same{quantizers}}}"
         );

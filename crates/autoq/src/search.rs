@@ -87,7 +87,7 @@ impl QuantizationSearch {
     ///
     /// # Errors
     /// [`crate::AutoqError::Study`] where the journal is another study's or the evaluation is broken.
-    pub fn run(&self, run: &SearchRun<'_, Params>) -> Result<(Study<Params>, Ended)> {
+    pub fn run(&self, run: &SearchRun<'_, ModelSpec>) -> Result<(Study<Params>, Ended)> {
         let space = self.slots.space()?;
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
         let mut widths = self.config.bits.clone();

@@ -11,7 +11,7 @@ use crate::output::{line, text};
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in the
-    /// folder $TINSMITH_DATA
+    /// folder `$TINSMITH_DATA`
     #[arg(default_value = "digits8x8")]
     data: String,
     /// Write the first samples of every class as an SVG

@@ -232,7 +232,8 @@ impl Blocks {
         let Self { list, values, used, is_stale, .. } = self;
         for block in list {
             let Some(quantizer) = &block.quantizer else { continue };
-            if !*is_stale && !(quantizer.is_random && mode.is_training()) {
+            let draws_anew = quantizer.is_random && mode.is_training();
+            if !(*is_stale || draws_anew) {
                 continue;
             }
             let from = &values.as_slice()[block.range.clone()];

@@ -58,12 +58,11 @@ pub(super) fn translate(
                 vec![translation.quantizer(QuantizerOp::new(quantizer)?, "input", Source::Inputs)]
             }
         }),
-        Op::Flatten(_) | Op::Reshape(_) => Some(vec![Draft::Alias]),
         Op::Dropout(l) if l.rate > 0.0 => {
             let dropout = Dropout::new(l.rate, &layer.name, sample.iter().product());
             Some(vec![translation.step(Part::new(dropout), Source::Inputs)])
         }
-        Op::Dropout(_) => Some(vec![Draft::Alias]),
+        Op::Flatten(_) | Op::Reshape(_) | Op::Dropout(_) => Some(vec![Draft::Alias]),
         Op::Add(_) if shapes.len() == 2 && shapes[0] == shapes[1] => {
             let sum = Sum::new(sample.last().copied().unwrap_or(1));
             Some(vec![translation.step(Part::new(sum), Source::Inputs)])
@@ -234,9 +233,9 @@ impl Translation<'_> {
             for weight in layers[owner].op.weights(input) {
                 let block = plain_block(&layers[owner].name, &weight);
                 if block.trainable {
-                    weights.push(blocks.len())
+                    weights.push(blocks.len());
                 } else {
-                    state.push(blocks.len())
+                    state.push(blocks.len());
                 }
                 let zeros = Tensor::zeros(block.dims.as_slice(), DType::F32, device)?;
                 let param = Param::new(&block.name, &zeros)?;

@@ -361,7 +361,7 @@ fn a_part_of_a_network_is_a_plan_of_its_own() {
     let part = PlanOptions { from: vec!["a".to_owned()], ..PlanOptions::default() };
     let mut part = Plan::compile(&spec, Seed::new(1), &part).expect("a plan");
     assert_eq!(
-        part.blocks().iter().map(|b| b.name()).collect::<Vec<_>>(),
+        part.blocks().iter().map(tinsmith_layers::plan::Block::name).collect::<Vec<_>>(),
         ["b.kernel", "b.bias", "y.kernel", "y.bias"]
     );
     part.input_mut(0, 2).expect("an input").copy_from_slice(whole.output(0));
@@ -465,7 +465,7 @@ fn an_operator_from_outside_trains_like_the_dense_layer_it_stands_for() {
         let operator = Sparse { places, inputs: site.inputs[0][0], outputs: site.output[0] };
         Ok(Some(Part { operator: Box::new(operator), blocks: vec![block] }))
     };
-    let mut linear = spec.clone();
+    let mut linear = spec;
     if let Op::Dense(layer) = &mut linear.layers[2].op {
         layer.activation = tinsmith_spec::Activation::Linear;
         layer.use_bias = false;

@@ -135,14 +135,8 @@ impl Planned {
 }
 
 fn tensor(change: Change<'_>, is_kernel: bool) -> Tensor<'_> {
-    Tensor {
-        weights: change.values,
-        gradient: change.gradient,
-        state: change.slots,
-        is_kernel,
-        prune: change.prune_mask,
-        hold: change.update_mask,
-    }
+    let Change { values, gradient, slots, prune_mask, update_mask, .. } = change;
+    Tensor { weights: values, gradient, state: slots, is_kernel, prune: prune_mask, hold: update_mask }
 }
 
 fn add(sums: &mut Vec<f32>, values: &[f32]) {
