@@ -142,7 +142,14 @@ pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
                         | WorkshopError::Spec(SpecError::Invalid(_))
                 )
             )
-            || matches!(cause.downcast_ref(), Some(TrainError::Config(_) | TrainError::OtherRun { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    TrainError::Config(_)
+                        | TrainError::OtherRun { .. }
+                        | TrainError::Spec(SpecError::Invalid(_))
+                )
+            )
             || matches!(cause.downcast_ref(), Some(SpecError::Invalid(_)))
             || matches!(cause.downcast_ref(), Some(ModelgenError::Config(_)))
     })

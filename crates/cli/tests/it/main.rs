@@ -77,7 +77,12 @@ fn steps_follow_one_another() {
     let quantized = run(&[&["quantize", weights, "--trials", "3", "--bits", "3,8"][..], &short].concat());
     assert!(quantized.contains("best: trial-"), "{quantized}");
     assert!(run(&["prune", weights, "--sparsity", "0.6", "--epochs", "2"]).contains("60.00 %"));
-    assert!(run(&[&["fleet", "net.yaml", "--array", "2"][..], &short].concat()).contains("net"));
+    std::fs::create_dir_all(dir.path().join("models/classifier")).unwrap();
+    std::fs::write(dir.path().join("models/classifier/small.yaml"), SPEC).unwrap();
+    let fleet = ["--models", "classifier.small=1", "--array", "2", "--epochs", "2", "--output", "project"];
+    run(&[&["fleet", "generate"][..], &fleet].concat());
+    run(&["fleet", "run", "project", "--quiet"]);
+    assert!(run(&["fleet", "status", "project"]).contains("2 done"));
     assert!(run(&["generate", "--count", "5", "--input", "8,8,1", "--flash", "4KiB"]).contains("5 networks"));
     assert_eq!(std::fs::read_to_string(dir.path().join("networks.jsonl")).unwrap().lines().count(), 5);
     let searched =
