@@ -3,7 +3,7 @@
 //! A [`Plan`] trains and runs a network on the CPU without a tape and without asking the system for memory: values,
 //! gradients and scratch memory share one arena by their lifetimes, parameters and optimizer state lie flat, and biases,
 //! activations and fixed-point quantization are part of the kernels that compute what they apply to. It computes what
-//! [`Model`](crate::Model) computes on candle's graph, layer for layer and name for name.
+//! [`Model`] computes on candle's graph, layer for layer and name for name.
 //!
 //! The plan is open: [`Plan::compile_with`] asks for each layer whether the caller brings an [`Operator`] of its own,
 //! with parameter blocks of its own length.
