@@ -13,7 +13,7 @@ use tinsmith_layers::Mode;
 use tinsmith_layers::plan::{Block, Plan, PlanOptions};
 use tinsmith_spec::{ModelSpec, Target};
 
-use super::clock::{Clock, blocks, median, peak_multiply_adds};
+use super::clock::{Clock, blocks, cached_multiply_adds, median};
 use super::workload::Workload;
 
 /// Resident rows and their labels.
@@ -189,7 +189,7 @@ pub(crate) fn train(workload: &Workload, quantized: bool, threads: usize, jobs: 
     let mut line = summary(workload, quantized, threads, workload.batch * jobs, &timed);
     let work = multiply_adds(&spec)? as f64 * (workload.batch * jobs) as f64;
     let cores = (threads * jobs) as f64;
-    let peak = peak_multiply_adds();
+    let peak = cached_multiply_adds();
     line["jobs"] = jobs.into();
     line["steps_per_block"] = steps.into();
     line["params"] = params.into();
@@ -197,8 +197,8 @@ pub(crate) fn train(workload: &Workload, quantized: bool, threads: usize, jobs: 
     line["build_s"] = ready.0.into();
     line["build_to_first_step_s"] = stepped.0.into();
     line["gflops"] = (2e-9 * work / median(timed.iter().map(|t| t.0))).into();
-    line["peak_gflops_of_a_core"] = (2e-9 * peak).into();
-    line["share_of_peak"] = (work / median(timed.iter().map(|t| t.0)) / (peak * cores)).into();
+    line["cached_gflops_of_a_core"] = (2e-9 * peak).into();
+    line["share_of_cached"] = (work / median(timed.iter().map(|t| t.0)) / (peak * cores)).into();
     Ok(line)
 }
 

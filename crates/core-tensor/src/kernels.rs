@@ -15,7 +15,6 @@ mod lanes;
 pub mod math;
 pub mod matmul;
 pub mod optimizer;
-pub mod peak;
 pub mod pool;
 mod scratch;
 pub mod softmax;
