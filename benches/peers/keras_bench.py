@@ -115,7 +115,7 @@ def exchange(a):
         j = i % nb
         losses.append(float(step(xn[j * B:(j + 1) * B], yn[j * B:(j + 1) * B])))
     print(json.dumps(dict(workload=a.workload, quantized=a.quantized, framework="qkeras" if a.quantized else "keras", steps=steps,
-                          first_loss=losses[0], final_loss=losses[-1])), flush=True)
+                          first_loss=losses[0], loss_after_20=losses[20], final_loss=losses[-1])), flush=True)
 
 
 def child(a):

@@ -130,7 +130,7 @@ fn agree(
     lines.extend([theirs.to_string(), mine.to_string()]);
     let form = if quantized { " quantized" } else { "" };
     let mut agrees = true;
-    for key in ["first_loss", "final_loss"] {
+    for key in ["first_loss", "loss_after_20", "final_loss"] {
         let (a, b) = (number(&mine, key)?, number(&theirs, key)?);
         say(&format!("{workload}{form}: {key} {a:.5}, theirs {b:.5}"));
         agrees &= (a - b).abs() <= 0.02 * b.abs();

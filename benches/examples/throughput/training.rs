@@ -260,6 +260,7 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
         "framework": "tinsmith",
         "steps": losses.len(),
         "first_loss": losses.first(),
+        "loss_after_20": losses.get(20),
         "final_loss": losses.last(),
     }))
 }
