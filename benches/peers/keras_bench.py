@@ -97,7 +97,9 @@ def exchange(a):
     nb = w["rows"] // B
     model = build(a.workload, w, a.quantized)
     arrays = dict(x=xn[:nb * B], y=yn[:nb * B].astype(np.float32))
-    arrays.update({"w%03d" % i: v for i, v in enumerate(model.get_weights())})
+    # In the order in which they were made: Keras lists layers by depth, which moves the shortcuts of a residual network.
+    made = sorted(model.weights, key=lambda v: int(v._unique_id.rsplit("_", 1)[1]))
+    arrays.update({"w%03d" % i: v.numpy() for i, v in enumerate(made)})
     np.savez(a.exchange, **arrays)
     loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     opt = tf.keras.optimizers.Adam(1e-3)

@@ -243,7 +243,7 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
     };
     let rows = Rows { samples: values("x")?, labels: values("y")?.into_iter().map(|y| y as u32).collect() };
     let mut plan = compile(&spec, workload, threads, true)?;
-    // Keras lists its weights layer by layer, as a plan does its blocks.
+    // The file lists weights in the order in which layers were made, as a plan does its blocks.
     let blocks: Vec<(String, Vec<usize>)> =
         plan.blocks().iter().map(|b| (b.name().to_owned(), b.dims().to_vec())).collect();
     for (i, (name, dims)) in blocks.iter().enumerate() {
