@@ -26,8 +26,8 @@ const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
 /// Epochs of a training that nobody waits for.
 const LONG: &[&str] = &["--epochs", "100000"];
-/// Epochs of a training that lasts some seconds.
-const SOME: &[&str] = &["--epochs", "150"];
+/// Epochs of a training that lasts long enough to be disturbed.
+const SOME: &[&str] = &["--epochs", "1000"];
 
 fn reason(run: &Value) -> &str {
     run["reason"].as_str().unwrap()
@@ -151,9 +151,11 @@ fn preemption(cluster: &Cluster) {
     site.settings("collect: false\npartition: scavenge\nextra: ['--nodelist=n4']");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
-    let winner = ["-p", "main", "-w", "n4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2"];
-    cluster.call("sbatch", &winner);
+    let winner =
+        ["--parsable", "-p", "main", "-w", "n4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"];
+    let winner = cluster.call("sbatch", &winner);
     site.until("a preempted run", |runs| state(&runs[0]) == "pending");
+    cluster.call("scancel", &[winner.trim()]);
     ends_as_undisturbed(&site);
 }
 
