@@ -8,7 +8,7 @@ use tinsmith_core_tensor::Conv2dGeometry;
 use tinsmith_core_tensor::kernels::conv::{
     ConvShape, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, gate_words};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
 use tinsmith_core_tensor::kernels::matmul::{
     dense_fused, dense_input_gradient_into, dense_parameter_gradients,
 };
@@ -46,7 +46,11 @@ fn dense(c: &mut Criterion) {
         });
         let (mut dw, mut db) = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
         group.bench_function(BenchmarkId::new("parameter gradients", &name), |b| {
-            b.iter(|| dense_parameter_gradients(black_box(&mut dw), Some(&mut db), &x, &dy, sizes, 1));
+            b.iter(|| {
+                let (kernel, bias) = (black_box(&mut *dw), Some(&mut *db));
+                let to = ParameterGradients { kernel, bias, accumulate: false };
+                dense_parameter_gradients(to, &x, &dy, sizes, 1);
+            });
         });
     }
     group.finish();
@@ -98,7 +102,11 @@ fn conv(c: &mut Criterion) {
         });
         let (mut dw, mut db) = (vec![0.0; s.kernel_len()], vec![0.0; s.out_c]);
         group.bench_function(BenchmarkId::new("parameter gradients", &name), |b| {
-            b.iter(|| conv2d_parameter_gradients(black_box(&mut dw), Some(&mut db), &x, &dy, &s, 1));
+            b.iter(|| {
+                let (kernel, bias) = (black_box(&mut *dw), Some(&mut *db));
+                let to = ParameterGradients { kernel, bias, accumulate: false };
+                conv2d_parameter_gradients(to, &x, &dy, &s, 1);
+            });
         });
     }
     group.finish();

@@ -4,11 +4,11 @@
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use tinsmith_core_tensor::kernels::batch_norm::{batch_norm_fused, batch_norm_gradient_into, moments};
+use tinsmith_core_tensor::kernels::batch_norm::{batch_norm_fused, batch_norm_gradient, moments};
 use tinsmith_core_tensor::kernels::depthwise::{
     depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, gate_words};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
 use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam, lion, sgd_momentum};
 use tinsmith_core_tensor::kernels::pool::{
     average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
@@ -54,7 +54,10 @@ fn depthwise(criterion: &mut Criterion) {
                 b.iter(|| depthwise_input_gradient_into(&mut dx, &dy, &w, sink, &shape, threads));
             });
             group.bench_function(format!("parameter gradients/{threads}"), |b| {
-                b.iter(|| depthwise_parameter_gradients(&mut dw, Some(&mut db), &x, &dy, &shape, threads));
+                b.iter(|| {
+                    let to = ParameterGradients { kernel: &mut dw, bias: Some(&mut db), accumulate: false };
+                    depthwise_parameter_gradients(to, &x, &dy, &shape, threads);
+                });
             });
         }
         group.finish();
@@ -82,17 +85,7 @@ fn batch_normalization(criterion: &mut Criterion) {
             group.bench_function(format!("gradient/{threads}"), |b| {
                 b.iter(|| {
                     let gradients = (&mut *dx, &mut *d_gamma, &mut *d_beta);
-                    let sink = GradientSink::default();
-                    batch_norm_gradient_into(
-                        gradients,
-                        (&dy, &bits),
-                        &x,
-                        &gamma,
-                        moments,
-                        1e-3,
-                        sink,
-                        threads,
-                    );
+                    batch_norm_gradient(gradients, &dy, &x, &gamma, moments, 1e-3, threads);
                 });
             });
         }

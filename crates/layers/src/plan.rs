@@ -18,6 +18,7 @@ mod operator;
 mod pointwise;
 mod pooling;
 mod product;
+mod segment;
 mod translate;
 
 use tinsmith_core_tensor::Threads;
@@ -31,9 +32,12 @@ use crate::mode::Mode;
 use crate::model::Model;
 use blocks::Blocks;
 use compile::{Step, Value};
+use segment::{Segment, Segments};
 
 pub use blocks::{Block, Update};
-pub use operator::{Backward, BlockSpec, Forward, InputGradient, Operator, Part, Pieces, Start};
+pub use operator::{
+    Backward, BlockSpec, Forward, Gather, InputGradient, Operator, Part, Passing, Pieces, Span, Start,
+};
 
 /// How a network is compiled.
 #[derive(Debug, Clone)]
@@ -57,6 +61,9 @@ pub struct PlanOptions {
     pub input_gradients: bool,
     /// The most bytes that values, gradients and parameters may take. Default any.
     pub memory_limit: Option<usize>,
+    /// Samples of a batch that go through several layers together, where layers allow it. Default as many as keep
+    /// what they touch in the second-level cache.
+    pub part_rows: Option<usize>,
 }
 
 impl Default for PlanOptions {
@@ -71,6 +78,7 @@ impl Default for PlanOptions {
             frozen: Vec::new(),
             input_gradients: false,
             memory_limit: None,
+            part_rows: None,
         }
     }
 }
@@ -140,6 +148,7 @@ struct Memory {
 pub struct Plan {
     values: Vec<Value>,
     steps: Vec<Step>,
+    segments: Segments,
     blocks: Blocks,
     ends: Ends,
     memory: Memory,
@@ -194,6 +203,7 @@ impl Plan {
     fn new(
         values: Vec<Value>,
         steps: Vec<Step>,
+        segments: Segments,
         blocks: Blocks,
         ends: Ends,
         memory: Memory,
@@ -202,6 +212,7 @@ impl Plan {
         Self {
             values,
             steps,
+            segments,
             blocks,
             ends,
             memory,
@@ -373,7 +384,7 @@ impl Plan {
                 got: index + 1,
             });
         };
-        let range = self.values[value].rows(rows);
+        let range = self.values[value].rows(Span::whole(rows));
         Ok(&mut self.arena.as_mut_slice()[range])
     }
 
@@ -389,12 +400,72 @@ impl Plan {
     /// # Errors
     /// [`LayersError::Rows`], and [`LayersError::Layer`] where a layer fails.
     pub fn forward(&mut self, rows: usize, mode: Mode) -> Result<()> {
-        self.begin(rows, mode)?;
-        for s in 0..self.steps.len() {
-            self.forward_step(s, rows, mode)?;
-        }
+        self.pass_forward(rows, mode, |_, _, _| true)?;
         self.last = Some((rows, mode));
         Ok(())
+    }
+
+    /// The forward pass, as long as `goes_on` says so of each step that is done.
+    fn pass_forward(
+        &mut self,
+        rows: usize,
+        mode: Mode,
+        mut goes_on: impl FnMut(&Self, usize, Span) -> bool,
+    ) -> Result<()> {
+        self.begin(rows, mode)?;
+        for segment in 0..self.segments.forward.len() {
+            let mut first = 0;
+            while first < rows {
+                let Segment { steps, gathers, rows: part, .. } = &self.segments.forward[segment];
+                let (count, gathers) = (steps.len(), *gathers);
+                let span = Span { first, rows: (*part).min(rows - first), batch: rows };
+                for i in 0..count {
+                    let s = self.segments.forward[segment].steps[i];
+                    self.forward_step(s, span, mode)?;
+                    if !goes_on(self, s, span) {
+                        return Ok(());
+                    }
+                }
+                if let Some(s) = gathers.filter(|_| mode.is_training()) {
+                    self.gather(s, span);
+                }
+                first += span.rows;
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, s: usize, span: Span) {
+        let Self { values, steps, arena, threads, .. } = self;
+        let Step { operator, inputs, .. } = &mut steps[s];
+        let arena = arena.as_slice();
+        operator.gather(&Gather {
+            span,
+            inputs: inputs.iter().map(|&(v, _)| &arena[values[v].rows(span)]).collect(),
+            d_output: &[],
+            threads: *threads,
+        });
+    }
+
+    fn gather_backward(&mut self, s: usize, span: Span) {
+        let Self { values, steps, arena, bits, threads, .. } = self;
+        let Step { operator, inputs, output, .. } = &mut steps[s];
+        let value = &values[*output];
+        if value.closes_itself {
+            let d_output = &mut arena.as_mut_slice()[value.gradient_rows(span)];
+            close_gate(d_output, &bits[value.bit_rows(span)], value.channels, threads.count());
+        }
+        let arena = arena.as_slice();
+        let keeps = operator.keeps_inputs();
+        operator.gather_backward(&Gather {
+            span,
+            inputs: inputs
+                .iter()
+                .map(|&(v, _)| if keeps { &arena[values[v].rows(span)] } else { &[] })
+                .collect(),
+            d_output: &arena[value.gradient_rows(span)],
+            threads: *threads,
+        });
     }
 
     fn begin(&mut self, rows: usize, mode: Mode) -> Result<()> {
@@ -403,18 +474,18 @@ impl Plan {
         self.blocks.refresh(mode, self.threads.count())
     }
 
-    fn forward_step(&mut self, s: usize, rows: usize, mode: Mode) -> Result<()> {
+    fn forward_step(&mut self, s: usize, span: Span, mode: Mode) -> Result<()> {
         let Self { values, steps, blocks, arena, bits, threads, .. } = self;
         let Step { layer, operator, inputs, output, weights, state, scratch, .. } = &mut steps[s];
         let Blocks { list, values: params, used, .. } = blocks;
         let (mut arena, mut params) = (arena.carve(), params.carve());
         let used = used.as_slice();
         let output = &values[*output];
-        let words = if mode.is_training() { output.bit_rows(rows) } else { 0..0 };
+        let words = if mode.is_training() { output.bit_rows(span) } else { 0..0 };
         let mut io = Forward {
-            rows,
-            inputs: inputs.iter().map(|&(v, _)| arena.read(values[v].rows(rows))).collect(),
-            output: arena.write(output.rows(rows)),
+            span,
+            inputs: inputs.iter().map(|&(v, _)| arena.read(values[v].rows(span))).collect(),
+            output: arena.write(output.rows(span)),
             bits: &mut bits[words],
             weights: weights
                 .iter()
@@ -438,7 +509,7 @@ impl Plan {
     #[must_use]
     pub fn output(&self, index: usize) -> &[f32] {
         let rows = self.last.map_or(0, |(rows, _)| rows);
-        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(rows)]
+        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(Span::whole(rows))]
     }
 
     /// The same with where the loss's gradient by it goes, which has to be written before [`backward`](Self::backward).
@@ -450,8 +521,8 @@ impl Plan {
         let rows = self.last.map_or(0, |(rows, _)| rows);
         let value = &self.values[self.ends.outputs[index]];
         let mut carver = self.arena.carve();
-        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(rows) };
-        (carver.read(value.rows(rows)), carver.write(gradient))
+        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(Span::whole(rows)) };
+        (carver.read(value.rows(Span::whole(rows))), carver.write(gradient))
     }
 
     /// The gradient by input number `index` after [`backward`](Self::backward), where the options asked for it.
@@ -462,7 +533,11 @@ impl Plan {
     pub fn input_gradient(&self, index: usize) -> &[f32] {
         let rows = self.last.map_or(0, |(rows, _)| rows);
         let value = &self.values[self.ends.inputs[index]];
-        if value.gradient.is_empty() { &[] } else { &self.arena.as_slice()[value.gradient_rows(rows)] }
+        if value.gradient.is_empty() {
+            &[]
+        } else {
+            &self.arena.as_slice()[value.gradient_rows(Span::whole(rows))]
+        }
     }
 
     /// Computes gradients from those that were written to the outputs, and hands each block that changes to `change`
@@ -477,11 +552,22 @@ impl Plan {
         let Some((rows, mode)) = self.last.filter(|(_, mode)| self.is_training && mode.is_training()) else {
             return Err(LayersError::NoForward);
         };
-        for s in (0..self.steps.len()).rev() {
-            if self.steps[s].sinks.is_some() {
-                self.backward_step(s, rows, mode)?;
-                for k in 0..self.steps[s].weights.len() {
-                    let block = self.steps[s].weights[k];
+        for segment in 0..self.segments.backward.len() {
+            let mut first = 0;
+            while first < rows {
+                let Segment { steps, gathers, rows: part, .. } = &self.segments.backward[segment];
+                let (count, gathers) = (steps.len(), *gathers);
+                let span = Span { first, rows: (*part).min(rows - first), batch: rows };
+                for i in 0..count {
+                    self.backward_step(self.segments.backward[segment].steps[i], span, mode)?;
+                }
+                if let Some(s) = gathers {
+                    self.gather_backward(s, span);
+                }
+                first += span.rows;
+            }
+            for &s in &self.segments.backward[segment].steps {
+                for &block in &self.steps[s].weights {
                     if self.blocks.list[block].takes_updates() {
                         self.blocks.finish_gradient(block, mode)?;
                         self.blocks.update(block, change);
@@ -503,7 +589,7 @@ impl Plan {
         }
     }
 
-    fn backward_step(&mut self, s: usize, rows: usize, mode: Mode) -> Result<()> {
+    fn backward_step(&mut self, s: usize, span: Span, mode: Mode) -> Result<()> {
         let Self { values, steps, blocks, arena, bits, threads, .. } = self;
         let Step { layer, operator, inputs, output, weights, scratch, sinks, .. } = &mut steps[s];
         let Some(sinks) = sinks else { return Ok(()) };
@@ -511,29 +597,29 @@ impl Plan {
         let (mut arena, mut gradients) = (arena.carve(), gradients.carve());
         let (params, used) = (params.as_slice(), used.as_slice());
         let value = &values[*output];
-        let d_output = arena.write(value.gradient_rows(rows));
+        let d_output = arena.write(value.gradient_rows(span));
         if value.closes_itself {
-            close_gate(d_output, &bits[value.bit_rows(rows)], value.channels, threads.count());
+            close_gate(d_output, &bits[value.bit_rows(span)], value.channels, threads.count());
         }
         let nothing = || 0..0;
         let mut io = Backward {
-            rows,
+            span,
             inputs: inputs
                 .iter()
                 .map(|&(v, _)| {
-                    arena.read(if operator.keeps_inputs() { values[v].rows(rows) } else { nothing() })
+                    arena.read(if operator.keeps_inputs() { values[v].rows(span) } else { nothing() })
                 })
                 .collect(),
-            output: arena.read(if operator.keeps_output() { value.rows(rows) } else { nothing() }),
+            output: arena.read(if operator.keeps_output() { value.rows(span) } else { nothing() }),
             d_output,
             d_inputs: inputs
                 .iter()
                 .zip(sinks.iter())
                 .map(|(&(v, channels), sink)| {
                     let sink = (*sink)?;
-                    let gate: &[u16] = if sink.closes_gate { &bits[values[v].bit_rows(rows)] } else { &[] };
+                    let gate: &[u16] = if sink.closes_gate { &bits[values[v].bit_rows(span)] } else { &[] };
                     Some(InputGradient {
-                        values: arena.write(values[v].gradient_rows(rows)),
+                        values: arena.write(values[v].gradient_rows(span)),
                         sink: GradientSink { gate, accumulate: sink.accumulate },
                         channels,
                     })
@@ -566,14 +652,13 @@ impl Plan {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn find_non_finite(&mut self, rows: usize, mode: Mode) -> Result<Option<&str>> {
-        self.begin(rows, mode)?;
-        for s in 0..self.steps.len() {
-            self.forward_step(s, rows, mode)?;
-            let range = self.values[self.steps[s].output].rows(rows);
-            if self.arena.as_slice()[range].iter().any(|v| !v.is_finite()) {
-                return Ok(Some(&self.steps[s].layer));
-            }
-        }
-        Ok(None)
+        let mut found = None;
+        self.pass_forward(rows, mode, |plan, s, span| {
+            let range = plan.values[plan.steps[s].output].rows(span);
+            let is_bad = plan.arena.as_slice()[range].iter().any(|v| !v.is_finite());
+            found = is_bad.then_some(s);
+            !is_bad
+        })?;
+        Ok(found.map(|s| self.steps[s].layer.as_str()))
     }
 }

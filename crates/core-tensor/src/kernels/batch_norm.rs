@@ -14,49 +14,104 @@ const SHORT: usize = 256;
 /// Values that are gated or normalized at a time, small enough to stay in the first-level cache.
 const BLOCK: usize = 1 << 12;
 
-/// Mean and biased variance of every channel, in one pass: each block's moments are taken about its first row, so that
-/// values far from zero lose no digits, and put together in double precision (Chan, Golub and `LeVeque`, 1983).
+/// Mean and variance of every channel of rows that come part by part: each block's moments are taken about its first
+/// row, so that values far from zero lose no digits, and put together in double precision (Chan, Golub and `LeVeque`,
+/// 1983).
+#[derive(Debug, Clone)]
+pub struct MomentSums {
+    rows: f64,
+    means: Vec<f64>,
+    /// Sums of the squared deviations from the means.
+    squares: Vec<f64>,
+}
+
+impl MomentSums {
+    /// Of no rows.
+    #[must_use]
+    pub fn new(channels: usize) -> Self {
+        Self { rows: 0.0, means: vec![0.0; channels], squares: vec![0.0; channels] }
+    }
+
+    /// Forgets all rows.
+    pub fn clear(&mut self) {
+        self.rows = 0.0;
+        self.means.fill(0.0);
+        self.squares.fill(0.0);
+    }
+
+    /// Takes in rows of as many values as there are channels.
+    ///
+    /// # Panics
+    /// Where there are no channels.
+    pub fn add(&mut self, x: &[f32], threads: usize) {
+        let (c, wide) = (self.means.len(), wide(self.means.len()));
+        let block = SHORT * wide;
+        let threads = split::useful(threads, x.len() * split::ELEMENT);
+        scratch::with(x.len().div_ceil(block) * 3 * c, |parts| {
+            split::for_chunks(threads, parts, 3 * c, |i, part| {
+                let x = &x[i * block..((i + 1) * block).min(x.len())];
+                let (first, part) = part.split_at_mut(c);
+                let (sums, squares) = part.split_at_mut(c);
+                first.copy_from_slice(&x[..c]);
+                sums.fill(0.0);
+                squares.fill(0.0);
+                with_repeated([first], |[first]| {
+                    scratch::with(2 * wide, |memory| {
+                        memory.fill(0.0);
+                        let (wide_sums, wide_squares) = memory.split_at_mut(wide);
+                        deviations(wide_sums, wide_squares, x, first);
+                        fold(sums, wide_sums);
+                        fold(squares, wide_squares);
+                    });
+                });
+            });
+            for (i, part) in parts.chunks_exact(3 * c).enumerate() {
+                let more = (((i + 1) * block).min(x.len()) / c - i * block / c) as f64;
+                let rows = self.rows;
+                self.rows += more;
+                let (share, both) = (more / self.rows, rows * more / self.rows);
+                let inverse = 1.0 / more;
+                let (first, part) = part.split_at(c);
+                let (sums, squares) = part.split_at(c);
+                let own = self.means.iter_mut().zip(&mut self.squares);
+                for ((own, own_squares), ((first, sum), square)) in
+                    own.zip(first.iter().zip(sums).zip(squares))
+                {
+                    let (first, sum, square) = (f64::from(*first), f64::from(*sum), f64::from(*square));
+                    let deviation = first + sum * inverse - *own;
+                    *own_squares += square - sum * sum * inverse + deviation * deviation * both;
+                    *own += deviation * share;
+                }
+            }
+        });
+    }
+
+    /// The mean and the biased variance of each channel.
+    ///
+    /// # Panics
+    /// Where slices and channels differ in number.
+    pub fn finish(&self, mean: &mut [f32], variance: &mut [f32]) {
+        assert!(
+            mean.len() == self.means.len() && variance.len() == self.means.len(),
+            "one mean and one variance a channel"
+        );
+        for (to, from) in mean.iter_mut().zip(&self.means) {
+            *to = *from as f32;
+        }
+        for (to, squares) in variance.iter_mut().zip(&self.squares) {
+            *to = (squares / self.rows) as f32;
+        }
+    }
+}
+
+/// Mean and biased variance of every channel, in one pass.
 ///
 /// # Panics
 /// Where `mean` and `variance` differ in length or are empty.
 pub fn moments(mean: &mut [f32], variance: &mut [f32], x: &[f32], threads: usize) {
-    assert!(mean.len() == variance.len(), "one mean and one variance a channel");
-    let (c, wide) = (mean.len(), wide(mean.len()));
-    let block = SHORT * wide;
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
-    scratch::with(x.len().div_ceil(block) * 3 * c, |parts| {
-        split::for_chunks(threads, parts, 3 * c, |i, part| {
-            let x = &x[i * block..((i + 1) * block).min(x.len())];
-            let (first, part) = part.split_at_mut(c);
-            let (sums, squares) = part.split_at_mut(c);
-            first.copy_from_slice(&x[..c]);
-            sums.fill(0.0);
-            squares.fill(0.0);
-            with_repeated([first], |[first]| {
-                scratch::with(2 * wide, |memory| {
-                    memory.fill(0.0);
-                    let (wide_sums, wide_squares) = memory.split_at_mut(wide);
-                    deviations(wide_sums, wide_squares, x, first);
-                    fold(sums, wide_sums);
-                    fold(squares, wide_squares);
-                });
-            });
-        });
-        let rows_of = |i: usize| ((i + 1) * block).min(x.len()) / c - i * block / c;
-        for (channel, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
-            let (mut rows, mut middle, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
-            for (i, part) in parts.chunks_exact(3 * c).enumerate() {
-                let [first, sum, square] = [0, c, 2 * c].map(|at| f64::from(part[at + channel]));
-                let more = rows_of(i) as f64;
-                let deviation = first + sum / more - middle;
-                squares += square - sum * sum / more + deviation * deviation * rows * more / (rows + more);
-                rows += more;
-                middle += deviation * more / rows;
-            }
-            *mean = middle as f32;
-            *variance = (squares / rows) as f32;
-        }
-    });
+    let mut sums = MomentSums::new(mean.len());
+    sums.add(x, threads);
+    sums.finish(mean, variance);
 }
 
 /// Gradient of [`moments`]: `dx = (d_mean + 2 (x - mean) d_variance) / rows`.
@@ -157,7 +212,7 @@ pub fn batch_norm_fused(
 /// # Panics
 /// Where slices disagree in length.
 pub fn batch_norm_gradient(
-    gradients: (&mut [f32], &mut [f32], &mut [f32]),
+    (dx, d_gamma, d_beta): (&mut [f32], &mut [f32], &mut [f32]),
     dy: &[f32],
     x: &[f32],
     gamma: &[f32],
@@ -165,101 +220,99 @@ pub fn batch_norm_gradient(
     epsilon: f32,
     threads: usize,
 ) {
-    let sink = GradientSink::default();
-    batch_norm_gradient_into(gradients, (dy, &[]), x, gamma, moments, epsilon, sink, threads);
+    let c = gamma.len();
+    let rows = x.len() / c.max(1);
+    scratch::with(2 * c, |sums| {
+        sums.fill(0.0);
+        add_gradient_sums(sums, dy, x, moments.0, threads);
+        parameter_gradients((d_gamma, d_beta), sums, moments.1, epsilon);
+        let sink = GradientSink::default();
+        input_gradient_into(dx, dy, x, gamma, moments, (sums, rows), epsilon, sink, threads);
+    });
 }
 
-/// Gradient of batch normalization in training for its input, gamma and beta, through the moments. `bits` are the
-/// gate bits of its own output (empty: `dy` is that before the gate already); the sink's are those of its input.
-/// Without `dx` (empty) only the parameters' gradients are computed.
+/// Adds what the gradient of batch normalization needs to know of all rows: for every channel the sum of `dy`, and after
+/// these the sums of `dy (x - mean)`.
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn add_gradient_sums(sums: &mut [f32], dy: &[f32], x: &[f32], mean: &[f32], threads: usize) {
+    let c = mean.len();
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    with_repeated([mean], |[mean]| {
+        let wide = mean.len();
+        let block = SHORT * wide;
+        split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
+            scratch::with(2 * wide, |memory| {
+                memory.fill(0.0);
+                let (wide_sums, products) = memory.split_at_mut(wide);
+                let range = i * block..((i + 1) * block).min(x.len());
+                sum_products(wide_sums, products, &dy[range.clone()], &x[range], mean);
+                let (beta, gamma) = sums.split_at_mut(c);
+                fold(beta, wide_sums);
+                fold(gamma, products);
+            });
+        });
+    });
+}
+
+/// Gradients of gamma and beta from the sums over all rows (see [`add_gradient_sums`]).
+///
+/// # Panics
+/// Where slices disagree in length.
+pub fn parameter_gradients(
+    (d_gamma, d_beta): (&mut [f32], &mut [f32]),
+    sums: &[f32],
+    variance: &[f32],
+    epsilon: f32,
+) {
+    let (beta, gamma) = sums.split_at(variance.len());
+    d_beta.copy_from_slice(beta);
+    for ((to, from), variance) in d_gamma.iter_mut().zip(gamma).zip(variance) {
+        *to = from / (variance + epsilon).sqrt();
+    }
+}
+
+/// Gradient of batch normalization in training for its input, through the moments, from the sums over all `rows` (see
+/// [`add_gradient_sums`]). The sink's gate bits are those of the input.
 ///
 /// # Panics
 /// Where slices disagree in length.
 #[expect(clippy::too_many_arguments, reason = "a gradient has as many operands")]
-pub fn batch_norm_gradient_into(
-    (dx, d_gamma, d_beta): (&mut [f32], &mut [f32], &mut [f32]),
-    (dy, bits): (&[f32], &[u16]),
+pub fn input_gradient_into(
+    dx: &mut [f32],
+    dy: &[f32],
     x: &[f32],
     gamma: &[f32],
     (mean, variance): (&[f32], &[f32]),
+    (sums, rows): (&[f32], usize),
     epsilon: f32,
     sink: GradientSink<'_>,
     threads: usize,
 ) {
     let c = mean.len();
-    let rows = (x.len() / c) as f32;
-    let dy = Gated { values: dy, bits, channels: c };
+    let rows = rows as f32;
     let threads = split::useful(threads, x.len() * split::ELEMENT);
-    scratch::with(4 * c, |memory| {
-        let (both, memory) = memory.split_at_mut(2 * c);
-        with_repeated([mean], |[mean]| product_sums(both, dy, x, mean, c, threads));
-        d_beta.copy_from_slice(&both[..c]);
-        d_gamma.copy_from_slice(&both[c..]);
+    let (d_beta, d_gamma) = sums.split_at(c);
+    scratch::with(3 * c, |memory| {
         // dx = scale (dy - mean(dy) - (x - mean) inverse^2 mean(dy (x - mean)))
-        let (scale, inverse) = memory.split_at_mut(c);
-        let (shift, slope) = both.split_at_mut(c);
+        let (scale, memory) = memory.split_at_mut(c);
+        let (shift, slope) = memory.split_at_mut(c);
         for channel in 0..c {
-            inverse[channel] = 1.0 / (variance[channel] + epsilon).sqrt();
-            scale[channel] = gamma[channel] * inverse[channel];
-            slope[channel] = -scale[channel] * inverse[channel] * inverse[channel] * d_gamma[channel] / rows;
+            let inverse = 1.0 / (variance[channel] + epsilon).sqrt();
+            scale[channel] = gamma[channel] * inverse;
+            slope[channel] = -scale[channel] * inverse * inverse * d_gamma[channel] / rows;
             shift[channel] = -scale[channel] * d_beta[channel] / rows;
-            d_gamma[channel] *= inverse[channel];
         }
-        if !dx.is_empty() {
-            with_repeated([mean, scale, slope, shift], |channels| {
-                let block = block(c);
-                split::for_chunks(threads, dx, block, |i, dx| {
-                    let (from, to) = (i * block, i * block + dx.len());
-                    dy.with(from, to, |dy| {
-                        gradient_rows(dx, dy, &x[from..to], channels, sink.accumulate);
-                    });
-                    if !sink.gate.is_empty() {
-                        lanes::close(dx, &sink.gate[gate_words(from / c, c)..gate_words(to / c, c)], c);
-                    }
-                });
+        with_repeated([mean, scale, slope, shift], |channels| {
+            let block = block(c);
+            split::for_chunks(threads, dx, block, |i, dx| {
+                let (from, to) = (i * block, i * block + dx.len());
+                gradient_rows(dx, &dy[from..to], &x[from..to], channels, sink.accumulate);
+                if !sink.gate.is_empty() {
+                    lanes::close(dx, &sink.gate[gate_words(from / c, c)..gate_words(to / c, c)], c);
+                }
             });
-        }
-    });
-}
-
-/// A gradient whose gate may have to be closed on it first.
-#[derive(Clone, Copy)]
-struct Gated<'a> {
-    values: &'a [f32],
-    bits: &'a [u16],
-    channels: usize,
-}
-
-impl Gated<'_> {
-    /// Calls `body` with the values `from..to`, whole rows, behind the gate.
-    fn with<R>(&self, from: usize, to: usize, body: impl FnOnce(&[f32]) -> R) -> R {
-        let (values, c) = (&self.values[from..to], self.channels);
-        if self.bits.is_empty() {
-            return body(values);
-        }
-        scratch::with(values.len(), |gated| {
-            lanes::close_into(gated, values, &self.bits[gate_words(from / c, c)..gate_words(to / c, c)], c);
-            body(gated)
-        })
-    }
-}
-
-/// Sums of `dy` and of `dy (x - mean)` of every channel, one after the other.
-fn product_sums(both: &mut [f32], dy: Gated<'_>, x: &[f32], mean: &[f32], c: usize, threads: usize) {
-    let (wide, part) = (mean.len(), block(c));
-    let block = SHORT * wide;
-    split::reduce(threads, x.len().div_ceil(block), both, |i, both| {
-        scratch::with(2 * wide, |memory| {
-            memory.fill(0.0);
-            let (sums, products) = memory.split_at_mut(wide);
-            let end = ((i + 1) * block).min(x.len());
-            for from in (i * block..end).step_by(part) {
-                let to = (from + part).min(end);
-                dy.with(from, to, |dy| sum_products(sums, products, dy, &x[from..to], mean));
-            }
-            let (beta, gamma) = both.split_at_mut(c);
-            fold(beta, sums);
-            fold(gamma, products);
         });
     });
 }

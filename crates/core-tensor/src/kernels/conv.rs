@@ -9,7 +9,7 @@ use self::border::Border;
 pub use self::input_gradient::{conv2d_input_gradient, conv2d_input_gradient_into};
 pub use self::weight_gradient::{conv2d_parameter_gradients, conv2d_weight_gradient};
 use super::epilogue::{Epilogue, Gate, apply_gate_in_place, gate_words};
-use super::matmul::{column_sums, dense_fused};
+use super::matmul::{add_column_sums, column_sums, dense_fused};
 use super::tile::{Axis, End, Kernels, Layout, Lines, PANEL, Start, pack_panels, part, product};
 use super::{scratch, split};
 
@@ -254,4 +254,12 @@ impl Forward<'_> {
 /// Where `db` is empty and `dy` is not.
 pub fn bias_gradient(db: &mut [f32], dy: &[f32], threads: usize) {
     column_sums(db, dy, threads);
+}
+
+/// The same added to what `db` holds.
+///
+/// # Panics
+/// Where `db` is empty and `dy` is not.
+pub fn add_bias_gradient(db: &mut [f32], dy: &[f32], threads: usize) {
+    add_column_sums(db, dy, threads);
 }

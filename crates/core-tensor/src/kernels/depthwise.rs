@@ -11,7 +11,7 @@ mod lines;
 mod weight;
 
 use super::conv::ConvShape;
-use super::epilogue::{Epilogue, Gate, GradientSink, gate_words};
+use super::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
 use super::{scratch, split};
 
 /// Depthwise convolution.
@@ -81,16 +81,23 @@ pub fn depthwise_input_gradient_into(
 /// # Panics
 /// Where a slice is shorter than the shape says.
 pub fn depthwise_parameter_gradients(
-    dw: &mut [f32],
-    db: Option<&mut [f32]>,
+    gradients: ParameterGradients<'_>,
     x: &[f32],
     dy: &[f32],
     shape: &ConvShape,
     threads: usize,
 ) {
+    let ParameterGradients { kernel: dw, bias: db, accumulate } = gradients;
     let parts = shape.batch.min(8);
     let kernel = kernel_len(shape);
     scratch::with(kernel + shape.out_c, |both| {
+        both.fill(0.0);
+        if accumulate {
+            both[..kernel].copy_from_slice(&dw[..kernel]);
+            if let Some(db) = &db {
+                both[kernel..].copy_from_slice(&db[..shape.out_c]);
+            }
+        }
         split::reduce(useful(threads, shape), parts, both, |part, both| {
             let samples = part * shape.batch / parts..(part + 1) * shape.batch / parts;
             let x = &x[samples.start * shape.in_sample()..samples.end * shape.in_sample()];
@@ -118,7 +125,7 @@ pub fn depthwise_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &C
 /// # Panics
 /// Where a slice is shorter than the shape says.
 pub fn depthwise_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape, threads: usize) {
-    depthwise_parameter_gradients(dw, None, x, dy, shape, threads);
+    depthwise_parameter_gradients(ParameterGradients::of_kernel(dw), x, dy, shape, threads);
 }
 
 /// A multiplication takes four times as long as one of a matrix product.

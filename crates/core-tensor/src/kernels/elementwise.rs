@@ -76,6 +76,7 @@ pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     // Short blocks keep the error of single-precision sums small.
     with_repeated([values], |[values]| {
         let block = 256 * values.len();
+        sums.fill(0.0);
         split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
             let range = i * block..((i + 1) * block).min(x.len());
             scratch::with(values.len(), |wide| {

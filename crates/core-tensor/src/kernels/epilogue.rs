@@ -108,6 +108,25 @@ pub struct GradientSink<'a> {
     pub accumulate: bool,
 }
 
+/// Where the gradients of a kernel and a bias go.
+#[derive(Debug, Default)]
+pub struct ParameterGradients<'a> {
+    /// The kernel's.
+    pub kernel: &'a mut [f32],
+    /// The bias's, where there is one.
+    pub bias: Option<&'a mut [f32]>,
+    /// Whether to add to what is there: for batches that are passed over part by part.
+    pub accumulate: bool,
+}
+
+impl<'a> ParameterGradients<'a> {
+    /// Those of a kernel alone, to be overwritten.
+    #[must_use]
+    pub const fn of_kernel(kernel: &'a mut [f32]) -> Self {
+        Self { kernel, bias: None, accumulate: false }
+    }
+}
+
 /// Values that a block of work takes.
 const BLOCK: usize = 1 << 13;
 

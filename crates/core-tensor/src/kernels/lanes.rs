@@ -130,45 +130,26 @@ unsafe fn apply_as<S: Simd>(
 by_lanes! {
     /// Values whose bit is 0 become 0, over whole rows of `channels`.
     pub(super) fn close<S>(rows: &mut [f32], bits: &[u16], channels: usize) {
-        let at = rows.as_mut_ptr();
-        // SAFETY: the caller's; the pointer is that of the slice.
-        unsafe { close_as::<S>(at, at, rows.len(), bits, channels) }
-    }
-}
-
-by_lanes! {
-    /// [`close`] from one memory into another of the same length.
-    pub(super) fn close_into<S>(to: &mut [f32], from: &[f32], bits: &[u16], channels: usize) {
-        assert!(to.len() == from.len(), "as many values on both sides");
-        // SAFETY: the caller's; the pointers are those of slices of this length.
-        unsafe { close_as::<S>(to.as_mut_ptr(), from.as_ptr(), to.len(), bits, channels) }
-    }
-}
-
-/// # Safety
-/// The processor has the instruction set; `len` values may be read and written.
-#[inline(always)]
-unsafe fn close_as<S: Simd>(to: *mut f32, from: *const f32, len: usize, bits: &[u16], channels: usize) {
-    assert!(len.div_ceil(channels) * channels.div_ceil(LANES) <= bits.len(), "bits for every value");
-    let whole = len / LANES;
-    let mut bits = Bits { words: bits, channels, left: channels, stream: 0, count: 0 };
-    // SAFETY: the caller's; groups lie within `len`.
-    unsafe {
-        if channels.is_multiple_of(LANES) {
-            for (group, &word) in bits.words.iter().enumerate().take(whole) {
-                let at = group * LANES;
-                S::store(to.add(at), S::keep(S::load(from.add(at)), word));
-            }
-        } else {
-            for at in (0..whole * LANES).step_by(LANES) {
-                let word = bits.take(LANES);
-                S::store(to.add(at), S::keep(S::load(from.add(at)), word));
-            }
-            let rest = len - whole * LANES;
-            if rest > 0 {
-                let (at, lanes) = (whole * LANES, S::lanes(rest));
-                let word = bits.take(rest);
-                S::store_lanes(to.add(at), lanes, S::keep(S::load_lanes(from.add(at), lanes), word));
+        assert!(rows.len().div_ceil(channels) * channels.div_ceil(LANES) <= bits.len(), "bits for every value");
+        let (at, len, whole) = (rows.as_mut_ptr(), rows.len(), rows.len() / LANES);
+        let mut bits = Bits { words: bits, channels, left: channels, stream: 0, count: 0 };
+        // SAFETY: the caller's; groups lie within the slice.
+        unsafe {
+            if channels.is_multiple_of(LANES) {
+                for (group, &word) in bits.words.iter().enumerate().take(whole) {
+                    let at = at.add(group * LANES);
+                    S::store(at, S::keep(S::load(at), word));
+                }
+            } else {
+                for group in 0..whole {
+                    let (at, word) = (at.add(group * LANES), bits.take(LANES));
+                    S::store(at, S::keep(S::load(at), word));
+                }
+                let rest = len - whole * LANES;
+                if rest > 0 {
+                    let (at, lanes, word) = (at.add(whole * LANES), S::lanes(rest), bits.take(rest));
+                    S::store_lanes(at, lanes, S::keep(S::load_lanes(at, lanes), word));
+                }
             }
         }
     }

@@ -7,9 +7,9 @@ use gemm::Parallelism;
 
 use super::dispatch::multiversion;
 use super::elementwise::{fold, wide};
-use super::epilogue::{Epilogue, Gate, GradientSink, apply_gate_in_place, close_gate};
+use super::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, apply_gate_in_place, close_gate};
 use super::tile::{
-    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_column_sums, pack_panels, panels, product, transpose,
+    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_columns, pack_panels, panels, product, transpose,
 };
 use super::{scratch, split};
 
@@ -297,43 +297,44 @@ pub fn dense_weight_gradient(
     sizes: (usize, usize, usize),
     threads: usize,
 ) {
-    dense_parameter_gradients(dw, None, x, dy, sizes, threads);
+    dense_parameter_gradients(ParameterGradients::of_kernel(dw), x, dy, sizes, threads);
 }
 
 /// Samples that a sum in registers runs over: those of a tile and of its columns stay in the first-level cache.
 const SAMPLES: usize = 256;
 
-/// Gradients of [`dense`] for its weights and, where there is one, its bias. Both are overwritten.
+/// Gradients of [`dense`] for its weights and, where there is one, its bias.
 ///
 /// # Panics
 /// Where a slice is shorter than its shape.
 pub fn dense_parameter_gradients(
-    dw: &mut [f32],
-    db: Option<&mut [f32]>,
+    gradients: ParameterGradients<'_>,
     x: &[f32],
     dy: &[f32],
     (batch, inputs, outputs): (usize, usize, usize),
     threads: usize,
 ) {
-    let dw = &mut dw[..inputs * outputs];
+    let gradients = ParameterGradients { kernel: &mut gradients.kernel[..inputs * outputs], ..gradients };
     let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
     if inputs == 0 {
-        return db.into_iter().for_each(|db| column_sums(db, dy, threads));
+        let sums = if gradients.accumulate { add_column_sums } else { column_sums };
+        return gradients.bias.into_iter().for_each(|db| sums(db, dy, threads));
     }
     let kernels = Kernels::current();
     let work = batch * inputs * outputs;
     let threads = split::useful(threads, work);
-    in_parts(threads, (batch, work), (dw, outputs), db, |samples, first, dw, mut db| {
-        if let Some(db) = &mut db {
+    in_parts(threads, (batch, work), gradients, outputs, |samples, first, gradients| {
+        let ParameterGradients { kernel: dw, bias: mut db, accumulate } = gradients;
+        if let Some(db) = db.as_mut().filter(|_| !accumulate) {
             db.fill(0.0);
         }
         for from in samples.clone().step_by(SAMPLES) {
             let count = SAMPLES.min(samples.end - from);
             let dy = &dy[from * outputs..][..count * outputs];
             if let Some(db) = &mut db {
-                add_column_sums(kernels, db, dy);
+                add_columns(kernels, db, dy);
             }
-            let start = if from == samples.start { Start::Zero } else { Start::Old };
+            let start = if from == samples.start && !accumulate { Start::Zero } else { Start::Old };
             let x = &x[from * inputs + first..];
             if outputs < NARROW {
                 narrow(kernels, dw, (x, inputs), (dy, outputs), start);
@@ -430,18 +431,22 @@ const PARTIAL: usize = 1 << 13;
 /// Multiplications that one part should have.
 const PART: usize = 1 << 18;
 
-/// A sum over the samples of a batch into `dw` (rows of `row` elements) and `db`, split so that the result does not depend on
-/// `threads`: `body(samples, first row, rows of dw, db)` overwrites what it is given.
+/// A sum over the samples of a batch into the gradients of a kernel (rows of `row` elements) and a bias, split so that
+/// the result does not depend on `threads`: `body(samples, first row, gradients of these rows)`.
 pub(super) fn in_parts(
     threads: usize,
     (batch, work): (usize, usize),
-    (dw, row): (&mut [f32], usize),
-    db: Option<&mut [f32]>,
-    body: impl Fn(Range<usize>, usize, &mut [f32], Option<&mut [f32]>) + Sync,
+    gradients: ParameterGradients<'_>,
+    row: usize,
+    body: impl Fn(Range<usize>, usize, ParameterGradients<'_>) + Sync,
 ) {
+    let ParameterGradients { kernel: dw, bias: db, accumulate } = gradients;
     if batch == 0 || dw.is_empty() {
-        dw.fill(0.0);
-        return db.into_iter().for_each(|db| db.fill(0.0));
+        if !accumulate {
+            dw.fill(0.0);
+            db.into_iter().for_each(|db| db.fill(0.0));
+        }
+        return;
     }
     let parts = if dw.len() > PARTIAL { 1 } else { (work / PART).clamp(1, batch.min(4)) };
     let bias = db.is_some();
@@ -450,19 +455,20 @@ pub(super) fn in_parts(
         let rows = (dw.len() / row).div_ceil(threads);
         let chunks = ((dw, rows * row), (&mut *db, row));
         return split::for_chunks2(threads, chunks.0, chunks.1, |i, dw, db| {
-            body(0..batch, i * rows, dw, if bias && i == 0 { Some(db) } else { None });
+            let bias = if bias && i == 0 { Some(db) } else { None };
+            body(0..batch, i * rows, ParameterGradients { kernel: dw, bias, accumulate });
         });
     }
     let len = dw.len() + db.len();
     scratch::with(parts * len, |partials| {
         split::for_chunks(threads, partials, len, |i, partial| {
             let samples = i * batch / parts..(i + 1) * batch / parts;
-            let (dw, db) = partial.split_at_mut(len - if bias { row } else { 0 });
-            body(samples, 0, dw, bias.then_some(db));
+            let (kernel, db) = partial.split_at_mut(len - if bias { row } else { 0 });
+            body(samples, 0, ParameterGradients { kernel, bias: bias.then_some(db), accumulate: false });
         });
         for (i, partial) in partials.chunks_exact(len).enumerate() {
             let (part_w, part_b) = partial.split_at(dw.len());
-            if i == 0 {
+            if i == 0 && !accumulate {
                 dw.copy_from_slice(part_w);
                 db.copy_from_slice(part_b);
             } else {
@@ -495,19 +501,28 @@ multiversion! {
 /// # Panics
 /// Where `out` is empty and `x` is not.
 pub fn column_sums(out: &mut [f32], x: &[f32], threads: usize) {
+    out.fill(0.0);
+    add_column_sums(out, x, threads);
+}
+
+/// [`column_sums`] added to what `out` holds.
+///
+/// # Panics
+/// Where `out` is empty and `x` is not.
+pub fn add_column_sums(out: &mut [f32], x: &[f32], threads: usize) {
     // Short blocks keep the error of single-precision sums small.
     let wide = wide(out.len());
     let chunk = 256 * wide;
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     split::reduce(threads, x.len().div_ceil(chunk), out, |i, sums| {
         let mut wide = vec![0.0; wide];
-        add_columns(&mut wide, &x[i * chunk..((i + 1) * chunk).min(x.len())]);
+        add_wide(&mut wide, &x[i * chunk..((i + 1) * chunk).min(x.len())]);
         fold(sums, &wide);
     });
 }
 
 multiversion! {
-    fn add_columns(sums: &mut [f32], x: &[f32]) {
+    fn add_wide(sums: &mut [f32], x: &[f32]) {
         for row in x.chunks(sums.len()) {
             for (sum, v) in sums.iter_mut().zip(row) {
                 *sum += v;

@@ -102,10 +102,9 @@ pub(crate) fn for_chunks_of_each<const N: usize>(
     });
 }
 
-/// Sums of `len` values over `count` blocks: `body(block, sums)` adds its block to zeroed sums; the blocks' sums are
-/// added in their order, so the result does not depend on `threads`.
+/// Sums of `len` values over `count` blocks, added to `out`: `body(block, sums)` adds its block to what `sums` holds; the
+/// blocks' sums are added in their order, so the result does not depend on `threads`.
 pub(crate) fn reduce(threads: usize, count: usize, out: &mut [f32], body: impl Fn(usize, &mut [f32]) + Sync) {
-    out.fill(0.0);
     if count <= 1 {
         if count == 1 {
             body(0, out);

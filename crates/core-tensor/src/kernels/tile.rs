@@ -18,7 +18,7 @@ pub(super) mod portable;
 mod registers;
 pub(super) mod simd;
 
-pub(super) use self::finish::{add_column_sums, apply_function, close_rows};
+pub(super) use self::finish::{add_columns, apply_function, close_rows};
 use self::panel::Ahead;
 pub(super) use self::panel::{PANEL, pack_panels, panels, part, transpose};
 use self::registers::{Begin, RawEnd};

@@ -5,8 +5,8 @@ use tinsmith_core_tensor::kernels::conv::{
     ConvShape, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
 };
 use tinsmith_core_tensor::kernels::epilogue::{
-    Epilogue, Function, Gate, GradientSink, add_gated, apply_gate, apply_gate_in_place, close_gate,
-    gate_words,
+    Epilogue, Function, Gate, GradientSink, ParameterGradients, add_gated, apply_gate, apply_gate_in_place,
+    close_gate, gate_words,
 };
 use tinsmith_core_tensor::kernels::matmul::{
     dense_fused, dense_input_gradient_into, dense_parameter_gradients,
@@ -59,7 +59,7 @@ type Results = (Vec<f32>, Vec<u16>, Vec<f32>, Vec<f32>, Vec<f32>);
 type Want = (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>);
 
 /// Writes the gradients of weights and bias, on some threads.
-type Parameters<'a> = dyn Fn(&mut [f32], &mut [f32], usize) + 'a;
+type Parameters<'a> = dyn Fn(ParameterGradients<'_>, usize) + 'a;
 
 struct Layer<'a> {
     rows: (usize, usize),
@@ -85,8 +85,12 @@ impl Layer<'_> {
         let mut summed = old.to_vec();
         (self.backward)(&mut summed, GradientSink { gate: closed, accumulate: true }, threads);
         let mut parameters = vec![f32::NAN; self.weights + outputs];
-        let (dw, db) = parameters.split_at_mut(self.weights);
-        (self.parameters)(dw, db, threads);
+        let mut parts = vec![1.0; parameters.len()];
+        for (to, accumulate) in [(&mut parameters, false), (&mut parts, true)] {
+            let (kernel, bias) = to.split_at_mut(self.weights);
+            (self.parameters)(ParameterGradients { kernel, bias: Some(bias), accumulate }, threads);
+        }
+        parameters.extend(parts);
         (out, bits, dx, summed, parameters)
     }
 
@@ -116,9 +120,12 @@ impl Layer<'_> {
             }
             assert_close(&format!("{what}: input gradient"), &one.2, &self.want.1, 2e-5);
             assert_close(&format!("{what}: sum"), &one.3, &gated, 2e-5);
-            let (dw, db) = one.4.split_at(self.weights);
+            let (overwritten, added) = one.4.split_at(self.weights + outputs);
+            let (dw, db) = overwritten.split_at(self.weights);
             assert_close(&format!("{what}: weight gradient"), dw, &self.want.2, 2e-5);
             assert_close(&format!("{what}: bias gradient"), db, &self.want.3, 2e-5);
+            let sums: Vec<f64> = self.want.2.iter().chain(&self.want.3).map(|x| x + 1.0).collect();
+            assert_close(&format!("{what}: added to ones"), added, &sums, 2e-5);
             for threads in [2, 3] {
                 assert!(
                     one == self.run(&bias, &closed, &old, threads),
@@ -155,7 +162,7 @@ fn check_dense(sizes: (usize, usize, usize), gate: Gate) {
         gate,
         forward: &|out, epilogue, threads| dense_fused(out, &x, &w, epilogue, sizes, threads),
         backward: &|dx, sink, threads| dense_input_gradient_into(dx, &dy, &w, sink, sizes, threads),
-        parameters: &|dw, db, threads| dense_parameter_gradients(dw, Some(db), &x, &dy, sizes, threads),
+        parameters: &|to, threads| dense_parameter_gradients(to, &x, &dy, sizes, threads),
         want,
     };
     layer.check(&format!("dense {sizes:?} {gate:?}"));
@@ -174,7 +181,7 @@ fn check_conv(s: &ConvShape, gate: Gate) {
         gate,
         forward: &|out, epilogue, threads| conv2d_fused(out, &x, &w, epilogue, s, threads),
         backward: &|dx, sink, threads| conv2d_input_gradient_into(dx, &dy, &w, sink, s, threads),
-        parameters: &|dw, db, threads| conv2d_parameter_gradients(dw, Some(db), &x, &dy, s, threads),
+        parameters: &|to, threads| conv2d_parameter_gradients(to, &x, &dy, s, threads),
         want,
     };
     layer.check(&format!("{s:?} {gate:?}"));

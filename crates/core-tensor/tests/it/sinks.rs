@@ -1,11 +1,15 @@
 //! Gates and accumulation of the kernels that are no matrix products: depthwise convolutions, pooling, batch
 //! normalization; on every path, and with the same bits for any number of threads.
 
-use tinsmith_core_tensor::kernels::batch_norm::{batch_norm_fused, batch_norm_gradient_into, moments};
+use tinsmith_core_tensor::kernels::batch_norm::{
+    MomentSums, add_gradient_sums, batch_norm_fused, input_gradient_into, moments, parameter_gradients,
+};
 use tinsmith_core_tensor::kernels::depthwise::{
     depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Function, Gate, GradientSink, gate_words};
+use tinsmith_core_tensor::kernels::epilogue::{
+    Epilogue, Function, Gate, GradientSink, ParameterGradients, gate_words,
+};
 use tinsmith_core_tensor::kernels::pool::{average_pool_gradient_into, max_pool, max_pool_gradient_into};
 use tinsmith_core_tensor::{Conv2dGeometry, Pool2dGeometry};
 
@@ -119,10 +123,16 @@ fn depthwise_convolutions() {
         on_every_path(|_| {
             let run = |threads: usize| {
                 let (mut dw, mut db) = (vec![f32::NAN; s.kernel_len()], vec![f32::NAN; s.out_c]);
-                depthwise_parameter_gradients(&mut dw, Some(&mut db), &x, &dy, &s, threads);
+                let to = ParameterGradients { kernel: &mut dw, bias: Some(&mut db), accumulate: false };
+                depthwise_parameter_gradients(to, &x, &dy, &s, threads);
                 (dw, db)
             };
             let (dw, db) = run(1);
+            let (mut twice, mut twice_db) = (dw.clone(), db.clone());
+            let to = ParameterGradients { kernel: &mut twice, bias: Some(&mut twice_db), accumulate: true };
+            depthwise_parameter_gradients(to, &x, &dy, &s, 2);
+            let doubled: Vec<f64> = want_dw.iter().chain(&want_db).map(|x| 2.0 * x).collect();
+            assert_close(&what, &[twice, twice_db].concat(), &doubled, 1e-5);
             assert_close(&what, &dw, &want_dw, 1e-5);
             assert_close(&what, &db, &want_db, 1e-5);
             assert_eq!((dw, db), run(3), "{what}: 3 threads give other bits");
@@ -187,6 +197,13 @@ fn batch_normalization() {
             let (mut other_mean, mut other_variance) = (vec![0.0; c], vec![0.0; c]);
             moments(&mut other_mean, &mut other_variance, &x, 3);
             assert_eq!((&other_mean, &other_variance), (&got_mean, &got_variance), "{what}: 3 threads");
+            let mut sums = MomentSums::new(c);
+            sums.add(&normal(9, 2 * c), 1);
+            sums.clear();
+            x.chunks(c * rows.div_ceil(3)).for_each(|part| sums.add(part, 2));
+            sums.finish(&mut other_mean, &mut other_variance);
+            assert_close(&what, &other_mean, &mean, 1e-6);
+            assert_close(&what, &other_variance, &variance, 1e-5);
         });
         let mut bits = vec![u16::MAX; gate_words(rows, c)];
         on_every_path(|_| {
@@ -196,28 +213,29 @@ fn batch_normalization() {
             batch_norm_fused(&mut out, &x, (&gamma, &beta), moments, EPSILON, epilogue, 2);
             check_gate(&what, Gate::RELU, &before, &out, &bits, c);
         });
-        for own in [&[][..], &bits] {
-            let dy_of = |i: usize| if own.is_empty() || bit(own, i, c) { f64::from(dy[i]) } else { 0.0 };
-            let (mut d_beta, mut d_gamma) = (vec![0.0; c], vec![0.0; c]);
-            for i in 0..n {
-                d_beta[i % c] += dy_of(i);
-                d_gamma[i % c] += dy_of(i) * centered(i) * inverse[i % c];
-            }
-            let want: Vec<f64> = (0..n)
-                .map(|i| {
-                    let k = i % c;
-                    let through = d_beta[k] + centered(i) * inverse[k] * d_gamma[k];
-                    f64::from(gamma[k]) * inverse[k] * (dy_of(i) - through / rows as f64)
-                })
-                .collect();
-            check_sinks(&what, &want, c, |dx, sink, threads| {
-                let (mut got_gamma, mut got_beta) = (vec![0.0; c], vec![0.0; c]);
-                let gradients = (dx, &mut *got_gamma, &mut *got_beta);
-                let moments = (&*got_mean, &*got_variance);
-                batch_norm_gradient_into(gradients, (&dy, own), &x, &gamma, moments, EPSILON, sink, threads);
-                assert_close(&what, &got_gamma, &d_gamma, 1e-4);
-                assert_close(&what, &got_beta, &d_beta, 1e-5);
-            });
+        let (mut d_beta, mut d_gamma) = (vec![0.0; c], vec![0.0; c]);
+        for i in 0..n {
+            d_beta[i % c] += f64::from(dy[i]);
+            d_gamma[i % c] += f64::from(dy[i]) * centered(i) * inverse[i % c];
         }
+        let want: Vec<f64> = (0..n)
+            .map(|i| {
+                let k = i % c;
+                let through = d_beta[k] + centered(i) * inverse[k] * d_gamma[k];
+                f64::from(gamma[k]) * inverse[k] * (f64::from(dy[i]) - through / rows as f64)
+            })
+            .collect();
+        check_sinks(&what, &want, c, |dx, sink, threads| {
+            let (mut got_gamma, mut got_beta) = (vec![0.0; c], vec![0.0; c]);
+            let moments = (&*got_mean, &*got_variance);
+            let mut sums = vec![0.0; 2 * c];
+            for (dy, x) in dy.chunks(c * rows.div_ceil(2)).zip(x.chunks(c * rows.div_ceil(2))) {
+                add_gradient_sums(&mut sums, dy, x, &got_mean, threads);
+            }
+            parameter_gradients((&mut got_gamma, &mut got_beta), &sums, &got_variance, EPSILON);
+            input_gradient_into(dx, &dy, &x, &gamma, moments, (&sums, rows), EPSILON, sink, threads);
+            assert_close(&what, &got_gamma, &d_gamma, 1e-4);
+            assert_close(&what, &got_beta, &d_beta, 1e-5);
+        });
     }
 }

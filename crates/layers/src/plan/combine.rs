@@ -2,7 +2,7 @@
 
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, add_gated};
 
-use super::operator::{Backward, Forward, Operator};
+use super::operator::{Backward, Forward, Operator, Passing};
 use super::product::fuse_into;
 use crate::error::Result;
 
@@ -35,6 +35,10 @@ impl Operator for Sum {
 
     fn keeps_inputs(&self) -> bool {
         false
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Parts
     }
 
     fn fuse(&mut self, gate: Gate) -> bool {
@@ -99,5 +103,9 @@ impl Operator for Concat {
 
     fn keeps_inputs(&self) -> bool {
         false
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Parts
     }
 }

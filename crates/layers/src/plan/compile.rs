@@ -13,8 +13,9 @@ use tinsmith_spec::{Graph, ModelSpec, Op};
 
 use super::blocks::Blocks;
 use super::layout::{Lifetime, place};
-use super::operator::{Operator, Part, Pieces, Start};
+use super::operator::{Operator, Part, Pieces, Span, Start};
 use super::pointwise::Gated;
+use super::segment::{Segments, Times, Use};
 use super::translate::{Draft, Source, translate};
 use super::{Custom, Plan, PlanOptions, Site};
 use crate::error::{LayersError, Result};
@@ -35,23 +36,27 @@ pub(super) struct Value {
     pub(super) bits: Range<usize>,
     /// Whether the step before its producer's backward pass has to close the gate, because no consumer does.
     pub(super) closes_itself: bool,
+    /// Whether its buffer, and that of its gradient, hold one part of a batch at a time.
+    pub(super) is_part: (bool, bool),
 }
 
 impl Value {
-    pub(super) fn rows(&self, rows: usize) -> Range<usize> {
-        self.range.start..self.range.start + rows * self.len
+    pub(super) fn rows(&self, span: Span) -> Range<usize> {
+        let start = self.range.start + if self.is_part.0 { 0 } else { span.first * self.len };
+        start..start + span.rows * self.len
     }
 
-    pub(super) fn gradient_rows(&self, rows: usize) -> Range<usize> {
-        self.gradient.start..self.gradient.start + rows * self.len
+    pub(super) fn gradient_rows(&self, span: Span) -> Range<usize> {
+        let start = self.gradient.start + if self.is_part.1 { 0 } else { span.first * self.len };
+        start..start + span.rows * self.len
     }
 
-    pub(super) fn bit_rows(&self, rows: usize) -> Range<usize> {
+    pub(super) fn bit_rows(&self, span: Span) -> Range<usize> {
         if self.bits.is_empty() {
             return self.bits.clone();
         }
-        let words = gate_words(rows * self.len / self.channels.max(1), self.channels);
-        self.bits.start..self.bits.start + words
+        let words = |rows: usize| gate_words(rows * self.len / self.channels.max(1), self.channels);
+        self.bits.start + words(span.first)..self.bits.start + words(span.first + span.rows)
     }
 }
 
@@ -193,6 +198,7 @@ impl Compiler<'_> {
             gradient: 0..0,
             bits: 0..0,
             closes_itself: false,
+            is_part: (false, false),
         });
         self.values.len() - 1
     }
@@ -325,7 +331,10 @@ impl Compiler<'_> {
             own += step.operator.prepare(rows, options.training);
         }
         let bits = self.lay_out_bits(rows);
-        let floats = self.lay_out(&inputs, &outputs, rows);
+        let weights = |step: &Step| step.weights.iter().map(|&b| self.blocks.list[b].len()).sum();
+        let weights: Vec<usize> = self.steps.iter().map(weights).collect();
+        let segments = Segments::new(&self.steps, &self.values, &weights, options);
+        let floats = self.lay_out(&segments, &inputs, &outputs, rows);
         let params = self.blocks.list.last().map_or(0, |b| b.range.end);
         let bytes = (floats + params * 2) * size_of::<f32>() + bits * size_of::<u16>() + own;
         if let Some(limit) = options.memory_limit.filter(|&limit| bytes > limit) {
@@ -336,6 +345,7 @@ impl Compiler<'_> {
         Ok(Plan::new(
             self.values,
             self.steps,
+            segments,
             self.blocks,
             super::Ends { inputs, outputs, input_names: names(begins), output_names: names(ends) },
             super::Memory { floats, bits, own_bytes: own },
@@ -411,53 +421,59 @@ impl Compiler<'_> {
 
     /// Finds a place for every value, gradient and scratch. Time runs through the forward steps, the loss, and the
     /// backward steps.
-    fn lay_out(&mut self, inputs: &[usize], outputs: &[usize], rows: usize) -> usize {
-        let n = self.steps.len();
-        let end = 2 * n + 1;
-        let backward = |s: usize| 2 * n - s;
-        let never = (usize::MAX, 0);
-        let (mut values, mut gradients) = (vec![never; self.values.len()], vec![never; self.values.len()]);
-        let touch = |life: &mut (usize, usize), t: usize| *life = (life.0.min(t), life.1.max(t));
-        inputs.iter().for_each(|&v| touch(&mut values[v], 0));
+    fn lay_out(&mut self, segments: &Segments, inputs: &[usize], outputs: &[usize], rows: usize) -> usize {
+        let times = Times::new(segments, self.steps.len());
+        let (mut values, mut gradients) =
+            (vec![Use::default(); self.values.len()], vec![Use::default(); self.values.len()]);
+        inputs.iter().for_each(|&v| values[v].touch_at(0));
         for &v in outputs {
-            touch(&mut values[v], end);
-            touch(&mut gradients[v], n);
+            values[v].touch_at(times.end);
+            gradients[v].touch_at(times.loss);
         }
         for (s, step) in self.steps.iter().enumerate() {
-            touch(&mut values[step.output], s);
-            step.inputs.iter().for_each(|&(v, _)| touch(&mut values[v], s));
-            if let Some(sinks) = &step.sinks {
-                touch(&mut gradients[step.output], backward(s));
-                if step.operator.keeps_output() {
-                    touch(&mut values[step.output], backward(s));
+            values[step.output].touch(times.forward[s]);
+            for time in [Some(times.forward[s]), times.gather[s]].into_iter().flatten() {
+                step.inputs.iter().for_each(|&(v, _)| values[v].touch(time));
+            }
+            let Some(sinks) = &step.sinks else { continue };
+            for time in [times.backward[s], times.gather_backward[s]].into_iter().flatten() {
+                gradients[step.output].touch(time);
+                if step.operator.keeps_inputs() {
+                    step.inputs.iter().for_each(|&(v, _)| values[v].touch(time));
                 }
-                for (&(v, _), sink) in step.inputs.iter().zip(sinks) {
-                    if step.operator.keeps_inputs() {
-                        touch(&mut values[v], backward(s));
-                    }
-                    if sink.is_some() {
-                        touch(&mut gradients[v], backward(s));
-                    }
-                }
+            }
+            let Some(time) = times.backward[s] else { continue };
+            if step.operator.keeps_output() {
+                values[step.output].touch(time);
+            }
+            for (&(v, _), _) in step.inputs.iter().zip(sinks).filter(|(_, sink)| sink.is_some()) {
+                gradients[v].touch(time);
             }
         }
         if self.options.input_gradients {
-            inputs.iter().for_each(|&v| touch(&mut gradients[v], end));
+            inputs.iter().for_each(|&v| gradients[v].touch_at(times.end));
         }
-        let life = |(first, last): (usize, usize), len: usize| {
-            if first > last { Lifetime { len: 0, first: 0, last: 0 } } else { Lifetime { len, first, last } }
+        let nothing = Lifetime { len: 0, first: 0, last: 0 };
+        let buffer = |used: &Use, len: usize| match used.life(&times, rows) {
+            Some((first, last, rows, is_part)) => (Lifetime { len: rows * len, first, last }, is_part),
+            None => (nothing, false),
         };
         let mut buffers = Vec::new();
-        for (v, value) in self.values.iter().enumerate() {
-            buffers.push(life(values[v], rows * value.len));
-            let wanted = if value.gradient.is_empty() { 0 } else { rows * value.len };
-            buffers.push(life(gradients[v], wanted));
+        for (v, value) in self.values.iter_mut().enumerate() {
+            let (own, is_part) = buffer(&values[v], value.len);
+            let wanted = if value.gradient.is_empty() { 0 } else { value.len };
+            let (gradient, is_gradient_part) = buffer(&gradients[v], wanted);
+            value.is_part = (is_part, is_gradient_part);
+            buffers.extend([own, gradient]);
         }
         for (s, step) in self.steps.iter().enumerate() {
-            let (forward, back) = step.operator.scratch(rows);
-            buffers.push(Lifetime { len: forward, first: s, last: s });
-            let back = if step.sinks.is_some() { back } else { 0 };
-            buffers.push(Lifetime { len: back, first: backward(s), last: backward(s) });
+            let time = times.forward[s];
+            let len = step.operator.scratch(times.rows_at(time)).0;
+            buffers.push(Lifetime { len, first: time.at, last: time.at });
+            buffers.push(times.backward[s].map_or(nothing, |time| {
+                let len = step.operator.scratch(times.rows_at(time)).1;
+                Lifetime { len, first: time.at, last: time.at }
+            }));
         }
         let (ranges, whole) = place(&buffers);
         let mut ranges = ranges.into_iter();

@@ -53,7 +53,7 @@ impl Operator for Layered {
         }
         let inputs = io.inputs.iter().zip(&self.inputs);
         let inputs: Vec<Var> = inputs
-            .map(|(x, sample)| Ok(Var::from_tensor(&Self::tensor(x, io.rows, sample)?)?))
+            .map(|(x, sample)| Ok(Var::from_tensor(&Self::tensor(x, io.span.rows, sample)?)?))
             .collect::<Result<_>>()?;
         let arguments: Vec<&Tensor> = inputs.iter().map(Var::as_tensor).collect();
         let cx = Context {

@@ -1,9 +1,11 @@
 //! Batch normalization in float.
 
-use tinsmith_core_tensor::kernels::batch_norm::{batch_norm_fused, batch_norm_gradient_into, moments};
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink};
+use tinsmith_core_tensor::kernels::batch_norm::{
+    MomentSums, add_gradient_sums, batch_norm_fused, input_gradient_into, parameter_gradients,
+};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate};
 
-use super::operator::{Backward, Forward, Operator};
+use super::operator::{Backward, Forward, Gather, Operator, Passing};
 use super::product::fuse_into;
 use crate::error::Result;
 
@@ -28,6 +30,10 @@ struct Own {
     variance: Vec<f32>,
     ones: Vec<f32>,
     zeros: Vec<f32>,
+    /// Of the rows of this batch so far.
+    moments: MomentSums,
+    /// Of the gradients of this batch so far: for beta, then for gamma.
+    sums: Vec<f32>,
     d_gamma: Vec<f32>,
     d_beta: Vec<f32>,
 }
@@ -48,6 +54,8 @@ impl BatchNorm {
                 variance: zeros(),
                 ones: vec![1.0; channels],
                 zeros: zeros(),
+                moments: MomentSums::new(channels),
+                sums: vec![0.0; 2 * channels],
                 d_gamma: zeros(),
                 d_beta: zeros(),
             },
@@ -65,9 +73,9 @@ impl BatchNorm {
 impl Operator for BatchNorm {
     fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
         let (x, threads) = (io.inputs[0], io.threads.count());
-        if io.mode.is_training() {
-            moments(&mut self.own.mean, &mut self.own.variance, x, threads);
-            let rows = x.len() / self.channels.max(1);
+        if io.mode.is_training() && io.span.first == 0 {
+            self.own.moments.finish(&mut self.own.mean, &mut self.own.variance);
+            let rows = io.span.batch * (x.len() / io.span.rows / self.channels.max(1));
             let correction = if self.unbiased && rows > 1 { rows as f64 / (rows - 1) as f64 } else { 1.0 };
             if let [mean, variance] = io.state.as_mut_slice() {
                 move_towards(mean, &self.own.mean, self.momentum, 1.0);
@@ -85,28 +93,47 @@ impl Operator for BatchNorm {
     }
 
     fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
-        let (x, threads) = (io.inputs[0], io.threads.count());
-        let (mut d_gamma, mut d_beta) =
-            (std::mem::take(&mut self.own.d_gamma), std::mem::take(&mut self.own.d_beta));
-        let (gamma, _) = self.scale_shift(&io.weights);
+        let x = io.inputs[0];
         let moments = (self.own.mean.as_slice(), self.own.variance.as_slice());
-        let (dx, sink) = match &mut io.d_inputs[0] {
-            Some(dx) => (&mut *dx.values, dx.sink),
-            None => (&mut [][..], GradientSink::default()),
-        };
-        let gradients = (dx, d_gamma.as_mut_slice(), d_beta.as_mut_slice());
-        // The gradient comes with this layer's own gate closed on it.
-        let dy = (&*io.d_output, &[][..]);
-        batch_norm_gradient_into(gradients, dy, x, gamma, moments, self.epsilon, sink, threads);
-        let found = [(self.has_gamma, &d_gamma), (self.has_beta, &d_beta)];
-        let found = found.iter().filter(|(learned, _)| *learned).map(|(_, values)| values);
+        if let Some(dx) = &mut io.d_inputs[0] {
+            let (gamma, _) = self.scale_shift(&io.weights);
+            let rows = io.span.batch * (x.len() / io.span.rows / self.channels.max(1));
+            let (sums, epsilon, threads) =
+                ((self.own.sums.as_slice(), rows), self.epsilon, io.threads.count());
+            input_gradient_into(dx.values, io.d_output, x, gamma, moments, sums, epsilon, dx.sink, threads);
+        }
+        if io.span.first > 0 {
+            return Ok(());
+        }
+        let Own { variance, sums, d_gamma, d_beta, .. } = &mut self.own;
+        parameter_gradients((d_gamma, d_beta), sums, variance, self.epsilon);
+        let found = [(self.has_gamma, d_gamma), (self.has_beta, d_beta)];
+        let found = found.into_iter().filter(|(learned, _)| *learned).map(|(_, values)| values);
         for (gradient, found) in io.gradients.iter_mut().zip(found) {
             if !gradient.is_empty() {
                 gradient.copy_from_slice(found);
             }
         }
-        (self.own.d_gamma, self.own.d_beta) = (d_gamma, d_beta);
         Ok(())
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Gathered
+    }
+
+    fn gather(&mut self, part: &Gather<'_>) {
+        if part.span.first == 0 {
+            self.own.moments.clear();
+        }
+        self.own.moments.add(part.inputs[0], part.threads.count());
+    }
+
+    fn gather_backward(&mut self, part: &Gather<'_>) {
+        let Own { sums, mean, .. } = &mut self.own;
+        if part.span.first == 0 {
+            sums.fill(0.0);
+        }
+        add_gradient_sums(sums, part.d_output, part.inputs[0], mean, part.threads.count());
     }
 
     fn fuse(&mut self, gate: Gate) -> bool {

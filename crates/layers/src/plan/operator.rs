@@ -14,11 +14,57 @@ use crate::mode::Mode;
 /// Some slices, without asking the system for memory where they are few.
 pub type Pieces<T> = SmallVec<[T; 4]>;
 
-/// What an operator computes with in [`Operator::forward`]. Buffers are row-major, samples first, `rows` samples each.
+/// How an operator may pass over a batch. Networks of many small images are faster where a few samples go through
+/// several layers while they are in the cache, than where each layer passes over the whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// All samples at once.
+    Whole,
+    /// In parts, one after the other: no sample's result depends on other samples.
+    Parts,
+    /// As [`Passing::Parts`], but training needs to know something of all samples first:
+    /// [`Operator::gather`] and [`Operator::gather_backward`] see every part before the pass itself begins.
+    Gathered,
+}
+
+/// Which samples of a batch are passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub rows: usize,
+    /// Samples of the whole batch.
+    pub batch: usize,
+}
+
+impl Span {
+    /// All samples of a batch.
+    #[must_use]
+    pub const fn whole(batch: usize) -> Self {
+        Self { first: 0, rows: batch, batch }
+    }
+}
+
+/// What an operator learns of a part of a batch before it passes over the batch.
+#[derive(Debug)]
+pub struct Gather<'a> {
+    /// Which samples.
+    pub span: Span,
+    /// Values of the inputs; in the backward pass empty where [`Operator::keeps_inputs`] is false.
+    pub inputs: Pieces<&'a [f32]>,
+    /// In the backward pass the gradient of the result, closed where the gate is.
+    pub d_output: &'a [f32],
+    /// Threads that may be used.
+    pub threads: Threads,
+}
+
+/// What an operator computes with in [`Operator::forward`]. Buffers are row-major, samples first, `span.rows` samples
+/// each.
 #[derive(Debug)]
 pub struct Forward<'a> {
-    /// Samples of this batch.
-    pub rows: usize,
+    /// Which samples: all, unless [`Operator::passing`] allows parts.
+    pub span: Span,
     /// Values of the inputs.
     pub inputs: Pieces<&'a [f32]>,
     /// Where the result goes.
@@ -40,8 +86,8 @@ pub struct Forward<'a> {
 /// What an operator computes with in [`Operator::backward`].
 #[derive(Debug)]
 pub struct Backward<'a> {
-    /// Samples of this batch.
-    pub rows: usize,
+    /// As in the forward pass.
+    pub span: Span,
     /// Values of the inputs, as in the forward pass; empty where [`Operator::keeps_inputs`] is false.
     pub inputs: Pieces<&'a [f32]>,
     /// The result of the forward pass; empty where [`Operator::keeps_output`] is false.
@@ -52,7 +98,8 @@ pub struct Backward<'a> {
     pub d_inputs: Pieces<Option<InputGradient<'a>>>,
     /// The trainable blocks as they were used.
     pub weights: Pieces<&'a [f32]>,
-    /// Their gradients, to be overwritten; empty for frozen blocks.
+    /// Their gradients: to be overwritten by the first part of a batch and added to by the others; empty for frozen
+    /// blocks.
     pub gradients: Pieces<&'a mut [f32]>,
     /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
     pub scratch: &'a mut [f32],
@@ -116,6 +163,22 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever keeps it from doing so.
     fn backward(&mut self, io: &mut Backward<'_>) -> Result<()>;
+
+    /// How it may pass over a batch.
+    fn passing(&self) -> Passing {
+        Passing::Whole
+    }
+
+    /// Looks at a part of a batch's inputs before [`forward`](Self::forward) in training, where
+    /// [`passing`](Self::passing) asks for it.
+    fn gather(&mut self, part: &Gather<'_>) {
+        let _ = part;
+    }
+
+    /// Looks at a part of a batch's gradients before [`backward`](Self::backward), likewise.
+    fn gather_backward(&mut self, part: &Gather<'_>) {
+        let _ = part;
+    }
 
     /// Readies memory of its own for batches of up to `rows` samples. Returns how many bytes that is.
     fn prepare(&mut self, rows: usize, training: bool) -> usize {

@@ -4,9 +4,10 @@ use tinsmith_core_tensor::Activation;
 use tinsmith_core_tensor::kernels::activation::{activate, activation_gradient};
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_core_tensor::ops::dropout_factors;
+use tinsmith_foundation::Rng;
 use tinsmith_quant::QuantizerOp;
 
-use super::operator::{Backward, Forward, Operator};
+use super::operator::{Backward, Forward, Operator, Passing};
 use crate::error::Result;
 use crate::layer::{draw_seed, is_random, quantizer_mode};
 use crate::mode::Mode;
@@ -37,6 +38,10 @@ impl Operator for Gated {
             dx.put(io.d_output, io.threads);
         }
         Ok(())
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Parts
     }
 
     fn keeps_inputs(&self) -> bool {
@@ -89,6 +94,10 @@ impl Operator for Activated {
     fn keeps_output(&self) -> bool {
         true
     }
+
+    fn passing(&self) -> Passing {
+        Passing::Parts
+    }
 }
 
 /// A quantizer as a function of activations.
@@ -115,7 +124,7 @@ impl Quantized {
 
 impl Operator for Quantized {
     fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
-        self.dims[0] = io.rows;
+        self.dims[0] = io.span.rows;
         self.op.apply_slice(io.inputs[0], &self.dims, io.output, None, self.mode(io.mode))?;
         Ok(())
     }
@@ -135,11 +144,13 @@ pub(super) struct Dropout {
     layer: String,
     factors: Vec<f32>,
     len: usize,
+    /// Draws the factors of a batch's next part.
+    rng: Option<Rng>,
 }
 
 impl Dropout {
     pub(super) fn new(rate: f64, layer: &str, len: usize) -> Self {
-        Self { rate, layer: layer.to_owned(), factors: Vec::new(), len }
+        Self { rate, layer: layer.to_owned(), factors: Vec::new(), len, rng: None }
     }
 }
 
@@ -150,8 +161,13 @@ impl Operator for Dropout {
             io.output.copy_from_slice(x);
             return Ok(());
         };
-        let factors = &mut self.factors[..x.len()];
-        dropout_factors(factors, self.rate, &mut draw_seed(seed, &self.layer, "noise").rng());
+        let factors = &mut self.factors[io.span.first * self.len..][..x.len()];
+        if io.span.first == 0 {
+            self.rng = Some(draw_seed(seed, &self.layer, "noise").rng());
+        }
+        if let Some(rng) = &mut self.rng {
+            dropout_factors(factors, self.rate, rng);
+        }
         for ((y, x), f) in io.output.iter_mut().zip(x).zip(factors) {
             *y = x * *f;
         }
@@ -161,7 +177,7 @@ impl Operator for Dropout {
     fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
         if io.mode.is_training() {
-            for (g, f) in io.d_output.iter_mut().zip(&self.factors) {
+            for (g, f) in io.d_output.iter_mut().zip(&self.factors[io.span.first * self.len..]) {
                 *g *= f;
             }
         }
@@ -172,6 +188,10 @@ impl Operator for Dropout {
     fn prepare(&mut self, rows: usize, training: bool) -> usize {
         self.factors = vec![0.0; if training { rows * self.len } else { 0 }];
         self.factors.len() * size_of::<f32>()
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Parts
     }
 
     fn keeps_inputs(&self) -> bool {

@@ -1,17 +1,18 @@
 //! Dense layers and convolutions: a product, a bias and a gate in one go.
 
 use tinsmith_core_tensor::kernels::conv::{
-    ConvShape, bias_gradient, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
+    ConvShape, add_bias_gradient, bias_gradient, conv2d_fused, conv2d_input_gradient_into,
+    conv2d_parameter_gradients,
 };
 use tinsmith_core_tensor::kernels::depthwise::{
     depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate};
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, ParameterGradients};
 use tinsmith_core_tensor::kernels::matmul::{
     dense_fused, dense_input_gradient_into, dense_parameter_gradients,
 };
 
-use super::operator::{Backward, Forward, Operator};
+use super::operator::{Backward, Forward, Operator, Passing};
 use crate::error::Result;
 
 /// What is multiplied with what. The shapes' batch is set anew for each pass.
@@ -48,13 +49,13 @@ impl Operator for Product {
         let epilogue = Epilogue { bias: io.weights.get(1).copied(), gate: self.gate, bits: &mut *io.bits };
         match self.kind {
             Kind::Dense { outer, inputs, outputs } => {
-                dense_fused(io.output, x, w, epilogue, (io.rows * outer, inputs, outputs), threads);
+                dense_fused(io.output, x, w, epilogue, (io.span.rows * outer, inputs, outputs), threads);
             }
             Kind::Convolution(shape) => {
-                conv2d_fused(io.output, x, w, epilogue, &Self::of(shape, io.rows), threads);
+                conv2d_fused(io.output, x, w, epilogue, &Self::of(shape, io.span.rows), threads);
             }
             Kind::Depthwise(shape) => {
-                depthwise_fused(io.output, x, w, epilogue, &Self::of(shape, io.rows), threads);
+                depthwise_fused(io.output, x, w, epilogue, &Self::of(shape, io.span.rows), threads);
             }
         }
         Ok(())
@@ -63,39 +64,58 @@ impl Operator for Product {
     fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
         let (x, w, dy, threads) = (io.inputs[0], io.weights[0], &*io.d_output, io.threads.count());
         let mut gradients = io.gradients.iter_mut().map(|g| &mut **g);
-        let dw = gradients.next().unwrap_or_default();
-        let db = gradients.next().filter(|db| !db.is_empty());
-        if dw.is_empty() {
-            if let Some(db) = db {
-                bias_gradient(db, dy, threads);
-            }
+        let kernel = gradients.next().unwrap_or_default();
+        let bias = gradients.next().filter(|db| !db.is_empty());
+        let accumulate = io.span.first > 0;
+        if kernel.is_empty() {
+            let sum = if accumulate { add_bias_gradient } else { bias_gradient };
+            bias.into_iter().for_each(|db| sum(db, dy, threads));
         } else {
+            let to = ParameterGradients { kernel, bias, accumulate };
             match self.kind {
                 Kind::Dense { outer, inputs, outputs } => {
-                    dense_parameter_gradients(dw, db, x, dy, (io.rows * outer, inputs, outputs), threads);
+                    dense_parameter_gradients(to, x, dy, (io.span.rows * outer, inputs, outputs), threads);
                 }
                 Kind::Convolution(shape) => {
-                    conv2d_parameter_gradients(dw, db, x, dy, &Self::of(shape, io.rows), threads);
+                    conv2d_parameter_gradients(to, x, dy, &Self::of(shape, io.span.rows), threads);
                 }
                 Kind::Depthwise(shape) => {
-                    depthwise_parameter_gradients(dw, db, x, dy, &Self::of(shape, io.rows), threads);
+                    depthwise_parameter_gradients(to, x, dy, &Self::of(shape, io.span.rows), threads);
                 }
             }
         }
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
         match self.kind {
             Kind::Dense { outer, inputs, outputs } => {
-                let sizes = (io.rows * outer, inputs, outputs);
+                let sizes = (io.span.rows * outer, inputs, outputs);
                 dense_input_gradient_into(dx.values, dy, w, dx.sink, sizes, threads);
             }
             Kind::Convolution(shape) => {
-                conv2d_input_gradient_into(dx.values, dy, w, dx.sink, &Self::of(shape, io.rows), threads);
+                conv2d_input_gradient_into(
+                    dx.values,
+                    dy,
+                    w,
+                    dx.sink,
+                    &Self::of(shape, io.span.rows),
+                    threads,
+                );
             }
             Kind::Depthwise(shape) => {
-                depthwise_input_gradient_into(dx.values, dy, w, dx.sink, &Self::of(shape, io.rows), threads);
+                depthwise_input_gradient_into(
+                    dx.values,
+                    dy,
+                    w,
+                    dx.sink,
+                    &Self::of(shape, io.span.rows),
+                    threads,
+                );
             }
         }
         Ok(())
+    }
+
+    fn passing(&self) -> Passing {
+        Passing::Parts
     }
 
     fn fuse(&mut self, gate: Gate) -> bool {

@@ -37,12 +37,13 @@ fn inputs(model: &Model, rows: usize) -> Vec<Tensor> {
 }
 
 /// Runs one training step on both engines, with the square of the outputs as the loss, and compares everything.
-fn compare(what: &str, model: &Model, threads: usize) {
+fn compare(what: &str, model: &Model, threads: usize, part_rows: Option<usize>) {
     let inputs = inputs(model, ROWS);
     let options = PlanOptions {
         rows: ROWS + 2,
         threads: Threads::new(threads),
         input_gradients: true,
+        part_rows,
         ..PlanOptions::default()
     };
     let mut plan = Plan::of_model(model, &options).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -110,8 +111,8 @@ fn compare(what: &str, model: &Model, threads: usize) {
 fn compare_spec(what: &str, layers: &str) {
     let model = Model::build(&spec(layers), Seed::new(3), &BuildOptions::default())
         .unwrap_or_else(|e| panic!("{what}: {e}"));
-    for threads in [1, 2] {
-        compare(what, &model, threads);
+    for (threads, part_rows) in [(1, None), (2, None), (1, Some(1)), (2, Some(4))] {
+        compare(what, &model, threads, part_rows);
     }
 }
 
@@ -271,7 +272,9 @@ fn every_kind_of_layer_computes_what_the_graph_computes() {
 #[test]
 fn golden_models_in_a_plan() {
     for folder in data::models() {
-        compare(&folder.display().to_string(), &load(&folder), 1);
+        for part_rows in [None, Some(2)] {
+            compare(&folder.display().to_string(), &load(&folder), 1, part_rows);
+        }
     }
 }
 

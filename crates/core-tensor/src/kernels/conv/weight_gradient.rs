@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::ConvShape;
 use super::border::Border;
+use crate::kernels::epilogue::ParameterGradients;
 use crate::kernels::matmul::{dense_parameter_gradients, in_parts};
 use crate::kernels::tile::{
-    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_column_sums, pack_panels, panels, part, product,
+    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_columns, pack_panels, panels, part, product,
 };
 use crate::kernels::{scratch, split};
 
@@ -19,35 +20,35 @@ const PIXELS: usize = 256;
 /// # Panics
 /// Where a slice is shorter than the shape says.
 pub fn conv2d_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape, threads: usize) {
-    conv2d_parameter_gradients(dw, None, x, dy, shape, threads);
+    conv2d_parameter_gradients(ParameterGradients::of_kernel(dw), x, dy, shape, threads);
 }
 
-/// Gradients of [`conv2d`](super::conv2d) for its kernel and, where there is one, its bias. Both are overwritten.
+/// Gradients of [`conv2d`](super::conv2d) for its kernel and, where there is one, its bias.
 ///
 /// # Panics
 /// Where a slice is shorter than the shape says.
 pub fn conv2d_parameter_gradients(
-    dw: &mut [f32],
-    db: Option<&mut [f32]>,
+    gradients: ParameterGradients<'_>,
     x: &[f32],
     dy: &[f32],
     shape: &ConvShape,
     threads: usize,
 ) {
     if shape.is_pointwise() {
-        return dense_parameter_gradients(dw, db, x, dy, shape.dense_sizes(), threads);
+        return dense_parameter_gradients(gradients, x, dy, shape.dense_sizes(), threads);
     }
-    let dw = &mut dw[..shape.kernel_len()];
+    let gradients = ParameterGradients { kernel: &mut gradients.kernel[..shape.kernel_len()], ..gradients };
     let (x, dy) = (&x[..shape.input_len()], &dy[..shape.output_len()]);
     let kernels = Kernels::current();
     let border = Border::of_input(shape);
     let threads = split::useful(threads, shape.work());
-    let rows = dw.len() / shape.out_c;
-    in_parts(threads, (shape.batch, shape.work()), (dw, shape.out_c), db, |samples, first, dw, mut db| {
+    let rows = gradients.kernel.len() / shape.out_c;
+    in_parts(threads, (shape.batch, shape.work()), gradients, shape.out_c, |samples, first, gradients| {
+        let ParameterGradients { kernel: dw, bias: mut db, accumulate } = gradients;
         let rows = first..(first + dw.len() / shape.out_c).min(rows);
         let x = &x[samples.start * shape.in_sample()..];
         let dy = &dy[samples.start * shape.out_sample()..samples.end * shape.out_sample()];
-        if let Some(db) = &mut db {
+        if let Some(db) = db.as_mut().filter(|_| !accumulate) {
             db.fill(0.0);
         }
         let at_once = PIXELS / (shape.out_h * shape.out_w);
@@ -56,13 +57,13 @@ pub fn conv2d_parameter_gradients(
             let ahead = [ahead, &dy[end..(end + count * shape.out_sample()).min(dy.len())]];
             let dy = &dy[first * shape.out_sample()..][..count * shape.out_sample()];
             if let Some(db) = &mut db {
-                add_column_sums(kernels, db, dy);
+                add_columns(kernels, db, dy);
             }
-            let start = if first == 0 { Start::Zero } else { Start::Old };
+            let start = if first == 0 && !accumulate { Start::Zero } else { Start::Old };
             if shape.out_c <= PANEL || shape.groups > 1 {
                 let filters = (0, shape.out_c);
                 let operands = (x, dy, count, ahead);
-                return accumulate(kernels, shape, &border, (dw, &rows), filters, operands, start);
+                return add_samples(kernels, shape, &border, (dw, &rows), filters, operands, start);
             }
             scratch::with(dy.len(), |packed| {
                 pack_panels(packed, dy, shape.out_c);
@@ -72,7 +73,7 @@ pub fn conv2d_parameter_gradients(
                     let all = shape.out_c.div_ceil(PANEL);
                     let ahead = ahead.map(|ahead| part(ahead, filters.0 / PANEL, all));
                     let operands = (x, dy, count, ahead);
-                    accumulate(kernels, shape, &border, (dw, &rows), filters, operands, start);
+                    add_samples(kernels, shape, &border, (dw, &rows), filters, operands, start);
                 }
             });
         });
@@ -80,7 +81,7 @@ pub fn conv2d_parameter_gradients(
 }
 
 /// Rows of the kernel's gradient from `count` samples, for `width` filters from `filter` on, which `dy` holds alone.
-fn accumulate(
+fn add_samples(
     kernels: &Kernels,
     shape: &ConvShape,
     border: &Border,

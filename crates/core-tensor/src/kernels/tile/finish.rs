@@ -218,7 +218,7 @@ unsafe fn for_vectors<S: Simd>(
 ///
 /// # Panics
 /// Where rows are not whole.
-pub(in crate::kernels) fn add_column_sums(kernels: &Kernels, out: &mut [f32], x: &[f32]) {
+pub(in crate::kernels) fn add_columns(kernels: &Kernels, out: &mut [f32], x: &[f32]) {
     if x.is_empty() {
         return;
     }
@@ -228,7 +228,7 @@ pub(in crate::kernels) fn add_column_sums(kernels: &Kernels, out: &mut [f32], x:
     unsafe { (kernels.sums)(out.as_mut_ptr(), x.as_ptr(), (x.len() / out.len(), out.len())) }
 }
 
-/// [`add_column_sums`] of `rows` rows of `columns` columns.
+/// [`add_columns`] of `rows` rows of `columns` columns.
 ///
 /// # Safety
 /// The processor has the instruction set; the pointers are valid for that many elements.
