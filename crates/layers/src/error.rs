@@ -95,6 +95,9 @@ pub enum LayersError {
         "gradients were asked for without a forward pass in training before, want one for each backward pass"
     )]
     NoForward,
+    /// A forward pass in training by a plan that was compiled for inference.
+    #[error("a forward pass in training by a plan for inference, want one that is compiled with `training: true`")]
+    NoTraining,
     /// Weights that are not those of the network.
     #[error("{origin} does not fit the network: {faults}")]
     Mismatch {

@@ -13,7 +13,8 @@
 //! headers claim; compressed HDF5 is read.
 //!
 //! HDF5 is read and written by the crate `hdf5-pure`, which has no C dependency. What is written follows the layouts of
-//! Keras 2.15 and `QKeras` 0.9.0, and is read here as the same network.
+//! Keras 2.15 and `QKeras` 0.9.0, and is read here as the same network; `scripts/check_with_keras.py` opens it with real
+//! Keras.
 //!
 //! ```no_run
 //! use tinsmith_layers::{BuildOptions, keras};

@@ -398,7 +398,8 @@ impl Plan {
     /// Computes the outputs of the `rows` samples that were written to the inputs.
     ///
     /// # Errors
-    /// [`LayersError::Rows`], and [`LayersError::Layer`] where a layer fails.
+    /// [`LayersError::Rows`], [`LayersError::NoTraining`] for a training pass of a plan for inference, and
+    /// [`LayersError::Layer`] where a layer fails.
     pub fn forward(&mut self, rows: usize, mode: Mode) -> Result<()> {
         self.pass_forward(rows, mode, |_, _, _| true)?;
         self.last = Some((rows, mode));
@@ -470,6 +471,9 @@ impl Plan {
 
     fn begin(&mut self, rows: usize, mode: Mode) -> Result<()> {
         self.check_rows(rows)?;
+        if mode.is_training() && !self.is_training {
+            return Err(LayersError::NoTraining);
+        }
         self.last = None;
         self.blocks.refresh(mode, self.threads.count())
     }

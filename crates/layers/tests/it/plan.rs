@@ -387,6 +387,9 @@ fn wrong_uses_are_refused() {
     assert!(matches!(plan.input_mut(0, 0), Err(LayersError::Rows { .. })));
     assert!(matches!(plan.input_mut(1, 1), Err(LayersError::InputCount { .. })));
     assert!(matches!(plan.backward(&mut |_| ()), Err(LayersError::NoForward)));
+    let inference = PlanOptions { training: false, ..PlanOptions::default() };
+    let mut plan_of_inference = Plan::compile(&two_layers(), Seed::new(1), &inference).expect("a plan");
+    assert!(matches!(plan_of_inference.forward(1, train()), Err(LayersError::NoTraining)));
     let small = PlanOptions { memory_limit: Some(1000), ..PlanOptions::default() };
     let fault = Plan::compile(&two_layers(), Seed::new(1), &small).expect_err("too small").to_string();
     assert!(fault.contains("1000"), "{fault}");
