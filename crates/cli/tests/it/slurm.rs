@@ -40,6 +40,8 @@ fn fleets_on_a_real_slurm() {
     let Some(plain) = Cluster::start(&plain) else { return };
     let accounts = [("SLURM_TEST_ACCT", "1"), ("SLURM_TEST_NODES", "2"), ("SLURM_TEST_MIN_JOB_AGE", "2")];
     let Some(accounts) = Cluster::start(&accounts) else { return };
+    // Measured while there is nothing else to do.
+    cluster::epochs(1.0);
     let mut faults = Vec::new();
     std::thread::scope(|threads| {
         let more = threads.spawn(|| all(&accounts, scenarios::WITH_ACCOUNTS));

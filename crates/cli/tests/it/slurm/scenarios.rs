@@ -1,12 +1,12 @@
 //! What happens to fleets on clusters.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::Scenario;
-use super::cluster::{Cluster, Site, all_done, kill, processes, state};
+use super::cluster::{Cluster, PATIENCE, Site, all_done, epochs, kill, processes, state};
 
 pub(super) const PLAIN: &[Scenario] = &[
     ("arrays, throttle, splitting, collecting", arrays),
@@ -25,9 +25,9 @@ pub(super) const WITH_ACCOUNTS: &[Scenario] = &[("forgotten jobs", forgotten)];
 const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
 /// Epochs of a training that nobody waits for.
-const LONG: &[&str] = &["--epochs", "100000"];
-/// Epochs of a training that lasts long enough to be disturbed.
-const SOME: &[&str] = &["--epochs", "1000"];
+const LONG: &[&str] = &["--epochs", "10000000"];
+/// Seconds of a training that lasts long enough to be disturbed.
+const SOME: f64 = 4.0;
 
 fn reason(run: &Value) -> &str {
     run["reason"].as_str().unwrap()
@@ -99,10 +99,11 @@ fn cancelling(cluster: &Cluster) {
     site.settings("throttle: 2\ncollect: false");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     let count = |runs: &[Value], word: &str| runs.iter().filter(|r| state(r) == word).count();
-    let runs = site.until("two at once", |runs| count(runs, "running") == 2);
-    assert_eq!(count(&runs, "pending"), 2);
-    let waits: Vec<_> = runs.iter().filter(|r| state(r) == "pending").map(reason).collect();
-    assert!(waits.iter().all(|r| r.contains("JobArrayTaskLimit")), "{waits:?}");
+    // Slurm names the reason some time after the first two began.
+    let waits = |runs: &[Value]| {
+        runs.iter().filter(|r| state(r) == "pending" && reason(r).contains("JobArrayTaskLimit")).count()
+    };
+    site.until("two at once, and two that wait", |runs| count(runs, "running") == 2 && waits(runs) == 2);
     site.ok(&["cancel", "project"]);
     site.until("four cancelled runs", |runs| count(runs, "failed (cancelled)") == 4);
     std::thread::sleep(Duration::from_secs(2));
@@ -131,11 +132,12 @@ fn ends_as_undisturbed(site: &Site<'_>) {
     site.until("the end", all_done);
     let result = site.json("runs/000/000000/result.json");
     assert!(result["attempt"].as_u64().unwrap() >= 2, "it was disturbed: {result}");
-    assert_eq!(site.weights("project", 1), site.twin("classifier.small=1", SOME, 1));
+    let epochs = epochs(SOME);
+    assert_eq!(site.weights("project", 1), site.twin("classifier.small=1", &["--epochs", &epochs], 1));
 }
 
 fn node_loss(cluster: &Cluster) {
-    let site = cluster.project("classifier.small=1", SOME);
+    let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false\nextra: ['--nodelist=n3']");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
@@ -147,7 +149,7 @@ fn node_loss(cluster: &Cluster) {
 }
 
 fn preemption(cluster: &Cluster) {
-    let site = cluster.project("classifier.small=1", SOME);
+    let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false\npartition: scavenge\nextra: ['--nodelist=n4']");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
@@ -161,7 +163,7 @@ fn preemption(cluster: &Cluster) {
 
 /// The signal that comes before a time limit: the task stores a checkpoint and asks to be requeued itself.
 fn warning(cluster: &Cluster) {
-    let site = cluster.project("classifier.small=1", SOME);
+    let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
@@ -171,23 +173,23 @@ fn warning(cluster: &Cluster) {
     assert_eq!(site.json("runs/000/000000/attempt-0002/claim.json")["restarts"], 1);
 }
 
-/// Fifty short runs in tasks of five; tasks are killed all the time, and what they leave is tried again.
+/// Short runs in tasks of five; tasks are killed all the time, and what they leave is tried again.
 fn chunks(cluster: &Cluster) {
-    const RUNS: u64 = 50;
-    let site = cluster.project("flat.none=50", &["--epochs", "3"]);
+    const RUNS: u64 = 20;
+    let epochs = epochs(0.5);
+    let site = cluster.project("classifier.small=20", &["--epochs", &epochs]);
     site.settings("runs_per_task: 5\ncollect: false");
     let said = site.ok(&["submit", "project", "--executor", "slurm"]);
-    assert!(said.contains("(10 tasks)"), "{said}");
-    let mut killed = 0;
-    for round in 0_u64.. {
-        assert!(round < 100, "{}", site.ok(&["status", "project", "--all"]));
-        std::thread::sleep(Duration::from_millis(700));
+    assert!(said.contains("(4 tasks)"), "{said}");
+    let (mut killed, begin) = (0, Instant::now());
+    loop {
+        assert!(begin.elapsed() < PATIENCE, "{}", site.ok(&["status", "project", "--all"]));
         let found = processes(&site.project(), RUNS);
-        if let Some(&number) =
-            found.get(usize::try_from(round * 7).unwrap() % found.len().max(1)).filter(|_| killed < 6)
-        {
-            killed += usize::from(kill(number));
+        if killed < 6 && found.get(killed * 7 % found.len().max(1)).is_some_and(|&number| kill(number)) {
+            killed += 1;
         }
+        // The first is killed as soon as there is one.
+        std::thread::sleep(Duration::from_millis(if killed == 0 { 20 } else { 300 }));
         let runs = site.runs();
         if all_done(&runs) {
             break;
@@ -197,7 +199,8 @@ fn chunks(cluster: &Cluster) {
         }
     }
     assert!(killed > 0, "something was disturbed");
-    assert_eq!(site.weights("project", RUNS), site.twin("flat.none=50", &["--epochs", "3"], RUNS));
+    let twin = site.twin("classifier.small=20", &["--epochs", &epochs], RUNS);
+    assert_eq!(site.weights("project", RUNS), twin);
 }
 
 /// Jobs that the controller no longer knows: their end is in the accounts, and in their logs.
@@ -212,9 +215,12 @@ fn forgotten(cluster: &Cluster) {
     let is_forgotten =
         |job: &str| !cluster.call("squeue", &["-h", "-r", "-t", "all", "-o", "%i"]).lines().any(|l| l == job);
     site.until("forgotten jobs", |_| is_forgotten(&job(0)) && is_forgotten(&job(1)));
-    let runs = site.until("their states", |runs| state(&runs[1]) == "failed (exit)");
-    assert_eq!(state(&runs[0]), "failed (cancelled)", "{runs:?}");
-    assert!(reason(&runs[1]).contains("FAILED"), "from the accounts: {runs:?}");
+    // The controller tells the accounts of an end some time after it, and of one job before the other.
+    let runs = site.until("their states, from the accounts", |runs| {
+        state(&runs[0]) == "failed (cancelled)"
+            && state(&runs[1]) == "failed (exit)"
+            && reason(&runs[1]).contains("FAILED")
+    });
     assert_eq!(state(&runs[2]), "running");
     let missing: PathBuf = site.project().join("runs/000/000001/result.json");
     assert!(!missing.exists());
