@@ -17,9 +17,16 @@ pub(super) const PLAIN: &[Scenario] = &[
     ("preemption", preemption),
     ("warning", warning),
     ("chunks and kills", chunks),
+    ("stopping before the limit", stopping),
+    ("giving back before the limit", giving_back),
 ];
 
-pub(super) const WITH_ACCOUNTS: &[Scenario] = &[("forgotten jobs", forgotten)];
+pub(super) const WITH_ACCOUNTS: &[Scenario] =
+    &[("forgotten jobs", forgotten), ("a user's limit of jobs", submit_limit)];
+
+pub(super) const WITH_FEW_JOBS: &[Scenario] = &[("a full queue", full_queue)];
+
+pub(super) const WITH_CGROUPS: &[Scenario] = &[("memory", memory)];
 
 /// A network that does not take the digits.
 const UNFIT: &str =
@@ -201,6 +208,159 @@ fn chunks(cluster: &Cluster) {
     assert!(killed > 0, "something was disturbed");
     let twin = site.twin("classifier.small=20", &["--epochs", &epochs], RUNS);
     assert_eq!(site.weights("project", RUNS), twin);
+}
+
+/// A task of four runs that may last two minutes, but after a few seconds begins no other run.
+const STOPPING: &str = "runs_per_task: 4\ncollect: false\ntime_minutes: 2\nsignal_before_limit_s: 0";
+
+/// How many attempts there were at each of the first runs.
+fn attempts(site: &Site<'_>, runs: u64) -> Vec<usize> {
+    let of = |i: u64| std::fs::read_dir(site.project().join(format!("runs/000/{i:06}"))).unwrap();
+    let is_attempt = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with("attempt-");
+    (0..runs).map(|i| of(i).flatten().filter(is_attempt).count()).collect()
+}
+
+/// Near its limit a task begins no other run and is requeued; none of its runs is cut off.
+fn stopping(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
+    site.settings(STOPPING);
+    site.ok(&["submit", "project", "--executor", "slurm", "--stop-before-limit", "115"]);
+    site.until("four runs", all_done);
+    assert_eq!(attempts(&site, 4), [1; 4]);
+    let restarts = |i: u64| {
+        let claim = site.json(&format!("runs/000/{i:06}/attempt-0001/claim.json"));
+        claim["restarts"].as_u64().unwrap()
+    };
+    assert_eq!(restarts(0), 0);
+    assert!(restarts(3) > 0, "the last run is of a later start of the task");
+}
+
+/// Where the task may not be requeued, what it has not begun is open and another submission has it.
+fn giving_back(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
+    site.settings(STOPPING);
+    let near = ["--stop-before-limit", "115", "--no-requeue"];
+    site.ok(&[&["submit", "project", "--executor", "slurm"][..], &near].concat());
+    let is_back = |r: &Value| state(r) == "pending" && reason(r).contains("came near its time limit");
+    let runs = site.until("runs that were given back", |runs| runs.iter().any(is_back));
+    assert!(runs.iter().all(|r| state(r) == "done" || is_back(r)), "{runs:?}");
+    assert!(state(&runs[0]) == "done" && is_back(&runs[3]), "{runs:?}");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    site.until("all runs", all_done);
+    assert_eq!(attempts(&site, 4), [1; 4]);
+    let claim = site.json("runs/000/000003/attempt-0001/claim.json");
+    assert_eq!(claim["submission"], 2, "{claim}");
+}
+
+/// Submits until everything is done, however little of it the cluster takes at once.
+fn submit_until_done(site: &Site<'_>) {
+    site.until("the end of all runs", |runs| {
+        site.tinsmith(&["submit", "project", "--executor", "slurm"]);
+        all_done(runs)
+    });
+    let expected = vec![1; site.runs().len()];
+    assert_eq!(attempts(site, expected.len() as u64), expected, "nothing is trained twice");
+}
+
+/// Submits what does not fit; says what was printed.
+#[track_caller]
+fn submit_too_many(site: &Site<'_>) -> String {
+    let output = site.tinsmith(&["submit", "project", "--executor", "slurm"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// How many runs wait in the queue, and how many the cluster did not take.
+fn taken(runs: &[Value]) -> (usize, usize) {
+    let count =
+        |word: &str| runs.iter().filter(|r| state(r) == "pending" && reason(r).contains(word)).count();
+    (count("JobHeldUser"), count("did not take it; submit again"))
+}
+
+/// A user may have five jobs: so many are taken, the others stay open, and a later `submit` goes on.
+fn submit_limit(cluster: &Cluster) {
+    let user =
+        String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let user = user.trim();
+    for args in [
+        &["add", "account", "plenty"][..],
+        &["add", "user", user, "account=plenty"],
+        &["add", "account", "few"],
+        &["add", "user", user, "account=few", "MaxSubmitJobs=5"],
+    ] {
+        cluster.call("sacctmgr", &[&["-i"], args].concat());
+    }
+    let site = cluster.project("flat.none=12", &[]);
+    let probe = ["--test-only", "-A", "few", "-o", "/dev/null", "--wrap", "true"];
+    site.until("an account that the controller knows", |_| {
+        cluster.call("sbatch", &probe).contains("to start at")
+    });
+    site.settings("account: few\ncollect: false\nextra: ['--hold']");
+    let said = submit_too_many(&site);
+    assert!(said.contains("submission 1: 5 runs in jobs") && said.contains("did not take 7 runs"), "{said}");
+    assert!(said.contains("job submit limit") && said.contains("submit again later"), "{said}");
+    assert_eq!(taken(&site.runs()), (5, 7));
+    let said = submit_too_many(&site);
+    assert!(!said.contains("submission 2") && said.contains("did not take 7 runs"), "{said}");
+    assert_eq!(taken(&site.runs()), (5, 7), "nothing was lost");
+    let jobs = cluster.call("squeue", &["-h", "-A", "few", "-o", "%F"]);
+    for job in jobs.lines() {
+        cluster.call("scontrol", &["release", job]);
+    }
+    site.settings("account: few\ncollect: false\nextra: []");
+    submit_until_done(&site);
+}
+
+/// A controller that holds eight jobs, three of them somebody else's: sbatch would wait for two minutes each time.
+fn full_queue(cluster: &Cluster) {
+    let others: Vec<String> = (0..3)
+        .map(|_| cluster.call("sbatch", &["--parsable", "--hold", "-o", "/dev/null", "--wrap", "true"]))
+        .collect();
+    let site = cluster.project("flat.none=10", &[]);
+    site.settings("collect: false\nextra: ['--hold']");
+    let begin = Instant::now();
+    let said = submit_too_many(&site);
+    assert!(begin.elapsed().as_secs() < 100, "it waited for room: {said}");
+    assert!(
+        said.contains("temporarily unable to accept job") && said.contains("submit again later"),
+        "{said}"
+    );
+    let (waiting, left) = taken(&site.runs());
+    assert!(waiting > 0 && left > 0 && waiting + left == 10, "{said}\n{:?}", site.runs());
+    assert!(said.contains(&format!("did not take {left} runs")), "{said}");
+    let jobs = cluster.call("squeue", &["-h", "-o", "%F"]);
+    for job in others {
+        cluster.call("scancel", &[job.trim()]);
+    }
+    for job in jobs.lines() {
+        cluster.call("scontrol", &["release", job]);
+    }
+    site.settings("collect: false\nextra: []");
+    submit_until_done(&site);
+}
+
+/// A run that needs more memory than it gets is killed, told from others that failed, and gets twice as much each time.
+fn memory(cluster: &Cluster) {
+    let site = cluster.project("classifier.large=1", &[]);
+    site.settings("memory_mib: 16\ncollect: false\nextra: []");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    let is_over = |runs: &[Value]| state(&runs[0]) == "done" || state(&runs[0]).starts_with("failed");
+    let runs = site.until("the end of its memory", is_over);
+    assert_eq!(state(&runs[0]), "failed (memory)", "{runs:?}");
+    let job = runs[0]["job"].as_str().unwrap();
+    let shown = cluster.call("scontrol", &["-o", "show", "job", job]);
+    assert!(shown.contains("JobState=OUT_OF_MEMORY"), "{shown}");
+    let mut said = site.ok(&["retry", "project", "--executor", "slurm", "--cause", "memory"]);
+    assert!(said.contains("after memory: 0 minutes, 32 MiB"), "{said}");
+    for tries in 0.. {
+        assert!(tries < 10, "{:?}", site.runs());
+        if state(&site.until("the end of a try", is_over)[0]) == "done" {
+            break;
+        }
+        said = site.ok(&["retry", "project", "--executor", "slurm", "--cause", "memory"]);
+        assert!(said.contains("after memory"), "{said}");
+    }
 }
 
 /// Jobs that the controller no longer knows: their end is in the accounts, and in their logs.
