@@ -14,7 +14,7 @@ pub(crate) mod train;
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_data::{Dataset, Normalization, Normalizer};
+use tinsmith_data::Parts;
 use tinsmith_foundation::{ConfigErrors, Seed, WorkerScope};
 use tinsmith_modelgen::ModelgenError;
 use tinsmith_spec::SpecError;
@@ -83,26 +83,9 @@ pub(crate) struct TrainingArgs {
     jobs: usize,
 }
 
-/// A data set's three parts, normalized by the first.
-pub(crate) struct Parts {
-    pub(crate) train: Dataset,
-    pub(crate) validation: Dataset,
-    pub(crate) test: Dataset,
-    pub(crate) normalizer: Normalizer,
-}
-
 impl TrainingArgs {
     fn parts(&self) -> anyhow::Result<Parts> {
-        let splits = data::load(&self.data)?;
-        let (train, validation) =
-            splits.train.validation_split(self.validation, self.seed().derive("validation", 0))?;
-        let normalizer = Normalizer::fit(&train, Normalization::Auto)?;
-        Ok(Parts {
-            train: normalizer.apply(&train)?,
-            validation: normalizer.apply(&validation)?,
-            test: normalizer.apply(&splits.test)?,
-            normalizer,
-        })
+        Ok(data::load(&self.data)?.parts(self.validation, self.seed())?)
     }
 
     fn config(&self) -> anyhow::Result<TrainConfig> {

@@ -32,7 +32,7 @@
 //! | [`table`] | CSV |
 //! | [`array`](mod@array) | [`Array`]: what a file holds |
 //! | [`idx`], [`npy`], [`npz`] | the formats, in and out |
-//! | [`splits`] | held-out rows and groups, shares, equal parts |
+//! | [`splits`] | held-out rows and groups, shares, equal parts; [`Parts`]: what a training takes |
 //! | [`folds`] | cross-validation, index for index scikit-learn's |
 //! | [`classes`] | views by class: restricted, renumbered, mixed in a ratio |
 //! | [`normalize`] | [`Normalizer`] |
@@ -68,6 +68,7 @@ pub use error::{DataError, Result};
 pub use folds::Folds;
 pub use load::{BUILTIN, builtin, load, load_folder, load_in, load_npz};
 pub use normalize::{Normalization, Normalizer};
+pub use splits::Parts;
 pub use table::{TableConfig, TableTargets};
 
 /// Runs the README's example as a test.

@@ -4,13 +4,54 @@ use std::collections::BTreeMap;
 
 use tinsmith_foundation::Seed;
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Splits};
 use crate::error::{DataError, Result};
 use crate::folds::{Folds, grouped_folds, k_folds, stratified_folds};
+use crate::normalize::{Normalization, Normalizer};
 
 /// The group column by which validation data are split where a data set has it: windows of one person resemble each
 /// other, so a random split of them would overstate what a network can do.
 pub const SUBJECTS: &str = "subjects";
+
+/// What a training takes: a data set's parts, normalized by the first of them.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// What is trained on.
+    pub train: Dataset,
+    /// What is decided by.
+    pub validation: Dataset,
+    /// What nothing is decided by.
+    pub test: Dataset,
+    /// How they were normalized, fitted on the training part alone.
+    pub normalizer: Normalizer,
+}
+
+impl Splits {
+    /// Splits validation rows off the training part and normalizes all three; the same rows for the same seed, whoever
+    /// asks.
+    ///
+    /// ```
+    /// # fn main() -> tinsmith_data::Result<()> {
+    /// let parts = tinsmith_data::load("digits8x8")?.parts(0.2, tinsmith_foundation::Seed::new(7))?;
+    /// assert_eq!(parts.train.len() + parts.validation.len(), 1437);
+    /// assert_eq!(parts.normalizer.scale, [16.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Dataset::validation_split`] and [`Normalizer::fit`].
+    pub fn parts(&self, validation: f64, seed: Seed) -> Result<Parts> {
+        let (train, validation) = self.train.validation_split(validation, seed.derive("validation", 0))?;
+        let normalizer = Normalizer::fit(&train, Normalization::Auto)?;
+        Ok(Parts {
+            train: normalizer.apply(&train)?,
+            validation: normalizer.apply(&validation)?,
+            test: normalizer.apply(&self.test)?,
+            normalizer,
+        })
+    }
+}
 
 impl Dataset {
     /// Splits off validation rows: whole [`SUBJECTS`] where the data set has that column, else [`Dataset::holdout`].

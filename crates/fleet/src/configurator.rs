@@ -5,13 +5,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tinsmith_data::{Dataset, Targets};
+use tinsmith_data::{Dataset, Parts, Targets};
 use tinsmith_foundation::Seed;
 use tinsmith_spec::ModelSpec;
 use tinsmith_study::Params;
 use tinsmith_trainer::{Loss, OptimizerConfig, TrainConfig};
 
-use crate::data::Parts;
 use crate::models::ModelName;
 use crate::sweep;
 

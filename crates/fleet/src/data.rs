@@ -1,8 +1,7 @@
 //! The data of a project: which set, which part is held out to decide by, and whether they are still the same.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tinsmith_data::{Dataset, Normalization, Normalizer};
+use tinsmith_data::Parts;
 use tinsmith_foundation::Seed;
 
 use crate::error::{FleetError, Result};
@@ -19,17 +18,6 @@ pub struct DataSource {
     pub validation: f64,
 }
 
-/// A data set's parts, normalized by the first.
-#[derive(Debug, Clone)]
-pub struct Parts {
-    /// What is trained on.
-    pub train: Dataset,
-    /// What is decided by.
-    pub validation: Dataset,
-    /// What nothing is decided by.
-    pub test: Dataset,
-}
-
 impl DataSource {
     /// The source of a data set as it is now. A path is made absolute: runs start elsewhere.
     ///
@@ -44,7 +32,7 @@ impl DataSource {
             let path = std::path::absolute(name).map_err(FleetError::read(name.as_ref()))?;
             path.display().to_string()
         };
-        Ok(Self { name, checksum: checksum(&splits.train, &splits.test), validation })
+        Ok(Self { name, checksum: splits.checksum(), validation })
     }
 
     /// Loads the data and splits them.
@@ -53,7 +41,7 @@ impl DataSource {
     /// [`FleetError::OtherData`] where they are not what they were; [`FleetError::Data`] where they cannot be loaded.
     pub fn load(&self, seed: Seed) -> Result<Parts> {
         let splits = tinsmith_data::load(&self.name)?;
-        let found = checksum(&splits.train, &splits.test);
+        let found = splits.checksum();
         if found != self.checksum {
             return Err(FleetError::OtherData {
                 name: self.name.clone(),
@@ -61,19 +49,8 @@ impl DataSource {
                 wanted: self.checksum.clone(),
             });
         }
-        let (train, validation) =
-            splits.train.validation_split(self.validation, seed.derive("validation", 0))?;
-        let normalizer = Normalizer::fit(&train, Normalization::Auto)?;
-        Ok(Parts {
-            train: normalizer.apply(&train)?,
-            validation: normalizer.apply(&validation)?,
-            test: normalizer.apply(&splits.test)?,
-        })
+        Ok(splits.parts(self.validation, seed)?)
     }
-}
-
-fn checksum(train: &Dataset, test: &Dataset) -> String {
-    hex(&Sha256::new().chain_update(train.checksum()).chain_update(test.checksum()).finalize())
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use tinsmith_data::Parts;
 use tinsmith_foundation::{CancelToken, FoundationError, Grant, files};
 use tinsmith_study::clock;
 use tinsmith_trainer::{Callback, Context, Run, RunResult, TrainConfig, TrainError};
 
 use crate::attempt::{Attempt, Begin, Claimant, RunFolder};
 use crate::configurator::{EVALUATION_LIMIT, ModelConfigurator, ModelRequest, ModelSetup, TRAINING_LIMIT};
-use crate::data::{Parts, hex};
+use crate::data::hex;
 use crate::error::{FleetError, Result};
 use crate::outcome::{Cause, Outcome};
 use crate::plan::{Plan, PlannedRun};

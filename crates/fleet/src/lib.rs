@@ -32,7 +32,7 @@ pub use app::{Exit, Fleet, FleetCommand, Surroundings};
 pub use configurator::{
     EVALUATION_LIMIT, ModelConfigurator, ModelRequest, ModelSetup, Samples, SpecFolder, TRAINING_LIMIT,
 };
-pub use data::{DataSource, Parts};
+pub use data::DataSource;
 pub use error::{FleetError, Result};
 pub use local::{LocalRun, Tally, run as run_here};
 pub use models::{ModelCount, ModelList, ModelName};

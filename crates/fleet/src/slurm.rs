@@ -9,3 +9,4 @@ pub(crate) mod submit;
 pub use config::SlurmConfig;
 
 pub(crate) use call::{cancel, is_installed, requeue};
+pub(crate) use query::time_left;

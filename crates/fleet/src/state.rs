@@ -117,6 +117,12 @@ fn done(project: &Project, index: u64, outcome: Outcome) -> RunState {
     }
 }
 
+/// A run that its task has not begun, or could not go on with.
+fn given_back(state: RunState) -> RunState {
+    let reason = "its task came near its time limit; submit again".to_owned();
+    RunState { state: State::Pending, reason, submitted: false, ..state }
+}
+
 /// What a job printed.
 fn log(project: &Project, job: &str) -> PathBuf {
     project.layout().logs().join(format!("{job}.log"))
@@ -128,6 +134,7 @@ struct View<'a> {
     submissions: Vec<Submission>,
     jobs: Vec<Vec<JobLine>>,
     cancelled: Vec<BTreeSet<u64>>,
+    returned: Vec<BTreeSet<u64>>,
     task_of: BTreeMap<u64, (usize, u64)>,
     tasks: Tasks,
     accounted: BTreeMap<String, TaskState>,
@@ -142,6 +149,7 @@ impl<'a> View<'a> {
             submissions: Vec::new(),
             jobs: Vec::new(),
             cancelled: Vec::new(),
+            returned: Vec::new(),
             task_of: BTreeMap::new(),
             tasks: Tasks::new(),
             accounted: BTreeMap::new(),
@@ -156,6 +164,7 @@ impl<'a> View<'a> {
         for submission in &self.submissions {
             self.jobs.push(submission.jobs(layout)?);
             self.cancelled.push(submission.cancelled(layout).into_iter().collect());
+            self.returned.push(submission.returned(layout).into_iter().collect());
         }
         let all = newest_task_of(&self.submissions);
         self.task_of = open.iter().filter_map(|run| Some((*run, *all.get(run)?))).collect();
@@ -266,6 +275,7 @@ impl<'a> View<'a> {
             newest.filter(|f| f.claim.as_ref().is_some_and(|c| c.submission == Some(submission.number)));
         let state = RunState { job, log: log.clone(), ..base };
         let is_cancelled = self.cancelled[place].contains(&state.index);
+        let is_returned = self.returned[place].contains(&state.index) && !is_cancelled;
         let Some(found) = found else {
             if !self.is_answering {
                 let lives = began.is_some_and(Found::may_live);
@@ -283,6 +293,7 @@ impl<'a> View<'a> {
                     reason: "cancelled".to_owned(),
                     ..state
                 },
+                _ if is_returned => given_back(state),
                 Some((cause, line)) => RunState { state: State::Failed(cause), reason: line, ..state },
                 None if began.is_some() => RunState {
                     state: State::Failed(Cause::Exit),
@@ -302,6 +313,7 @@ impl<'a> View<'a> {
         let node = if found.node.is_empty() { state.node.clone() } else { found.node.clone() };
         let state = RunState { node, submitted: true, ..state };
         match query::phase(&found.state) {
+            Phase::Ended(_) if is_returned => given_back(state),
             Phase::Waits => {
                 let hopeless = if query::is_hopeless(&found.reason) { ": it will never start" } else { "" };
                 RunState { reason: format!("{}{hopeless}", found.reason), ..state }

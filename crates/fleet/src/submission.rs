@@ -102,6 +102,36 @@ impl Submission {
         Ok(log.append(&[Ranges::of(runs.iter().copied()).to_string()])?)
     }
 
+    /// A file for each task: tasks on different nodes do not write into one.
+    fn returned_path(&self, layout: &Layout, task: u64) -> PathBuf {
+        layout.submission(self.number).join("returned").join(task.to_string())
+    }
+
+    /// Notes that a task ends without these runs, which may be submitted again.
+    pub(crate) fn give_back(&self, layout: &Layout, task: u64, runs: &[u64]) -> Result<()> {
+        let text = Ranges::of(runs.iter().copied()).to_string();
+        Ok(files::write_atomic(&self.returned_path(layout, task), text.as_bytes())?)
+    }
+
+    /// A task that was started again after all takes back what it gave back.
+    pub(crate) fn take_back(&self, layout: &Layout, task: u64) -> Result<()> {
+        let path = self.returned_path(layout, task);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(FleetError::write(&path)(source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What tasks have given back.
+    pub(crate) fn returned(&self, layout: &Layout) -> Vec<u64> {
+        let entries = std::fs::read_dir(layout.submission(self.number).join("returned"));
+        let text = |e: std::fs::DirEntry| std::fs::read_to_string(e.path()).ok()?.parse::<Ranges>().ok();
+        let ranges = entries.into_iter().flatten().flatten().filter_map(text);
+        ranges.flat_map(|r| r.iter().collect::<Vec<_>>()).collect()
+    }
+
     pub(crate) fn cancelled(&self, layout: &Layout) -> Vec<u64> {
         let text = std::fs::read_to_string(self.cancelled_path(layout)).unwrap_or_default();
         text.lines()

@@ -1,6 +1,7 @@
 //! What a task of an array does: its runs, one after the other or side by side, until they are done or its time is
 //! nearly over.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::machine::Process;
 use crate::outcome::Cause;
 use crate::project::Project;
 use crate::signals::Told;
-use crate::slurm;
+use crate::slurm::{self, SlurmConfig};
 use crate::submission::Submission;
 
 /// The exit status of a task that was stopped before its runs were done.
@@ -37,11 +38,15 @@ struct Clock {
     limit: Option<Duration>,
     margin: Duration,
     longest: Mutex<Duration>,
+    has_begun: AtomicBool,
 }
 
 impl Clock {
+    /// Whether to begin no other run. The first always begins, or a task whose margin is too wide would be requeued and
+    /// requeued without ever doing anything.
     fn is_late(&self) -> bool {
-        let Some(limit) = self.limit else { return false };
+        let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
+        let Some(limit) = self.limit.filter(|_| !is_first) else { return false };
         let longest = *self.longest.lock().unwrap_or_else(PoisonError::into_inner);
         let margin = if self.margin.is_zero() { longest.mul_f64(1.2) } else { self.margin };
         self.start.elapsed() + margin > limit
@@ -65,6 +70,12 @@ pub(crate) fn work(
     let config = &submission.slurm;
     let cancelled = submission.cancelled(layout);
     let runs: Vec<u64> = submission.runs_of(id.task).into_iter().filter(|r| !cancelled.contains(r)).collect();
+    submission.take_back(layout, id.task)?;
+    let start = Instant::now();
+    let limit = match runs.len() {
+        0 | 1 => None,
+        _ => time_limit(project, config, id),
+    };
     let who = Claimant {
         process: Process::current(),
         submission: Some(id.submission),
@@ -76,13 +87,14 @@ pub(crate) fn work(
     let plan = project.plan()?;
     let executor = Executor::new(project, &plan, configurator, &told.cancel, who)?;
     let clock = Clock {
-        start: Instant::now(),
-        limit: (config.time_minutes > 0).then(|| Duration::from_secs(60 * u64::from(config.time_minutes))),
+        start,
+        limit,
         margin: Duration::from_secs(config.stop_before_limit_s),
         longest: Mutex::default(),
+        has_begun: AtomicBool::new(false),
     };
     let scope = WorkerScope::new(usize::try_from(config.cpus_per_task).unwrap_or(1));
-    let ended = scope.map(runs, |grant, index| {
+    let ended = scope.map(runs.clone(), |grant, index| {
         if clock.is_late() {
             return Ok(Ended::Interrupted(None));
         }
@@ -97,10 +109,32 @@ pub(crate) fn work(
     if tally.open == 0 {
         return Ok((tally, false));
     }
-    let attempts: Vec<&Attempt> =
-        ended.iter().filter_map(|e| if let Ended::Interrupted(a) = e { a.as_ref() } else { None }).collect();
-    ask_for_more(project, &submission, id, told, &attempts)?;
+    let mut left = Left::default();
+    for (run, end) in runs.into_iter().zip(&ended) {
+        if let Ended::Interrupted(attempt) = end {
+            left.runs.push(run);
+            left.attempts.extend(attempt.as_ref().map(|a| (run, a)));
+        }
+    }
+    ask_for_more(project, &submission, id, told, &left)?;
     Ok((tally, true))
+}
+
+/// How long this task may run from now: what Slurm says, for a job's time begins before its program does; else what was
+/// asked for.
+fn time_limit(project: &Project, config: &SlurmConfig, id: &TaskId) -> Option<Duration> {
+    let asked =
+        || (config.time_minutes > 0).then(|| Duration::from_secs(60 * u64::from(config.time_minutes)));
+    slurm::time_left(&id.job, project.layout().root()).or_else(asked)
+}
+
+/// What a task leaves when it is stopped.
+#[derive(Default)]
+struct Left<'a> {
+    /// Runs without a result, in order.
+    runs: Vec<u64>,
+    /// Those of them that began.
+    attempts: Vec<(u64, &'a Attempt)>,
 }
 
 /// Asks to be started again, where that is in order: not after a TERM alone, which is what a cancelled job gets, and at
@@ -110,7 +144,7 @@ fn ask_for_more(
     submission: &Submission,
     id: &TaskId,
     told: &Told,
-    attempts: &[&Attempt],
+    left: &Left<'_>,
 ) -> Result<()> {
     let layout = project.layout();
     if told.cancel.is_cancelled() && !told.is_warning() {
@@ -125,12 +159,20 @@ fn ask_for_more(
         () if !config.requeue => "its settings forbid to requeue it".to_owned(),
         () if id.restarts >= config.max_requeues => format!("it was requeued {} times", id.restarts),
         () => {
-            // At preemption Slurm has requeued the job already, and refuses to do so again.
-            let _ = slurm::requeue(&id.job, layout.root());
+            // At preemption Slurm has requeued the job already, and refuses to do so again. Should it have refused for
+            // another reason the job ends now, and what it gave back is open; if not, it takes that back.
+            if slurm::requeue(&id.job, layout.root()).is_err() {
+                submission.give_back(layout, id.task, &left.runs)?;
+            }
             return Ok(());
         }
     };
-    for attempt in attempts {
+    let began = |run: &u64| left.attempts.iter().any(|(other, _)| other == run);
+    let fresh: Vec<u64> = left.runs.iter().copied().filter(|run| !began(run)).collect();
+    if !fresh.is_empty() {
+        submission.give_back(layout, id.task, &fresh)?;
+    }
+    for (_, attempt) in &left.attempts {
         attempt.fail(
             Cause::TimeOut,
             &format!("stopped before the limit of its job with a checkpoint; {refusal}"),

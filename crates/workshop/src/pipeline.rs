@@ -3,7 +3,7 @@
 //! what is finished taking no time.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_data::{Dataset, Normalization, Normalizer, Splits};
+use tinsmith_data::{Dataset, Parts};
 use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope, config, files};
 use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_study::Ended;
@@ -110,22 +110,20 @@ pub fn resume(folder: &std::path::Path, jobs: Option<usize>, session: &Session<'
 impl<'a> Bench<'a> {
     fn new(config: DesignConfig, folder: Folder, session: &Session<'a>) -> Result<Self> {
         let target = config.target()?;
-        let Splits { train, test } = tinsmith_data::load(&config.data)?;
-        if train.labels().is_none() {
-            return Err(WorkshopError::NoClasses { data: train.name().to_owned() });
+        let splits = tinsmith_data::load(&config.data)?;
+        if splits.train.labels().is_none() {
+            return Err(WorkshopError::NoClasses { data: splits.train.name().to_owned() });
         }
         let seed = Seed::new(config.seed);
-        let all = train;
-        let (train, validation) = all.validation_split(config.validation, seed.derive("validation", 0))?;
+        let Parts { train, validation, test, normalizer } = splits.parts(config.validation, seed)?;
         let config = config.resolved(&train);
         let limits = config.limits();
         let scope = if config.jobs == 0 { WorkerScope::available() } else { WorkerScope::new(config.jobs) };
-        let normalizer = Normalizer::fit(&train, Normalization::Auto)?;
         let bench = Self {
-            train: normalizer.apply(&train)?,
-            validation: normalizer.apply(&validation)?,
-            test: normalizer.apply(&test)?,
-            refit: if config.refit == Some(true) { Some(normalizer.apply(&all)?) } else { None },
+            train,
+            validation,
+            test,
+            refit: if config.refit == Some(true) { Some(normalizer.apply(&splits.train)?) } else { None },
             config,
             folder,
             target,
@@ -136,7 +134,7 @@ impl<'a> Bench<'a> {
             cancel: session.cancel.clone(),
         };
         let normalizer = config::to_yaml("normalizer", &normalizer)?;
-        bench.identify(&Splits { train: all, test }.checksum())?;
+        bench.identify(&splits.checksum())?;
         files::write_atomic(&bench.folder.normalizer(), normalizer.as_bytes())?;
         Ok(bench)
     }

@@ -38,13 +38,24 @@ fn all(cluster: &Cluster, scenarios: &[Scenario]) -> Vec<String> {
 fn fleets_on_a_real_slurm() {
     let plain = [("SLURM_TEST_CPUS", "6"), ("SLURM_TEST_EXTRA", "MaxArraySize=11")];
     let Some(plain) = Cluster::start(&plain) else { return };
-    let accounts = [("SLURM_TEST_ACCT", "1"), ("SLURM_TEST_NODES", "2"), ("SLURM_TEST_MIN_JOB_AGE", "2")];
-    let Some(accounts) = Cluster::start(&accounts) else { return };
+    let small = [("SLURM_TEST_NODES", "2"), ("SLURM_TEST_MIN_JOB_AGE", "2")];
+    let accounts = [("SLURM_TEST_ACCT", "1"), ("SLURM_TEST_EXTRA", "AccountingStorageEnforce=limits")];
+    let Some(accounts) = Cluster::start(&[&small[..], &accounts].concat()) else { return };
+    let few_jobs = [&small[..], &[("SLURM_TEST_EXTRA", "MaxJobCount=8")]].concat();
+    let Some(few_jobs) = Cluster::start(&few_jobs) else { return };
+    let cgroups = Cluster::has_cgroups()
+        .then(|| Cluster::start(&[("SLURM_TEST_CGROUP", "1"), ("SLURM_TEST_NODES", "2")]));
+    // Measured while there is nothing else to do.
+    cluster::epochs(1.0);
     let mut faults = Vec::new();
     std::thread::scope(|threads| {
-        let more = threads.spawn(|| all(&accounts, scenarios::WITH_ACCOUNTS));
+        let more = [
+            threads.spawn(|| all(&accounts, scenarios::WITH_ACCOUNTS)),
+            threads.spawn(|| all(&few_jobs, scenarios::WITH_FEW_JOBS)),
+        ];
+        let memory = cgroups.flatten().map(|c| threads.spawn(move || all(&c, scenarios::WITH_CGROUPS)));
         faults.extend(all(&plain, scenarios::PLAIN));
-        faults.extend(more.join().unwrap());
+        faults.extend(more.into_iter().chain(memory).flat_map(|thread| thread.join().unwrap()));
     });
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }

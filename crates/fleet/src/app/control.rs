@@ -176,13 +176,18 @@ impl<C: ModelConfigurator> Fleet<C> {
             surroundings.line("nothing failed that would fit")?;
             return Ok(Exit::SUCCESS);
         }
+        let is_local = !is_slurm(args.submit.executor.executor) && !args.submit.dry_run;
+        let mut handed = Vec::new();
+        for (&cause, runs) in by_cause.iter().filter(|_| !is_local) {
+            handed.push((cause, runs.clone(), with_more(&project, cause, runs, &args.submit.slurm)?));
+        }
         if args.new_seed && !args.submit.dry_run {
             for &index in by_cause.values().flatten() {
                 let seed = plan.run(index)?.seed.derive("retry", 0);
                 notes::append(&project.layout().seeds(), &NewSeed { index, seed })?;
             }
         }
-        if !is_slurm(args.submit.executor.executor) && !args.submit.dry_run {
+        if is_local {
             let runs: Vec<u64> = by_cause.into_values().flatten().collect();
             let executor = &args.submit.executor;
             let plan = project.plan()?;
@@ -197,8 +202,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             );
         }
         let mut exit = Exit::SUCCESS;
-        for (cause, runs) in by_cause {
-            let config = with_more(&project, cause, &runs, &args.submit.slurm)?;
+        for (cause, runs, config) in handed {
             let submitted = submit(&project, &runs, &config, true, args.submit.dry_run)?;
             if cause == Cause::TimeOut || cause == Cause::Memory {
                 let (minutes, memory) = (config.time_minutes, config.memory_mib);
@@ -240,6 +244,18 @@ fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &Override
         Some((place, _)) => submissions[place].slurm.clone(),
         None => project.slurm()?,
     };
+    let more = match cause {
+        Cause::TimeOut if config.time_minutes == 0 && overrides.time.is_none() => Some(("time", "--time 60")),
+        Cause::Memory if config.memory_mib == 0 && overrides.mem.is_none() => Some(("memory", "--mem 4G")),
+        _ => None,
+    };
+    if let Some((what, option)) = more {
+        return Err(FleetError::usage(format!(
+            "{} runs ran out of the {what} that the partition gives by default, and would again; say how much they get, \
+             for example {option}",
+            runs.len()
+        )));
+    }
     match cause {
         Cause::TimeOut => config.time_minutes = config.time_minutes.saturating_mul(config.time_factor),
         Cause::Memory => {
@@ -257,7 +273,11 @@ fn tell(submitted: &Submitted, runs: usize, surroundings: &mut Surroundings<'_>)
     };
     let jobs: Vec<String> =
         submitted.jobs.iter().map(|(job, tasks)| format!("{job} ({tasks} tasks)")).collect();
-    surroundings.line(format!("submission {number}: {runs} runs in jobs {}", jobs.join(", ")))?;
+    let left = submitted.refused.as_ref().map_or(0, |(left, _)| *left);
+    if !jobs.is_empty() {
+        let taken = (runs as u64).saturating_sub(left);
+        surroundings.line(format!("submission {number}: {taken} runs in jobs {}", jobs.join(", ")))?;
+    }
     if let Some((left, reason)) = &submitted.refused {
         surroundings.line(format!("the cluster did not take {left} runs: {reason}; submit again later"))?;
         return Ok(Exit::FAILURE);

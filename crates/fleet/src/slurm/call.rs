@@ -1,7 +1,9 @@
 //! Calls of Slurm's programs. Text formats only: the shapes of JSON change between its versions.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::error::{FleetError, Result};
 
@@ -43,6 +45,35 @@ pub(crate) fn call(command: &'static str, args: &[String], folder: &Path) -> Res
     })
 }
 
+/// Hands in a job. Where the controller takes no more jobs sbatch asks it again and again for two minutes, with what it was
+/// given first; it is ended in its first pause instead, so that a smaller array may be tried at once.
+pub(crate) fn sbatch(args: &[String], folder: &Path) -> Result<Answer> {
+    let fault = |e: std::io::Error| FleetError::Slurm { command: "sbatch", reason: e.to_string() };
+    let mut child = Command::new("sbatch")
+        .args(args)
+        .current_dir(folder)
+        .env_remove("SBATCH_ARRAY_INX")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(fault)?;
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    for line in child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()) {
+        let line = line.map_err(fault)?;
+        if line.contains("sleeping and retrying") {
+            child.kill().map_err(fault)?;
+        }
+        stderr += &line;
+        stderr.push('\n');
+    }
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut stdout).map_err(fault)?;
+    }
+    let status = child.wait().map_err(fault)?;
+    Ok(Answer { success: status.success(), stdout, stderr })
+}
+
 /// Whether Slurm's programs are here. Their exit status says nothing: without a configuration even `--version` fails.
 pub(crate) fn is_installed() -> bool {
     Command::new("sbatch").arg("--version").output().is_ok()
@@ -56,7 +87,43 @@ pub(crate) fn cancel(jobs: &[String], folder: &Path) -> Result<()> {
     call("scancel", jobs, folder)?.text("scancel").map(drop)
 }
 
-/// Asks for a job, named `17_4`, to be started again. Never the array's own number: that would be all of its tasks.
+/// Asks for a job, named `17_4`, to be started again. Never the array's own number: that would be all of its tasks. A
+/// controller that does not answer is asked some more times: the task that asks has no second chance.
 pub(crate) fn requeue(job: &str, folder: &Path) -> Result<()> {
-    call("scontrol", &["requeue".to_owned(), job.to_owned()], folder)?.text("scontrol requeue").map(drop)
+    let args = ["requeue".to_owned(), job.to_owned()];
+    let mut answer = call("scontrol", &args, folder)?;
+    for pause in [1, 2, 4] {
+        if answer.success || !is_silence(&answer.reason()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(pause));
+        answer = call("scontrol", &args, folder)?;
+    }
+    answer.text("scontrol requeue").map(drop)
+}
+
+/// Whether a program said that the controller did not answer, as opposed to that it refused.
+fn is_silence(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    ["unable to contact", "timed out", "connection refused", "communication", "connect failure"]
+        .iter()
+        .any(|word| reason.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_told_from_refusal() {
+        for text in [
+            "slurm_requeue error: Unable to contact slurm controller (connect failure)",
+            "slurm_requeue error: Socket timed out on send/recv operation",
+        ] {
+            assert!(is_silence(text), "{text}");
+        }
+        for text in ["Requested operation is presently disabled for job 5", "Invalid job id specified"] {
+            assert!(!is_silence(text), "{text}");
+        }
+    }
 }

@@ -27,10 +27,12 @@ pub struct SlurmConfig {
     pub throttle: u32,
     /// Runs that a task trains. Default 1.
     pub runs_per_task: u64,
-    /// Seconds before its limit from which a task begins no new run but asks to be requeued; 0 means as long as its longest
-    /// run took, and a fifth more. Default 0.
+    /// Seconds before its limit from which a task begins no new run but asks to be requeued, or, where it may not be, gives
+    /// back what it has not begun; 0 means as long as its longest run took, and a fifth more. However short the time, a task
+    /// begins one run. Default 0.
     pub stop_before_limit_s: u64,
-    /// Seconds before its limit at which a task is told to store a checkpoint and asks to be requeued. Default 90.
+    /// Seconds before its limit at which a task is told to store a checkpoint and asks to be requeued; at most
+    /// half of its time. 0 means that it is not told. Default 90.
     pub signal_before_limit_s: u32,
     /// Whether tasks are requeued at their limit, at preemption and when their node is lost. Default true.
     pub requeue: bool,
@@ -94,6 +96,11 @@ impl SlurmConfig {
                 faults.add(name, "is 0, want at least 1");
             }
         }
+        let limit = 60 * u64::from(self.time_minutes);
+        if limit > 0 && self.stop_before_limit_s >= limit {
+            let wanted = format!("want less than the {limit} s that time_minutes makes, or 0");
+            faults.add("stop_before_limit_s", format!("is {}, {wanted}", self.stop_before_limit_s));
+        }
         for (name, word) in [
             ("partition", &self.partition),
             ("account", &self.account),
@@ -112,5 +119,21 @@ impl SlurmConfig {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tinsmith_foundation::config;
+
+    use super::*;
+
+    #[test]
+    fn a_margin_must_lie_within_the_limit() {
+        let read = |text: &str| config::from_str::<SlurmConfig>(text, "slurm.yaml", SlurmConfig::check);
+        let error = read("{time_minutes: 1, stop_before_limit_s: 60}").unwrap_err().to_string();
+        assert!(error.contains("stop_before_limit_s") && error.contains("less than the 60 s"), "{error}");
+        assert!(read("{time_minutes: 1, stop_before_limit_s: 59}").is_ok());
+        assert!(read("{stop_before_limit_s: 600}").is_ok(), "the partition's limit is Slurm's to know");
     }
 }

@@ -87,6 +87,24 @@ fn parse_sacct(text: &str) -> BTreeMap<String, TaskState> {
     text.lines().filter_map(line).collect()
 }
 
+/// How long a job may still run; none where that is not known, or not limited.
+pub(crate) fn time_left(job: &str, folder: &Path) -> Option<Duration> {
+    let args = ["-h", "-j", job, "-o", "%L"].map(str::to_owned);
+    call("squeue", &args, folder).ok().filter(|a| a.success).and_then(|a| parse_left(a.stdout.trim()))
+}
+
+/// `4:59`, `1:04:59`, `2-01:04:59`; also `UNLIMITED`, `NOT_SET`, `INVALID`.
+fn parse_left(text: &str) -> Option<Duration> {
+    let (days, rest) = text.split_once('-').unwrap_or(("0", text));
+    let fields = rest.split(':').map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>()?;
+    let seconds = match fields[..] {
+        [m, s] => m * 60 + s,
+        [h, m, s] => (h * 60 + m) * 60 + s,
+        _ => return None,
+    };
+    Some(Duration::from_secs(days.parse::<u64>().ok()? * 86_400 + seconds))
+}
+
 /// Why a job that Slurm has forgotten ended, from the last words in its log.
 pub(crate) fn from_log(path: &Path) -> Option<(Cause, String)> {
     const TAIL: u64 = 4096;
@@ -159,6 +177,26 @@ mod tests {
         let found = parse_sacct("17_0|CANCELLED by 0|0:15|n1\n17_[1-3]|PENDING|0:0|None assigned\n");
         assert_eq!(found["17_0"].state, "CANCELLED");
         assert_eq!(found["17_0"].reason, "cancelled by 0");
+    }
+
+    /// What Slurm 22.05.8 said of a job that took more memory than it had, with cgroups on.
+    #[test]
+    fn a_job_that_ran_out_of_memory() {
+        let tasks = parse_squeue("1|0|OUT_OF_MEMORY|OutOfMemory|n1|0|f.1\n");
+        assert_eq!(phase(&tasks[&("f.1".to_owned(), 0)].state), Phase::Ended(Cause::Memory));
+        let found = parse_sacct("1_0|OUT_OF_MEMORY|0:125|n1\n");
+        assert_eq!(phase(&found["1_0"].state), Phase::Ended(Cause::Memory));
+    }
+
+    #[test]
+    fn time_that_is_left() {
+        let seconds = |text| parse_left(text).map(|t| t.as_secs());
+        assert_eq!(seconds("9:58"), Some(598));
+        assert_eq!(seconds("1:04:59"), Some(3899));
+        assert_eq!(seconds("2-01:00:00"), Some(176_400));
+        for text in ["UNLIMITED", "NOT_SET", "INVALID", "", "1"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub fn render(template: &str, config: &SlurmConfig, name: &str, command: &str) -
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     let fault = |e: minijinja::Error| FleetError::Template { reason: e.to_string() };
+    // A signal that is due before the job began comes at once, whenever it is started again.
+    let half = config.time_minutes.saturating_mul(30);
+    let signal = if half > 0 { config.signal_before_limit_s.min(half) } else { config.signal_before_limit_s };
+    let config = &SlurmConfig { signal_before_limit_s: signal, ..config.clone() };
     let text = environment.render_str(template, Serde(Names { name, command, config })).map_err(fault)?;
     Ok(text.trim_end().to_owned() + "\n")
 }
@@ -121,6 +125,13 @@ mod tests {
             !script.contains("--mem") && !script.contains("--account") && script.ends_with('\n'),
             "{script}"
         );
+    }
+
+    #[test]
+    fn a_short_job_is_told_in_its_middle() {
+        let config = SlurmConfig { time_minutes: 1, ..SlurmConfig::default() };
+        let script = render(TEMPLATE, &config, "n", "c").unwrap();
+        assert!(script.contains("--signal=B:USR2@30\n"), "{script}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{FleetError, Result};
 use crate::exclusive;
 use crate::project::Project;
 use crate::slurm::SlurmConfig;
-use crate::slurm::call::call;
+use crate::slurm::call::{call, sbatch};
 use crate::slurm::script::{quote, render};
 use crate::submission::{ArrayJob, JobLine, Ranges, Submission};
 
@@ -140,7 +140,7 @@ fn hand_over(
     let (mut offset, mut tasks) = (array.offset, array.tasks);
     while offset < end {
         let args = sbatch_args(project, submission.number, offset, tasks, &submission.slurm);
-        let answer = call("sbatch", &args, layout.root())?;
+        let answer = sbatch(&args, layout.root())?;
         if answer.success {
             let job = job_number(&answer.stdout);
             submission.note_job(layout, &JobLine { offset, tasks, job: job.clone() })?;
@@ -163,7 +163,7 @@ fn hand_over(
 /// Whether sbatch refused because this user, account or cluster has too many jobs.
 fn is_limit(reason: &str) -> bool {
     let reason = reason.to_lowercase();
-    ["submit limit", "job limit", "maxsubmit", "maxjob", "max_submit", "temporarily unable"]
+    ["submit limit", "job limit", "maxsubmit", "maxjob", "max_submit", "temporarily unable", "queue full"]
         .iter()
         .any(|word| reason.contains(word))
 }
@@ -243,7 +243,7 @@ fn collect_after(
         "--kill-on-invalid-dep=yes".to_owned(),
         path.display().to_string(),
     ];
-    let answer = call("sbatch", &args, project.folder())?;
+    let answer = sbatch(&args, project.folder())?;
     if answer.success {
         let job = job_number(&answer.stdout);
         submission.note_job(project.layout(), &JobLine { offset: 0, tasks: 0, job })?;
@@ -276,6 +276,7 @@ mod tests {
     #[test]
     fn refusals_that_pass_are_told_from_those_that_do_not() {
         assert!(is_limit("sbatch: error: AssocMaxSubmitJobLimit"));
+        assert!(is_limit("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying"));
         assert!(is_limit(
             "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
         ));

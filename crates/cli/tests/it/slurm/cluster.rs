@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -35,6 +36,21 @@ impl Cluster {
         assert!(std::env::var_os("TINSMITH_REQUIRE_SLURM").is_none(), "Slurm does not start:\n{said}");
         println!("skipped: Slurm does not start here:\n{said}");
         None
+    }
+
+    /// Whether a cluster can limit its jobs' memory here. A second one beside another would take its groups.
+    pub(super) fn has_cgroups() -> bool {
+        let root = Path::new("/sys/fs/cgroup");
+        let is_writable = |name: &str| {
+            let test = Command::new("test").arg("-w").arg(root.join(name)).status();
+            test.is_ok_and(|s| s.success()) && !root.join(name).join("slurm_n1").exists()
+        };
+        let id = Command::new("id").arg("-u").output().unwrap();
+        let found = id.stdout == b"0\n" && is_writable("freezer") && is_writable("memory");
+        if !found {
+            println!("skipped: jobs that run out of memory want root, and cgroups v1 that are free");
+        }
+        found
     }
 
     pub(super) fn conf(&self) -> PathBuf {
@@ -75,8 +91,25 @@ pub(super) struct Site<'a> {
     started: Cell<Instant>,
 }
 
-const MODELS: [(&str, &str); 2] =
-    [("flat/none", ""), ("classifier/small", "  - {name: h, dense: {units: 16, activation: relu}}\n")];
+const MODELS: [(&str, &str); 3] = [
+    ("flat/none", ""),
+    ("classifier/small", "  - {name: h, dense: {units: 16, activation: relu}}\n"),
+    // Weights, gradients and the optimizer's state are 24 MiB.
+    ("classifier/large", "  - {name: h, dense: {units: 20000, activation: relu}}\n"),
+];
+
+/// Writes the models' specifications.
+fn models(folder: &Path) {
+    for (model, hidden) in MODELS {
+        let path = folder.join("models").join(model).with_extension("yaml");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = format!(
+            "layers:\n  - {{name: x, input: {{shape: [8, 8, 1]}}}}\n  - {{name: f, flatten: {{}}}}\n{hidden}  \
+             - {{name: y, dense: {{units: 10}}}}\n"
+        );
+        std::fs::write(path, text).unwrap();
+    }
+}
 
 impl Site<'_> {
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -88,15 +121,7 @@ impl Site<'_> {
     }
 
     pub(super) fn generate(&self, name: &str, list: &str, more: &[&str]) {
-        for (model, hidden) in MODELS {
-            let path = self.path("models").join(model).with_extension("yaml");
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let text = format!(
-                "layers:\n  - {{name: x, input: {{shape: [8, 8, 1]}}}}\n  - {{name: f, flatten: {{}}}}\n{hidden}  \
-                 - {{name: y, dense: {{units: 10}}}}\n"
-            );
-            std::fs::write(path, text).unwrap();
-        }
+        models(self.folder.path());
         let args = ["generate", "--models", list, "--output", name, "--no-copy", "--epochs", "1"];
         let args: Vec<&str> = args
             .into_iter()
@@ -213,6 +238,36 @@ pub(super) fn state(run: &Value) -> &str {
 
 pub(super) fn all_done(runs: &[Value]) -> bool {
     runs.iter().all(|r| state(r) == "done")
+}
+
+/// As many epochs of the small classifier as take about so long on one core here; none of the scenarios depends on how
+/// fast the machine is.
+pub(super) fn epochs(seconds: f64) -> String {
+    const PROBE: f64 = 500.0;
+    static RATE: OnceLock<f64> = OnceLock::new();
+    let rate = RATE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        models(folder.path());
+        let tinsmith = |args: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_tinsmith"))
+                .args(args)
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let list = ["fleet", "generate", "--models", "classifier.small=3", "--output", "p", "--no-copy"];
+        tinsmith(&[&list[..], &["--epochs", &PROBE.to_string()]].concat());
+        tinsmith(&["fleet", "run", "p", "--jobs", "1", "--quiet"]);
+        let seconds = |i: u64| {
+            let text = std::fs::read_to_string(folder.path().join(format!("p/runs/000/{i:06}/result.json")));
+            let result: Value = serde_json::from_str(&text.unwrap()).unwrap();
+            result["seconds"].as_f64().unwrap()
+        };
+        // The fastest is the one that other work disturbed least.
+        PROBE / (0..3).map(seconds).fold(f64::INFINITY, f64::min)
+    });
+    ((rate * seconds).ceil() as u64).to_string()
 }
 
 /// Kills a process at once; says whether there was one.

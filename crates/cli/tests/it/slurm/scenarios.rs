@@ -1,12 +1,12 @@
 //! What happens to fleets on clusters.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::Scenario;
-use super::cluster::{Cluster, Site, all_done, kill, processes, state};
+use super::cluster::{Cluster, PATIENCE, Site, all_done, epochs, kill, processes, state};
 
 pub(super) const PLAIN: &[Scenario] = &[
     ("arrays, throttle, splitting, collecting", arrays),
@@ -17,17 +17,24 @@ pub(super) const PLAIN: &[Scenario] = &[
     ("preemption", preemption),
     ("warning", warning),
     ("chunks and kills", chunks),
+    ("stopping before the limit", stopping),
+    ("giving back before the limit", giving_back),
 ];
 
-pub(super) const WITH_ACCOUNTS: &[Scenario] = &[("forgotten jobs", forgotten)];
+pub(super) const WITH_ACCOUNTS: &[Scenario] =
+    &[("forgotten jobs", forgotten), ("a user's limit of jobs", submit_limit)];
+
+pub(super) const WITH_FEW_JOBS: &[Scenario] = &[("a full queue", full_queue)];
+
+pub(super) const WITH_CGROUPS: &[Scenario] = &[("memory", memory)];
 
 /// A network that does not take the digits.
 const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
 /// Epochs of a training that nobody waits for.
-const LONG: &[&str] = &["--epochs", "100000"];
-/// Epochs of a training that lasts long enough to be disturbed.
-const SOME: &[&str] = &["--epochs", "1000"];
+const LONG: &[&str] = &["--epochs", "10000000"];
+/// Seconds of a training that lasts long enough to be disturbed.
+const SOME: f64 = 4.0;
 
 fn reason(run: &Value) -> &str {
     run["reason"].as_str().unwrap()
@@ -99,10 +106,11 @@ fn cancelling(cluster: &Cluster) {
     site.settings("throttle: 2\ncollect: false");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     let count = |runs: &[Value], word: &str| runs.iter().filter(|r| state(r) == word).count();
-    let runs = site.until("two at once", |runs| count(runs, "running") == 2);
-    assert_eq!(count(&runs, "pending"), 2);
-    let waits: Vec<_> = runs.iter().filter(|r| state(r) == "pending").map(reason).collect();
-    assert!(waits.iter().all(|r| r.contains("JobArrayTaskLimit")), "{waits:?}");
+    // Slurm names the reason some time after the first two began.
+    let waits = |runs: &[Value]| {
+        runs.iter().filter(|r| state(r) == "pending" && reason(r).contains("JobArrayTaskLimit")).count()
+    };
+    site.until("two at once, and two that wait", |runs| count(runs, "running") == 2 && waits(runs) == 2);
     site.ok(&["cancel", "project"]);
     site.until("four cancelled runs", |runs| count(runs, "failed (cancelled)") == 4);
     std::thread::sleep(Duration::from_secs(2));
@@ -131,11 +139,12 @@ fn ends_as_undisturbed(site: &Site<'_>) {
     site.until("the end", all_done);
     let result = site.json("runs/000/000000/result.json");
     assert!(result["attempt"].as_u64().unwrap() >= 2, "it was disturbed: {result}");
-    assert_eq!(site.weights("project", 1), site.twin("classifier.small=1", SOME, 1));
+    let epochs = epochs(SOME);
+    assert_eq!(site.weights("project", 1), site.twin("classifier.small=1", &["--epochs", &epochs], 1));
 }
 
 fn node_loss(cluster: &Cluster) {
-    let site = cluster.project("classifier.small=1", SOME);
+    let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false\nextra: ['--nodelist=n3']");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
@@ -147,7 +156,7 @@ fn node_loss(cluster: &Cluster) {
 }
 
 fn preemption(cluster: &Cluster) {
-    let site = cluster.project("classifier.small=1", SOME);
+    let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false\npartition: scavenge\nextra: ['--nodelist=n4']");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
@@ -161,7 +170,7 @@ fn preemption(cluster: &Cluster) {
 
 /// The signal that comes before a time limit: the task stores a checkpoint and asks to be requeued itself.
 fn warning(cluster: &Cluster) {
-    let site = cluster.project("classifier.small=1", SOME);
+    let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false");
     site.ok(&["submit", "project", "--executor", "slurm"]);
     site.until_file(METRICS, some_epochs);
@@ -171,23 +180,23 @@ fn warning(cluster: &Cluster) {
     assert_eq!(site.json("runs/000/000000/attempt-0002/claim.json")["restarts"], 1);
 }
 
-/// Fifty short runs in tasks of five; tasks are killed all the time, and what they leave is tried again.
+/// Short runs in tasks of five; tasks are killed all the time, and what they leave is tried again.
 fn chunks(cluster: &Cluster) {
-    const RUNS: u64 = 50;
-    let site = cluster.project("flat.none=50", &["--epochs", "3"]);
+    const RUNS: u64 = 20;
+    let epochs = epochs(0.5);
+    let site = cluster.project("classifier.small=20", &["--epochs", &epochs]);
     site.settings("runs_per_task: 5\ncollect: false");
     let said = site.ok(&["submit", "project", "--executor", "slurm"]);
-    assert!(said.contains("(10 tasks)"), "{said}");
-    let mut killed = 0;
-    for round in 0_u64.. {
-        assert!(round < 100, "{}", site.ok(&["status", "project", "--all"]));
-        std::thread::sleep(Duration::from_millis(700));
+    assert!(said.contains("(4 tasks)"), "{said}");
+    let (mut killed, begin) = (0, Instant::now());
+    loop {
+        assert!(begin.elapsed() < PATIENCE, "{}", site.ok(&["status", "project", "--all"]));
         let found = processes(&site.project(), RUNS);
-        if let Some(&number) =
-            found.get(usize::try_from(round * 7).unwrap() % found.len().max(1)).filter(|_| killed < 6)
-        {
-            killed += usize::from(kill(number));
+        if killed < 6 && found.get(killed * 7 % found.len().max(1)).is_some_and(|&number| kill(number)) {
+            killed += 1;
         }
+        // The first is killed as soon as there is one.
+        std::thread::sleep(Duration::from_millis(if killed == 0 { 20 } else { 300 }));
         let runs = site.runs();
         if all_done(&runs) {
             break;
@@ -197,7 +206,161 @@ fn chunks(cluster: &Cluster) {
         }
     }
     assert!(killed > 0, "something was disturbed");
-    assert_eq!(site.weights("project", RUNS), site.twin("flat.none=50", &["--epochs", "3"], RUNS));
+    let twin = site.twin("classifier.small=20", &["--epochs", &epochs], RUNS);
+    assert_eq!(site.weights("project", RUNS), twin);
+}
+
+/// A task of four runs that may last two minutes, but after a few seconds begins no other run.
+const STOPPING: &str = "runs_per_task: 4\ncollect: false\ntime_minutes: 2\nsignal_before_limit_s: 0";
+
+/// How many attempts there were at each of the first runs.
+fn attempts(site: &Site<'_>, runs: u64) -> Vec<usize> {
+    let of = |i: u64| std::fs::read_dir(site.project().join(format!("runs/000/{i:06}"))).unwrap();
+    let is_attempt = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with("attempt-");
+    (0..runs).map(|i| of(i).flatten().filter(is_attempt).count()).collect()
+}
+
+/// Near its limit a task begins no other run and is requeued; none of its runs is cut off.
+fn stopping(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
+    site.settings(STOPPING);
+    site.ok(&["submit", "project", "--executor", "slurm", "--stop-before-limit", "115"]);
+    site.until("four runs", all_done);
+    assert_eq!(attempts(&site, 4), [1; 4]);
+    let restarts = |i: u64| {
+        let claim = site.json(&format!("runs/000/{i:06}/attempt-0001/claim.json"));
+        claim["restarts"].as_u64().unwrap()
+    };
+    assert_eq!(restarts(0), 0);
+    assert!(restarts(3) > 0, "the last run is of a later start of the task");
+}
+
+/// Where the task may not be requeued, what it has not begun is open and another submission has it.
+fn giving_back(cluster: &Cluster) {
+    let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
+    site.settings(STOPPING);
+    let near = ["--stop-before-limit", "115", "--no-requeue"];
+    site.ok(&[&["submit", "project", "--executor", "slurm"][..], &near].concat());
+    let is_back = |r: &Value| state(r) == "pending" && reason(r).contains("came near its time limit");
+    let runs = site.until("runs that were given back", |runs| runs.iter().any(is_back));
+    assert!(runs.iter().all(|r| state(r) == "done" || is_back(r)), "{runs:?}");
+    assert!(state(&runs[0]) == "done" && is_back(&runs[3]), "{runs:?}");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    site.until("all runs", all_done);
+    assert_eq!(attempts(&site, 4), [1; 4]);
+    let claim = site.json("runs/000/000003/attempt-0001/claim.json");
+    assert_eq!(claim["submission"], 2, "{claim}");
+}
+
+/// Submits until everything is done, however little of it the cluster takes at once.
+fn submit_until_done(site: &Site<'_>) {
+    site.until("the end of all runs", |runs| {
+        site.tinsmith(&["submit", "project", "--executor", "slurm"]);
+        all_done(runs)
+    });
+    let expected = vec![1; site.runs().len()];
+    assert_eq!(attempts(site, expected.len() as u64), expected, "nothing is trained twice");
+}
+
+/// Submits what does not fit; says what was printed.
+#[track_caller]
+fn submit_too_many(site: &Site<'_>) -> String {
+    let output = site.tinsmith(&["submit", "project", "--executor", "slurm"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+/// How many runs wait in the queue, and how many the cluster did not take.
+fn taken(runs: &[Value]) -> (usize, usize) {
+    let count =
+        |word: &str| runs.iter().filter(|r| state(r) == "pending" && reason(r).contains(word)).count();
+    (count("JobHeldUser"), count("did not take it; submit again"))
+}
+
+/// A user may have five jobs: so many are taken, the others stay open, and a later `submit` goes on.
+fn submit_limit(cluster: &Cluster) {
+    let user =
+        String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let user = user.trim();
+    for args in [
+        &["add", "account", "plenty"][..],
+        &["add", "user", user, "account=plenty"],
+        &["add", "account", "few"],
+        &["add", "user", user, "account=few", "MaxSubmitJobs=5"],
+    ] {
+        cluster.call("sacctmgr", &[&["-i"], args].concat());
+    }
+    let site = cluster.project("flat.none=12", &[]);
+    let probe = ["--test-only", "-A", "few", "-o", "/dev/null", "--wrap", "true"];
+    site.until("an account that the controller knows", |_| {
+        cluster.call("sbatch", &probe).contains("to start at")
+    });
+    site.settings("account: few\ncollect: false\nextra: ['--hold']");
+    let said = submit_too_many(&site);
+    assert!(said.contains("submission 1: 5 runs in jobs") && said.contains("did not take 7 runs"), "{said}");
+    assert!(said.contains("job submit limit") && said.contains("submit again later"), "{said}");
+    assert_eq!(taken(&site.runs()), (5, 7));
+    let said = submit_too_many(&site);
+    assert!(!said.contains("submission 2") && said.contains("did not take 7 runs"), "{said}");
+    assert_eq!(taken(&site.runs()), (5, 7), "nothing was lost");
+    let jobs = cluster.call("squeue", &["-h", "-A", "few", "-o", "%F"]);
+    for job in jobs.lines() {
+        cluster.call("scontrol", &["release", job]);
+    }
+    site.settings("account: few\ncollect: false\nextra: []");
+    submit_until_done(&site);
+}
+
+/// A controller that holds eight jobs, three of them somebody else's: sbatch would wait for two minutes each time.
+fn full_queue(cluster: &Cluster) {
+    let others: Vec<String> = (0..3)
+        .map(|_| cluster.call("sbatch", &["--parsable", "--hold", "-o", "/dev/null", "--wrap", "true"]))
+        .collect();
+    let site = cluster.project("flat.none=10", &[]);
+    site.settings("collect: false\nextra: ['--hold']");
+    let begin = Instant::now();
+    let said = submit_too_many(&site);
+    assert!(begin.elapsed().as_secs() < 100, "it waited for room: {said}");
+    assert!(
+        said.contains("temporarily unable to accept job") && said.contains("submit again later"),
+        "{said}"
+    );
+    let (waiting, left) = taken(&site.runs());
+    assert!(waiting > 0 && left > 0 && waiting + left == 10, "{said}\n{:?}", site.runs());
+    assert!(said.contains(&format!("did not take {left} runs")), "{said}");
+    let jobs = cluster.call("squeue", &["-h", "-o", "%F"]);
+    for job in others {
+        cluster.call("scancel", &[job.trim()]);
+    }
+    for job in jobs.lines() {
+        cluster.call("scontrol", &["release", job]);
+    }
+    site.settings("collect: false\nextra: []");
+    submit_until_done(&site);
+}
+
+/// A run that needs more memory than it gets is killed, told from others that failed, and gets twice as much each time.
+fn memory(cluster: &Cluster) {
+    let site = cluster.project("classifier.large=1", &[]);
+    site.settings("memory_mib: 16\ncollect: false\nextra: []");
+    site.ok(&["submit", "project", "--executor", "slurm"]);
+    let is_over = |runs: &[Value]| state(&runs[0]) == "done" || state(&runs[0]).starts_with("failed");
+    let runs = site.until("the end of its memory", is_over);
+    assert_eq!(state(&runs[0]), "failed (memory)", "{runs:?}");
+    let job = runs[0]["job"].as_str().unwrap();
+    let shown = cluster.call("scontrol", &["-o", "show", "job", job]);
+    assert!(shown.contains("JobState=OUT_OF_MEMORY"), "{shown}");
+    let mut said = site.ok(&["retry", "project", "--executor", "slurm", "--cause", "memory"]);
+    assert!(said.contains("after memory: 0 minutes, 32 MiB"), "{said}");
+    for tries in 0.. {
+        assert!(tries < 10, "{:?}", site.runs());
+        if state(&site.until("the end of a try", is_over)[0]) == "done" {
+            break;
+        }
+        said = site.ok(&["retry", "project", "--executor", "slurm", "--cause", "memory"]);
+        assert!(said.contains("after memory"), "{said}");
+    }
 }
 
 /// Jobs that the controller no longer knows: their end is in the accounts, and in their logs.
@@ -212,9 +375,12 @@ fn forgotten(cluster: &Cluster) {
     let is_forgotten =
         |job: &str| !cluster.call("squeue", &["-h", "-r", "-t", "all", "-o", "%i"]).lines().any(|l| l == job);
     site.until("forgotten jobs", |_| is_forgotten(&job(0)) && is_forgotten(&job(1)));
-    let runs = site.until("their states", |runs| state(&runs[1]) == "failed (exit)");
-    assert_eq!(state(&runs[0]), "failed (cancelled)", "{runs:?}");
-    assert!(reason(&runs[1]).contains("FAILED"), "from the accounts: {runs:?}");
+    // The controller tells the accounts of an end some time after it, and of one job before the other.
+    let runs = site.until("their states, from the accounts", |runs| {
+        state(&runs[0]) == "failed (cancelled)"
+            && state(&runs[1]) == "failed (exit)"
+            && reason(&runs[1]).contains("FAILED")
+    });
     assert_eq!(state(&runs[2]), "running");
     let missing: PathBuf = site.project().join("runs/000/000001/result.json");
     assert!(!missing.exists());
