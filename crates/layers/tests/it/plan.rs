@@ -107,7 +107,7 @@ fn compare(what: &str, model: &Model, threads: usize) {
     score.check(what);
 }
 
-fn compare_spec(what: &str, layers: &str) {
+pub(crate) fn compare_spec(what: &str, layers: &str) {
     let model = Model::build(&spec(layers), Seed::new(3), &BuildOptions::default())
         .unwrap_or_else(|e| panic!("{what}: {e}"));
     for threads in [1, 2] {
