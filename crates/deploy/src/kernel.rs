@@ -1,7 +1,7 @@
 //! Kernels as they are shipped: floats, or integer levels with the codes that store them and scales per output.
 
 use tinsmith_layers::{Model, effective_quantizer};
-use tinsmith_quant::{Codes, Mode, QuantizerOp, Scale};
+use tinsmith_quant::{Codes, LearnedOp, Mode, QuantError, QuantizerOp, Scale};
 use tinsmith_spec::{Role, Weight};
 
 use crate::error::{DeployError, Result};
@@ -101,32 +101,74 @@ pub(crate) fn raw(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32
     Ok(values)
 }
 
-fn quantizer(weight: &Weight) -> Result<Option<QuantizerOp>> {
-    let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
-    Ok(quantizer.as_ref().map(QuantizerOp::new).transpose()?)
+/// What a weight's values go through, and, where that learned something, what.
+enum Levels {
+    Fixed(QuantizerOp),
+    Learned(LearnedOp, Vec<f32>),
 }
 
-/// The values of a weight as the network uses them.
-pub(crate) fn values(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32>> {
+impl Levels {
+    /// Of `weight`, one of a layer's `weights`.
+    fn of(model: &Model, layer: &str, weights: &[Weight], weight: &Weight) -> Result<Option<Self>> {
+        let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
+        let Some(quantizer) = quantizer else { return Ok(None) };
+        let Some(settings) = quantizer.learned() else {
+            return Ok(Some(Self::Fixed(QuantizerOp::new(&quantizer)?)));
+        };
+        let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == Some(weight.name)));
+        let learned = own.map(|own| raw(model, layer, own)).transpose()?.unwrap_or_default();
+        Ok(Some(Self::Learned(LearnedOp::new(settings)?, learned)))
+    }
+
+    fn values(&self, raw: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
+        match self {
+            Self::Fixed(op) => Ok(op.quantize(raw, shape, Mode::Inference)?.0),
+            Self::Learned(op, learned) => {
+                let mut out = vec![0.0; raw.len()];
+                op.apply_slice(raw, shape, learned, &mut out)?;
+                Ok(out)
+            }
+        }
+    }
+
+    /// None for kinds that have none.
+    fn codes(&self, raw: &[f32], shape: &[usize]) -> Result<Option<Codes>> {
+        match self {
+            Self::Fixed(op) if op.format().is_err() => Ok(None),
+            Self::Fixed(op) => Ok(Some(op.encode(raw, shape)?)),
+            Self::Learned(op, learned) => match op.encode(raw, shape, learned) {
+                Err(QuantError::NoCodes { .. }) => Ok(None),
+                codes => Ok(Some(codes?)),
+            },
+        }
+    }
+}
+
+/// The values of one of a layer's `weights` as the network uses them.
+pub(crate) fn values(model: &Model, layer: &str, weights: &[Weight], weight: &Weight) -> Result<Vec<f32>> {
     let raw = raw(model, layer, weight)?;
-    match quantizer(weight)? {
-        Some(op) => Ok(op.quantize(&raw, &weight.shape, Mode::Inference)?.0),
+    match Levels::of(model, layer, weights, weight)? {
+        Some(levels) => levels.values(&raw, &weight.shape),
         None => Ok(raw),
     }
 }
 
-/// A kernel for a layer of `outputs` outputs.
-pub(crate) fn kernel(model: &Model, layer: &str, weight: &Weight, outputs: usize) -> Result<Kernel> {
+/// The kernel `weight`, one of the `weights` of a layer of `outputs` outputs.
+pub(crate) fn kernel(
+    model: &Model,
+    layer: &str,
+    weights: &[Weight],
+    weight: &Weight,
+    outputs: usize,
+) -> Result<Kernel> {
     debug_assert_eq!(weight.role, Role::Kernel);
-    if let Some(op) = quantizer(weight)?
-        && op.format().is_ok()
-    {
-        let codes = op.encode(&raw(model, layer, weight)?, &weight.shape)?;
-        if let Some(kernel) = integers(&codes, outputs) {
-            return Ok(Kernel::Integer(kernel));
-        }
+    let raw = raw(model, layer, weight)?;
+    let Some(levels) = Levels::of(model, layer, weights, weight)? else { return Ok(Kernel::Float(raw)) };
+    let codes = levels.codes(&raw, &weight.shape)?;
+    if let Some(kernel) = codes.and_then(|codes| integers(&codes, outputs)) {
+        return Ok(Kernel::Integer(kernel));
     }
-    Ok(Kernel::Float(values(model, layer, weight)?))
+    Ok(Kernel::Float(levels.values(&raw, &weight.shape)?))
 }
 
 /// Codes as integer levels; None where levels are no integers (mu-law) or scales differ within an output.

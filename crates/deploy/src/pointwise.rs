@@ -127,6 +127,12 @@ pub(crate) fn of_activation(
 /// A quantizer of activations: of the kinds whose levels do not depend on the tensor.
 pub(crate) fn of_quantizer(q: &Quantizer, place: Place<'_>) -> Result<Quantization> {
     let refuse = |reason: &str| Err(place.unsupported(format!("its activation is {q}, {reason}")));
+    if q.learned().is_some() {
+        return refuse(
+            "whose levels are learned and no multiples of a power of two; want one with fixed levels, such as \
+            quantized_relu",
+        );
+    }
     let alpha = match q.alpha() {
         Alpha::None => 1.0,
         Alpha::Value(alpha) => alpha as f32,

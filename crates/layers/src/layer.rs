@@ -82,7 +82,7 @@ impl Blueprint<'_> {
         if let Some(linear) = linear::Linear::new(self, index)? {
             return Ok(Box::new(linear));
         }
-        if let Some(pool) = pool::Pool::new(&layer.op, input)? {
+        if let Some(pool) = pool::Pool::new(self, index)? {
             return Ok(Box::new(pool));
         }
         if let Some(arrange) = arrange::Arrange::new(&layer.op, input, self.graph.shape(index), self.device)?

@@ -6,9 +6,10 @@ mod forward;
 mod inherit;
 mod state;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::{Fans, Initializer, Param, Params, Threads};
 use tinsmith_foundation::Seed;
+use tinsmith_quant::LearnedOp;
 use tinsmith_spec::op::Initializer as SpecInitializer;
 use tinsmith_spec::{Graph, ModelSpec, Op, Role};
 
@@ -52,7 +53,8 @@ pub struct Model {
 
 impl Model {
     /// Builds `spec` with initial weights. Each parameter draws from `seed.derive(its name, 0)`, so that a layer
-    /// more or less leaves the others' weights as they are.
+    /// more or less leaves the others' weights as they are. What a quantizer learns for a weight begins where its
+    /// source says for the weight's initial values (see [`LearnedOp::initial`]).
     ///
     /// # Errors
     /// [`crate::LayersError::Spec`] where the specification cannot be, [`crate::LayersError::Unsupported`] where a
@@ -67,7 +69,14 @@ impl Model {
                 let name = param_name(&layer.name, weight.name);
                 let mut rng = seed.derive(&name, 0).rng();
                 let fans = Fans { fan_in: weight.fans.0, fan_out: weight.fans.1 };
-                let value = initializer(weight.initializer).tensor(&weight.shape, fans, &mut rng)?;
+                let value = match weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) {
+                    Some((quantizer, of)) => {
+                        let of = params.get(&param_name(&layer.name, of))?;
+                        let start = LearnedOp::new(&quantizer)?.initial(&of.values()?, of.dims())?;
+                        Tensor::from_vec(start, weight.shape.as_slice(), &Device::Cpu)?
+                    }
+                    None => initializer(weight.initializer).tensor(&weight.shape, fans, &mut rng)?,
+                };
                 let param = Param::new(name, &value.to_device(&options.device)?)?;
                 params.insert(if weight.role.is_trainable() { param } else { param.fixed() })?;
             }

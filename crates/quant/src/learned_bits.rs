@@ -202,7 +202,9 @@ impl LearnedBits {
         let format = Format::whole_numbers(low, high, widest as u32 + u32::from(is_signed));
         let scale = match (self.settings.per, units.as_slice()) {
             (Sharing::Tensor, &[unit]) => Scale::Uniform(unit),
-            (Sharing::Axis(axis), _) => Scale::PerChannel { axis: axis as usize, values: units },
+            (Sharing::Axis(axis), _) => {
+                Scale::PerChannel { axis: Sharing::place(axis, shape.len()).unwrap_or(0), values: units }
+            }
             _ => Scale::PerElement(units),
         };
         Codes::new(codes.iter().map(|&code| code as i32).collect(), shape.to_vec(), scale, format)
@@ -211,7 +213,7 @@ impl LearnedBits {
     pub(crate) fn groups(&self, shape: &[usize]) -> Result<Channels> {
         match self.settings.per {
             Sharing::Tensor => Ok(Channels { count: 1, inner: shape.iter().product() }),
-            Sharing::Axis(axis) => Channels::along_axis("learned bits", shape, axis as usize),
+            Sharing::Axis(axis) => Channels::along_signed("learned bits", shape, axis),
             Sharing::Weight => Ok(Channels { count: shape.iter().product(), inner: 1 }),
         }
     }

@@ -1,6 +1,7 @@
 //! Learned step size (LSQ): the distance between levels is a parameter that is trained.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
+use tinsmith_spec::quantizer::Sharing;
 
 use crate::Codes;
 use crate::error::{QuantError, Result};
@@ -33,7 +34,8 @@ pub struct LearnedStep {
     bits: u32,
     low: f32,
     high: f32,
-    axis: Option<usize>,
+    /// Negative from the last.
+    axis: Option<i32>,
 }
 
 impl LearnedStep {
@@ -42,6 +44,10 @@ impl LearnedStep {
     /// # Errors
     /// [`QuantError::Parameter`] where `bits` is not in 2..=24, what f32 counts exactly.
     pub fn new(bits: u32, signed: bool, axis: Option<usize>) -> Result<Self> {
+        Self::along(bits, signed, axis.map(|axis| i32::try_from(axis).unwrap_or(i32::MAX)))
+    }
+
+    fn along(bits: u32, signed: bool, axis: Option<i32>) -> Result<Self> {
         if !(2..=24).contains(&bits) {
             let reason = format!("bits is {bits}, want 2..=24");
             return Err(QuantError::Parameter { quantizer: "learned step".to_owned(), reason });
@@ -148,7 +154,10 @@ impl LearnedStep {
         }
         let scale = match (self.axis, steps) {
             (None, &[step]) => Scale::Uniform(step),
-            (axis, _) => Scale::PerChannel { axis: axis.unwrap_or(0), values: steps.to_vec() },
+            (axis, _) => {
+                let axis = axis.and_then(|axis| Sharing::place(axis, shape.len())).unwrap_or(0);
+                Scale::PerChannel { axis, values: steps.to_vec() }
+            }
         };
         let format = Format::whole_numbers(self.low, self.high, self.bits);
         Codes::new(codes.iter().map(|&code| code as i32).collect(), shape.to_vec(), scale, format)
@@ -157,7 +166,7 @@ impl LearnedStep {
     fn channels(&self, shape: &[usize]) -> Result<Channels> {
         match self.axis {
             None => Ok(Channels { count: 1, inner: shape.iter().product() }),
-            Some(axis) => Channels::along_axis("learned step", shape, axis),
+            Some(axis) => Channels::along_signed("learned step", shape, axis),
         }
     }
 
@@ -173,7 +182,7 @@ impl TryFrom<&tinsmith_spec::quantizer::LearnedStep> for LearnedStep {
     type Error = QuantError;
 
     fn try_from(settings: &tinsmith_spec::quantizer::LearnedStep) -> Result<Self> {
-        Self::new(settings.bits, settings.signed, settings.axis.map(|axis| axis as usize))
+        Self::along(settings.bits, settings.signed, settings.axis)
     }
 }
 

@@ -33,6 +33,7 @@
 //! | [`Mode`] | training with a seed, or inference |
 //! | [`Scale`] | by what levels are multiplied: one factor, or one for each channel |
 //! | [`Codes`], [`Format`] | integer codes and what they mean: bits, range, zero |
+//! | [`LearnedOp`] | a described quantizer that learns, whichever of the next three it is |
 //! | [`LearnedStep`] | LSQ: the step between levels is trained |
 //! | [`LearnedBits`] | HGQ: the number of fractional bits is trained |
 //! | [`ebops`](fn@ebops), [`Penalty`] | what widths cost in an FPGA, and its gradient |
@@ -47,6 +48,7 @@ mod ebops;
 mod error;
 mod fixed_point;
 mod format;
+mod learned;
 mod learned_bits;
 mod learned_step;
 mod levels;
@@ -68,6 +70,7 @@ pub use codes::Codes;
 pub use ebops::{Penalty, ebops, effective_bits};
 pub use error::{QuantError, Result};
 pub use format::Format;
+pub use learned::LearnedOp;
 pub use learned_bits::LearnedBits;
 pub use learned_step::LearnedStep;
 pub use operator::{Mode, QuantizerOp};

@@ -122,7 +122,7 @@ impl TryFrom<&tinsmith_spec::quantizer::Pact> for Pact {
     }
 }
 
-fn single(values: &[f32]) -> Result<f32> {
+pub(crate) fn single(values: &[f32]) -> Result<f32> {
     match values {
         &[value] => Ok(value),
         _ => Err(QuantError::Length { op: "pact's upper end", shape: vec![1], want: 1, got: values.len() }),

@@ -4,6 +4,8 @@
 //! the largest magnitude is taken over the whole vector, while least squares are taken element by element; that is
 //! how the reference does it.
 
+use tinsmith_spec::quantizer::Sharing;
+
 use crate::error::{QuantError, Result};
 use crate::pointwise::Mix;
 use crate::rounding::{EPSILON, nearest_power_of_two, sign};
@@ -84,6 +86,18 @@ impl Channels {
             return Ok(Self::along(shape, axis));
         }
         Err(QuantError::Axis { op, axis, rank: shape.len(), shape: shape.to_vec() })
+    }
+
+    /// As [`along_axis`](Self::along_axis), negative axes from the last.
+    pub(crate) fn along_signed(op: &'static str, shape: &[usize], axis: i32) -> Result<Self> {
+        let none = || QuantError::Axis {
+            op,
+            axis: axis.unsigned_abs() as usize,
+            rank: shape.len(),
+            shape: shape.to_vec(),
+        };
+        let place = Sharing::place(axis, shape.len()).ok_or_else(none)?;
+        Self::along_axis(op, shape, place)
     }
 
     /// Channels over which the largest magnitude is taken: of the axis, or the whole of a vector.

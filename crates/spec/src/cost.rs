@@ -41,7 +41,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::ModelSpec;
 use crate::op::Op;
-use crate::quantizer::{Alpha, Quantizer};
+use crate::quantizer::{Alpha, LearnedQuantizer, Quantizer};
 use crate::weights::{Role, Weight};
 
 pub use limits::{Limits, Violation};
@@ -307,6 +307,8 @@ impl Context<'_> {
         if self.form == Form::Trained {
             return weights;
         }
+        // What quantizers learned goes into scales and codes.
+        weights.retain(|w| w.role != Role::Quantizer);
         if matches!(op, Op::BatchNorm(_)) {
             // A scale and a shift, whichever of the four vectors there were.
             weights.retain(|w| matches!(w.role, Role::MovingMean | Role::MovingVariance));
@@ -326,6 +328,7 @@ impl Context<'_> {
                 fans: (channels, channels),
                 initializer: crate::op::Initializer::Zeros,
                 quantizer: None,
+                learned: None,
             });
         }
         weights
@@ -362,13 +365,15 @@ fn has_fixed_scale(quantizer: Option<&Quantizer>) -> bool {
         Some(Quantizer::StochasticBinary(q)) => q.alpha,
         Some(Quantizer::StochasticTernary(q)) => q.alpha,
         Some(Quantizer::Bernoulli(q)) => q.alpha,
+        Some(Quantizer::Learned(LearnedQuantizer::LearnedStep(q))) => return q.axis.is_none(),
         Some(
             Quantizer::QuantizedRelu(_)
             | Quantizer::QuantizedTanh(_)
             | Quantizer::QuantizedSigmoid(_)
             | Quantizer::QuantizedUlaw(_)
             | Quantizer::QuantizedPo2(_)
-            | Quantizer::QuantizedReluPo2(_),
+            | Quantizer::QuantizedReluPo2(_)
+            | Quantizer::Learned(_),
         ) => Alpha::Value(1.0),
     };
     matches!(alpha, Alpha::Value(_))

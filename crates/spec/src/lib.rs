@@ -91,5 +91,5 @@ pub use op::Op;
 pub use quantizer::Quantizer;
 pub use schema::json_schema;
 pub use summary::Summary;
-pub use weights::{Role, Weight};
+pub use weights::{Learned, Role, Weight};
 pub use window::{Padding, Pair, span};

@@ -18,8 +18,8 @@
 //!
 //! An automatic scale makes [`QuantizedBits`] symmetric whatever `symmetric` says, here as in QKeras.
 //!
-//! Quantizers with parameters of their own that training changes have the same textual form and an enum of their own,
-//! [`LearnedQuantizer`].
+//! Quantizers with parameters of their own that training changes (LSQ, PACT, HGQ) have the same textual form and an
+//! enum of their own, [`LearnedQuantizer`], which is one of the kinds here: `learned_step(4,axis=-1)`.
 
 mod grammar;
 mod keras_config;
@@ -179,10 +179,22 @@ impl Parameter for Log2Rounding {
     }
 }
 
+/// The names of two tables one after the other.
+const fn joined<const N: usize>(first: &[&'static str], second: &[&'static str]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let mut i = 0;
+    while i < N {
+        all[i] = if i < first.len() { first[i] } else { second[i - first.len()] };
+        i += 1;
+    }
+    all
+}
+
 /// One table of the kinds of an enum: the struct of each with its parameters in positional order and their defaults,
-/// the enum over them, and both directions of the textual form.
+/// the enum over them, and both directions of the textual form. The kinds of another table may be kinds of this one
+/// too, as one variant.
 macro_rules! quantizers {
-    ($(#[$enum_doc:meta])* $name:ident: $( $(#[$doc:meta])* $kind:ident = $text:literal { $( $(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr, )* } )*) => {
+    ($(#[$enum_doc:meta])* $name:ident $(, $(#[$more_doc:meta])* $more:ident($others:ident))?: $( $(#[$doc:meta])* $kind:ident = $text:literal { $( $(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr, )* } )*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy, PartialEq)]
@@ -234,15 +246,32 @@ macro_rules! quantizers {
         $(#[$enum_doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         #[non_exhaustive]
-        pub enum $name { $( $(#[$doc])* $kind($kind), )* }
+        pub enum $name {
+            $( $(#[$doc])* $kind($kind), )*
+            $( $(#[$more_doc])* $more($others), )?
+        }
+
+        $(
+            impl From<$others> for $name {
+                fn from(value: $others) -> Self { Self::$more(value) }
+            }
+        )?
 
         impl $name {
             /// The names of all kinds, as the textual form writes them.
-            pub const KINDS: &'static [&'static str] = &[$( $text, )*];
+            pub const KINDS: &'static [&'static str] =
+                &$crate::quantizer::joined::<{ Self::OWN.len() + Self::OTHERS.len() }>(Self::OWN, Self::OTHERS);
+            const OTHERS: &'static [&'static str] = {
+                let others: &[&str] = &[];
+                $( let others = if others.is_empty() { $others::KINDS } else { others }; )?
+                others
+            };
+            const OWN: &'static [&'static str] = &[$( $text, )*];
 
-            fn from_call(call: &Call<'_>) -> Result<Self, GrammarError> {
+            pub(in crate::quantizer) fn from_call(call: &Call<'_>) -> Result<Self, GrammarError> {
                 match call.name {
                     $( $text => $kind::read(call).map(Self::$kind), )*
+                    $( name if $others::KINDS.contains(&name) => $others::from_call(call).map(Self::$more), )?
                     _ => Err(GrammarError::Kind {
                         at: call.at,
                         found: call.name.to_owned(),
@@ -258,19 +287,20 @@ macro_rules! quantizers {
                         let default = $kind::default();
                         $( visit(stringify!($field), Parameter::to_json(&value.$field), value.$field == default.$field); )*
                     } )*
+                    $( Self::$more(value) => value.each_parameter(visit), )?
                 }
             }
 
             /// The name of this kind.
             #[must_use]
             pub const fn kind(&self) -> &'static str {
-                match self { $( Self::$kind(_) => $text, )* }
+                match self { $( Self::$kind(_) => $text, )* $( Self::$more(value) => $others::kind(value), )? }
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $( Self::$kind(value) => value.fmt(f), )* }
+                match self { $( Self::$kind(value) => value.fmt(f), )* $( Self::$more(value) => $others::fmt(value, f), )? }
             }
         }
 
@@ -290,7 +320,9 @@ pub use learned::{LearnedBits, LearnedQuantizer, LearnedStep, Pact, Sharing};
 
 quantizers! {
     /// A quantizer's kind and parameters.
-    Quantizer:
+    Quantizer,
+    /// One with parameters of its own that training changes.
+    Learned(LearnedQuantizer):
     /// Fixed point: `bits` in all, `integer` of them before the point, a sign bit if `keep_negative`.
     QuantizedBits = "quantized_bits" {
         /// Bits in all, 1..=32.
@@ -491,7 +523,8 @@ impl Quantizer {
         QuantizedRelu { bits, integer, ..QuantizedRelu::default() }.into()
     }
 
-    /// Bits that one quantized value takes in storage: binary kinds 1, ternary 2, others what they say.
+    /// Bits that one quantized value takes in storage: binary kinds 1, ternary 2, others what they say; where the width
+    /// is learned, what it begins with ([`LearnedQuantizer::bits`]).
     #[must_use]
     pub const fn bits(&self) -> u32 {
         match self {
@@ -505,7 +538,14 @@ impl Quantizer {
             Self::QuantizedReluPo2(q) => q.bits,
             Self::Binary(_) | Self::StochasticBinary(_) | Self::Bernoulli(_) => 1,
             Self::Ternary(_) | Self::StochasticTernary(_) => 2,
+            Self::Learned(q) => q.bits(),
         }
+    }
+
+    /// The settings of one whose parameters are trained.
+    #[must_use]
+    pub const fn learned(&self) -> Option<&LearnedQuantizer> {
+        if let Self::Learned(q) = self { Some(q) } else { None }
     }
 
     /// Whether negative values can come out.
@@ -517,6 +557,7 @@ impl Quantizer {
             Self::QuantizedReluPo2(q) => q.negative_slope != 0.0,
             Self::QuantizedSigmoid(_) | Self::Bernoulli(_) => false,
             Self::Binary(q) => !q.use_01,
+            Self::Learned(q) => q.is_signed(),
             Self::QuantizedTanh(_)
             | Self::QuantizedUlaw(_)
             | Self::QuantizedHswish(_)
@@ -532,6 +573,9 @@ impl Quantizer {
     /// # Errors
     /// A sentence that says which parameter is out of its range.
     pub fn validate(&self) -> Result<(), String> {
+        if let Self::Learned(q) = self {
+            return q.validate();
+        }
         let bits = self.bits();
         if !(1..=32).contains(&bits) {
             return Err(format!("bits is {bits}, want 1..=32"));
@@ -616,7 +660,8 @@ impl Quantizer {
             | Self::QuantizedSigmoid(_)
             | Self::QuantizedUlaw(_)
             | Self::QuantizedPo2(_)
-            | Self::QuantizedReluPo2(_) => Alpha::None,
+            | Self::QuantizedReluPo2(_)
+            | Self::Learned(_) => Alpha::None,
         }
     }
 }

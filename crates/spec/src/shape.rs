@@ -61,6 +61,13 @@ impl Check<'_> {
         }
     }
 
+    /// Refuses a quantizer that learns where there is no place for its parameters.
+    fn fixed_quantizer(&mut self, field: &str, quantizer: Option<&Quantizer>) {
+        if let Some(learned) = quantizer.and_then(Quantizer::learned) {
+            self.fault(field, format!("is {learned}, which learns; want one that does not here"));
+        }
+    }
+
     fn activation(&mut self, field: &str, activation: &Activation) {
         self.quantizer(field, activation.quantizer());
         match activation {
@@ -165,6 +172,7 @@ fn infer_op(op: &Op, shapes: &[&[usize]], check: &mut Check<'_>) -> Option<Vec<u
                 check.fault("shape", format!("is {:?}, want at least one axis, none of them 0", input.shape));
             }
             check.quantizer("quantizer", input.quantizer.as_ref());
+            check.fixed_quantizer("quantizer", input.quantizer.as_ref());
             Some(input.shape.clone())
         }
         Op::Add(_) | Op::Multiply(_) | Op::Subtract(_) | Op::Concat(_) => merge(op, shapes, check),
@@ -173,7 +181,11 @@ fn infer_op(op: &Op, shapes: &[&[usize]], check: &mut Check<'_>) -> Option<Vec<u
                 check.fault("", format!("takes {} inputs, want 1", shapes.len()));
                 return None;
             };
-            infer_single(op, shape, check)
+            let output = infer_single(op, shape, check);
+            for (field, reason) in op.learned_faults(shape) {
+                check.fault(field, reason);
+            }
+            output
         }
     }
 }
@@ -413,6 +425,7 @@ fn average_quantizer(op: &Op, quantizer: Option<&Quantizer>, check: &mut Check<'
         check.fault("average_quantizer", "is set, but only average pooling has a mean to quantize");
     }
     check.quantizer("average_quantizer", quantizer);
+    check.fixed_quantizer("average_quantizer", quantizer);
 }
 
 fn crop(n: usize, before: usize, after: usize, check: &mut Check<'_>) -> Option<usize> {

@@ -2,7 +2,7 @@
 
 use crate::activation::Activation;
 use crate::op::{Initializer, Op};
-use crate::quantizer::Quantizer;
+use crate::quantizer::{LearnedQuantizer, LearnedStep, Quantizer, Sharing};
 
 /// What part a weight tensor plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ pub enum Role {
     MovingVariance,
     /// Negative slope of a parametric rectifier.
     Slope,
+    /// What a quantizer learns: the steps, the upper end, the bits behind the point.
+    Quantizer,
 }
 
 impl Role {
@@ -47,6 +49,17 @@ pub struct Weight {
     pub initializer: Initializer,
     /// Its quantizer, where it has one.
     pub quantizer: Option<Quantizer>,
+    /// What it is learned for, where it is a parameter of a quantizer ([`Role::Quantizer`]).
+    pub learned: Option<Learned>,
+}
+
+/// Whose parameter a weight tensor is that a quantizer learns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Learned {
+    /// The quantizer.
+    pub quantizer: LearnedQuantizer,
+    /// The weight that it quantizes; None for the layer's activation.
+    pub weight: Option<&'static str>,
 }
 
 impl Weight {
@@ -77,7 +90,7 @@ fn kernel(
     } else {
         (shape[rank - 2] * field, shape[rank - 1] * field)
     };
-    Weight { name, role: Role::Kernel, shape, fans, initializer, quantizer }
+    Weight { name, role: Role::Kernel, shape, fans, initializer, quantizer, learned: None }
 }
 
 fn vector(
@@ -88,7 +101,50 @@ fn vector(
     quantizer: Option<Quantizer>,
 ) -> Weight {
     let n = shape.iter().product();
-    Weight { name, role, shape, fans: (n, n), initializer: start, quantizer }
+    Weight { name, role, shape, fans: (n, n), initializer: start, quantizer, learned: None }
+}
+
+/// The parameter that a quantizer learns for a tensor of this shape; None where they do not fit.
+fn learned(quantizer: LearnedQuantizer, weight: Option<&'static str>, shape: &[usize]) -> Option<Weight> {
+    let (step, bits) = match weight {
+        Some("kernel") => ("kernel_step", "kernel_fractional_bits"),
+        Some("depthwise_kernel") => ("depthwise_kernel_step", "depthwise_kernel_fractional_bits"),
+        Some("pointwise_kernel") => ("pointwise_kernel_step", "pointwise_kernel_fractional_bits"),
+        Some("bias") => ("bias_step", "bias_fractional_bits"),
+        None => ("activation_step", "activation_fractional_bits"),
+        Some(_) => return None,
+    };
+    let (name, start) = match &quantizer {
+        LearnedQuantizer::LearnedStep(q) => (step, first_step(q)),
+        LearnedQuantizer::LearnedBits(q) => (bits, q.fractional),
+        LearnedQuantizer::Pact(q) if weight.is_none() => ("activation_upper", q.upper),
+        LearnedQuantizer::Pact(_) => return None,
+    };
+    let count = quantizer.sharing().count(shape)?;
+    let parameter = vector(name, Role::Quantizer, vec![count], Initializer::Constant(start), None);
+    Some(Weight { learned: Some(Learned { quantizer, weight }), ..parameter })
+}
+
+/// The field that has the quantizer of a weight.
+fn quantizer_field(weight: &str) -> &'static str {
+    match weight {
+        "kernel" => "kernel_quantizer",
+        "depthwise_kernel" => "depthwise_quantizer",
+        "pointwise_kernel" => "pointwise_quantizer",
+        "bias" => "bias_quantizer",
+        "gamma" => "gamma_quantizer",
+        "beta" => "beta_quantizer",
+        "moving_mean" => "mean_quantizer",
+        _ => "variance_quantizer",
+    }
+}
+
+/// The step for values that nothing is known of yet: `2 mean |x| / sqrt(high)` for standard normal ones, rectified
+/// where they are.
+fn first_step(q: &LearnedStep) -> f64 {
+    let high = f64::from((1_u32 << (q.bits.clamp(2, 24) - u32::from(q.signed))) - 1);
+    let mean = std::f64::consts::FRAC_2_PI.sqrt() * if q.signed { 1.0 } else { 0.5 };
+    2.0 * mean / high.sqrt()
 }
 
 fn bias(used: bool, n: usize, quantizer: Option<Quantizer>) -> Option<Weight> {
@@ -96,10 +152,94 @@ fn bias(used: bool, n: usize, quantizer: Option<Quantizer>) -> Option<Weight> {
 }
 
 impl Op {
-    /// The weight tensors of this kind for a first input of shape `input`, in Keras' order. Empty for kinds
-    /// without weights and for shapes that do not fit.
+    /// The weight tensors of this kind for a first input of shape `input`, in Keras' order, and then what its
+    /// quantizers learn. Empty for kinds without weights and for shapes that do not fit.
     #[must_use]
     pub fn weights(&self, input: &[usize]) -> Vec<Weight> {
+        let mut weights = self.own_weights(input);
+        for i in 0..weights.len() {
+            if let Some(quantizer) = weights[i].quantizer.as_ref().and_then(Quantizer::learned) {
+                let (name, shape) = (weights[i].name, weights[i].shape.clone());
+                weights.extend(learned(*quantizer, Some(name), &shape));
+            }
+        }
+        if let Some(quantizer) = self.learned_activation()
+            && let Some(channels) = self.channels(input)
+            // How many elements a sample has is no matter of the weights: steps and bits go with channels at most.
+            && quantizer.sharing() != Sharing::Weight
+        {
+            weights.extend(learned(*quantizer, None, &[channels]));
+        }
+        weights
+    }
+
+    /// The quantizer of the activation, where it learns.
+    fn learned_activation(&self) -> Option<&LearnedQuantizer> {
+        self.activation()?.quantizer()?.learned()
+    }
+
+    /// Channels of the output of a kind that has an activation.
+    fn channels(&self, input: &[usize]) -> Option<usize> {
+        let &c = input.last()?;
+        Some(match self {
+            Self::Dense(l) => l.units,
+            Self::Conv1d(l) => l.filters,
+            Self::Conv2d(l) => l.filters,
+            Self::Conv2dTranspose(l) => l.filters,
+            Self::DepthwiseConv1d(l) => c * l.depth_multiplier,
+            Self::DepthwiseConv2d(l) => c * l.depth_multiplier,
+            Self::SeparableConv1d(l) => l.filters,
+            Self::SeparableConv2d(l) => l.filters,
+            _ => c,
+        })
+    }
+
+    /// The quantizers that learn, each with its field.
+    pub(crate) fn learned_quantizers(&self) -> Vec<(&'static str, LearnedQuantizer)> {
+        // Any input does: which weights there are does not depend on its shape.
+        let weights = self.own_weights(&[1, 1, 1]);
+        let of_weights =
+            weights.iter().filter_map(|w| Some((quantizer_field(w.name), *w.quantizer.as_ref()?.learned()?)));
+        of_weights.chain(self.learned_activation().map(|q| ("activation", *q))).collect()
+    }
+
+    /// What learned quantizers of this kind cannot be: the field and the reason, for a first input of shape `input`.
+    pub(crate) fn learned_faults(&self, input: &[usize]) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        for weight in self.own_weights(input) {
+            let Some(quantizer) = weight.quantizer.as_ref().and_then(Quantizer::learned) else { continue };
+            let field = quantizer_field(weight.name);
+            if !matches!(weight.role, Role::Kernel | Role::Bias) {
+                faults.push((field, format!("is {quantizer}, which learns; want one that does not here")));
+            } else if let LearnedQuantizer::Pact(_) = quantizer {
+                let reason =
+                    format!("is {quantizer}, a rectifier; want learned_step or learned_bits for weights");
+                faults.push((field, reason));
+            } else if quantizer.sharing().count(&weight.shape).is_none() {
+                let shape = &weight.shape;
+                faults.push((
+                    field,
+                    format!("is {quantizer}, but the weight has the shape {shape:?}, no such axis"),
+                ));
+            }
+        }
+        if let Some(quantizer) = self.learned_activation() {
+            let field = if let Self::Activation(_) = self { "" } else { "activation" };
+            match quantizer.sharing() {
+                Sharing::Tensor | Sharing::Axis(-1) => {}
+                _ => faults.push((
+                    field,
+                    format!(
+                        "is {quantizer}; want one parameter for all values (axis=None, per='tensor') or one \
+                        for each channel (-1)"
+                    ),
+                )),
+            }
+        }
+        faults
+    }
+
+    fn own_weights(&self, input: &[usize]) -> Vec<Weight> {
         let Some(&c) = input.last() else { return Vec::new() };
         match self {
             Self::Dense(d) => [

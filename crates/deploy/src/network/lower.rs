@@ -141,7 +141,7 @@ impl Builder<'_> {
                 let vectors = layer.op.weights(shapes.first().copied().unwrap_or_default());
                 let values = vectors
                     .iter()
-                    .map(|w| Ok((w.name, kernel::values(self.model, &layer.name, w)?)))
+                    .map(|w| Ok((w.name, kernel::values(self.model, &layer.name, &vectors, w)?)))
                     .collect::<Result<Vec<_>>>()?;
                 pointwise.push(pointwise::of_batch_norm(norm, &values));
             } else if let Some(activation) = layer.op.activation() {

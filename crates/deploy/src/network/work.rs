@@ -88,9 +88,9 @@ impl Lowering<'_> {
             Some(_) => weight.shape[rank - 1],
             None => weight.shape[rank - 2..].iter().product(),
         };
-        let kernel = kernel::kernel(self.model, self.place.layer, &weight, outputs)?;
+        let kernel = kernel::kernel(self.model, self.place.layer, &weights, &weight, outputs)?;
         let bias = weights.iter().find(|w| w.role == Role::Bias);
-        let bias = bias.map(|w| kernel::values(self.model, self.place.layer, w)).transpose()?;
+        let bias = bias.map(|w| kernel::values(self.model, self.place.layer, &weights, w)).transpose()?;
         let layer = self.model.spec().layer(self.place.layer);
         let facts = layer.and_then(|l| l.facts.iter().find(|facts| facts.weight == name));
         let is_matrix = windows.size == [1, 1] && groups == Some(1);

@@ -107,3 +107,36 @@ fn sparse_kernels_are_stored_without_their_zeros() {
         }
     }
 }
+
+#[test]
+fn learned_kernels_are_shipped_and_learned_activations_are_refused() {
+    let layers = "layers:
+- {name: x, input: {shape: [6], quantizer: 'quantized_bits(8,2,alpha=1.0)'}}
+- {name: h, dense: {units: 8, kernel_quantizer: 'learned_step(4,axis=-1)', bias_quantizer: learned_step(8),
+    activation: 'quantized_relu(6,2)'}}
+- {name: y, dense: {units: 3, kernel_quantizer: KERNEL}}
+";
+    if has_compiler() {
+        for kernel in ["learned_step(4)", "\"learned_bits(3.0,per='channel')\""] {
+            let layers = layers.replace("KERNEL", kernel);
+            check(kernel, &layers, &ExportOptions::default(), 1e-4, 0.0);
+            let options = ExportOptions { arithmetic: Arithmetic::Integer, ..ExportOptions::default() };
+            check(kernel, &layers, &options, 1e-4, 0.0);
+        }
+        check(
+            "a width for each weight",
+            &layers.replace("KERNEL", "learned_bits(3.0)"),
+            &<_>::default(),
+            1e-4,
+            0.0,
+        );
+    }
+    let model = model(&layers.replace("KERNEL", "learned_step(4)").replace("quantized_relu(6,2)", "pact(6)"));
+    let error = export_c(&model, &ExportOptions::default()).expect_err("no C form").to_string();
+    assert!(
+        error.contains(
+            "layer `h` (dense) cannot be shipped: its activation is pact(6), whose levels are learned"
+        ),
+        "{error}"
+    );
+}

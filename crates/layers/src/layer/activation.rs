@@ -34,13 +34,13 @@ pub(crate) const fn function_of(activation: &Activation) -> Option<Function> {
 }
 
 impl Activator {
-    /// `layer` is the name for the error.
-    pub(super) fn new(activation: &Activation, layer: &str) -> Result<Self> {
+    /// The activation of layer number `layer`.
+    pub(super) fn new(blueprint: &Blueprint<'_>, layer: usize, activation: &Activation) -> Result<Self> {
         match activation {
             Activation::Clip(clip) => Ok(Self::Clip(*clip)),
-            Activation::Quantized(q) => Ok(Self::Quantizer(QuantizerSlot::new(q)?)),
+            Activation::Quantized(q) => Ok(Self::Quantizer(QuantizerSlot::find(blueprint, layer, None, q)?)),
             other => function_of(other).map(Self::Function).ok_or_else(|| LayersError::Unsupported {
-                layer: layer.to_owned(),
+                layer: blueprint.layers[layer].name.clone(),
                 what: format!("has the activation {other}, which is no function of each element"),
             }),
         }
@@ -52,7 +52,7 @@ impl Activator {
             Self::Function(Function::Softmax) if cx.keeps_logits => Ok(x),
             Self::Function(function) => Ok(ops::activation(&x, *function, cx.threads)?),
             Self::Clip(clip) => clipped(cx, &x, clip),
-            Self::Quantizer(quantizer) => quantizer.apply(cx, "activation", &x),
+            Self::Quantizer(quantizer) => quantizer.apply_to_batch(cx, "activation", &x),
         }
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn layer(
     if let Activation::Prelu(_) = activation {
         return Ok(Box::new(Prelu { slopes: ParamSlot::find(blueprint, index, "alpha")? }));
     }
-    Ok(Box::new(Activator::new(activation, &blueprint.layers[index].name)?))
+    Ok(Box::new(Activator::new(blueprint, index, activation)?))
 }
 
 impl Forward for Activator {

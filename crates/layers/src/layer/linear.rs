@@ -238,7 +238,7 @@ impl Linear {
             product,
             kernel: ParamSlot::find(blueprint, index, name)?,
             bias: ParamSlot::find_optional(blueprint, index, "bias")?,
-            activation: Activator::new(activation, &layer.name)?,
+            activation: Activator::new(blueprint, index, activation)?,
         }))
     }
 
@@ -314,7 +314,7 @@ impl Separable {
             depthwise_kernel: ParamSlot::find(blueprint, index, "depthwise_kernel")?,
             pointwise_kernel: ParamSlot::find(blueprint, index, "pointwise_kernel")?,
             bias: ParamSlot::find_optional(blueprint, index, "bias")?,
-            activation: Activator::new(activation, &layer.name)?,
+            activation: Activator::new(blueprint, index, activation)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use tinsmith_spec::{Activation, Op, Pair, Quantizer};
 use super::activation::Activator;
 use super::linear::pads;
 use super::quantize::QuantizerSlot;
-use super::{Context, Forward};
+use super::{Blueprint, Context, Forward};
 use crate::error::Result;
 
 /// Maximum or mean of windows, with the activation after it.
@@ -23,14 +23,17 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// None where `op` is of another kind.
-    pub(super) fn new(op: &Op, input: &[usize]) -> Result<Option<Self>> {
+    /// None where layer number `index` is of another kind.
+    pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
+        let op = &blueprint.layers[index].op;
+        let shapes = blueprint.graph.input_shapes(index);
+        let input = shapes.first().copied().unwrap_or_default();
         let Some(PoolGeometry { window, area, takes_mean, quantizer, activation }) = pool_geometry(op, input)
         else {
             return Ok(None);
         };
         let quantizer = quantizer.map(QuantizerSlot::new).transpose()?;
-        let activation = Activator::new(activation, op.name())?;
+        let activation = Activator::new(blueprint, index, activation)?;
         Ok(Some(Self { window, takes_mean, area, quantizer, activation }))
     }
 }

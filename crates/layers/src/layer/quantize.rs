@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
-use tinsmith_quant::QuantizerOp;
+use tinsmith_quant::{LearnedOp, QuantizerOp};
 use tinsmith_spec::{Quantizer, Role};
 
 use super::{Blueprint, Context, Forward, draw_seed, param_name};
@@ -23,20 +23,72 @@ pub(crate) fn quantize_once(quantizer: &Quantizer, x: &Tensor) -> Result<Tensor>
 
 /// A quantizer ready to be applied.
 #[derive(Debug)]
-pub(crate) struct QuantizerSlot {
-    op: QuantizerOp,
-    /// Whether training draws: only then is a seed worth deriving.
-    is_random: bool,
+pub(crate) enum QuantizerSlot {
+    /// One that learns nothing.
+    Fixed {
+        op: QuantizerOp,
+        /// Whether training draws: only then is a seed worth deriving.
+        is_random: bool,
+    },
+    /// One whose parameters are among the network's, at this place.
+    Learned { op: LearnedOp, index: usize },
 }
 
 impl QuantizerSlot {
+    /// A quantizer that learns nothing.
     pub(crate) fn new(quantizer: &Quantizer) -> Result<Self> {
-        Ok(Self { op: QuantizerOp::new(quantizer)?, is_random: is_random(quantizer) })
+        Ok(Self::Fixed { op: QuantizerOp::new(quantizer)?, is_random: is_random(quantizer) })
+    }
+
+    /// The quantizer of the weight `weight` of layer number `layer`, or of its activation.
+    pub(crate) fn find(
+        blueprint: &Blueprint<'_>,
+        layer: usize,
+        weight: Option<&str>,
+        quantizer: &Quantizer,
+    ) -> Result<Self> {
+        let Some(settings) = quantizer.learned() else { return Self::new(quantizer) };
+        let node = &blueprint.layers[layer];
+        let shapes = blueprint.graph.input_shapes(layer);
+        let weights = node.op.weights(shapes.first().copied().unwrap_or_default());
+        let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == weight));
+        let name = own.map(|w| param_name(&node.name, w.name));
+        let index = name.and_then(|name| blueprint.params.iter().position(|p| p.name() == name));
+        match index {
+            Some(index) => Ok(Self::Learned { op: LearnedOp::new(settings)?, index }),
+            None => Err(LayersError::Unsupported {
+                layer: node.name.clone(),
+                what: format!("has no place for the parameters of {settings}"),
+            }),
+        }
     }
 
     /// `purpose` names the draws of stochastic kinds within the layer.
     pub(crate) fn apply(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
-        Ok(self.op.apply(x, quantizer_mode(cx.mode, self.is_random, cx.layer, purpose))?)
+        match self {
+            Self::Fixed { op, is_random } => {
+                Ok(op.apply(x, quantizer_mode(cx.mode, *is_random, cx.layer, purpose))?)
+            }
+            Self::Learned { op, index } => Ok(op.apply(x, &tracked(cx, *index))?),
+        }
+    }
+
+    /// As [`apply`](Self::apply), for the values of a batch.
+    pub(crate) fn apply_to_batch(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Learned { op, index } => Ok(op.apply_to_batch(x, &tracked(cx, *index))?),
+            Self::Fixed { .. } => self.apply(cx, purpose, x),
+        }
+    }
+}
+
+/// A parameter as stored, tracked for gradients only in training and only where it takes updates.
+fn tracked(cx: &Context<'_>, index: usize) -> Tensor {
+    let param = &cx.params.iter().as_slice()[index];
+    if cx.mode.is_training() && param.takes_updates() {
+        param.tensor().clone()
+    } else {
+        param.tensor().detach()
     }
 }
 
@@ -65,7 +117,7 @@ pub(crate) const fn is_random(quantizer: &Quantizer) -> bool {
         Quantizer::QuantizedReluPo2(q) => q.use_stochastic_rounding,
         Quantizer::Binary(q) => q.use_stochastic_rounding,
         Quantizer::Ternary(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedUlaw(_) => false,
+        Quantizer::QuantizedUlaw(_) | Quantizer::Learned(_) => false,
         _ => true,
     }
 }
@@ -95,7 +147,10 @@ impl ParamSlot {
         let quantizer = found
             .quantizer
             .as_ref()
-            .map(|q| QuantizerSlot::new(&effective_quantizer(q, found.role)))
+            .map(|q| {
+                let quantizer = effective_quantizer(q, found.role);
+                QuantizerSlot::find(blueprint, layer, Some(weight), &quantizer)
+            })
             .transpose()?;
         Ok(Some(Self { index, weight, quantizer }))
     }
@@ -110,12 +165,7 @@ impl ParamSlot {
 
     /// The parameter as stored, tracked for gradients only in training and only where it takes updates.
     pub(crate) fn raw(&self, cx: &Context<'_>) -> Result<Tensor> {
-        let param = self.param(cx);
-        if cx.mode.is_training() && param.takes_updates() {
-            Ok(param.tensor().clone())
-        } else {
-            Ok(param.tensor().detach())
-        }
+        Ok(tracked(cx, self.index))
     }
 
     /// The parameter.

@@ -1,14 +1,16 @@
 //! What only weights know: non-zeros, and a summary with them.
 
-use tinsmith_spec::{ModelSpec, Role, WeightFacts};
+use tinsmith_quant::LearnedBits;
+use tinsmith_spec::quantizer::LearnedQuantizer;
+use tinsmith_spec::{ModelSpec, Role, Weight, WeightFacts};
 
 use super::Model;
 use crate::error::Result;
 use crate::layer::param_name;
 
 impl Model {
-    /// The specification with the non-zeros of every kernel written into its facts; storage and widths that were
-    /// there stay.
+    /// The specification with the non-zeros of every kernel written into its facts, and the bits of those whose widths
+    /// are learned (`learned_bits`); storage, and what was known of other widths, stay.
     ///
     /// # Errors
     /// [`crate::LayersError::Tensor`] where the device fails.
@@ -17,35 +19,60 @@ impl Model {
         for (i, layer) in spec.layers.iter_mut().enumerate() {
             let shapes = self.graph.input_shapes(i);
             let Some(input) = shapes.first() else { continue };
-            for weight in layer.op.weights(input).iter().filter(|w| w.role == Role::Kernel) {
+            let weights = layer.op.weights(input);
+            for weight in weights.iter().filter(|w| w.role == Role::Kernel) {
                 let param = self.params.get(&param_name(&layer.name, weight.name))?;
-                let non_zeros = Some(param.nonzeros()? as u64);
-                match layer.facts.iter_mut().find(|f| f.weight == weight.name) {
-                    Some(fact) => fact.non_zeros = non_zeros,
-                    None => layer.facts.push(WeightFacts {
+                let found = match self.learned_facts(&layer.name, &weights, weight)? {
+                    Some(facts) => facts,
+                    None => WeightFacts {
                         weight: weight.name.to_owned(),
-                        non_zeros,
+                        non_zeros: Some(param.nonzeros()? as u64),
                         storage: tinsmith_spec::Storage::Dense,
                         total_bits: None,
-                    }),
+                    },
+                };
+                match layer.facts.iter_mut().find(|f| f.weight == weight.name) {
+                    Some(fact) => {
+                        fact.non_zeros = found.non_zeros;
+                        fact.total_bits = found.total_bits.or(fact.total_bits);
+                    }
+                    None => layer.facts.push(found),
                 }
             }
         }
         Ok(spec)
     }
 
-    /// A table of layers, output shapes, parameters and non-zeros, and the sums.
+    /// Non-zeros and bits of a weight whose widths are learned; None for others.
+    fn learned_facts(&self, layer: &str, weights: &[Weight], weight: &Weight) -> Result<Option<WeightFacts>> {
+        let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == Some(weight.name)));
+        let Some((own, learned)) = own.and_then(|own| Some((own, own.learned?))) else { return Ok(None) };
+        let LearnedQuantizer::LearnedBits(settings) = learned.quantizer else { return Ok(None) };
+        let values = self.params.get(&param_name(layer, weight.name))?.values()?;
+        let bits = self.params.get(&param_name(layer, own.name))?.values()?;
+        Ok(Some(LearnedBits::new(&settings)?.facts(weight.name, &values, &weight.shape, &bits)?))
+    }
+
+    /// A table of layers, output shapes, parameters and non-zeros, and the sums; below it the mean bits of kernels whose
+    /// widths are learned.
     ///
     /// # Errors
     /// [`crate::LayersError::Tensor`] where the device fails.
     pub fn summary(&self) -> Result<String> {
         let mut rows = vec![["layer", "kind", "output", "parameters", "non-zeros"].map(str::to_owned)];
         let (mut total, mut total_kept) = (0, 0);
+        let mut widths = String::new();
         for (i, layer) in self.spec.layers.iter().enumerate() {
             let shapes = self.graph.input_shapes(i);
             let weights = shapes.first().map(|input| layer.op.weights(input)).unwrap_or_default();
             let (mut count, mut kept) = (0, 0);
             for weight in &weights {
+                if let Some(total) =
+                    self.learned_facts(&layer.name, &weights, weight)?.and_then(|f| f.total_bits)
+                {
+                    let mean = total as f64 / weight.len().max(1) as f64;
+                    widths += &format!("{}.{}: {mean:.2} bits a weight\n", layer.name, weight.name);
+                }
                 let param = self.params.get(&param_name(&layer.name, weight.name))?;
                 count += param.len();
                 kept += param.nonzeros()?;
@@ -68,7 +95,7 @@ impl Model {
             total.to_string(),
             total_kept.to_string(),
         ]);
-        Ok(table(&rows))
+        Ok(table(&rows) + &widths)
     }
 }
 

@@ -6,6 +6,9 @@ mod kernels;
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
+use tinsmith_quant::LearnedOp;
+use tinsmith_spec::Weight;
+use tinsmith_spec::quantizer::Sharing;
 
 use super::Model;
 use crate::error::Result;
@@ -65,6 +68,8 @@ impl Model {
     ///   elements: it computes the same. A smaller one is the middle.
     /// - A *new* dense layer, convolution or normalization with as many outputs as inputs begins as the identity, if
     ///   its activation leaves what it takes as it is (none, or a rectifier after a rectifier).
+    /// - What a quantizer learned goes along where the quantizer is the same; else it begins anew from the weights that
+    ///   were taken.
     /// - All else keeps its initial values; where units cannot be followed (reshaped, grouped), the common part from
     ///   index 0 along each axis is taken.
     ///
@@ -88,6 +93,16 @@ impl Model {
                 let param = self.params.get(&param_name(&layer.name, weight.name))?;
                 let from = other.params.find(param.name());
                 let what = match (namesake, from) {
+                    (Some(old), Some(from))
+                        if weight.learned.is_some()
+                            && goes_on(&weight, &layer.name, &old_weights(other, old), &report) =>
+                    {
+                        gather(param, from, &kernels::axes(self, other, &routes, (i, old), &weight))?
+                    }
+                    _ if weight.learned.is_some() => {
+                        self.begin_anew(&layer.name, &weight)?;
+                        Inherited::Nothing
+                    }
                     (Some(old), Some(from)) if from.dims().len() == param.dims().len() => {
                         gather(param, from, &kernels::axes(self, other, &routes, (i, old), &weight))?
                     }
@@ -105,6 +120,34 @@ impl Model {
         }
         Ok(report)
     }
+
+    /// Sets what a quantizer learns for a weight to what it begins with for the weight's present values.
+    fn begin_anew(&self, layer: &str, weight: &Weight) -> Result<()> {
+        let Some((quantizer, of)) = weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) else {
+            return Ok(());
+        };
+        let (param, of) =
+            (self.params.get(&param_name(layer, weight.name))?, self.params.get(&param_name(layer, of))?);
+        let start = LearnedOp::new(&quantizer)?.initial(&of.values()?, of.dims())?;
+        Ok(param.set(&Tensor::from_vec(start, param.dims(), param.tensor().device())?)?)
+    }
+}
+
+fn old_weights(other: &Model, layer: usize) -> Vec<Weight> {
+    let shapes = other.graph.input_shapes(layer);
+    shapes.first().map(|input| other.spec.layers[layer].op.weights(input)).unwrap_or_default()
+}
+
+/// Whether what a quantizer learned holds for the weight that was carried over: the quantizer is the same, and where
+/// each element has a parameter of its own, each is where it was.
+fn goes_on(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -> bool {
+    let Some(learned) = weight.learned else { return false };
+    let is_same = old.iter().any(|w| w.name == weight.name && w.learned == weight.learned);
+    let is_in_place = || {
+        let name = learned.weight.map(|of| param_name(layer, of)).unwrap_or_default();
+        report.params.iter().any(|(taken, what)| *taken == name && *what == Inherited::Whole)
+    };
+    is_same && (learned.quantizer.sharing() != Sharing::Weight || is_in_place())
 }
 
 /// Fills a parameter from another, axis by axis.

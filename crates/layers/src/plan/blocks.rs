@@ -159,6 +159,13 @@ impl Blocks {
         self.used = Arena::new(used);
         self.gradients = Arena::new(if training { len } else { 0 });
         for (block, start) in self.list.iter().zip(starts) {
+            let learned = match start {
+                Start::Learned(op, of) => {
+                    let of = self.find(of)?;
+                    Some(op.initial(self.values_of(of), &self.list[of].dims)?)
+                }
+                _ => None,
+            };
             let values = &mut self.values.as_mut_slice()[block.range.clone()];
             match start {
                 Start::Drawn(initializer, fans) => {
@@ -168,6 +175,11 @@ impl Blocks {
                 Start::Values(given) => {
                     check_len(&block.name, "values", given.len(), values.len())?;
                     values.copy_from_slice(given);
+                }
+                Start::Learned(..) => {
+                    let given = learned.unwrap_or_default();
+                    check_len(&block.name, "values", given.len(), values.len())?;
+                    values.copy_from_slice(&given);
                 }
             }
         }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use tinsmith_core_tensor::Initializer;
 use tinsmith_core_tensor::kernels::epilogue::{Gate, GradientSink, close_gate};
 use tinsmith_core_tensor::{Fans, Threads};
-use tinsmith_quant::QuantizerOp;
+use tinsmith_quant::{LearnedOp, QuantizerOp};
 
 use crate::error::Result;
 use crate::mode::Mode;
@@ -221,6 +221,8 @@ pub enum Start {
     Drawn(Initializer, Fans),
     /// These.
     Values(Vec<f32>),
+    /// As a quantizer begins that learns, for the values of the block of this name, which comes before.
+    Learned(LearnedOp, String),
 }
 
 /// A block of parameters that an operator asks for. Its length is its own affair: a sparse operator has as many

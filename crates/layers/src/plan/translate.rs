@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use tinsmith_core_tensor::kernels::conv::ConvShape;
 use tinsmith_core_tensor::kernels::epilogue::{Function as GateFunction, Gate};
 use tinsmith_core_tensor::{Activation as Function, Fans, Param, Params, Pool2dGeometry};
-use tinsmith_quant::QuantizerOp;
+use tinsmith_quant::{LearnedOp, QuantizerOp};
 use tinsmith_spec::{Activation, Op, Role, Weight};
 
 use super::combine::{Concat, Sum};
@@ -124,7 +124,7 @@ impl Translation<'_> {
         let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
         Ok(BlockSpec {
             quantizer: quantizer.as_ref().map(QuantizerOp::new).transpose()?,
-            ..plain_block(self.name(), weight)
+            ..plain_block(self.name(), weight)?
         })
     }
 
@@ -186,6 +186,9 @@ impl Translation<'_> {
     /// None for the activations that only candle's graph computes.
     fn activation(&self, activation: &Activation, source: Source) -> Result<Option<Vec<Draft>>> {
         if let Activation::Quantized(quantizer) = activation {
+            if quantizer.learned().is_some() {
+                return Ok(None);
+            }
             let op = QuantizerOp::new(quantizer)?;
             return Ok(Some(vec![self.quantizer(op, "activation", source)]));
         }
@@ -231,7 +234,7 @@ impl Translation<'_> {
         for owner in owners {
             let input = graph.input_shapes(owner).first().copied().unwrap_or_default();
             for weight in layers[owner].op.weights(input) {
-                let block = plain_block(&layers[owner].name, &weight);
+                let block = plain_block(&layers[owner].name, &weight)?;
                 if block.trainable {
                     weights.push(blocks.len());
                 } else {
@@ -260,17 +263,21 @@ impl Translation<'_> {
 }
 
 /// A weight as a block that is used as it is.
-fn plain_block(layer: &str, weight: &Weight) -> BlockSpec {
-    BlockSpec {
-        name: param_name(layer, weight.name),
-        dims: weight.shape.clone(),
-        start: Start::Drawn(
+fn plain_block(layer: &str, weight: &Weight) -> Result<BlockSpec> {
+    let start = match weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) {
+        Some((quantizer, of)) => Start::Learned(LearnedOp::new(&quantizer)?, param_name(layer, of)),
+        None => Start::Drawn(
             initializer(weight.initializer),
             Fans { fan_in: weight.fans.0, fan_out: weight.fans.1 },
         ),
+    };
+    Ok(BlockSpec {
+        name: param_name(layer, weight.name),
+        dims: weight.shape.clone(),
+        start,
         trainable: weight.role.is_trainable(),
         quantizer: None,
-    }
+    })
 }
 
 fn image(shape: &ConvShape) -> Vec<usize> {

@@ -13,5 +13,6 @@ mod golden_training;
 mod gradients;
 mod inherit;
 mod keras;
+mod learned;
 mod plan;
 mod weights;

@@ -108,7 +108,7 @@ fn compare(what: &str, model: &Model, threads: usize, part_rows: Option<usize>) 
     score.check(what);
 }
 
-fn compare_spec(what: &str, layers: &str) {
+pub(crate) fn compare_spec(what: &str, layers: &str) {
     let model = Model::build(&spec(layers), Seed::new(3), &BuildOptions::default())
         .unwrap_or_else(|e| panic!("{what}: {e}"));
     for (threads, part_rows) in [(1, None), (2, None), (1, Some(1)), (2, Some(4))] {

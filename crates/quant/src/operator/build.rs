@@ -131,6 +131,9 @@ pub(super) fn kernel(quantizer: &Quantizer) -> Result<(Kernel, Mix, bool), Strin
             let draw = TernaryDraw::Training(chance(q.temperature, q.use_real_sigmoid));
             (ternary(q.alpha, q.threshold, q.number_of_unrolls, draw)?, Mix::FULL, false)
         }
+        Quantizer::Learned(_) => {
+            return Err("has parameters of its own, want one that learns nothing, or LearnedOp".to_owned());
+        }
         other => return Err(format!("{} has no arithmetic here", other.kind())),
     })
 }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 use tinsmith_foundation::Seed;
 use tinsmith_quant::{Affine, LearnedBits, LearnedStep, Pact, QuantError, ebops, effective_bits};
-use tinsmith_spec::quantizer::LearnedQuantizer;
+use tinsmith_spec::quantizer::{LearnedQuantizer, Quantizer};
 
 fn inputs(n: usize) -> Vec<f32> {
     let mut rng = Seed::new(21).rng();
@@ -175,13 +175,19 @@ fn learned_quantizers_have_a_textual_form() {
         ("learned_bits( 6 , per = weight )", "learned_bits()"),
         ("learned_bits(2.5,per='tensor')", "learned_bits(2.5,'tensor')"),
         ("learned_bits(per=1)", "learned_bits(per=1)"),
+        ("learned_bits(per='channel')", "learned_bits(per=-1)"),
         ("learned_step", "learned_step(4)"),
         ("learned_step(3, False, axis=2)", "learned_step(3,False,2)"),
+        ("learned_step(4,axis=-1)", "learned_step(4,axis=-1)"),
         ("pact(5)", "pact(5)"),
+        ("pact(5,6)", "pact(5,6.0)"),
     ] {
         let read: LearnedQuantizer = text.parse().unwrap();
         assert_eq!(read.to_string(), printed);
         assert_eq!(printed.parse::<LearnedQuantizer>().unwrap(), read);
+        let kind: Quantizer = text.parse().unwrap();
+        assert_eq!(kind, Quantizer::Learned(read));
+        assert_eq!(kind.to_string(), printed);
     }
     for (text, message) in [
         (
@@ -189,11 +195,11 @@ fn learned_quantizers_have_a_textual_form() {
             "at character 0: no quantizer is called `learned_bitz`; there are learned_step, pact, learned_bits",
         ),
         (
-            "learned_bits(3,per=-1)",
-            "at character 19: per is -1, want 'tensor', 'weight' or the number of an axis",
+            "learned_bits(3,per=row)",
+            "at character 19: per is 'row', want 'tensor', 'channel', 'weight' or the number of an axis",
         ),
         ("learned_bits(3;4)", "at character 14: want `,` or `)`, found `;`"),
-        ("pact(4,2)", "at character 7: 2 arguments are too many; parameters are bits"),
+        ("pact(4,2,1)", "at character 9: 3 arguments are too many; parameters are bits, upper"),
     ] {
         assert_eq!(text.parse::<LearnedQuantizer>().unwrap_err().to_string(), message);
     }

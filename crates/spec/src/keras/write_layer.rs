@@ -115,6 +115,10 @@ fn window2d(kernel: Pair, stride: Pair, dilation: Pair, border: Padding) -> Valu
 
 /// The class and configuration of `op`; a reason where Keras 2.15 and QKeras 0.9.0 have none.
 pub(super) fn write(op: &Op) -> Result<Stored, Refusal> {
+    if let Some((field, learned)) = op.learned_quantizers().first() {
+        let kind = learned.kind();
+        return Err(format!("has the {field} {kind}, which Keras 2.15 and QKeras 0.9.0 have no class for"));
+    }
     match op {
         Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_) | Op::Conv2dTranspose(_) => write_dense_or_conv(op),
         Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_) | Op::SeparableConv1d(_) | Op::SeparableConv2d(_) => {

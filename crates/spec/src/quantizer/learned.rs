@@ -14,8 +14,8 @@ use super::grammar::{self, Argument, Call, GrammarError};
 pub enum Sharing {
     /// All of a tensor.
     Tensor,
-    /// Those with the same index along this axis.
-    Axis(u32),
+    /// Those with the same index along this axis; -1, also read as `'channel'`, is the last.
+    Axis(i32),
     /// None: each has its own.
     #[default]
     Weight,
@@ -25,8 +25,9 @@ impl Parameter for Sharing {
     fn read(argument: &Argument) -> Result<Self, &'static str> {
         match (argument.as_word(), argument.as_integer()) {
             (Some("tensor"), _) => Ok(Self::Tensor),
+            (Some("channel"), _) => Ok(Self::Axis(-1)),
             (Some("weight"), _) => Ok(Self::Weight),
-            (_, Some(axis)) => u32::try_from(axis).map(Self::Axis).map_err(|_| WANTED),
+            (_, Some(axis)) => i32::try_from(axis).map(Self::Axis).map_err(|_| WANTED),
             _ => Err(WANTED),
         }
     }
@@ -48,7 +49,7 @@ impl Parameter for Sharing {
     }
 }
 
-const WANTED: &str = "'tensor', 'weight' or the number of an axis";
+const WANTED: &str = "'tensor', 'channel', 'weight' or the number of an axis";
 
 quantizers! {
     /// The kind and the settings of a quantizer with parameters of its own.
@@ -59,13 +60,15 @@ quantizers! {
         bits: u32 = 4,
         /// Whether negative values are kept.
         signed: bool = true,
-        /// The axis that has a step for each index; one step for the tensor where None.
-        axis: Option<u32> = None,
+        /// The axis that has a step for each index, -1 being the last; one step for the tensor where None.
+        axis: Option<i32> = None,
     }
     /// PACT: the upper end of a rectifier is trained.
     Pact = "pact" {
         /// Bits in all, 1..=24.
         bits: u32 = 4,
+        /// The upper end to begin with, above 0.
+        upper: f64 = 10.0,
     }
     /// HGQ: the number of bits behind the point is trained.
     LearnedBits = "learned_bits" {
@@ -73,6 +76,82 @@ quantizers! {
         fractional: f64 = 6.0,
         /// Which values share a number of bits.
         per: Sharing = Sharing::Weight,
+    }
+}
+
+impl LearnedQuantizer {
+    /// Bits that one quantized value takes. Where they are learned, what they begin with: those behind the point and a
+    /// sign, 24 at most; how many they become, [`WeightFacts`](crate::WeightFacts) say.
+    #[must_use]
+    pub const fn bits(&self) -> u32 {
+        match self {
+            Self::LearnedStep(q) => q.bits,
+            Self::Pact(q) => q.bits,
+            Self::LearnedBits(q) => {
+                // To the nearest, as a cast that stops at 0.
+                let behind = (q.fractional + 0.5) as u32;
+                if behind < 23 { behind + 1 } else { 24 }
+            }
+        }
+    }
+
+    /// Whether negative values can come out.
+    #[must_use]
+    pub const fn is_signed(&self) -> bool {
+        match self {
+            Self::LearnedStep(q) => q.signed,
+            Self::Pact(_) => false,
+            Self::LearnedBits(_) => true,
+        }
+    }
+
+    /// What is wrong with the parameters, if anything.
+    ///
+    /// # Errors
+    /// A sentence that says which parameter is out of its range.
+    pub fn validate(&self) -> Result<(), String> {
+        match self {
+            Self::LearnedStep(q) if !(2..=24).contains(&q.bits) => {
+                Err(format!("bits is {}, want 2..=24", q.bits))
+            }
+            Self::Pact(q) if !(1..=24).contains(&q.bits) => Err(format!("bits is {}, want 1..=24", q.bits)),
+            Self::Pact(q) if !(q.upper.is_finite() && q.upper > 0.0) => {
+                Err(format!("upper is {:?}, want a number above 0", q.upper))
+            }
+            Self::LearnedBits(q) if !(-23.0..=23.0).contains(&q.fractional) => {
+                Err(format!("fractional is {:?}, want -23 to 23", q.fractional))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Which values share a learned parameter.
+    #[must_use]
+    pub const fn sharing(&self) -> Sharing {
+        match self {
+            Self::LearnedStep(LearnedStep { axis: Some(axis), .. }) => Sharing::Axis(*axis),
+            Self::LearnedStep(_) | Self::Pact(_) => Sharing::Tensor,
+            Self::LearnedBits(q) => q.per,
+        }
+    }
+}
+
+impl Sharing {
+    /// How many parameters a tensor of this shape has; None where it has no such axis.
+    #[must_use]
+    pub fn count(self, shape: &[usize]) -> Option<usize> {
+        match self {
+            Self::Tensor => Some(1),
+            Self::Axis(axis) => shape.get(Self::place(axis, shape.len())?).copied(),
+            Self::Weight => Some(shape.iter().product()),
+        }
+    }
+
+    /// The number of an axis from the front, among `rank` axes.
+    #[must_use]
+    pub fn place(axis: i32, rank: usize) -> Option<usize> {
+        let place = i64::from(axis) + if axis < 0 { rank as i64 } else { 0 };
+        usize::try_from(place).ok().filter(|&place| place < rank)
     }
 }
 

@@ -8,6 +8,7 @@ mod cost_golden;
 mod golden;
 mod keras;
 mod kinds;
+mod learned;
 mod mutations;
 mod quantizer;
 mod reading;

@@ -247,3 +247,40 @@ fn an_epoch_can_be_a_part_of_the_rows() {
     assert_eq!(weights(&all), weights(&plain));
     assert_ne!(weights(&few), weights(&plain));
 }
+
+/// A network whose quantizers learn steps, an upper end and widths.
+const LEARNED: &str = "
+layers:
+  - {name: x, input: {shape: [8, 8, 1]}}
+  - {name: c, conv2d: {filters: 6, kernel: 3, stride: 2, kernel_quantizer: 'learned_step(4,axis=-1)', activation: 'pact(4,0.5)'}}
+  - {name: f, flatten: {}}
+  - {name: h, dense: {units: 24, kernel_quantizer: learned_bits(5.0), activation: 'learned_step(4,signed=False)'}}
+  - {name: y, dense: {units: 10, kernel_quantizer: learned_step(4), activation: softmax}}
+";
+
+#[test]
+fn learned_quantizers_are_trained_by_both_engines() {
+    let (data, validation) = digits();
+    let spec = ModelSpec::parse(LEARNED, "network").unwrap();
+    let before = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap();
+    for drop_connect in [0.0, 0.01] {
+        // A connection that is dropped asks for candle's graph.
+        let config = TrainConfig { drop_connect, ..config(8) };
+        let (model, history) = train(&spec, &data, Some(&validation), &config);
+        let losses: Vec<f64> = history.epochs.iter().map(|e| e.loss).collect();
+        assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
+        let found = evaluate(&model, &validation, config.loss, Grant::ONE).unwrap();
+        assert!(found.accuracy().unwrap() > 0.8, "{:?}", found.accuracy());
+        for name in [
+            "c.kernel_step",
+            "c.activation_upper",
+            "h.kernel_fractional_bits",
+            "h.activation_step",
+            "y.kernel_step",
+        ] {
+            let values = |model: &Model| model.params().get(name).unwrap().values().unwrap();
+            assert_ne!(values(&model), values(&before), "{name}");
+            assert!(values(&model).iter().all(|v| v.is_finite()), "{name}");
+        }
+    }
+}

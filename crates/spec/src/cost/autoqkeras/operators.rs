@@ -99,6 +99,8 @@ impl Type {
             Quantizer::Binary(_) | Quantizer::StochasticBinary(_) => Self::binary(name, Family::Binary),
             Quantizer::Bernoulli(_) => Self::binary(name, Family::ZeroOne),
             Quantizer::Ternary(_) | Quantizer::StochasticTernary(_) => Self { name, ..Self::ternary(2) },
+            // `QTools` knows none that learn; the bits before the point are those of weights below 1.
+            Quantizer::Learned(q) => fixed(q.bits(), 0, q.is_signed()),
         }
     }
 

@@ -193,7 +193,9 @@ impl Context<'_> {
         let input_shape =
             self.graph.nodes[self.layer].inputs.first().map_or(&[][..], |&k| self.graph.shape(k));
         let first = inputs.first().copied().unwrap_or(self.assignment.source);
-        let shapes = op.weights(input_shape);
+        let mut shapes = op.weights(input_shape);
+        // What quantizers learned goes into scales and codes.
+        shapes.retain(|w| w.role != Role::Quantizer);
         let weights = self.weights(op, &shapes);
         let (arithmetic, computed) = match op {
             Op::Input(input) => {
