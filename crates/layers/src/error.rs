@@ -96,7 +96,9 @@ pub enum LayersError {
     )]
     NoForward,
     /// A forward pass in training by a plan that was compiled for inference.
-    #[error("a forward pass in training by a plan for inference, want one that is compiled with `training: true`")]
+    #[error(
+        "a forward pass in training by a plan for inference, want one that is compiled with `training: true`"
+    )]
     NoTraining,
     /// Weights that are not those of the network.
     #[error("{origin} does not fit the network: {faults}")]

@@ -76,9 +76,10 @@ pub(crate) trait Engine: Debug {
     fn set_moments(&mut self, moments: &Moments) -> Result<()>;
 }
 
-/// The first layer whose output for these samples is not finite, at the model's present weights.
+/// The first layer that has something not finite for these samples, at the model's present weights.
 pub(crate) fn find_non_finite(model: &Model, samples: &[f32], rows: usize) -> Result<Option<String>> {
-    Ok(model.find_non_finite(&graph::batch(model, samples, rows)?)?.map(str::to_owned))
+    let found = model.first_non_finite(&[&graph::batch(model, samples, rows)?], None)?;
+    Ok(found.map(|found| found.layer))
 }
 
 /// The engine for a model: a plan on the CPU; candle's graph elsewhere, and where connections are dropped at random,

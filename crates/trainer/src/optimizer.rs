@@ -1,11 +1,13 @@
-//! Optimizers: the update rules over plain slices, and their application to a model's parameters.
+//! Optimizers: update rules over plain slices, by kernels where they are in common use.
 //!
 //! Rules and constants are those of `tf.keras` 2.15 (with its default epsilons), so that a training started from the
 //! same weights takes the same path. Lion is Chen et al., 2023 (arXiv 2302.06675), algorithm 2.
 
 mod apply;
+mod rare;
 
 use serde::{Deserialize, Serialize};
+use tinsmith_core_tensor::Threads;
 use tinsmith_foundation::Faults;
 
 pub(crate) use apply::Tensor;
@@ -152,118 +154,6 @@ impl Rule {
             _ => 0.0,
         }
     }
-
-    /// Step number `t` (from 1): changes `w` and the state by gradient `g`. `state` holds [`slots`](Rule::slots)
-    /// blocks as long as `w`, all [`start`](Rule::start) before the first step. Slices of other lengths are cut to the shortest.
-    pub fn step(&self, lr: f64, t: u64, w: &mut [f32], g: &[f32], state: &mut [f32]) {
-        let n = w.len();
-        match *self {
-            Self::Sgd { momentum: 0.0, .. } => {
-                let lr = lr as f32;
-                for (w, &g) in w.iter_mut().zip(g) {
-                    *w -= lr * g;
-                }
-            }
-            Self::Sgd { momentum, nesterov } => {
-                let (lr, mu) = (lr as f32, momentum as f32);
-                for ((w, &g), v) in w.iter_mut().zip(g).zip(state) {
-                    *v = mu * *v - lr * g;
-                    *w += if nesterov { mu * *v - lr * g } else { *v };
-                }
-            }
-            Self::Adam { beta_1, beta_2, epsilon, amsgrad } => {
-                let power = |beta: f64| power_of(beta, t);
-                let rate = (lr * (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1))) as f32;
-                let (c1, c2, eps) = ((1.0 - beta_1) as f32, (1.0 - beta_2) as f32, epsilon as f32);
-                let (m, rest) = state.split_at_mut(n.min(state.len()));
-                let (v, largest) = rest.split_at_mut(n.min(rest.len()));
-                if amsgrad {
-                    for ((((w, &g), m), v), top) in w.iter_mut().zip(g).zip(m).zip(v).zip(largest) {
-                        *m += (g - *m) * c1;
-                        *v += (g * g - *v) * c2;
-                        *top = top.max(*v);
-                        *w -= rate * *m / (top.sqrt() + eps);
-                    }
-                } else {
-                    for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-                        *m += (g - *m) * c1;
-                        *v += (g * g - *v) * c2;
-                        *w -= rate * *m / (v.sqrt() + eps);
-                    }
-                }
-            }
-            Self::Rmsprop { rho, momentum, epsilon } => {
-                let (lr, rho, mu, eps) = (lr as f32, rho as f32, momentum as f32, epsilon as f32);
-                let (v, m) = state.split_at_mut(n.min(state.len()));
-                if mu == 0.0 {
-                    for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
-                        *v = rho * *v + (1.0 - rho) * g * g;
-                        *w -= lr * g / (*v + eps).sqrt();
-                    }
-                } else {
-                    for (((w, &g), v), m) in w.iter_mut().zip(g).zip(v).zip(m) {
-                        *v = rho * *v + (1.0 - rho) * g * g;
-                        *m = mu * *m + lr * g / (*v + eps).sqrt();
-                        *w -= *m;
-                    }
-                }
-            }
-            Self::Adagrad { epsilon, .. } => {
-                let (lr, eps) = (lr as f32, epsilon as f32);
-                for ((w, &g), a) in w.iter_mut().zip(g).zip(state) {
-                    *a += g * g;
-                    *w -= lr * g / (*a + eps).sqrt();
-                }
-            }
-            Self::Adadelta { rho, epsilon } => {
-                let (lr, rho, eps) = (lr as f32, rho as f32, epsilon as f32);
-                let (a, u) = state.split_at_mut(n.min(state.len()));
-                for (((w, &g), a), u) in w.iter_mut().zip(g).zip(a).zip(u) {
-                    *a = rho * *a + (1.0 - rho) * g * g;
-                    let step = (*u + eps).sqrt() * g / (*a + eps).sqrt();
-                    *u = rho * *u + (1.0 - rho) * step * step;
-                    *w -= lr * step;
-                }
-            }
-            Self::Adamax { beta_1, beta_2, epsilon } => {
-                let rate = (lr / (1.0 - power_of(beta_1, t))) as f32;
-                let (c1, b2, eps) = ((1.0 - beta_1) as f32, beta_2 as f32, epsilon as f32);
-                let (m, u) = state.split_at_mut(n.min(state.len()));
-                for (((w, &g), m), u) in w.iter_mut().zip(g).zip(m).zip(u) {
-                    *m += (g - *m) * c1;
-                    let (decayed, new) = (b2 * *u, g.abs());
-                    *u = if new > decayed || new.is_nan() { new } else { decayed };
-                    *w -= rate * *m / (*u + eps);
-                }
-            }
-            Self::Nadam { beta_1, beta_2, epsilon } => {
-                let momentum = |t: u64| beta_1 * (1.0 - 0.5 * power_of(0.96, t));
-                let (now, next) = (momentum(t), momentum(t + 1));
-                let product = product_of(momentum, t);
-                let of_m = (next / (1.0 - product * next)) as f32;
-                let of_g = ((1.0 - now) / (1.0 - product)) as f32;
-                let of_v = (1.0 / (1.0 - power_of(beta_2, t))) as f32;
-                let (lr, c1, c2, eps) =
-                    (lr as f32, (1.0 - beta_1) as f32, (1.0 - beta_2) as f32, epsilon as f32);
-                let (m, v) = state.split_at_mut(n.min(state.len()));
-                for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-                    *m += (g - *m) * c1;
-                    *v += (g * g - *v) * c2;
-                    *w -= lr * (of_m * *m + of_g * g) / ((*v * of_v).sqrt() + eps);
-                }
-            }
-            Self::Lion { beta_1, beta_2 } => {
-                let (lr, b1, b2) = (lr as f32, beta_1 as f32, beta_2 as f32);
-                for ((w, &g), m) in w.iter_mut().zip(g).zip(state) {
-                    let direction = b1 * *m + (1.0 - b1) * g;
-                    if direction != 0.0 {
-                        *w -= lr * direction.signum();
-                    }
-                    *m = b2 * *m + (1.0 - b2) * g;
-                }
-            }
-        }
-    }
 }
 
 /// `base^t` by squaring: the same on every machine, which the library's `pow` need not be.
@@ -366,49 +256,16 @@ impl OptimizerConfig {
         }
     }
 
-    /// Whether kernels are drawn to zero by `l1` or `l2`.
-    #[must_use]
-    pub fn has_penalty(&self) -> bool {
-        self.l1 > 0.0 || self.l2 > 0.0
-    }
-
-    /// Adds the slope of `l1` and `l2` at `w` to the gradient: `l1 sign(w) + 2 l2 w`.
-    pub fn add_penalty(&self, w: &[f32], g: &mut [f32]) {
-        let (l1, l2) = (self.l1 as f32, 2.0 * self.l2 as f32);
-        for (g, &w) in g.iter_mut().zip(w) {
-            let sign = if w > 0.0 {
-                1.0
-            } else if w < 0.0 {
-                -1.0
-            } else {
-                0.0
-            };
-            *g += l1 * sign + l2 * w;
-        }
-    }
-
-    /// One step of one tensor: clipping of the gradient (in place), decay, rule. `scale` multiplies the gradient
-    /// first: the factor of [`global_factor`](OptimizerConfig::global_factor).
+    /// Step number `t` (from 1) of one tensor at learning rate `lr`, without penalties and masks: clipping of the
+    /// gradient, decay, rule. `scale` multiplies the gradient first: the factor of
+    /// [`global_factor`](OptimizerConfig::global_factor). `state` holds [`slots`](Rule::slots) blocks as long as `w`,
+    /// all [`start`](Rule::start) before the first step; `g` may be used up.
+    ///
+    /// # Panics
+    /// Where gradient or state are shorter than that.
     pub fn step(&self, lr: f64, t: u64, scale: f32, w: &mut [f32], g: &mut [f32], state: &mut [f32]) {
-        if scale != 1.0 {
-            g.iter_mut().for_each(|g| *g *= scale);
-        }
-        if self.clip_norm > 0.0 {
-            let norm = squared_norm(g).sqrt();
-            if norm > self.clip_norm {
-                let factor = (self.clip_norm / norm) as f32;
-                g.iter_mut().for_each(|g| *g *= factor);
-            }
-        }
-        if self.clip_value > 0.0 {
-            let limit = self.clip_value as f32;
-            g.iter_mut().for_each(|g| *g = g.clamp(-limit, limit));
-        }
-        if self.weight_decay > 0.0 {
-            let keep = (lr * self.weight_decay) as f32;
-            w.iter_mut().for_each(|w| *w -= *w * keep);
-        }
-        self.rule.step(lr, t, w, g, state);
+        let tensor = Tensor { weights: w, gradient: g, state, is_kernel: false, prune: None, hold: None };
+        self.apply(lr, t, scale, tensor, Threads::ONE);
     }
 
     /// What all gradients are multiplied by, so that their common norm keeps its limit; `squares` is the sum of
@@ -422,10 +279,4 @@ impl OptimizerConfig {
             1.0
         }
     }
-}
-
-/// Sum of squares, in double precision.
-#[must_use]
-pub fn squared_norm(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v) * f64::from(v)).sum()
 }

@@ -83,22 +83,6 @@ impl Model {
         Ok(Activations { outputs: names.zip(values).collect() })
     }
 
-    /// The first layer whose output for `x` holds a NaN or an infinity, in the order in which layers run.
-    ///
-    /// # Errors
-    /// As [`Model::activations`].
-    pub fn find_non_finite(&self, x: &Tensor) -> Result<Option<&str>> {
-        let values = self.run(&[x], Mode::Infer, false, Keep::Everything)?;
-        for &i in &self.graph.order {
-            let Some(value) = &values[i] else { continue };
-            let numbers: Vec<f32> = value.flatten_all()?.to_vec1()?;
-            if numbers.iter().any(|v| !v.is_finite()) {
-                return Ok(Some(&self.spec.layers[i].name));
-            }
-        }
-        Ok(None)
-    }
-
     fn single(&self, values: Vec<Option<Tensor>>) -> Result<Tensor> {
         let outputs = &self.graph.outputs;
         match (outputs.as_slice(), values) {

@@ -113,17 +113,6 @@ fn randomness_hangs_on_the_step_seed_alone() {
 }
 
 #[test]
-fn a_layer_that_makes_nan_is_named() {
-    let model = model(
-        "{layers: [{name: x, input: {shape: [2]}}, {name: a, dense: {units: 2}}, {name: b, dense: {units: 2}}]}",
-    );
-    assert_eq!(model.find_non_finite(&input(&[1, 2])).expect("a run"), None);
-    let nan = Tensor::full(f32::NAN, (2, 2), &Device::Cpu).expect("a tensor");
-    model.params().set("a.kernel", &nan).expect("a value");
-    assert_eq!(model.find_non_finite(&input(&[1, 2])).expect("a run"), Some("a"));
-}
-
-#[test]
 fn a_copy_on_a_device_has_equal_weights_of_its_own() {
     let model = model(BRANCHES);
     let copy = model.to_device(&Device::Cpu).expect("a copy");

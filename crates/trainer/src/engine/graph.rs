@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Shape, Tensor};
-use tinsmith_core_tensor::Param;
+use tinsmith_core_tensor::{Param, Threads};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{Mode, Model};
 use tinsmith_spec::Role;
@@ -12,7 +12,7 @@ use super::{Engine, Moments, Step, Update};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::loss::{Head, Judged, Loss};
-use crate::optimizer::{OptimizerConfig, squared_norm};
+use crate::optimizer::{self, OptimizerConfig};
 
 /// An engine that keeps the weights where they are, in the model's own variables.
 #[derive(Debug)]
@@ -73,26 +73,24 @@ impl Graph {
     }
 
     fn update(&mut self, model: &Model, gradients: &mut [Vec<f32>], update: Update) -> Result<()> {
-        for ((block, gradient), param) in self.blocks.iter_mut().zip(&mut *gradients).zip(model.params()) {
-            if gradient.is_empty() {
-                continue;
-            }
+        for (block, gradient) in self.blocks.iter_mut().zip(&mut *gradients) {
             if !block.kept.is_empty() {
                 gradient.iter_mut().zip(&block.kept).for_each(|(g, kept)| *g += kept);
                 block.kept.clear();
             }
-            if block.is_kernel && self.optimizer.has_penalty() {
-                self.optimizer.add_penalty(&param.values()?, gradient);
-            }
-            for mask in [&block.prune, &block.hold] {
-                gradient.iter_mut().zip(mask).filter(|(_, mask)| **mask == 0.0).for_each(|(g, _)| *g = 0.0);
-            }
         }
-        let scale = if self.optimizer.global_clip_norm > 0.0 {
-            self.optimizer.global_factor(gradients.iter().map(|g| squared_norm(g)).sum())
-        } else {
-            1.0
-        };
+        let threads = model.threads();
+        let mut scale = 1.0;
+        if self.optimizer.global_clip_norm > 0.0 {
+            let mut squares = 0.0;
+            for ((block, gradient), param) in self.blocks.iter_mut().zip(&mut *gradients).zip(model.params())
+            {
+                if !gradient.is_empty() {
+                    squares += self.optimizer.squares(&block.tensor(&mut param.values()?, gradient), threads);
+                }
+            }
+            scale = self.optimizer.global_factor(squares);
+        }
         for ((block, gradient), param) in self.blocks.iter_mut().zip(gradients).zip(model.params()) {
             if gradient.is_empty() {
                 continue;
@@ -101,6 +99,7 @@ impl Graph {
                 optimizer: &self.optimizer,
                 update,
                 scale,
+                threads,
                 parts: Mutex::new((block, std::mem::take(gradient))),
             };
             param.tensor().inplace_op1(&op)?;
@@ -236,6 +235,19 @@ impl Engine for Graph {
 }
 
 impl Block {
+    /// The parameter as an optimizer takes it.
+    fn tensor<'a>(&'a mut self, weights: &'a mut [f32], gradient: &'a mut [f32]) -> optimizer::Tensor<'a> {
+        let mask = |mask: &'a [f32]| (!mask.is_empty()).then_some(mask);
+        optimizer::Tensor {
+            weights,
+            gradient,
+            state: &mut self.state,
+            is_kernel: self.is_kernel,
+            prune: mask(&self.prune),
+            hold: mask(&self.hold),
+        }
+    }
+
     /// The state of pruned elements is that of elements which never moved.
     fn forget_pruned(&mut self) {
         if self.prune.is_empty() {
@@ -280,6 +292,7 @@ struct InPlace<'a> {
     optimizer: &'a OptimizerConfig,
     update: Update,
     scale: f32,
+    threads: Threads,
     parts: Mutex<(&'a mut Block, Vec<f32>)>,
 }
 
@@ -295,17 +308,8 @@ impl InplaceOp1 for InPlace<'_> {
         let w = &mut w[from..to];
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let (block, gradient) = &mut *parts;
-        let before = if block.hold.is_empty() { Vec::new() } else { w.to_vec() };
         let Update { learning_rate, number } = self.update;
-        self.optimizer.step(learning_rate, number, self.scale, w, gradient, &mut block.state);
-        // Decay and momentum do not know of masks.
-        for ((w, before), mask) in w.iter_mut().zip(before).zip(&block.hold) {
-            *w = if *mask == 0.0 { before } else { *w };
-        }
-        for (w, mask) in w.iter_mut().zip(&block.prune) {
-            *w = if *mask == 0.0 { 0.0 } else { *w };
-        }
-        block.forget_pruned();
+        self.optimizer.apply(learning_rate, number, self.scale, block.tensor(w, gradient), self.threads);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use tinsmith_core_tensor::Threads;
 use tinsmith_core_tensor::kernels::optimizer::{Adam, Rmsprop, Terms};
 use tinsmith_core_tensor::kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
 
+use super::rare::{adadelta, adagrad, adamax, nadam};
 use super::{OptimizerConfig, Rule, power_of};
 
 /// A tensor and what belongs to it.
@@ -60,9 +61,19 @@ impl OptimizerConfig {
             Rule::Lion { beta_1, beta_2 } => {
                 lion(w, g, first, (rate, beta_1 as f32, beta_2 as f32), &terms, threads);
             }
-            // The rules that few use have no kernels.
-            Rule::Adagrad { .. } | Rule::Adadelta { .. } | Rule::Adamax { .. } | Rule::Nadam { .. } => {
-                self.apply_plainly(lr, t, &terms, w, g, state);
+            Rule::Adagrad { epsilon, .. } => {
+                plainly(&terms, w, g, state, |w, g, state| adagrad(lr, epsilon, w, g, state));
+            }
+            Rule::Adadelta { rho, epsilon } => {
+                plainly(&terms, w, g, state, |w, g, state| adadelta(lr, (rho, epsilon), w, g, state));
+            }
+            Rule::Adamax { beta_1, beta_2, epsilon } => {
+                let constants = (beta_1, beta_2, epsilon);
+                plainly(&terms, w, g, state, |w, g, state| adamax(lr, t, constants, w, g, state));
+            }
+            Rule::Nadam { beta_1, beta_2, epsilon } => {
+                let constants = (beta_1, beta_2, epsilon);
+                plainly(&terms, w, g, state, |w, g, state| nadam(lr, t, constants, w, g, state));
             }
         }
     }
@@ -91,35 +102,33 @@ impl OptimizerConfig {
             ..Terms::default()
         }
     }
+}
 
-    fn apply_plainly(
-        &self,
-        lr: f64,
-        t: u64,
-        terms: &Terms<'_>,
-        w: &mut [f32],
-        g: &mut [f32],
-        state: &mut [f32],
-    ) {
-        if terms.l1 != 0.0 || terms.l2 != 0.0 {
-            self.add_penalty(w, g);
-        }
-        let closed = |mask: Option<&[f32]>, i: usize| mask.is_some_and(|mask| mask[i] == 0.0);
-        for (i, g) in g.iter_mut().enumerate() {
-            let value =
-                if closed(terms.prune, i) || closed(terms.update, i) { 0.0 } else { *g * terms.scale };
-            *g = value.clamp(-terms.limit, terms.limit);
-        }
-        let before = if terms.update.is_some() { w.to_vec() } else { Vec::new() };
-        w.iter_mut().for_each(|w| *w -= *w * terms.decay);
-        self.rule.step(lr, t, w, g, state);
-        for (i, (w, before)) in w.iter_mut().zip(before).enumerate() {
-            *w = if closed(terms.update, i) { before } else { *w };
-        }
-        if let Some(mask) = terms.prune {
-            for values in std::iter::once(w).chain(state.chunks_exact_mut(mask.len().max(1))) {
-                values.iter_mut().zip(mask).filter(|(_, m)| **m == 0.0).for_each(|(v, _)| *v = 0.0);
-            }
+/// A step by a rule without a kernel: what [`Terms`] ask for around it, element by element.
+fn plainly(
+    terms: &Terms<'_>,
+    w: &mut [f32],
+    g: &mut [f32],
+    state: &mut [f32],
+    rule: impl FnOnce(&mut [f32], &[f32], &mut [f32]),
+) {
+    let closed = |mask: Option<&[f32]>, i: usize| mask.is_some_and(|mask| mask[i] == 0.0);
+    for (i, (g, &w)) in g.iter_mut().zip(&*w).enumerate() {
+        let sign = f32::from(i8::from(w > 0.0) - i8::from(w < 0.0));
+        let value = *g + terms.l1 * sign + terms.l2 * w;
+        let is_closed = closed(terms.prune, i) || closed(terms.update, i);
+        let value = if is_closed { 0.0 } else { value * terms.scale };
+        *g = value.clamp(-terms.limit, terms.limit);
+    }
+    let before = if terms.update.is_some() { w.to_vec() } else { Vec::new() };
+    w.iter_mut().for_each(|w| *w -= *w * terms.decay);
+    rule(w, g, state);
+    for (i, (w, before)) in w.iter_mut().zip(before).enumerate() {
+        *w = if closed(terms.update, i) { before } else { *w };
+    }
+    if let Some(mask) = terms.prune {
+        for values in std::iter::once(w).chain(state.chunks_exact_mut(mask.len().max(1))) {
+            values.iter_mut().zip(mask).filter(|(_, m)| **m == 0.0).for_each(|(v, _)| *v = 0.0);
         }
     }
 }
