@@ -93,10 +93,9 @@ def exchange(a):
     tf.random.set_seed(0)
     tf.config.threading.set_intra_op_parallelism_threads(a.threads)
     B, steps = w["batch"], 200
-    xn, yn = common.data(w)
-    nb = w["rows"] // B
+    xn, yn = common.learnable(w, steps * B)
     model = build(a.workload, w, a.quantized)
-    arrays = dict(x=xn[:nb * B], y=yn[:nb * B].astype(np.float32))
+    arrays = dict(x=xn, y=yn.astype(np.float32))
     # In the order in which they were made: Keras lists layers by depth, which moves the shortcuts of a residual network.
     made = sorted(model.weights, key=lambda v: int(v._unique_id.rsplit("_", 1)[1]))
     arrays.update({"w%03d" % i: v.numpy() for i, v in enumerate(made)})
@@ -114,10 +113,9 @@ def exchange(a):
         return loss
     losses = []
     for i in range(steps):
-        j = i % nb
-        losses.append(float(step(xn[j * B:(j + 1) * B], yn[j * B:(j + 1) * B])))
+        losses.append(float(step(xn[i * B:(i + 1) * B], yn[i * B:(i + 1) * B])))
     print(json.dumps(dict(workload=a.workload, quantized=a.quantized, framework="qkeras" if a.quantized else "keras", steps=steps,
-                          first_loss=losses[0], loss_after_20=losses[20], final_loss=losses[-1])), flush=True)
+                          first_loss=losses[0], loss_after_20=losses[20], final_loss=sum(losses[-20:]) / 20)), flush=True)
 
 
 def child(a):

@@ -4,7 +4,7 @@
 //!
 //! A training step gathers a shuffled batch, runs forward and backward, and updates all weights by Adam, in float32.
 //! With `--exchange FILE` rows, labels and initial weights come from a file that `peers/keras_bench.py --exchange`
-//! wrote, and the line says the first and the last loss of 200 steps.
+//! wrote, and the line says the first loss of 200 steps and the mean of the last 20.
 
 #![expect(clippy::print_stdout, reason = "the result is a line of JSON")]
 

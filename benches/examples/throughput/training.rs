@@ -233,7 +233,7 @@ pub(crate) fn infer(workload: &Workload, quantized: bool, threads: usize) -> Res
     Ok(line)
 }
 
-/// First and last loss of 200 steps from the rows, labels and initial weights in `file`.
+/// First loss, loss after 20 and mean of the last 20 losses of 200 steps from the rows, labels and initial weights in `file`.
 pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file: &Path) -> Result<Value> {
     let spec = workload.spec(quantized)?;
     let arrays = tinsmith_layers::npz::read(file)?;
@@ -254,6 +254,7 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
     }
     let mut training = Training::new(plan, &rows, *workload, None);
     let losses = (0..200).map(|_| training.step(threads)).collect::<Result<Vec<f32>>>()?;
+    let last = &losses[losses.len() - 20..];
     Ok(json!({
         "workload": workload.name,
         "quantized": quantized,
@@ -261,6 +262,6 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
         "steps": losses.len(),
         "first_loss": losses.first(),
         "loss_after_20": losses.get(20),
-        "final_loss": losses.last(),
+        "final_loss": last.iter().sum::<f32>() / last.len() as f32,
     }))
 }
