@@ -61,6 +61,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod ebops;
 mod error;
 mod fold;
 pub mod keras;
@@ -70,6 +71,7 @@ mod model;
 pub mod npz;
 pub mod plan;
 
+pub use ebops::{Ebops, EbopsGradients};
 pub use error::{LayersError, Result};
 pub use fold::{FoldedNetwork, fold_batch_norms};
 pub use layer::effective_quantizer;

@@ -117,6 +117,10 @@ pub struct TrainConfig {
     /// Probability with which each connection (element of a kernel) is left out of a step; the others are scaled up by
     /// `1 / (1 - p)`, and inference uses them all (`DropConnect`, Wan et al., ICML 2013). 0 to below 1. Default 0.
     pub drop_connect: f64,
+    /// What an effective bit operation of kernels with learned widths (`learned_bits`) costs, in units of the loss: its
+    /// gradient by their numbers of bits is added to the loss's (HGQ, arXiv 2405.00645). 1e-8 to 1e-4 are usual; 0 or more.
+    /// Default 0.
+    pub ebops: f64,
 }
 
 impl Default for TrainConfig {
@@ -138,6 +142,7 @@ impl Default for TrainConfig {
             metrics: Vec::new(),
             augment: Augment::default(),
             drop_connect: 0.0,
+            ebops: 0.0,
         }
     }
 }
@@ -173,6 +178,9 @@ impl TrainConfig {
             if !(0.0..1.0).contains(&value) {
                 faults.add(name, format!("is {value}, want 0 to below 1"));
             }
+        }
+        if !(self.ebops >= 0.0 && self.ebops.is_finite()) {
+            faults.add("ebops", format!("is {}, want 0 or more", self.ebops));
         }
         match self.averaging {
             Averaging::Exponential { decay: value } | Averaging::Epochs { from: value }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use tinsmith_foundation::Seed;
-use tinsmith_layers::Model;
+use tinsmith_layers::{Ebops, Model};
 
 use crate::config::TrainConfig;
 use crate::error::Result;
@@ -74,6 +74,33 @@ pub(crate) trait Engine: Debug {
 
     /// Goes back to a state that [`moments`](Engine::moments) gave.
     fn set_moments(&mut self, moments: &Moments) -> Result<()>;
+}
+
+/// What learned widths cost, times its weight in the loss.
+#[derive(Debug)]
+struct WidthPenalty {
+    ebops: Ebops,
+    weight: f64,
+}
+
+impl WidthPenalty {
+    /// None where no width is learned or they cost nothing.
+    fn new(model: &Model, config: &TrainConfig) -> Result<Option<Self>> {
+        if config.ebops == 0.0 {
+            return Ok(None);
+        }
+        let ebops = Ebops::of(model)?;
+        Ok((!ebops.is_empty()).then_some(Self { ebops, weight: config.ebops }))
+    }
+
+    /// Gradients by parameter, to be added to the loss's.
+    fn gradients(&self, values: impl FnMut(&str) -> Result<Vec<f32>>) -> Result<Vec<(String, Vec<f32>)>> {
+        let mut found = self.ebops.gradients(values)?.gradients;
+        for g in found.iter_mut().flat_map(|(_, gradient)| gradient) {
+            *g = (f64::from(*g) * self.weight) as f32;
+        }
+        Ok(found)
+    }
 }
 
 /// The first layer that has something not finite for these samples, at the model's present weights.

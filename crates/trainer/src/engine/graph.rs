@@ -8,7 +8,7 @@ use tinsmith_foundation::Seed;
 use tinsmith_layers::{Mode, Model};
 use tinsmith_spec::Role;
 
-use super::{Engine, Moments, Step, Update};
+use super::{Engine, Moments, Step, Update, WidthPenalty};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::loss::{Head, Judged, Loss};
@@ -22,6 +22,7 @@ pub(super) struct Graph {
     head: Head,
     drop_connect: f64,
     blocks: Vec<Block>,
+    widths: Option<WidthPenalty>,
     outputs: Vec<f32>,
 }
 
@@ -66,6 +67,7 @@ impl Graph {
             head: crate::fit::head_of(model),
             drop_connect: config.drop_connect,
             blocks: model.params().iter().map(block).collect(),
+            widths: WidthPenalty::new(model, config)?,
             outputs: Vec::new(),
         };
         engine.enter(model)?;
@@ -73,7 +75,14 @@ impl Graph {
     }
 
     fn update(&mut self, model: &Model, gradients: &mut [Vec<f32>], update: Update) -> Result<()> {
+        let widths = match &self.widths {
+            Some(widths) => widths.gradients(|name| Ok(model.params().get(name)?.values()?))?,
+            None => Vec::new(),
+        };
         for (block, gradient) in self.blocks.iter_mut().zip(&mut *gradients) {
+            if let Some((_, penalty)) = widths.iter().find(|(name, _)| *name == block.name) {
+                gradient.iter_mut().zip(penalty).for_each(|(g, p)| *g += p);
+            }
             if !block.kept.is_empty() {
                 gradient.iter_mut().zip(&block.kept).for_each(|(g, kept)| *g += kept);
                 block.kept.clear();

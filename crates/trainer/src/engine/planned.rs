@@ -5,7 +5,7 @@ use tinsmith_layers::plan::{Plan, PlanOptions, Update as Change};
 use tinsmith_layers::{Mode, Model};
 use tinsmith_spec::Role;
 
-use super::{Engine, Moments, Step};
+use super::{Engine, Moments, Step, WidthPenalty};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::loss::{Head, Judged, Loss};
@@ -25,6 +25,7 @@ pub(super) struct Planned {
     kernels: Vec<String>,
     /// Gradients of batches before the one that ends in an update, by block; empty where there were none.
     kept: Vec<Vec<f32>>,
+    widths: Option<WidthPenalty>,
     /// Elements of one sample's input and output, and of the output's last axis.
     input: usize,
     output: usize,
@@ -57,6 +58,7 @@ impl Planned {
             frozen: frozen(model),
             kernels,
             kept: Vec::new(),
+            widths: WidthPenalty::new(model, config)?,
             input: input.iter().product(),
             output: output.iter().product(),
             width: output.last().copied().unwrap_or(1),
@@ -96,6 +98,13 @@ impl Planned {
             }
             return Ok(());
         };
+        if let Some(widths) = &self.widths {
+            // As if an earlier batch had left them.
+            for (name, gradient) in widths.gradients(|name| Ok(self.plan.block_values(name)?.to_vec()))? {
+                let place = self.place(&name);
+                add(&mut self.kept[place], &gradient);
+            }
+        }
         let Self { plan, optimizer, kernels, kept, .. } = self;
         let earlier: Vec<(String, Vec<f32>)> = if kept.iter().all(Vec::is_empty) {
             Vec::new()

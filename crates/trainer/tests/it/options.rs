@@ -284,3 +284,23 @@ fn learned_quantizers_are_trained_by_both_engines() {
         }
     }
 }
+
+#[test]
+fn a_price_on_bit_operations_narrows_learned_widths_in_both_engines() {
+    let (data, validation) = digits();
+    let spec = ModelSpec::parse(LEARNED, "network").unwrap();
+    for drop_connect in [0.0, 0.01] {
+        let bits = |ebops: f64| {
+            let (model, _) =
+                train(&spec, &data, Some(&validation), &TrainConfig { drop_connect, ebops, ..config(8) });
+            let accuracy =
+                evaluate(&model, &validation, Loss::default(), Grant::ONE).unwrap().accuracy().unwrap();
+            assert!(accuracy > 0.7, "{ebops}: {accuracy}");
+            model.facts().unwrap().layer("h").unwrap().facts[0].total_bits.unwrap()
+        };
+        let (free, dear) = (bits(0.0), bits(1e-3));
+        assert!(dear < free * 9 / 10, "{dear} bits with a price, {free} without");
+    }
+    let fault = TrainConfig { ebops: -1.0, ..config(1) }.validate().unwrap_err().to_string();
+    assert!(fault.contains("`ebops` is -1, want 0 or more"), "{fault}");
+}

@@ -1,0 +1,128 @@
+//! What learned widths cost: the bound on effective bit operations, and its gradients.
+
+use tinsmith_quant::LearnedBits;
+use tinsmith_spec::quantizer::LearnedQuantizer;
+use tinsmith_spec::{Op, Role};
+
+use crate::error::Result;
+use crate::layer::param_name;
+use crate::model::Model;
+
+/// Bits of a value that no quantizer speaks of.
+const UNKNOWN_BITS: u32 = 8;
+
+/// The kernels of a network whose widths are learned (`learned_bits`), and what they are multiplied with.
+///
+/// # Source
+/// Sun and others, 2024, arXiv 2405.00645, section III; see [`LearnedBits::penalty_slice`]. Different on purpose: the
+/// bits of inputs are those that their quantizer names (8 where there is none), not learned along.
+#[derive(Debug, Clone)]
+pub struct Ebops {
+    kernels: Vec<Kernel>,
+}
+
+#[derive(Debug, Clone)]
+struct Kernel {
+    /// Name of the kernel, and of its numbers of bits.
+    names: [String; 2],
+    bits: LearnedBits,
+    shape: Vec<usize>,
+    input_bits: f32,
+    positions: u64,
+}
+
+/// The bound, and its gradient by each parameter that holds numbers of bits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EbopsGradients {
+    /// The sum of the kernels' bounds.
+    pub value: f64,
+    /// Names of parameters and gradients by their elements.
+    pub gradients: Vec<(String, Vec<f32>)>,
+}
+
+impl Ebops {
+    /// Those of a network.
+    ///
+    /// # Errors
+    /// [`crate::LayersError::Quant`] where a quantizer is refused.
+    pub fn of(model: &Model) -> Result<Self> {
+        let (spec, graph) = (model.spec(), model.graph());
+        let mut kernels = Vec::new();
+        for (i, layer) in spec.layers.iter().enumerate() {
+            let shapes = graph.input_shapes(i);
+            let Some(&input) = shapes.first() else { continue };
+            let weights = layer.op.weights(input);
+            let places = if matches!(layer.op, Op::Conv2dTranspose(_)) { input } else { graph.shape(i) };
+            let positions = places[..places.len().saturating_sub(1)].iter().map(|&d| d as u64).product();
+            for (k, weight) in weights.iter().filter(|w| w.role == Role::Kernel).enumerate() {
+                let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == Some(weight.name)));
+                let Some((own, learned)) = own.and_then(|own| Some((own, own.learned?))) else { continue };
+                let LearnedQuantizer::LearnedBits(settings) = learned.quantizer else { continue };
+                // What a depthwise stage hands to its pointwise stage has no quantizer of its own.
+                let bits = if k == 0 { bits_before(model, i) } else { UNKNOWN_BITS };
+                kernels.push(Kernel {
+                    names: [param_name(&layer.name, weight.name), param_name(&layer.name, own.name)],
+                    bits: LearnedBits::new(&settings)?,
+                    shape: weight.shape.clone(),
+                    input_bits: bits as f32,
+                    positions,
+                });
+            }
+        }
+        Ok(Self { kernels })
+    }
+
+    /// Whether no width is learned.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.kernels.is_empty()
+    }
+
+    /// The bound for the parameters that `values` knows by name, and its gradients. Weights that are not finite have
+    /// none.
+    ///
+    /// # Errors
+    /// What `values` says, and [`crate::LayersError::Quant`] where lengths do not fit.
+    pub fn gradients<E: From<crate::LayersError>>(
+        &self,
+        mut values: impl FnMut(&str) -> std::result::Result<Vec<f32>, E>,
+    ) -> std::result::Result<EbopsGradients, E> {
+        let mut found = EbopsGradients { value: 0.0, gradients: Vec::with_capacity(self.kernels.len()) };
+        for Kernel { names: [kernel, bits_name], bits, shape, input_bits, positions } in &self.kernels {
+            let (weights, fractional) = (values(kernel)?, values(bits_name)?);
+            if weights.iter().any(|w| !w.is_finite()) {
+                continue;
+            }
+            let channels = shape.iter().rev().nth(1).copied().unwrap_or(1);
+            let input_bits = vec![*input_bits; channels];
+            let penalty = bits
+                .penalty_slice(&weights, shape, &fractional, &input_bits, *positions)
+                .map_err(crate::LayersError::from)?;
+            found.value += penalty.value;
+            found.gradients.push((bits_name.clone(), penalty.fractional));
+        }
+        Ok(found)
+    }
+}
+
+/// Bits of the values that a layer takes: those of the last quantizer before it, over layers that only move values.
+fn bits_before(model: &Model, layer: usize) -> u32 {
+    let mut at = layer;
+    while let Some(&before) = model.graph().nodes[at].inputs.first() {
+        let op = &model.spec().layers[before].op;
+        let quantizer = match op {
+            Op::Input(l) => l.quantizer.as_ref(),
+            _ => op.activation().and_then(|a| a.quantizer()),
+        };
+        if let Some(quantizer) = quantizer {
+            return quantizer.bits();
+        }
+        match op {
+            Op::Flatten(_) | Op::Reshape(_) | Op::Permute(_) | Op::Dropout(_) => at = before,
+            Op::MaxPool1d(l) if l.activation.is_linear() => at = before,
+            Op::MaxPool2d(l) if l.activation.is_linear() => at = before,
+            _ => return UNKNOWN_BITS,
+        }
+    }
+    UNKNOWN_BITS
+}
