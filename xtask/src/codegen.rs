@@ -4,12 +4,15 @@ use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
 /// File under `docs/`, and what `tinsmith schema` calls it.
-const SCHEMAS: [(&str, &str); 5] = [
+const SCHEMAS: [(&str, &str); 8] = [
     ("docs/model.schema.json", "model"),
     ("docs/design.schema.json", "design"),
     ("docs/generator.schema.json", "generator"),
     ("docs/corpus.schema.json", "corpus"),
     ("docs/designed.schema.json", "designed"),
+    ("docs/training.schema.json", "training"),
+    ("docs/slurm.schema.json", "slurm"),
+    ("docs/sweep.schema.json", "sweep"),
 ];
 
 pub(crate) fn run(sh: &Shell, check: bool) -> Result<()> {

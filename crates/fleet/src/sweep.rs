@@ -16,7 +16,7 @@ use crate::error::{FleetError, Result};
 const SWAPS: usize = 20;
 
 /// How the points of a sweep are chosen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Design {
     /// Every combination; a continuous parameter gets `levels` values.
@@ -61,7 +61,7 @@ const fn three() -> u64 {
 /// assert_eq!(sweep.points(Seed::new(0))?.len(), 6);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
     /// How points are chosen.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{Faults, Rng};
 
 /// A value of a parameter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum ParamValue {
     /// No value, a legal choice of a categorical parameter.
@@ -74,7 +74,7 @@ macro_rules! from {
 from!(bool => Bool, i64 => Int, i32 => Int, u32 => Int, f64 => Float, &str => Str, String => Str);
 
 /// A candidate that is a parameter vector: name to value, ordered by name.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Params(pub BTreeMap<String, ParamValue>);
 
@@ -111,7 +111,7 @@ impl<N: Into<String>, V: Into<ParamValue>> FromIterator<(N, V)> for Params {
 }
 
 /// A real parameter between `low` and `high`, both included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FloatDomain {
     /// Smallest value.
@@ -127,7 +127,7 @@ pub struct FloatDomain {
 }
 
 /// A whole parameter between `low` and `high`, both included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IntDomain {
     /// Smallest value.
@@ -147,7 +147,7 @@ const fn one() -> i64 {
 }
 
 /// A parameter that is one of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CategoricalDomain {
     /// The list, without repetition.
@@ -155,7 +155,7 @@ pub struct CategoricalDomain {
 }
 
 /// The values that a parameter may take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Domain {
     /// Real numbers.

@@ -20,7 +20,7 @@ use crate::parameter::{Domain, Parameter, Params};
 /// assert!(space.contains(&params));
 /// # Ok::<(), tinsmith_study::StudyError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Space {
     parameters: BTreeMap<String, Domain>,

@@ -24,6 +24,12 @@ enum Format {
     Corpus,
     /// The configuration of `tinsmith generate --design`
     Designed,
+    /// How a training goes: losses, optimizers, schedules, augmentation
+    Training,
+    /// How a fleet is submitted: `slurm.yaml`
+    Slurm,
+    /// Which values a fleet tries
+    Sweep,
 }
 
 pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
@@ -33,6 +39,9 @@ pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
         Format::Generator => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::GeneratorConfig))?,
         Format::Corpus => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::BatchConfig))?,
         Format::Designed => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::DesignedConfig))?,
+        Format::Training => serde_json::to_value(schemars::schema_for!(tinsmith_trainer::TrainConfig))?,
+        Format::Slurm => serde_json::to_value(schemars::schema_for!(tinsmith_fleet::slurm::SlurmConfig))?,
+        Format::Sweep => serde_json::to_value(schemars::schema_for!(tinsmith_fleet::Sweep))?,
     };
     line(serde_json::to_string_pretty(&schema)?);
     Ok(())

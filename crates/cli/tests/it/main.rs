@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test says what is wrong")]
 
+mod fleets;
 mod generate;
 mod slurm;
 

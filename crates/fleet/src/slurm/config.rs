@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Faults;
 
 /// How tasks are submitted and what they get.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlurmConfig {
     /// Partition, or several apart by commas. Default: the cluster's.

@@ -235,11 +235,12 @@ fn stopping(cluster: &Cluster) {
     assert!(restarts(3) > 0, "the last run is of a later start of the task");
 }
 
-/// Where the task may not be requeued, what it has not begun is open and another submission has it.
+/// Where the task may not be requeued, what it has not begun is open and another submission has it. Its limit is the
+/// partition's default of a minute, which only Slurm knows.
 fn giving_back(cluster: &Cluster) {
     let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
-    site.settings(STOPPING);
-    let near = ["--stop-before-limit", "115", "--no-requeue"];
+    site.settings("runs_per_task: 4\ncollect: false\nsignal_before_limit_s: 0");
+    let near = ["--partition", "short", "--stop-before-limit", "55", "--no-requeue"];
     site.ok(&[&["submit", "project", "--executor", "slurm"][..], &near].concat());
     let is_back = |r: &Value| state(r) == "pending" && reason(r).contains("came near its time limit");
     let runs = site.until("runs that were given back", |runs| runs.iter().any(is_back));
