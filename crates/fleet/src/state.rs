@@ -315,7 +315,11 @@ impl<'a> View<'a> {
         match query::phase(&found.state) {
             Phase::Ended(_) if is_returned => given_back(state),
             Phase::Waits => {
-                let hopeless = if query::is_hopeless(&found.reason) { ": it will never start" } else { "" };
+                let hopeless = if query::is_hopeless(&found.reason) {
+                    ": it will never start; cancel and retry, or release it"
+                } else {
+                    ""
+                };
                 RunState { reason: format!("{}{hopeless}", found.reason), ..state }
             }
             Phase::Runs => match began {

@@ -160,7 +160,7 @@ pub(crate) fn is_hopeless(reason: &str) -> bool {
             | "PartitionNodeLimit"
             | "BadConstraints"
             | "JobHeldAdmin"
-    )
+    ) || reason.contains("requeued held")
 }
 
 #[cfg(test)]
@@ -186,6 +186,15 @@ mod tests {
         assert_eq!(phase(&tasks[&("f.1".to_owned(), 0)].state), Phase::Ended(Cause::Memory));
         let found = parse_sacct("1_0|OUT_OF_MEMORY|0:125|n1\n");
         assert_eq!(phase(&found["1_0"].state), Phase::Ended(Cause::Memory));
+    }
+
+    #[test]
+    fn jobs_that_wait_for_ever() {
+        // After a node could not start it Slurm holds a job, until somebody releases it.
+        for reason in ["launch failed requeued held", "JobHeldAdmin", "PartitionTimeLimit"] {
+            assert!(is_hopeless(reason), "{reason}");
+        }
+        assert!(!is_hopeless("Resources") && !is_hopeless("BeginTime"));
     }
 
     #[test]

@@ -33,7 +33,9 @@ impl Cluster {
             return Some(Self { folder });
         }
         let said = std::fs::read_to_string(folder.path().join("start.log")).unwrap();
-        assert!(std::env::var_os("TINSMITH_REQUIRE_SLURM").is_none(), "Slurm does not start:\n{said}");
+        let is_other = said.contains("another cluster with SLURM_TEST_CGROUP");
+        let is_required = std::env::var_os("TINSMITH_REQUIRE_SLURM").is_some() && !is_other;
+        assert!(!is_required, "Slurm does not start:\n{said}");
         println!("skipped: Slurm does not start here:\n{said}");
         None
     }
