@@ -8,8 +8,8 @@ use super::PlanOptions;
 use super::compile::{Step, Value};
 use super::operator::Passing;
 
-/// Bytes of values and gradients that a part of a segment should touch at most: some three quarters of the second-level cache of
-/// a core (1 to 2 MiB on today's servers).
+/// Bytes of values and gradients that a part of a segment should touch at most: most of the second-level cache of a
+/// core (1 to 2 MiB on today's servers), which has to hold weights and packed operands too.
 const PART: usize = 3 << 18;
 
 /// Parameters from which a step takes the whole batch at once: each part would read them anew.
@@ -51,7 +51,7 @@ impl Segments {
             match passing {
                 // Inference needs to know nothing of other samples.
                 Passing::Gathered if !options.training => Passing::Parts,
-                _ if weights[s] > HEAVY => Passing::Whole,
+                Passing::Parts if weights[s] > HEAVY => Passing::Whole,
                 _ => passing,
             }
         };

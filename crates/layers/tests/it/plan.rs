@@ -252,6 +252,13 @@ outputs: [y, z]",
 - {name: y, dense: {units: 3, kernel_quantizer: 'bernoulli()'}}",
     ),
     (
+        "a normalization with more parameters than layers that take a batch in parts, and a layer like it",
+        "- {name: x, input: {shape: [33000]}}
+- {name: n, batch_norm: {}}
+- {name: a, activation: relu}
+- {name: y, dense: {units: 3}}",
+    ),
+    (
         "normalizations trained folded",
         "- {name: x, input: {shape: [6, 6, 2]}}
 - {name: c, conv2d: {filters: 5, kernel: 3, kernel_quantizer: 'quantized_bits(6,1,alpha=1.0)'}}
