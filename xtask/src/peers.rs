@@ -94,16 +94,23 @@ pub(crate) fn run(sh: &Shell, plan: &Plan) -> Result<()> {
                 );
                 say(&row);
                 writeln!(table, "{row}")?;
+                save(plan, &lines, &table)?;
             }
         }
     }
     say(&table);
+    save(plan, &lines, &table)?;
+    ensure!(apart.is_empty(), "losses are more than 2 % apart: {}", apart.join(", "));
+    Ok(())
+}
+
+/// What was measured so far, so that a run that is ended leaves what it has.
+fn save(plan: &Plan, lines: &[String], table: &str) -> Result<()> {
     if let Some(out) = &plan.out {
         std::fs::create_dir_all(out)?;
         std::fs::write(out.join("lines.jsonl"), lines.join("\n") + "\n")?;
         std::fs::write(out.join("ratios.md"), table)?;
     }
-    ensure!(apart.is_empty(), "losses are more than 2 % apart: {}", apart.join(", "));
     Ok(())
 }
 
