@@ -3,6 +3,9 @@
 //! The rules are those of `tf.keras` 2.15, with its order of operations; Lion is algorithm 2 of Chen et al., 2023
 //! (arXiv 2302.06675). Roots and quotients are exact to the last bit, so every instruction set computes the same.
 //! State is zero before the first step.
+//!
+//! State below 1e-34 becomes 0: too little to move any weight, it would decay towards 0 for ever as a subnormal number,
+//! and with those a step takes twice as long (weights behind a rectifier that is closed for good have such state).
 
 use super::dispatch::multiversion;
 use super::split;
@@ -15,6 +18,18 @@ const PIECE: usize = 512;
 
 /// The most blocks that a sum over a whole tensor is split into.
 const SUMS: usize = 256;
+
+/// Magnitudes of state from which it counts. A step's share of it, a thousandth, is still a normal number.
+const NEGLIGIBLE: f32 = 1e-34;
+
+/// Its root: squares of less than this would not count.
+const NEGLIGIBLE_ROOT: f32 = 1e-17;
+
+/// `g`, or 0 where its square would vanish in the state.
+#[inline(always)]
+fn squarable(g: f32) -> f32 {
+    if g.abs() < NEGLIGIBLE_ROOT { 0.0 } else { g }
+}
 
 /// What happens to the gradient and the weights besides the rule, in this order: `g + l1 sign(w) + l2 w`, masks,
 /// `scale`, `limit`, then `w -= decay w`, then the rule.
@@ -148,12 +163,14 @@ pub fn adam(
     if largest.is_empty() {
         step(w, g, [m, v], terms, threads, |w, g, [m, v]| {
             let m = m + (g - m) * rest_1;
+            let g = squarable(g);
             let v = v + (g * g - v) * rest_2;
             (w - rate * m / (v.sqrt() + epsilon), [m, v])
         });
     } else {
         step(w, g, [m, v, largest], terms, threads, |w, g, [m, v, top]| {
             let m = m + (g - m) * rest_1;
+            let g = squarable(g);
             let v = v + (g * g - v) * rest_2;
             let top = top.max(v);
             (w - rate * m / (top.sqrt() + epsilon), [m, v, top])
@@ -190,12 +207,14 @@ pub fn rmsprop(
     let Rmsprop { rate, rho, momentum, epsilon } = constants;
     if m.is_empty() {
         step(w, g, [v], terms, threads, |w, g, [v]| {
-            let v = rho * v + (1.0 - rho) * g * g;
+            let s = squarable(g);
+            let v = rho * v + (1.0 - rho) * s * s;
             (w - rate * g / (v + epsilon).sqrt(), [v])
         });
     } else {
         step(w, g, [v, m], terms, threads, |w, g, [v, m]| {
-            let v = rho * v + (1.0 - rho) * g * g;
+            let s = squarable(g);
+            let v = rho * v + (1.0 - rho) * s * s;
             let m = momentum * m + rate * g / (v + epsilon).sqrt();
             (w - m, [v, m])
         });
@@ -278,7 +297,7 @@ fn apply<const S: usize>(
         let (weight, slots) = rule(w[i], g[i], std::array::from_fn(|s| state[s][i]));
         w[i] = weight;
         for s in 0..S {
-            state[s][i] = slots[s];
+            state[s][i] = if slots[s].abs() < NEGLIGIBLE { 0.0 } else { slots[s] };
         }
     }
 }

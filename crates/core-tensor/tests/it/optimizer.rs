@@ -170,3 +170,31 @@ fn nan_is_not_hidden() {
         adam(w, g, (m, &mut [0.0; 3], &mut []), constants, &terms, 1);
     });
 }
+
+#[test]
+fn state_that_moves_nothing_ends_at_zero() {
+    let constants = Adam { rate: 1e-3, rest_1: 0.1, rest_2: 0.001, epsilon: 1e-7 };
+    on_every_path(|set| {
+        let n = 40;
+        let (mut w, mut m, mut v) = (normal(1, n), vec![0.0; n], vec![0.0; n]);
+        let mut speed = vec![0.0; n];
+        let mut exact: Vec<(f64, f64, f64)> = w.iter().map(|&w| (f64::from(w), 0.0, 0.0)).collect();
+        for step in 0..80_000 {
+            let g = if step < 10 { normal(2 + step, n) } else { vec![0.0; n] };
+            adam(&mut w, &g, (&mut m, &mut v, &mut []), constants, &Terms::default(), 1);
+            sgd_momentum(&mut w.clone(), &g, &mut speed, (1e-3, 0.9, false), &Terms::default(), 1);
+            for ((w, m, v), g) in exact.iter_mut().zip(g) {
+                let g = f64::from(g);
+                *m += (g - *m) * 0.1;
+                *v += (g * g - *v) * 0.001;
+                *w -= 1e-3 * *m / (v.sqrt() + 1e-7);
+            }
+            let smallest = m.iter().chain(&v).chain(&speed).find(|x| x.is_subnormal());
+            assert_eq!(smallest, None, "{set:?}, step {step}");
+        }
+        assert!(m.iter().chain(&v).chain(&speed).all(|&x| x == 0.0), "{set:?}");
+        for (w, (exact, ..)) in w.iter().zip(exact) {
+            assert!((f64::from(*w) - exact).abs() < 1e-5, "{set:?}: {w}, want {exact}");
+        }
+    });
+}
