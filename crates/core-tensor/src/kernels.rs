@@ -18,5 +18,5 @@ pub mod optimizer;
 pub mod pool;
 mod scratch;
 pub mod softmax;
-mod split;
+pub(crate) mod split;
 mod tile;

@@ -4,6 +4,8 @@ pub(crate) mod team;
 
 use tinsmith_foundation::Grant;
 
+use crate::kernels::split;
+
 /// The threads that a kernel may use, at least one. Results do not depend on it: kernels split their work by
 /// shape alone and add partial sums in a fixed order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,21 @@ impl Threads {
     #[must_use]
     pub const fn count(self) -> usize {
         self.0
+    }
+
+    /// As many of them as so many multiplications keep busy for longer than it takes to hand them over.
+    #[must_use]
+    pub fn for_work(self, multiplications: usize) -> Self {
+        Self(split::useful(self.0, multiplications))
+    }
+
+    /// `work(i)` for every `i` below `count`; returns when all are done. Kernels called from within `work` use its thread
+    /// alone.
+    ///
+    /// # Panics
+    /// Where `work` does, after the other calls.
+    pub fn each(self, count: usize, work: impl Fn(usize) + Sync) {
+        split::run(self.0, count, work);
     }
 }
 

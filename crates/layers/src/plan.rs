@@ -23,7 +23,7 @@ mod segment;
 mod translate;
 
 use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::arena::Arena;
+use tinsmith_core_tensor::arena::{Arena, Ledger};
 use tinsmith_foundation::Seed;
 use tinsmith_spec::{Layer, ModelSpec};
 
@@ -31,12 +31,12 @@ use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 use crate::model::Model;
 use blocks::Blocks;
-use compile::{Step, Value};
+use compile::{Place, Step, Value};
 use segment::Segments;
 
 pub use blocks::{Block, Update};
 pub use operator::{
-    Backward, BlockSpec, Forward, Gather, InputGradient, Operator, Part, Passing, Pieces, Span, Start,
+    Backward, Batch, BlockSpec, Forward, Gather, InputGradient, Operator, Part, Passing, Pieces, Span, Start,
 };
 
 /// How a network is compiled.
@@ -64,6 +64,10 @@ pub struct PlanOptions {
     /// Samples of a batch that go through several layers together, where layers allow it. Default as many as keep
     /// what they touch in the second-level cache.
     pub part_rows: Option<usize>,
+    /// Shares of a batch, at most 8, that threads pass over side by side where layers allow it. Each has gradients of its own,
+    /// which are added up, so results depend on it (in their last digits), but not on threads. Default up to 8, where shares
+    /// are large enough for that to cost little.
+    pub shares: Option<usize>,
 }
 
 impl Default for PlanOptions {
@@ -79,6 +83,7 @@ impl Default for PlanOptions {
             input_gradients: false,
             memory_limit: None,
             part_rows: None,
+            shares: None,
         }
     }
 }
@@ -105,11 +110,37 @@ struct Ends {
     output_names: Vec<String>,
 }
 
+/// How much memory a plan takes.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
-    floats: usize,
+    /// Numbers that all threads share.
+    shared: usize,
+    /// Numbers that each thread needs for its own parts of a batch.
+    own: usize,
+    /// Threads that have them.
+    slots: usize,
+    /// Words of gate bits.
     bits: usize,
-    own_bytes: usize,
+    /// Bytes that steps keep for the backward pass.
+    kept: usize,
+    /// Sums that steps gather.
+    sums: usize,
+    /// Bytes that operators have for themselves.
+    operators: usize,
+}
+
+impl Memory {
+    const fn floats(&self) -> usize {
+        self.shared + self.slots * self.own
+    }
+
+    const fn bytes(&self) -> usize {
+        self.floats() * size_of::<f32>()
+            + self.bits * size_of::<u16>()
+            + self.kept
+            + self.sums * size_of::<f64>()
+            + self.operators
+    }
 }
 
 /// A network ready to train or to run, in memory that was laid out beforehand.
@@ -152,8 +183,11 @@ pub struct Plan {
     blocks: Blocks,
     ends: Ends,
     memory: Memory,
+    ledger: Ledger,
     arena: Arena,
-    bits: Vec<u16>,
+    bits: Arena<u16>,
+    kept: Arena<u8>,
+    sums: Arena<f64>,
     threads: Threads,
     most_rows: usize,
     is_training: bool,
@@ -216,8 +250,11 @@ impl Plan {
             blocks,
             ends,
             memory,
-            arena: Arena::new(memory.floats),
-            bits: vec![0; memory.bits],
+            ledger: Ledger::default(),
+            arena: Arena::new(memory.floats()),
+            bits: Arena::new(memory.bits),
+            kept: Arena::new(memory.kept),
+            sums: Arena::new(memory.sums),
             threads: options.threads,
             most_rows: options.rows.max(1),
             is_training: options.training,
@@ -343,7 +380,7 @@ impl Plan {
     /// Bytes of the buffers that values, gradients, gates and scratch share.
     #[must_use]
     pub const fn buffer_bytes(&self) -> usize {
-        self.memory.floats * size_of::<f32>() + self.memory.bits * size_of::<u16>() + self.memory.own_bytes
+        self.memory.bytes()
     }
 
     /// Samples of the largest batch.
@@ -352,9 +389,16 @@ impl Plan {
         self.most_rows
     }
 
-    /// Changes how many threads kernels may use; results stay the same.
-    pub const fn set_threads(&mut self, threads: Threads) {
+    /// Changes how many threads kernels may use; results stay the same. Threads that come to be more get memory of their own,
+    /// and what the last pass left in the plan's buffers is gone.
+    pub fn set_threads(&mut self, threads: Threads) {
         self.threads = threads;
+        let slots = threads.count().min(self.segments.most_shares());
+        if slots > self.memory.slots {
+            self.memory.slots = slots;
+            self.arena = Arena::new(self.memory.floats());
+            self.last = None;
+        }
     }
 
     /// Names of the layers whose values are the inputs.
@@ -384,7 +428,7 @@ impl Plan {
                 got: index + 1,
             });
         };
-        let range = self.values[value].rows(Span::whole(rows));
+        let range = self.values[value].rows(Place::whole(rows));
         Ok(&mut self.arena.as_mut_slice()[range])
     }
 
@@ -402,7 +446,7 @@ impl Plan {
     #[must_use]
     pub fn output(&self, index: usize) -> &[f32] {
         let rows = self.last.map_or(0, |(rows, _)| rows);
-        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(Span::whole(rows))]
+        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(Place::whole(rows))]
     }
 
     /// The same with where the loss's gradient by it goes, which has to be written before [`backward`](Self::backward).
@@ -413,9 +457,10 @@ impl Plan {
     pub fn output_and_gradient(&mut self, index: usize) -> (&[f32], &mut [f32]) {
         let rows = self.last.map_or(0, |(rows, _)| rows);
         let value = &self.values[self.ends.outputs[index]];
-        let mut carver = self.arena.carve();
-        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(Span::whole(rows)) };
-        (carver.read(value.rows(Span::whole(rows))), carver.write(gradient))
+        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(Place::whole(rows)) };
+        // Both are in use at the time of the loss, so they lie apart.
+        let both = self.arena.as_mut_slice().get_disjoint_mut([value.rows(Place::whole(rows)), gradient]);
+        both.map_or((&[], &mut []), |[output, gradient]| (output, gradient))
     }
 
     /// The gradient by input number `index` after [`backward`](Self::backward), where the options asked for it.
@@ -429,7 +474,7 @@ impl Plan {
         if value.gradient.is_empty() {
             &[]
         } else {
-            &self.arena.as_slice()[value.gradient_rows(Span::whole(rows))]
+            &self.arena.as_slice()[value.gradient_rows(Place::whole(rows))]
         }
     }
 }

@@ -14,93 +14,99 @@ const SHORT: usize = 256;
 /// Values that are gated or normalized at a time, small enough to stay in the first-level cache.
 const BLOCK: usize = 1 << 12;
 
-/// Mean and variance of every channel of rows that come part by part: each block's moments are taken about its first
-/// row, so that values far from zero lose no digits, and put together in double precision (Chan, Golub and `LeVeque`,
-/// 1983).
-#[derive(Debug, Clone)]
-pub struct MomentSums {
-    rows: f64,
-    means: Vec<f64>,
-    /// Sums of the squared deviations from the means.
-    squares: Vec<f64>,
+/// Doubles that the [moments](add_moments) of rows take: how many rows, then for each channel the mean and the sum of squared
+/// deviations from it. Zeros are those of no rows.
+#[must_use]
+pub const fn moment_sums(channels: usize) -> usize {
+    1 + 2 * channels
 }
 
-impl MomentSums {
-    /// Of no rows.
-    #[must_use]
-    pub fn new(channels: usize) -> Self {
-        Self { rows: 0.0, means: vec![0.0; channels], squares: vec![0.0; channels] }
-    }
-
-    /// Forgets all rows.
-    pub fn clear(&mut self) {
-        self.rows = 0.0;
-        self.means.fill(0.0);
-        self.squares.fill(0.0);
-    }
-
-    /// Takes in rows of as many values as there are channels.
-    ///
-    /// # Panics
-    /// Where there are no channels.
-    pub fn add(&mut self, x: &[f32], threads: usize) {
-        let (c, wide) = (self.means.len(), wide(self.means.len()));
-        let block = SHORT * wide;
-        let threads = split::useful(threads, x.len() * split::ELEMENT);
-        scratch::with(x.len().div_ceil(block) * 3 * c, |parts| {
-            split::for_chunks(threads, parts, 3 * c, |i, part| {
-                let x = &x[i * block..((i + 1) * block).min(x.len())];
-                let (first, part) = part.split_at_mut(c);
-                let (sums, squares) = part.split_at_mut(c);
-                first.copy_from_slice(&x[..c]);
-                sums.fill(0.0);
-                squares.fill(0.0);
-                with_repeated([first], |[first]| {
-                    scratch::with(2 * wide, |memory| {
-                        memory.fill(0.0);
-                        let (wide_sums, wide_squares) = memory.split_at_mut(wide);
-                        deviations(wide_sums, wide_squares, x, first);
-                        fold(sums, wide_sums);
-                        fold(squares, wide_squares);
-                    });
+/// Takes rows of as many values as there are channels into the [moments](moment_sums) of those before: each block's are
+/// taken about its first row, so that values far from zero lose no digits, and put together in double precision.
+///
+/// # Panics
+/// Where there are no channels, or `sums` has another length than they need.
+pub fn add_moments(sums: &mut [f64], x: &[f32], threads: usize) {
+    let c = sums.len() / 2;
+    assert!(sums.len() == moment_sums(c) && c > 0, "moments of one channel or more");
+    let wide = wide(c);
+    let block = SHORT * wide;
+    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    scratch::with(x.len().div_ceil(block) * 3 * c, |parts| {
+        split::for_chunks(threads, parts, 3 * c, |i, part| {
+            let x = &x[i * block..((i + 1) * block).min(x.len())];
+            let (first, part) = part.split_at_mut(c);
+            let (sums, squares) = part.split_at_mut(c);
+            first.copy_from_slice(&x[..c]);
+            sums.fill(0.0);
+            squares.fill(0.0);
+            with_repeated([first], |[first]| {
+                scratch::with(2 * wide, |memory| {
+                    memory.fill(0.0);
+                    let (wide_sums, wide_squares) = memory.split_at_mut(wide);
+                    deviations(wide_sums, wide_squares, x, first);
+                    fold(sums, wide_sums);
+                    fold(squares, wide_squares);
                 });
             });
-            for (i, part) in parts.chunks_exact(3 * c).enumerate() {
-                let more = (((i + 1) * block).min(x.len()) / c - i * block / c) as f64;
-                let rows = self.rows;
-                self.rows += more;
-                let (share, both) = (more / self.rows, rows * more / self.rows);
-                let inverse = 1.0 / more;
-                let (first, part) = part.split_at(c);
-                let (sums, squares) = part.split_at(c);
-                let own = self.means.iter_mut().zip(&mut self.squares);
-                for ((own, own_squares), ((first, sum), square)) in
-                    own.zip(first.iter().zip(sums).zip(squares))
-                {
-                    let (first, sum, square) = (f64::from(*first), f64::from(*sum), f64::from(*square));
-                    let deviation = first + sum * inverse - *own;
-                    *own_squares += square - sum * sum * inverse + deviation * deviation * both;
-                    *own += deviation * share;
-                }
-            }
         });
-    }
+        for (i, part) in parts.chunks_exact(3 * c).enumerate() {
+            let rows = (((i + 1) * block).min(x.len()) / c - i * block / c) as f64;
+            let inverse = 1.0 / rows;
+            let (first, part) = part.split_at(c);
+            let moments = first.iter().zip(part[..c].iter().zip(&part[c..])).map(|(first, (sum, square))| {
+                let (sum, square) = (f64::from(*sum), f64::from(*square));
+                (f64::from(*first) + sum * inverse, square - sum * sum * inverse)
+            });
+            join(sums, rows, moments);
+        }
+    });
+}
 
-    /// The mean and the biased variance of each channel.
-    ///
-    /// # Panics
-    /// Where slices and channels differ in number.
-    pub fn finish(&self, mean: &mut [f32], variance: &mut [f32]) {
-        assert!(
-            mean.len() == self.means.len() && variance.len() == self.means.len(),
-            "one mean and one variance a channel"
-        );
-        for (to, from) in mean.iter_mut().zip(&self.means) {
-            *to = *from as f32;
-        }
-        for (to, squares) in variance.iter_mut().zip(&self.squares) {
-            *to = (squares / self.rows) as f32;
-        }
+/// Takes other rows' [moments](moment_sums) in.
+///
+/// # Panics
+/// Where the two have different lengths.
+pub fn join_moments(sums: &mut [f64], more: &[f64]) {
+    assert_eq!(sums.len(), more.len(), "moments of as many channels");
+    let c = sums.len() / 2;
+    let (means, squares) = more[1..].split_at(c);
+    join(sums, more[0], means.iter().copied().zip(squares.iter().copied()));
+}
+
+/// Moments of both (Chan, Golub and `LeVeque`, 1983).
+fn join(sums: &mut [f64], more: f64, moments: impl Iterator<Item = (f64, f64)>) {
+    let c = sums.len() / 2;
+    let before = sums[0];
+    let rows = before + more;
+    if more == 0.0 {
+        return;
+    }
+    sums[0] = rows;
+    let (share, both) = (more / rows, before * more / rows);
+    let (means, squares) = sums[1..].split_at_mut(c);
+    for ((own, own_squares), (mean, square)) in means.iter_mut().zip(squares).zip(moments) {
+        let deviation = mean - *own;
+        *own_squares += square + deviation * deviation * both;
+        *own += deviation * share;
+    }
+}
+
+/// The mean and the biased variance of each channel, from its [moments](moment_sums).
+///
+/// # Panics
+/// Where slices and channels differ in number.
+pub fn finish_moments(sums: &[f64], mean: &mut [f32], variance: &mut [f32]) {
+    let (rows, (means, squares)) = (sums[0], sums[1..].split_at(sums.len() / 2));
+    assert!(
+        mean.len() == means.len() && variance.len() == means.len(),
+        "one mean and one variance a channel"
+    );
+    for (to, from) in mean.iter_mut().zip(means) {
+        *to = *from as f32;
+    }
+    for (to, squares) in variance.iter_mut().zip(squares) {
+        *to = (squares / rows) as f32;
     }
 }
 
@@ -109,9 +115,9 @@ impl MomentSums {
 /// # Panics
 /// Where `mean` and `variance` differ in length or are empty.
 pub fn moments(mean: &mut [f32], variance: &mut [f32], x: &[f32], threads: usize) {
-    let mut sums = MomentSums::new(mean.len());
-    sums.add(x, threads);
-    sums.finish(mean, variance);
+    let mut sums = vec![0.0; moment_sums(mean.len())];
+    add_moments(&mut sums, x, threads);
+    finish_moments(&sums, mean, variance);
 }
 
 /// Gradient of [`moments`]: `dx = (d_mean + 2 (x - mean) d_variance) / rows`.
@@ -222,13 +228,11 @@ pub fn batch_norm_gradient(
 ) {
     let c = gamma.len();
     let rows = x.len() / c.max(1);
-    scratch::with(2 * c, |sums| {
-        sums.fill(0.0);
-        add_gradient_sums(sums, dy, x, moments.0, threads);
-        parameter_gradients((d_gamma, d_beta), sums, moments.1, epsilon);
-        let sink = GradientSink::default();
-        input_gradient_into(dx, dy, x, gamma, moments, (sums, rows), epsilon, sink, threads);
-    });
+    let mut sums = vec![0.0; 2 * c];
+    add_gradient_sums(&mut sums, dy, x, moments.0, threads);
+    parameter_gradients((d_gamma, d_beta), &sums, moments.1, epsilon);
+    let sink = GradientSink::default();
+    input_gradient_into(dx, dy, x, gamma, moments, (&sums, rows), epsilon, sink, threads);
 }
 
 /// Adds what the gradient of batch normalization needs to know of all rows: for every channel the sum of `dy`, and after
@@ -236,22 +240,29 @@ pub fn batch_norm_gradient(
 ///
 /// # Panics
 /// Where slices disagree in length.
-pub fn add_gradient_sums(sums: &mut [f32], dy: &[f32], x: &[f32], mean: &[f32], threads: usize) {
+pub fn add_gradient_sums(sums: &mut [f64], dy: &[f32], x: &[f32], mean: &[f32], threads: usize) {
     let c = mean.len();
+    assert_eq!(sums.len(), 2 * c, "two sums a channel");
     let threads = split::useful(threads, x.len() * split::ELEMENT);
     with_repeated([mean], |[mean]| {
         let wide = mean.len();
         let block = SHORT * wide;
-        split::reduce(threads, x.len().div_ceil(block), sums, |i, sums| {
-            scratch::with(2 * wide, |memory| {
-                memory.fill(0.0);
-                let (wide_sums, products) = memory.split_at_mut(wide);
-                let range = i * block..((i + 1) * block).min(x.len());
-                sum_products(wide_sums, products, &dy[range.clone()], &x[range], mean);
-                let (beta, gamma) = sums.split_at_mut(c);
-                fold(beta, wide_sums);
-                fold(gamma, products);
+        scratch::with(x.len().div_ceil(block) * 2 * c, |parts| {
+            parts.fill(0.0);
+            split::for_chunks(threads, parts, 2 * c, |i, part| {
+                scratch::with(2 * wide, |memory| {
+                    memory.fill(0.0);
+                    let (wide_sums, products) = memory.split_at_mut(wide);
+                    let range = i * block..((i + 1) * block).min(x.len());
+                    sum_products(wide_sums, products, &dy[range.clone()], &x[range], mean);
+                    let (beta, gamma) = part.split_at_mut(c);
+                    fold(beta, wide_sums);
+                    fold(gamma, products);
+                });
             });
+            for part in parts.chunks_exact(2 * c) {
+                sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += f64::from(*part));
+            }
         });
     });
 }
@@ -262,14 +273,14 @@ pub fn add_gradient_sums(sums: &mut [f32], dy: &[f32], x: &[f32], mean: &[f32], 
 /// Where slices disagree in length.
 pub fn parameter_gradients(
     (d_gamma, d_beta): (&mut [f32], &mut [f32]),
-    sums: &[f32],
+    sums: &[f64],
     variance: &[f32],
     epsilon: f32,
 ) {
     let (beta, gamma) = sums.split_at(variance.len());
-    d_beta.copy_from_slice(beta);
+    d_beta.iter_mut().zip(beta).for_each(|(to, from)| *to = *from as f32);
     for ((to, from), variance) in d_gamma.iter_mut().zip(gamma).zip(variance) {
-        *to = from / (variance + epsilon).sqrt();
+        *to = *from as f32 / (variance + epsilon).sqrt();
     }
 }
 
@@ -285,7 +296,7 @@ pub fn input_gradient_into(
     x: &[f32],
     gamma: &[f32],
     (mean, variance): (&[f32], &[f32]),
-    (sums, rows): (&[f32], usize),
+    (sums, rows): (&[f64], usize),
     epsilon: f32,
     sink: GradientSink<'_>,
     threads: usize,
@@ -301,8 +312,8 @@ pub fn input_gradient_into(
         for channel in 0..c {
             let inverse = 1.0 / (variance[channel] + epsilon).sqrt();
             scale[channel] = gamma[channel] * inverse;
-            slope[channel] = -scale[channel] * inverse * inverse * d_gamma[channel] / rows;
-            shift[channel] = -scale[channel] * d_beta[channel] / rows;
+            slope[channel] = -scale[channel] * inverse * inverse * d_gamma[channel] as f32 / rows;
+            shift[channel] = -scale[channel] * d_beta[channel] as f32 / rows;
         }
         with_repeated([mean, scale, slope, shift], |channels| {
             let block = block(c);

@@ -7,7 +7,9 @@ use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_foundation::Seed;
 use tinsmith_quant::QuantizerOp;
 
+use super::compile::Step;
 use super::operator::{BlockSpec, Start};
+use super::segment::Segments;
 use crate::error::{LayersError, Result};
 use crate::layer::{is_random, quantizer_mode};
 use crate::mode::Mode;
@@ -24,9 +26,20 @@ pub struct Block {
     pub(super) quantizer: Option<BlockQuantizer>,
     /// Where it lies among the values.
     pub(super) range: Range<usize>,
+    /// Where its gradients by the shares of a batch but the first begin.
+    more_gradients: usize,
 }
 
 impl Block {
+    /// Where its gradient by a share of a batch lies; that by the first becomes that by all.
+    pub(super) fn gradient(&self, share: usize) -> Range<usize> {
+        if share == 0 {
+            return self.range.clone();
+        }
+        let start = self.more_gradients + (share - 1) * self.range.len().next_multiple_of(LINE);
+        start..start + self.range.len()
+    }
+
     /// `layer.weight`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -110,6 +123,7 @@ pub(super) struct Blocks {
     pub(super) list: Vec<Block>,
     pub(super) values: Arena,
     pub(super) gradients: Arena,
+    gradients_len: usize,
     pub(super) used: Arena,
     pub(super) slots: Arena,
     pub(super) slot_count: usize,
@@ -135,6 +149,7 @@ impl Blocks {
         });
         self.list.push(Block {
             range: start..start + spec.len(),
+            more_gradients: 0,
             name: spec.name,
             dims: spec.dims,
             trainable: spec.trainable,
@@ -144,6 +159,22 @@ impl Blocks {
             quantizer,
         });
         self.list.len() - 1
+    }
+
+    /// Finds a place for gradients by every share of a batch. Returns how many elements values and gradients have.
+    pub(super) fn lay_out_gradients(&mut self, steps: &[Step], segments: &Segments) -> usize {
+        let len = self.list.last().map_or(0, |b| b.range.end);
+        self.gradients_len = len.next_multiple_of(LINE);
+        for segment in &segments.backward {
+            for &block in segment.steps.iter().flat_map(|&s| &steps[s].weights) {
+                let block = &mut self.list[block];
+                block.more_gradients = self.gradients_len;
+                if block.takes_updates() {
+                    self.gradients_len += (segment.shares - 1) * block.range.len().next_multiple_of(LINE);
+                }
+            }
+        }
+        len + self.gradients_len
     }
 
     /// Lays out the memory once all blocks are there, and fills it by `starts`, one for each block.
@@ -157,7 +188,7 @@ impl Blocks {
         }
         self.values = Arena::new(len);
         self.used = Arena::new(used);
-        self.gradients = Arena::new(if training { len } else { 0 });
+        self.gradients = Arena::new(if training { self.gradients_len } else { 0 });
         for (block, start) in self.list.iter().zip(starts) {
             let learned = match start {
                 Start::Learned(op, of) => {
@@ -265,6 +296,17 @@ impl Blocks {
         *is_stale =
             mode.is_training() && self.list.iter().any(|b| b.quantizer.as_ref().is_some_and(|q| q.is_random));
         Ok(())
+    }
+
+    /// Adds up a block's gradients by so many shares of a batch.
+    pub(super) fn add_shares(&mut self, block: usize, shares: usize) {
+        let (block, first) = (&self.list[block], self.values.len().next_multiple_of(LINE));
+        let (total, more) = self.gradients.as_mut_slice().split_at_mut(first);
+        let total = &mut total[block.range.clone()];
+        for share in 1..shares {
+            let Range { start, end } = block.gradient(share);
+            total.iter_mut().zip(&more[start - first..end - first]).for_each(|(sum, g)| *sum += g);
+        }
     }
 
     /// Turns a finished gradient of what was used into that of the values: through the quantizer, under the masks.

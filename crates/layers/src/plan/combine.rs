@@ -20,13 +20,13 @@ impl Sum {
 }
 
 impl Operator for Sum {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         let epilogue = Epilogue { bias: None, gate: self.gate, bits: &mut *io.bits };
         add_gated(io.output, io.inputs[0], io.inputs[1], epilogue, self.channels, io.threads.count());
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         for dx in io.d_inputs.iter_mut().flatten() {
             dx.put(io.d_output, io.threads);
         }
@@ -69,7 +69,7 @@ impl Concat {
 }
 
 impl Operator for Concat {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         let total = self.width();
         let mut from = 0;
         for (x, &width) in io.inputs.iter().zip(&self.widths) {
@@ -81,7 +81,7 @@ impl Operator for Concat {
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let total = self.width();
         let mut from = 0;
         for (dx, &width) in io.d_inputs.iter_mut().zip(&self.widths) {

@@ -15,7 +15,7 @@ use super::blocks::Blocks;
 use super::layout::{Lifetime, place};
 use super::operator::{Operator, Part, Pieces, Span, Start};
 use super::pointwise::Gated;
-use super::segment::{Segments, Times, Use};
+use super::segment::{Life, Moment, Segments, Times, Use};
 use super::translate::{Draft, Source, translate};
 use super::{Custom, Plan, PlanOptions, Site};
 use crate::error::{LayersError, Result};
@@ -41,14 +41,12 @@ pub(super) struct Value {
 }
 
 impl Value {
-    pub(super) fn rows(&self, span: Span) -> Range<usize> {
-        let start = self.range.start + if self.is_part.0 { 0 } else { span.first * self.len };
-        start..start + span.rows * self.len
+    pub(super) fn rows(&self, at: Place) -> Range<usize> {
+        at.rows(self.range.start, self.len, self.is_part.0)
     }
 
-    pub(super) fn gradient_rows(&self, span: Span) -> Range<usize> {
-        let start = self.gradient.start + if self.is_part.1 { 0 } else { span.first * self.len };
-        start..start + span.rows * self.len
+    pub(super) fn gradient_rows(&self, at: Place) -> Range<usize> {
+        at.rows(self.gradient.start, self.len, self.is_part.1)
     }
 
     pub(super) fn bit_rows(&self, span: Span) -> Range<usize> {
@@ -57,6 +55,31 @@ impl Value {
         }
         let words = |rows: usize| gate_words(rows * self.len / self.channels.max(1), self.channels);
         self.bits.start + words(span.first)..self.bits.start + words(span.first + span.rows)
+    }
+}
+
+/// Samples that are passed over, and where the buffers of parts lie that the thread has for its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) span: Span,
+    /// How far behind those of the first thread.
+    pub(super) shift: usize,
+}
+
+impl Place {
+    /// All samples, by the first thread.
+    pub(super) const fn whole(rows: usize) -> Self {
+        Self { span: Span::whole(rows), shift: 0 }
+    }
+
+    const fn rows(self, start: usize, len: usize, is_part: bool) -> Range<usize> {
+        let start = start + if is_part { self.shift } else { self.span.first * len };
+        start..start + self.span.rows * len
+    }
+
+    /// Memory of the thread's own.
+    pub(super) const fn own(self, range: &Range<usize>) -> Range<usize> {
+        range.start + self.shift..range.end + self.shift
     }
 }
 
@@ -78,8 +101,28 @@ pub(super) struct Step {
     pub(super) weights: Pieces<usize>,
     pub(super) state: Pieces<usize>,
     pub(super) scratch: (Range<usize>, Range<usize>),
+    /// Where its sums lie, share by share.
+    pub(super) sums: Range<usize>,
+    /// Where it keeps bytes for the backward pass.
+    pub(super) kept: Range<usize>,
     /// None where it has no backward pass.
     pub(super) sinks: Option<Pieces<Option<Sink>>>,
+}
+
+impl Step {
+    /// Where it keeps bytes of these samples.
+    pub(super) fn kept_rows(&self, span: Span) -> Range<usize> {
+        let sample = self.operator.kept();
+        let start = self.kept.start + span.first * sample;
+        if self.kept.is_empty() { 0..0 } else { start..start + span.rows * sample }
+    }
+
+    /// Where its sums over a share of a batch lie.
+    pub(super) fn sums_of(&self, span: Span) -> Range<usize> {
+        let len = self.operator.sums();
+        let start = self.sums.start + span.share * len;
+        start..start + len
+    }
 }
 
 /// What is compiled.
@@ -305,6 +348,8 @@ impl Compiler<'_> {
             weights,
             state,
             scratch: (0..0, 0..0),
+            sums: 0..0,
+            kept: 0..0,
             sinks: None,
         });
     }
@@ -334,9 +379,17 @@ impl Compiler<'_> {
         let weights = |step: &Step| step.weights.iter().map(|&b| self.blocks.list[b].len()).sum();
         let weights: Vec<usize> = self.steps.iter().map(weights).collect();
         let segments = Segments::new(&self.steps, &self.values, &weights, options);
-        let floats = self.lay_out(&segments, &inputs, &outputs, rows);
-        let params = self.blocks.list.last().map_or(0, |b| b.range.end);
-        let bytes = (floats + params * 2) * size_of::<f32>() + bits * size_of::<u16>() + own;
+        let (shared, own_floats) = self.lay_out(&segments, &inputs, &outputs, rows);
+        let memory = super::Memory {
+            shared,
+            own: own_floats,
+            slots: options.threads.count().min(segments.most_shares()),
+            bits,
+            kept: self.lay_out_kept(rows),
+            sums: self.lay_out_sums(&segments),
+            operators: own,
+        };
+        let bytes = memory.bytes() + self.blocks.lay_out_gradients(&self.steps, &segments) * size_of::<f32>();
         if let Some(limit) = options.memory_limit.filter(|&limit| bytes > limit) {
             return Err(LayersError::Memory { bytes, limit, rows });
         }
@@ -348,7 +401,7 @@ impl Compiler<'_> {
             segments,
             self.blocks,
             super::Ends { inputs, outputs, input_names: names(begins), output_names: names(ends) },
-            super::Memory { floats, bits, own_bytes: own },
+            memory,
             options,
         ))
     }
@@ -419,9 +472,39 @@ impl Compiler<'_> {
         at
     }
 
+    /// Where bytes lie that steps keep for the backward pass.
+    fn lay_out_kept(&mut self, rows: usize) -> usize {
+        let mut at = 0;
+        for step in self.steps.iter_mut().filter(|_| self.options.training) {
+            step.kept = at..at + rows * step.operator.kept();
+            at = step.kept.end.next_multiple_of(4 * LINE);
+        }
+        at
+    }
+
+    /// Where the sums lie that steps gather, each as often as there are shares.
+    fn lay_out_sums(&mut self, segments: &Segments) -> usize {
+        let mut at = 0;
+        for segment in segments.forward.iter().chain(&segments.backward) {
+            let Some(s) = segment.gathers else { continue };
+            let len = segment.shares * self.steps[s].operator.sums();
+            if self.steps[s].sums.len() < len {
+                self.steps[s].sums = at..at + len;
+                at = (at + len).next_multiple_of(LINE / 2);
+            }
+        }
+        at
+    }
+
     /// Finds a place for every value, gradient and scratch. Time runs through the forward steps, the loss, and the
-    /// backward steps.
-    fn lay_out(&mut self, segments: &Segments, inputs: &[usize], outputs: &[usize], rows: usize) -> usize {
+    /// backward steps. Returns the size of the memory that all threads share, and that of what each has for itself.
+    fn lay_out(
+        &mut self,
+        segments: &Segments,
+        inputs: &[usize],
+        outputs: &[usize],
+        rows: usize,
+    ) -> (usize, usize) {
         let times = Times::new(segments, self.steps.len());
         let (mut values, mut gradients) =
             (vec![Use::default(); self.values.len()], vec![Use::default(); self.values.len()]);
@@ -431,18 +514,18 @@ impl Compiler<'_> {
             gradients[v].touch_at(times.loss);
         }
         for (s, step) in self.steps.iter().enumerate() {
-            values[step.output].touch(times.forward[s]);
-            for time in [Some(times.forward[s]), times.gather[s]].into_iter().flatten() {
+            times.forward.pass[s].into_iter().for_each(|time| values[step.output].touch(time));
+            for time in [times.forward.pass[s], times.forward.gather[s]].into_iter().flatten() {
                 step.inputs.iter().for_each(|&(v, _)| values[v].touch(time));
             }
             let Some(sinks) = &step.sinks else { continue };
-            for time in [times.backward[s], times.gather_backward[s]].into_iter().flatten() {
+            for time in [times.backward.pass[s], times.backward.gather[s]].into_iter().flatten() {
                 gradients[step.output].touch(time);
                 if step.operator.keeps_inputs() {
                     step.inputs.iter().for_each(|&(v, _)| values[v].touch(time));
                 }
             }
-            let Some(time) = times.backward[s] else { continue };
+            let Some(time) = times.backward.pass[s] else { continue };
             if step.operator.keeps_output() {
                 values[step.output].touch(time);
             }
@@ -453,29 +536,30 @@ impl Compiler<'_> {
         if self.options.input_gradients {
             inputs.iter().for_each(|&v| gradients[v].touch_at(times.end));
         }
-        let nothing = Lifetime { len: 0, first: 0, last: 0 };
-        let buffer = |used: &Use, len: usize| match used.life(&times, rows) {
-            Some((first, last, rows, is_part)) => (Lifetime { len: rows * len, first, last }, is_part),
-            None => (nothing, false),
-        };
-        let mut buffers = Vec::new();
+        let mut layout = Layout::default();
         for (v, value) in self.values.iter_mut().enumerate() {
-            let (own, is_part) = buffer(&values[v], value.len);
             let wanted = if value.gradient.is_empty() { 0 } else { value.len };
-            let (gradient, is_gradient_part) = buffer(&gradients[v], wanted);
-            value.is_part = (is_part, is_gradient_part);
-            buffers.extend([own, gradient]);
+            let mut buffer = |used: &Use, len: usize| {
+                let life = used.life(&times, rows);
+                layout.add(life.map(|life| Life { rows: life.rows * len, ..life }));
+                life.is_some_and(|life| life.is_part)
+            };
+            value.is_part = (buffer(&values[v], value.len), buffer(&gradients[v], wanted));
         }
         for (s, step) in self.steps.iter().enumerate() {
-            let time = times.forward[s];
-            let len = step.operator.scratch(times.rows_at(time)).0;
-            buffers.push(Lifetime { len, first: time.at, last: time.at });
-            buffers.push(times.backward[s].map_or(nothing, |time| {
-                let len = step.operator.scratch(times.rows_at(time)).1;
-                Lifetime { len, first: time.at, last: time.at }
-            }));
+            let mut scratch = |time: Option<Moment>, len: &dyn Fn((usize, usize)) -> usize| {
+                layout.add(time.map(|time| Life {
+                    first: time.at,
+                    last: time.at,
+                    rows: len(step.operator.scratch(times.rows_at(time))),
+                    is_part: true,
+                    is_own: times.is_shared(time),
+                }));
+            };
+            scratch(times.forward.pass[s], &|both| both.0);
+            scratch(times.backward.pass[s], &|both| both.1);
         }
-        let (ranges, whole) = place(&buffers);
+        let (ranges, shared, own) = layout.place();
         let mut ranges = ranges.into_iter();
         let mut next = || ranges.next().unwrap_or_default();
         for value in &mut self.values {
@@ -485,6 +569,40 @@ impl Compiler<'_> {
         for step in &mut self.steps {
             step.scratch = (next(), next());
         }
-        whole
+        (shared, own)
+    }
+}
+
+/// Buffers in the memory that all threads share and in that which each has for itself, behind it.
+#[derive(Debug, Default)]
+struct Layout {
+    buffers: Vec<(Lifetime, bool)>,
+}
+
+impl Layout {
+    fn add(&mut self, life: Option<Life>) {
+        let nothing = (Lifetime { len: 0, first: 0, last: 0 }, false);
+        self.buffers.push(
+            life.map_or(nothing, |l| (Lifetime { len: l.rows, first: l.first, last: l.last }, l.is_own)),
+        );
+    }
+
+    /// Where each buffer lies (the first thread's, where each has its own), and the sizes of both memories.
+    fn place(&self) -> (Vec<Range<usize>>, usize, usize) {
+        let of = |own: bool| -> Vec<Lifetime> {
+            self.buffers.iter().filter(|(_, is_own)| *is_own == own).map(|(life, _)| *life).collect()
+        };
+        let ((shared, size), (own, own_size)) = (place(&of(false)), place(&of(true)));
+        let start = size.next_multiple_of(LINE);
+        let (mut shared, mut own) = (shared.into_iter(), own.into_iter());
+        let ranges = self.buffers.iter().map(|(_, is_own)| {
+            if *is_own {
+                let range = own.next().unwrap_or_default();
+                range.start + start..range.end + start
+            } else {
+                shared.next().unwrap_or_default()
+            }
+        });
+        (ranges.collect(), start, own_size.next_multiple_of(LINE))
     }
 }

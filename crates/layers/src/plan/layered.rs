@@ -1,6 +1,8 @@
 //! A layer of candle's graph as an operator: for the kinds that are too rare to deserve kernels of their own. It asks
 //! the system for memory in every step, which the others do not.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use candle_core::{Device, Tensor, Var};
 use tinsmith_core_tensor::Params;
 
@@ -23,13 +25,17 @@ pub(super) struct Layered {
     /// Whether a softmax at the end is left out.
     pub(super) keeps_logits: bool,
     /// What the last forward pass in training computed: its inputs and its output.
-    pub(super) graph: Option<(Vec<Var>, Tensor)>,
+    pub(super) graph: Mutex<Option<(Vec<Var>, Tensor)>>,
 }
 
 impl Layered {
     fn tensor(values: &[f32], rows: usize, sample: &[usize]) -> Result<Tensor> {
         let dims: Vec<usize> = std::iter::once(rows).chain(sample.iter().copied()).collect();
         Ok(Tensor::from_slice(values, dims, &Device::Cpu)?)
+    }
+
+    fn graph(&self) -> MutexGuard<'_, Option<(Vec<Var>, Tensor)>> {
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn load(&self, place: usize, values: &[f32]) -> Result<()> {
@@ -44,7 +50,7 @@ fn copy_out(to: &mut [f32], from: &Tensor) -> Result<()> {
 }
 
 impl Operator for Layered {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         for (&place, values) in self.weights.iter().zip(&io.weights) {
             self.load(place, values)?;
         }
@@ -65,18 +71,19 @@ impl Operator for Layered {
         };
         let output = self.layer.forward(&cx, &arguments)?;
         copy_out(io.output, &output)?;
-        self.graph = None;
-        if io.mode.is_training() {
-            for (&place, values) in self.state.iter().zip(&mut io.state) {
-                copy_out(values, self.params.iter().as_slice()[place].tensor())?;
-            }
-            self.graph = Some((inputs, output));
+        *self.graph() = io.mode.is_training().then_some((inputs, output));
+        Ok(())
+    }
+
+    fn after(&mut self, state: &mut [&mut [f32]]) -> Result<()> {
+        for (&place, values) in self.state.iter().zip(state) {
+            copy_out(values, self.params.iter().as_slice()[place].tensor())?;
         }
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
-        let Some((inputs, output)) = self.graph.take() else { return Ok(()) };
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
+        let Some((inputs, output)) = self.graph().take() else { return Ok(()) };
         let dy = Tensor::from_slice(&*io.d_output, output.dims(), &Device::Cpu)?;
         let found = (&output * dy)?.sum_all()?.backward()?;
         for (&place, gradient) in self.weights.iter().zip(&mut io.gradients) {

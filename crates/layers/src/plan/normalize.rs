@@ -1,11 +1,12 @@
 //! Batch normalization in float.
 
 use tinsmith_core_tensor::kernels::batch_norm::{
-    MomentSums, add_gradient_sums, batch_norm_fused, input_gradient_into, parameter_gradients,
+    add_gradient_sums, add_moments, batch_norm_fused, finish_moments, input_gradient_into, join_moments,
+    moment_sums, parameter_gradients,
 };
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate};
 
-use super::operator::{Backward, Forward, Gather, Operator, Passing};
+use super::operator::{Backward, Batch, Forward, Gather, Operator, Passing};
 use super::product::fuse_into;
 use crate::error::Result;
 
@@ -30,10 +31,10 @@ struct Own {
     variance: Vec<f32>,
     ones: Vec<f32>,
     zeros: Vec<f32>,
-    /// Of the rows of this batch so far.
-    moments: MomentSums,
-    /// Of the gradients of this batch so far: for beta, then for gamma.
-    sums: Vec<f32>,
+    /// Of the rows of this batch.
+    moments: Vec<f64>,
+    /// Of the gradients of this batch: for beta, then for gamma.
+    sums: Vec<f64>,
     d_gamma: Vec<f32>,
     d_beta: Vec<f32>,
 }
@@ -54,7 +55,7 @@ impl BatchNorm {
                 variance: zeros(),
                 ones: vec![1.0; channels],
                 zeros: zeros(),
-                moments: MomentSums::new(channels),
+                moments: vec![0.0; moment_sums(channels)],
                 sums: vec![0.0; 2 * channels],
                 d_gamma: zeros(),
                 d_beta: zeros(),
@@ -71,47 +72,48 @@ impl BatchNorm {
 }
 
 impl Operator for BatchNorm {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
-        let (x, threads) = (io.inputs[0], io.threads.count());
-        if io.mode.is_training() && io.span.first == 0 {
-            self.own.moments.finish(&mut self.own.mean, &mut self.own.variance);
-            let rows = io.span.batch * (x.len() / io.span.rows / self.channels.max(1));
-            let correction = if self.unbiased && rows > 1 { rows as f64 / (rows - 1) as f64 } else { 1.0 };
-            if let [mean, variance] = io.state.as_mut_slice() {
-                move_towards(mean, &self.own.mean, self.momentum, 1.0);
-                move_towards(variance, &self.own.variance, self.momentum, correction);
-            }
-        }
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         let (gamma, beta) = self.scale_shift(&io.weights);
         let moments: (&[f32], &[f32]) = match io.state.as_slice() {
             [mean, variance] if !io.mode.is_training() => (mean, variance),
             _ => (&self.own.mean, &self.own.variance),
         };
         let epilogue = Epilogue { bias: None, gate: self.gate, bits: &mut *io.bits };
+        let (x, threads) = (io.inputs[0], io.threads.count());
         batch_norm_fused(io.output, x, (gamma, beta), moments, self.epsilon, epilogue, threads);
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let x = io.inputs[0];
-        let moments = (self.own.mean.as_slice(), self.own.variance.as_slice());
+        let Own { mean, variance, sums, d_gamma, d_beta, .. } = &self.own;
         if let Some(dx) = &mut io.d_inputs[0] {
             let (gamma, _) = self.scale_shift(&io.weights);
             let rows = io.span.batch * (x.len() / io.span.rows / self.channels.max(1));
-            let (sums, epsilon, threads) =
-                ((self.own.sums.as_slice(), rows), self.epsilon, io.threads.count());
-            input_gradient_into(dx.values, io.d_output, x, gamma, moments, sums, epsilon, dx.sink, threads);
+            let (moments, sums, threads) = ((&**mean, &**variance), (&**sums, rows), io.threads.count());
+            input_gradient_into(
+                dx.values,
+                io.d_output,
+                x,
+                gamma,
+                moments,
+                sums,
+                self.epsilon,
+                dx.sink,
+                threads,
+            );
         }
-        if io.span.first > 0 {
+        if io.accumulate {
             return Ok(());
         }
-        let Own { variance, sums, d_gamma, d_beta, .. } = &mut self.own;
-        parameter_gradients((d_gamma, d_beta), sums, variance, self.epsilon);
         let found = [(self.has_gamma, d_gamma), (self.has_beta, d_beta)];
         let found = found.into_iter().filter(|(learned, _)| *learned).map(|(_, values)| values);
-        for (gradient, found) in io.gradients.iter_mut().zip(found) {
-            if !gradient.is_empty() {
+        for (gradient, found) in io.gradients.iter_mut().zip(found).filter(|(g, _)| !g.is_empty()) {
+            // They were found for the whole batch at once.
+            if io.span.share == 0 {
                 gradient.copy_from_slice(found);
+            } else {
+                gradient.fill(0.0);
             }
         }
         Ok(())
@@ -121,19 +123,47 @@ impl Operator for BatchNorm {
         Passing::Gathered
     }
 
-    fn gather(&mut self, part: &Gather<'_>) {
-        if part.span.first == 0 {
-            self.own.moments.clear();
-        }
-        self.own.moments.add(part.inputs[0], part.threads.count());
+    fn gather(&self, part: &mut Gather<'_>) {
+        add_moments(part.sums, part.inputs[0], part.threads.count());
     }
 
-    fn gather_backward(&mut self, part: &Gather<'_>) {
-        let Own { sums, mean, .. } = &mut self.own;
-        if part.span.first == 0 {
-            sums.fill(0.0);
+    fn gather_backward(&self, part: &mut Gather<'_>) {
+        let sums = &mut part.sums[..2 * self.channels];
+        add_gradient_sums(sums, part.d_output, part.inputs[0], &self.own.mean, part.threads.count());
+    }
+
+    fn sums(&self) -> usize {
+        moment_sums(self.channels)
+    }
+
+    fn before(&mut self, batch: &Batch<'_>) {
+        if !batch.mode.is_training() {
+            return;
         }
-        add_gradient_sums(sums, part.d_output, part.inputs[0], mean, part.threads.count());
+        let Own { mean, variance, moments, .. } = &mut self.own;
+        moments.fill(0.0);
+        batch.sums.chunks_exact(moments.len()).for_each(|share| join_moments(moments, share));
+        finish_moments(moments, mean, variance);
+    }
+
+    fn after(&mut self, state: &mut [&mut [f32]]) -> Result<()> {
+        let Own { mean, variance, moments, .. } = &self.own;
+        let rows = moments[0];
+        let correction = if self.unbiased && rows > 1.0 { rows / (rows - 1.0) } else { 1.0 };
+        if let [moving_mean, moving_variance] = state {
+            move_towards(moving_mean, mean, self.momentum, 1.0);
+            move_towards(moving_variance, variance, self.momentum, correction);
+        }
+        Ok(())
+    }
+
+    fn before_backward(&mut self, batch: &Batch<'_>) {
+        let Own { variance, sums, d_gamma, d_beta, .. } = &mut self.own;
+        sums.fill(0.0);
+        for share in batch.sums.chunks_exact(moment_sums(self.channels)) {
+            sums.iter_mut().zip(share).for_each(|(sum, share)| *sum += share);
+        }
+        parameter_gradients((d_gamma, d_beta), sums, variance, self.epsilon);
     }
 
     fn fuse(&mut self, gate: Gate) -> bool {

@@ -15,12 +15,13 @@ use crate::mode::Mode;
 pub type Pieces<T> = SmallVec<[T; 4]>;
 
 /// How an operator may pass over a batch. Networks of many small images are faster where a few samples go through
-/// several layers while they are in the cache, than where each layer passes over the whole batch.
+/// several layers while they are in the cache, than where each layer passes over the whole batch; and threads wait less
+/// for each other where each takes its own samples through several layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
     /// All samples at once.
     Whole,
-    /// In parts, one after the other: no sample's result depends on other samples.
+    /// In parts, in any order and several at a time: no sample's result depends on other samples.
     Parts,
     /// As [`Passing::Parts`], but training needs to know something of all samples first:
     /// [`Operator::gather`] and [`Operator::gather_backward`] see every part before the pass itself begins.
@@ -36,14 +37,28 @@ pub struct Span {
     pub rows: usize,
     /// Samples of the whole batch.
     pub batch: usize,
+    /// Which share of the batch they are in: gradients of blocks are computed share by share and then added up.
+    pub share: usize,
 }
 
 impl Span {
     /// All samples of a batch.
     #[must_use]
     pub const fn whole(batch: usize) -> Self {
-        Self { first: 0, rows: batch, batch }
+        Self { first: 0, rows: batch, batch, share: 0 }
     }
+}
+
+/// What an operator learns of a batch as a whole, before it passes over its parts.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Samples.
+    pub rows: usize,
+    /// What [`Operator::gather`] (before the backward pass: [`Operator::gather_backward`]) left: [`Operator::sums`] numbers of
+    /// each share of the batch, one share after the other.
+    pub sums: &'a [f64],
+    /// Training or inference, and the seed of this step.
+    pub mode: Mode,
 }
 
 /// What an operator learns of a part of a batch before it passes over the batch.
@@ -55,6 +70,8 @@ pub struct Gather<'a> {
     pub inputs: Pieces<&'a [f32]>,
     /// In the backward pass the gradient of the result, closed where the gate is.
     pub d_output: &'a [f32],
+    /// What is gathered of this share of the batch: as many numbers as [`Operator::sums`] asked for, 0 before the first part.
+    pub sums: &'a mut [f64],
     /// Threads that may be used.
     pub threads: Threads,
 }
@@ -73,8 +90,10 @@ pub struct Forward<'a> {
     pub bits: &'a mut [u16],
     /// The trainable blocks as they are to be used: masked, quantized.
     pub weights: Pieces<&'a [f32]>,
-    /// The blocks that no optimizer changes.
-    pub state: Pieces<&'a mut [f32]>,
+    /// The blocks that no optimizer changes; the operator changes them in [`Operator::after`].
+    pub state: Pieces<&'a [f32]>,
+    /// As many bytes as [`Operator::kept`] asked for these samples, for the backward pass; empty in inference.
+    pub kept: &'a mut [u8],
     /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
     pub scratch: &'a mut [f32],
     /// Training or inference, and the seed of this step.
@@ -98,9 +117,12 @@ pub struct Backward<'a> {
     pub d_inputs: Pieces<Option<InputGradient<'a>>>,
     /// The trainable blocks as they were used.
     pub weights: Pieces<&'a [f32]>,
-    /// Their gradients: to be overwritten by the first part of a batch and added to by the others; empty for frozen
-    /// blocks.
+    /// Their gradients by this share of the batch; empty for frozen blocks.
     pub gradients: Pieces<&'a mut [f32]>,
+    /// Whether to add to these gradients: false for the first part of a share, which overwrites them.
+    pub accumulate: bool,
+    /// What the forward pass left there.
+    pub kept: &'a [u8],
     /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
     pub scratch: &'a mut [f32],
     /// As in the forward pass.
@@ -151,18 +173,21 @@ impl InputGradient<'_> {
 }
 
 /// One step of a plan: values from values, and gradients from gradients.
+///
+/// What sees a part of a batch is called on several threads at a time where [`passing`](Self::passing) allows parts; what
+/// changes the operator runs alone.
 pub trait Operator: fmt::Debug + Send + Sync {
     /// Computes the output.
     ///
     /// # Errors
     /// Whatever keeps it from doing so.
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()>;
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()>;
 
     /// Computes the gradients of the blocks and of the inputs. Runs after [`forward`](Self::forward) for the same batch.
     ///
     /// # Errors
     /// Whatever keeps it from doing so.
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()>;
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()>;
 
     /// How it may pass over a batch.
     fn passing(&self) -> Passing {
@@ -171,13 +196,42 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// Looks at a part of a batch's inputs before [`forward`](Self::forward) in training, where
     /// [`passing`](Self::passing) asks for it.
-    fn gather(&mut self, part: &Gather<'_>) {
+    fn gather(&self, part: &mut Gather<'_>) {
         let _ = part;
     }
 
     /// Looks at a part of a batch's gradients before [`backward`](Self::backward), likewise.
-    fn gather_backward(&mut self, part: &Gather<'_>) {
+    fn gather_backward(&self, part: &mut Gather<'_>) {
         let _ = part;
+    }
+
+    /// How many numbers [`gather`](Self::gather) and [`gather_backward`](Self::gather_backward) keep of a share of a batch.
+    fn sums(&self) -> usize {
+        0
+    }
+
+    /// Readies itself for the forward pass of a batch, of which everything has been gathered.
+    fn before(&mut self, batch: &Batch<'_>) {
+        let _ = batch;
+    }
+
+    /// Changes the blocks that no optimizer changes, after the forward pass of a batch in training.
+    ///
+    /// # Errors
+    /// Whatever keeps it from doing so.
+    fn after(&mut self, state: &mut [&mut [f32]]) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// Readies itself for the backward pass of a batch, of whose gradients everything has been gathered.
+    fn before_backward(&mut self, batch: &Batch<'_>) {
+        let _ = batch;
+    }
+
+    /// Bytes of a sample that the forward pass in training leaves for the backward pass.
+    fn kept(&self) -> usize {
+        0
     }
 
     /// Readies memory of its own for batches of up to `rows` samples. Returns how many bytes that is.

@@ -4,10 +4,9 @@ use tinsmith_core_tensor::Activation;
 use tinsmith_core_tensor::kernels::activation::{activate, activation_gradient};
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_core_tensor::ops::dropout_factors;
-use tinsmith_foundation::Rng;
 use tinsmith_quant::QuantizerOp;
 
-use super::operator::{Backward, Forward, Operator, Passing};
+use super::operator::{Backward, Batch, Forward, Operator, Passing, Pieces};
 use crate::error::Result;
 use crate::layer::{draw_seed, is_random, quantizer_mode};
 use crate::mode::Mode;
@@ -26,13 +25,13 @@ impl Gated {
 }
 
 impl Operator for Gated {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         let epilogue = Epilogue { bias: None, gate: self.gate, bits: &mut *io.bits };
         apply_gate(io.output, io.inputs[0], epilogue, self.channels, io.threads.count());
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         // The gradient comes with the gate closed on it.
         if let Some(dx) = &mut io.d_inputs[0] {
             dx.put(io.d_output, io.threads);
@@ -69,12 +68,12 @@ impl Activated {
 }
 
 impl Operator for Activated {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         activate(io.output, io.inputs[0], self.function, self.channels, io.threads.count());
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
         let (from, threads) = ((io.inputs[0], io.output), io.threads.count());
         if dx.is_plain() {
@@ -107,14 +106,17 @@ pub(super) struct Quantized {
     layer: String,
     purpose: &'static str,
     is_random: bool,
-    dims: Vec<usize>,
+    sample: Vec<usize>,
 }
 
 impl Quantized {
     pub(super) fn new(op: QuantizerOp, layer: &str, purpose: &'static str, sample: &[usize]) -> Self {
-        let dims = std::iter::once(0).chain(sample.iter().copied()).collect();
         let is_random = is_random(op.quantizer());
-        Self { op, layer: layer.to_owned(), purpose, is_random, dims }
+        Self { op, layer: layer.to_owned(), purpose, is_random, sample: sample.to_vec() }
+    }
+
+    fn dims(&self, rows: usize) -> Pieces<usize> {
+        std::iter::once(rows).chain(self.sample.iter().copied()).collect()
     }
 
     fn mode(&self, mode: Mode) -> tinsmith_quant::Mode {
@@ -123,15 +125,14 @@ impl Quantized {
 }
 
 impl Operator for Quantized {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
-        self.dims[0] = io.span.rows;
-        self.op.apply_slice(io.inputs[0], &self.dims, io.output, None, self.mode(io.mode))?;
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
+        self.op.apply_slice(io.inputs[0], &self.dims(io.span.rows), io.output, None, self.mode(io.mode))?;
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
-        self.op.pull_back_slice(io.inputs[0], &self.dims, io.d_output, self.mode(io.mode))?;
+        self.op.pull_back_slice(io.inputs[0], &self.dims(io.span.rows), io.d_output, self.mode(io.mode))?;
         dx.put(io.d_output, io.threads);
         Ok(())
     }
@@ -144,37 +145,29 @@ pub(super) struct Dropout {
     layer: String,
     factors: Vec<f32>,
     len: usize,
-    /// Draws the factors of a batch's next part.
-    rng: Option<Rng>,
 }
 
 impl Dropout {
     pub(super) fn new(rate: f64, layer: &str, len: usize) -> Self {
-        Self { rate, layer: layer.to_owned(), factors: Vec::new(), len, rng: None }
+        Self { rate, layer: layer.to_owned(), factors: Vec::new(), len }
     }
 }
 
 impl Operator for Dropout {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         let x = io.inputs[0];
-        let Mode::Train { seed } = io.mode else {
+        if !io.mode.is_training() {
             io.output.copy_from_slice(x);
             return Ok(());
-        };
-        let factors = &mut self.factors[io.span.first * self.len..][..x.len()];
-        if io.span.first == 0 {
-            self.rng = Some(draw_seed(seed, &self.layer, "noise").rng());
         }
-        if let Some(rng) = &mut self.rng {
-            dropout_factors(factors, self.rate, rng);
-        }
+        let factors = &self.factors[io.span.first * self.len..];
         for ((y, x), f) in io.output.iter_mut().zip(x).zip(factors) {
             *y = x * *f;
         }
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
         if io.mode.is_training() {
             for (g, f) in io.d_output.iter_mut().zip(&self.factors[io.span.first * self.len..]) {
@@ -183,6 +176,13 @@ impl Operator for Dropout {
         }
         dx.put(io.d_output, io.threads);
         Ok(())
+    }
+
+    fn before(&mut self, batch: &Batch<'_>) {
+        if let Mode::Train { seed } = batch.mode {
+            let mut rng = draw_seed(seed, &self.layer, "noise").rng();
+            dropout_factors(&mut self.factors[..batch.rows * self.len], self.rate, &mut rng);
+        }
     }
 
     fn prepare(&mut self, rows: usize, training: bool) -> usize {

@@ -44,7 +44,7 @@ impl Product {
 }
 
 impl Operator for Product {
-    fn forward(&mut self, io: &mut Forward<'_>) -> Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         let (x, w, threads) = (io.inputs[0], io.weights[0], io.threads.count());
         let epilogue = Epilogue { bias: io.weights.get(1).copied(), gate: self.gate, bits: &mut *io.bits };
         match self.kind {
@@ -61,12 +61,12 @@ impl Operator for Product {
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let (x, w, dy, threads) = (io.inputs[0], io.weights[0], &*io.d_output, io.threads.count());
         let mut gradients = io.gradients.iter_mut().map(|g| &mut **g);
         let kernel = gradients.next().unwrap_or_default();
         let bias = gradients.next().filter(|db| !db.is_empty());
-        let accumulate = io.span.first > 0;
+        let accumulate = io.accumulate;
         if kernel.is_empty() {
             let sum = if accumulate { add_bias_gradient } else { bias_gradient };
             bias.into_iter().for_each(|db| sum(db, dy, threads));

@@ -1,12 +1,18 @@
-//! The passes of a plan: segment by segment, part by part, step by step.
+//! The passes of a plan: segment by segment, each thread its shares of the batch part by part, each part step by step.
 
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Mutex, PoisonError};
+
+use tinsmith_core_tensor::Threads;
+use tinsmith_core_tensor::arena::{Ledger, Lender, Loan};
 use tinsmith_core_tensor::kernels::epilogue::{GradientSink, close_gate};
 
 use super::Plan;
-use super::blocks::{Blocks, Update};
-use super::compile::Step;
-use super::operator::{Backward, Forward, Gather, InputGradient, Span};
-use super::segment::Segment;
+use super::blocks::{Block, Update};
+use super::compile::{Place, Sink, Step, Value};
+use super::operator::{Backward, Batch, Forward, Gather, InputGradient, Pieces, Span};
+use super::segment::{MOST_SHARES, Segment, Segments};
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
@@ -17,7 +23,7 @@ impl Plan {
     /// [`LayersError::Rows`], [`LayersError::NoTraining`] for a training pass of a plan for inference, and
     /// [`LayersError::Layer`] where a layer fails.
     pub fn forward(&mut self, rows: usize, mode: Mode) -> Result<()> {
-        self.pass_forward(rows, mode, |_, _, _| true)?;
+        self.pass_forward(rows, mode, None)?;
         self.last = Some((rows, mode));
         Ok(())
     }
@@ -28,93 +34,62 @@ impl Plan {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn find_non_finite(&mut self, rows: usize, mode: Mode) -> Result<Option<&str>> {
-        let mut found = None;
-        self.pass_forward(rows, mode, |plan, s, span| {
-            let range = plan.values[plan.steps[s].output].rows(span);
-            let is_bad = plan.arena.as_slice()[range].iter().any(|v| !v.is_finite());
-            found = is_bad.then_some(s);
-            !is_bad
-        })?;
-        Ok(found.map(|s| self.steps[s].layer.as_str()))
+        let found = AtomicUsize::new(usize::MAX);
+        self.pass_forward(rows, mode, Some(&found))?;
+        Ok(self.steps.get(found.into_inner()).map(|step| step.layer.as_str()))
     }
 
-    fn begin(&mut self, rows: usize, mode: Mode) -> Result<()> {
+    /// The forward pass. With `non_finite` it ends with the first segment where values are not finite, and leaves the first
+    /// such step there.
+    fn pass_forward(&mut self, rows: usize, mode: Mode, non_finite: Option<&AtomicUsize>) -> Result<()> {
         self.check_rows(rows)?;
         if mode.is_training() && !self.is_training {
             return Err(LayersError::NoTraining);
         }
         self.last = None;
-        self.blocks.refresh(mode, self.threads.count())
-    }
-
-    /// The forward pass, as long as `goes_on` says so of each step that is done.
-    fn pass_forward(
-        &mut self,
-        rows: usize,
-        mode: Mode,
-        mut goes_on: impl FnMut(&Self, usize, Span) -> bool,
-    ) -> Result<()> {
-        self.begin(rows, mode)?;
-        for segment in 0..self.segments.forward.len() {
-            let mut first = 0;
-            while first < rows {
-                let Segment { steps, gathers, rows: part, .. } = &self.segments.forward[segment];
-                let (count, gathers) = (steps.len(), *gathers);
-                let span = Span { first, rows: (*part).min(rows - first), batch: rows };
-                for i in 0..count {
-                    let s = self.segments.forward[segment].steps[i];
-                    self.forward_step(s, span, mode)?;
-                    if !goes_on(self, s, span) {
-                        return Ok(());
-                    }
+        self.blocks.refresh(mode, self.threads.count())?;
+        self.sums.as_mut_slice().fill(0.0);
+        for number in 0..self.segments.forward.len() {
+            for &s in &self.segments.forward[number].steps {
+                let step = &mut self.steps[s];
+                step.operator.before(&Batch { rows, mode, sums: &self.sums.as_slice()[step.sums.clone()] });
+            }
+            let (floor, segments) = self.floor(rows, mode);
+            let segment = &segments.forward[number];
+            floor.pass_over(segment, number, &|place, _, threads| {
+                for &s in &segment.steps {
+                    floor.forward(s, place, threads, non_finite)?;
                 }
-                if let Some(s) = gathers.filter(|_| mode.is_training()) {
-                    self.gather(s, span);
+                if let Some(s) = segment.gathers.filter(|_| mode.is_training()) {
+                    floor.gather(s, place, threads);
                 }
-                first += span.rows;
+                Ok(())
+            })?;
+            if non_finite.is_some_and(|found| found.load(Relaxed) != usize::MAX) {
+                return Ok(());
+            }
+            if mode.is_training() {
+                self.change_state(number)?;
             }
         }
         Ok(())
     }
 
-    fn gather(&mut self, s: usize, span: Span) {
-        let Self { values, steps, arena, threads, .. } = self;
-        let Step { operator, inputs, .. } = &mut steps[s];
-        let arena = arena.as_slice();
-        operator.gather(&Gather {
-            span,
-            inputs: inputs.iter().map(|&(v, _)| &arena[values[v].rows(span)]).collect(),
-            d_output: &[],
-            threads: *threads,
-        });
-    }
-
-    fn forward_step(&mut self, s: usize, span: Span, mode: Mode) -> Result<()> {
-        let Self { values, steps, blocks, arena, bits, threads, .. } = self;
-        let Step { layer, operator, inputs, output, weights, state, scratch, .. } = &mut steps[s];
-        let Blocks { list, values: params, used, .. } = blocks;
-        let (mut arena, mut params) = (arena.carve(), params.carve());
-        let used = used.as_slice();
-        let output = &values[*output];
-        let words = if mode.is_training() { output.bit_rows(span) } else { 0..0 };
-        let mut io = Forward {
-            span,
-            inputs: inputs.iter().map(|&(v, _)| arena.read(values[v].rows(span))).collect(),
-            output: arena.write(output.rows(span)),
-            bits: &mut bits[words],
-            weights: weights
-                .iter()
-                .map(|&b| match &list[b].quantizer {
-                    Some(quantizer) => &used[quantizer.range.clone()],
-                    None => params.read(list[b].range.clone()),
-                })
-                .collect(),
-            state: state.iter().map(|&b| params.write(list[b].range.clone())).collect(),
-            scratch: arena.write(scratch.0.clone()),
-            mode,
-            threads: *threads,
-        };
-        operator.forward(&mut io).map_err(|e| e.of_layer(layer))
+    /// Lets the steps of a segment of the forward pass change the blocks that no optimizer changes.
+    fn change_state(&mut self, segment: usize) -> Result<()> {
+        let Self { segments, steps, blocks, ledger, .. } = self;
+        let params = blocks.values.lend(ledger);
+        for &s in &segments.forward[segment].steps {
+            let Step { layer, operator, state, .. } = &mut steps[s];
+            if state.is_empty() {
+                continue;
+            }
+            let loan = ledger.open();
+            let ranges = state.iter().map(|&b| blocks.list[b].range.clone());
+            let mut state: Pieces<&mut [f32]> = ranges.map(|range| loan.write(&params, range)).collect();
+            operator.after(&mut state).map_err(|e| e.of_layer(layer))?;
+        }
+        Ok(())
     }
 
     /// Computes gradients from those that were written to the outputs, and hands each block that changes to `change`
@@ -129,26 +104,32 @@ impl Plan {
         let Some((rows, mode)) = self.last.filter(|(_, mode)| self.is_training && mode.is_training()) else {
             return Err(LayersError::NoForward);
         };
-        for segment in 0..self.segments.backward.len() {
-            let mut first = 0;
-            while first < rows {
-                let Segment { steps, gathers, rows: part, .. } = &self.segments.backward[segment];
-                let (count, gathers) = (steps.len(), *gathers);
-                let span = Span { first, rows: (*part).min(rows - first), batch: rows };
-                for i in 0..count {
-                    self.backward_step(self.segments.backward[segment].steps[i], span, mode)?;
-                }
-                if let Some(s) = gathers {
-                    self.gather_backward(s, span);
-                }
-                first += span.rows;
+        self.sums.as_mut_slice().fill(0.0);
+        for number in 0..self.segments.backward.len() {
+            for &s in &self.segments.backward[number].steps {
+                let step = &mut self.steps[s];
+                let sums = &self.sums.as_slice()[step.sums.clone()];
+                step.operator.before_backward(&Batch { rows, mode, sums });
             }
-            for &s in &self.segments.backward[segment].steps {
-                for &block in &self.steps[s].weights {
-                    if self.blocks.list[block].takes_updates() {
-                        self.blocks.finish_gradient(block, mode)?;
-                        self.blocks.update(block, change);
-                    }
+            let (floor, segments) = self.floor(rows, mode);
+            let segment = &segments.backward[number];
+            floor.pass_over(segment, number, &|place, accumulate, threads| {
+                for &s in &segment.steps {
+                    floor.backward(s, place, accumulate, threads)?;
+                }
+                if let Some(s) = segment.gathers {
+                    floor.gather_backward(s, place, threads);
+                }
+                Ok(())
+            })?;
+            let Self { segments, steps, blocks, .. } = self;
+            let segment = &segments.backward[number];
+            let shares = segment.shares_of(rows);
+            for &block in segment.steps.iter().flat_map(|&s| &steps[s].weights) {
+                if blocks.list[block].takes_updates() {
+                    blocks.add_shares(block, shares);
+                    blocks.finish_gradient(block, mode)?;
+                    blocks.update(block, change);
                 }
             }
         }
@@ -165,82 +146,229 @@ impl Plan {
             }
         }
     }
+}
 
-    fn gather_backward(&mut self, s: usize, span: Span) {
-        let Self { values, steps, arena, bits, threads, .. } = self;
-        let Step { operator, inputs, output, .. } = &mut steps[s];
-        let value = &values[*output];
-        if value.closes_itself {
-            let d_output = &mut arena.as_mut_slice()[value.gradient_rows(span)];
-            close_gate(d_output, &bits[value.bit_rows(span)], value.channels, threads.count());
-        }
-        let arena = arena.as_slice();
-        let keeps = operator.keeps_inputs();
-        operator.gather_backward(&Gather {
-            span,
-            inputs: inputs
-                .iter()
-                .map(|&(v, _)| if keeps { &arena[values[v].rows(span)] } else { &[] })
-                .collect(),
-            d_output: &arena[value.gradient_rows(span)],
+impl Plan {
+    /// What threads see of the plan while they pass over one of its segments.
+    fn floor(&mut self, rows: usize, mode: Mode) -> (Floor<'_>, &Segments) {
+        let Self {
+            values, steps, segments, blocks, memory, ledger, arena, bits, kept, sums, threads, ..
+        } = self;
+        let floor = Floor {
+            values,
+            steps,
+            list: &blocks.list,
+            params: blocks.values.as_slice(),
+            used: blocks.used.as_slice(),
+            ledger,
+            numbers: arena.lend(ledger),
+            gradients: blocks.gradients.lend(ledger),
+            bits: bits.lend(ledger),
+            kept: kept.lend(ledger),
+            sums: sums.lend(ledger),
             threads: *threads,
+            slots: memory.slots,
+            own: memory.own,
+            rows,
+            mode,
+        };
+        (floor, segments)
+    }
+}
+
+/// What all threads see while they pass over a segment.
+struct Floor<'a> {
+    values: &'a [Value],
+    steps: &'a [Step],
+    list: &'a [Block],
+    params: &'a [f32],
+    used: &'a [f32],
+    ledger: &'a Ledger,
+    numbers: Lender<'a, f32>,
+    gradients: Lender<'a, f32>,
+    bits: Lender<'a, u16>,
+    kept: Lender<'a, u8>,
+    sums: Lender<'a, f64>,
+    threads: Threads,
+    /// Threads that have memory of their own, and how much.
+    slots: usize,
+    own: usize,
+    rows: usize,
+    mode: Mode,
+}
+
+/// What is done with a part of a batch, whether it is not the first of its share, and on how many threads.
+type Visit<'a> = &'a (dyn Fn(Place, bool, Threads) -> Result<()> + Sync);
+
+impl Floor<'_> {
+    /// Visits every part of the batch: those of each share one after the other, the shares side by side on threads that
+    /// each have their own, and who is done helps out. Odd segments go backwards, as what was visited last is in the cache.
+    fn pass_over(&self, segment: &Segment, number: usize, visit: Visit<'_>) -> Result<()> {
+        let (rows, goes_back) = (segment.share(self.rows), number % 2 == 1);
+        let shares = segment.shares_of(self.rows);
+        let pass_share = |share: usize, slot: usize, threads: Threads| {
+            let (begin, end) = (share * rows, ((share + 1) * rows).min(self.rows));
+            let parts = (end - begin).div_ceil(segment.rows);
+            (0..parts).try_for_each(|turn| {
+                let part = if goes_back { parts - 1 - turn } else { turn };
+                let first = begin + part * segment.rows;
+                let span = Span { first, rows: segment.rows.min(end - first), batch: self.rows, share };
+                visit(Place { span, shift: slot * self.own }, turn > 0, threads)
+            })
+        };
+        if segment.shares == 1 {
+            return pass_share(0, 0, self.threads);
+        }
+        let threads = self.threads.for_work(segment.work * self.rows);
+        let slots = threads.count().min(self.slots).min(shares);
+        let taken: [AtomicBool; MOST_SHARES] = Default::default();
+        let fault = Mutex::new(None);
+        threads.each(slots, |slot| {
+            let own = slot * shares / slots..(slot + 1) * shares / slots;
+            for turn in 0..shares {
+                let share = if !goes_back {
+                    (own.start + turn) % shares
+                } else {
+                    (own.end + 2 * shares - 1 - turn) % shares
+                };
+                if taken[share].swap(true, Relaxed) {
+                    continue;
+                }
+                if let Err(e) = pass_share(share, slot, Threads::ONE) {
+                    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+                }
+            }
         });
+        fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn backward_step(&mut self, s: usize, span: Span, mode: Mode) -> Result<()> {
-        let Self { values, steps, blocks, arena, bits, threads, .. } = self;
-        let Step { layer, operator, inputs, output, weights, scratch, sinks, .. } = &mut steps[s];
-        let Some(sinks) = sinks else { return Ok(()) };
-        let Blocks { list, values: params, used, gradients, .. } = blocks;
-        let (mut arena, mut gradients) = (arena.carve(), gradients.carve());
-        let (params, used) = (params.as_slice(), used.as_slice());
-        let value = &values[*output];
-        let d_output = arena.write(value.gradient_rows(span));
-        if value.closes_itself {
-            close_gate(d_output, &bits[value.bit_rows(span)], value.channels, threads.count());
+    fn weights(&self, step: &Step) -> Pieces<&[f32]> {
+        let of = |&b: &usize| match &self.list[b].quantizer {
+            Some(quantizer) => &self.used[quantizer.range.clone()],
+            None => &self.params[self.list[b].range.clone()],
+        };
+        step.weights.iter().map(of).collect()
+    }
+
+    fn forward(
+        &self,
+        s: usize,
+        place: Place,
+        threads: Threads,
+        non_finite: Option<&AtomicUsize>,
+    ) -> Result<()> {
+        let step = &self.steps[s];
+        let (output, span, trains) = (&self.values[step.output], place.span, self.mode.is_training());
+        let loan = self.ledger.open();
+        let mut io = Forward {
+            span,
+            inputs: step
+                .inputs
+                .iter()
+                .map(|&(v, _)| loan.read(&self.numbers, self.values[v].rows(place)))
+                .collect(),
+            output: loan.write(&self.numbers, output.rows(place)),
+            bits: loan.write(&self.bits, if trains { output.bit_rows(span) } else { 0..0 }),
+            weights: self.weights(step),
+            state: step.state.iter().map(|&b| &self.params[self.list[b].range.clone()]).collect(),
+            kept: loan.write(&self.kept, if trains { step.kept_rows(span) } else { 0..0 }),
+            scratch: loan.write(&self.numbers, place.own(&step.scratch.0)),
+            mode: self.mode,
+            threads,
+        };
+        loan.seal();
+        step.operator.forward(&mut io).map_err(|e| e.of_layer(&step.layer))?;
+        if let Some(found) = non_finite.filter(|_| io.output.iter().any(|v| !v.is_finite())) {
+            found.fetch_min(s, Relaxed);
         }
-        let nothing = || 0..0;
+        Ok(())
+    }
+
+    fn gather(&self, s: usize, place: Place, threads: Threads) {
+        let step = &self.steps[s];
+        let loan = self.ledger.open();
+        let mut part = Gather {
+            span: place.span,
+            inputs: step
+                .inputs
+                .iter()
+                .map(|&(v, _)| loan.read(&self.numbers, self.values[v].rows(place)))
+                .collect(),
+            d_output: &[],
+            sums: loan.write(&self.sums, step.sums_of(place.span)),
+            threads,
+        };
+        loan.seal();
+        step.operator.gather(&mut part);
+    }
+
+    /// The values that the backward pass reads.
+    fn kept_inputs<'p>(&'p self, loan: &'p Loan<'_>, step: &Step, place: Place) -> Pieces<&'p [f32]> {
+        let keeps = step.operator.keeps_inputs();
+        let rows = |v: usize| if keeps { self.values[v].rows(place) } else { 0..0 };
+        step.inputs.iter().map(|&(v, _)| loan.read(&self.numbers, rows(v))).collect()
+    }
+
+    /// The gradient of a step's output, and the gate to close on it where nobody has done so.
+    fn gradient_of_output<'p>(
+        &'p self,
+        loan: &'p Loan<'_>,
+        step: &Step,
+        place: Place,
+    ) -> (&'p mut [f32], &'p [u16]) {
+        let value = &self.values[step.output];
+        let gate = if value.closes_itself { value.bit_rows(place.span) } else { 0..0 };
+        (loan.write(&self.numbers, value.gradient_rows(place)), loan.read(&self.bits, gate))
+    }
+
+    fn gather_backward(&self, s: usize, place: Place, threads: Threads) {
+        let step = &self.steps[s];
+        let loan = self.ledger.open();
+        let (d_output, gate) = self.gradient_of_output(&loan, step, place);
+        let inputs = self.kept_inputs(&loan, step, place);
+        let sums = loan.write(&self.sums, step.sums_of(place.span));
+        loan.seal();
+        close_gate(d_output, gate, self.values[step.output].channels, threads.count());
+        let mut part = Gather { span: place.span, inputs, d_output, sums, threads };
+        step.operator.gather_backward(&mut part);
+    }
+
+    fn backward(&self, s: usize, place: Place, accumulate: bool, threads: Threads) -> Result<()> {
+        let step = &self.steps[s];
+        let Some(sinks) = &step.sinks else { return Ok(()) };
+        let (output, span) = (&self.values[step.output], place.span);
+        let loan = self.ledger.open();
+        let keeps_output = step.operator.keeps_output();
+        let gradient = |&b: &usize| {
+            let block = &self.list[b];
+            loan.write(&self.gradients, if block.takes_updates() { block.gradient(span.share) } else { 0..0 })
+        };
+        let d_input = |(&(v, channels), sink): (&(usize, usize), &Option<Sink>)| {
+            let (sink, value) = ((*sink)?, &self.values[v]);
+            let gate = loan.read(&self.bits, if sink.closes_gate { value.bit_rows(span) } else { 0..0 });
+            Some(InputGradient {
+                values: loan.write(&self.numbers, value.gradient_rows(place)),
+                sink: GradientSink { gate, accumulate: sink.accumulate },
+                channels,
+            })
+        };
+        let (d_output, gate) = self.gradient_of_output(&loan, step, place);
         let mut io = Backward {
             span,
-            inputs: inputs
-                .iter()
-                .map(|&(v, _)| {
-                    arena.read(if operator.keeps_inputs() { values[v].rows(span) } else { nothing() })
-                })
-                .collect(),
-            output: arena.read(if operator.keeps_output() { value.rows(span) } else { nothing() }),
+            inputs: self.kept_inputs(&loan, step, place),
+            output: loan.read(&self.numbers, if keeps_output { output.rows(place) } else { 0..0 }),
             d_output,
-            d_inputs: inputs
-                .iter()
-                .zip(sinks.iter())
-                .map(|(&(v, channels), sink)| {
-                    let sink = (*sink)?;
-                    let gate: &[u16] = if sink.closes_gate { &bits[values[v].bit_rows(span)] } else { &[] };
-                    Some(InputGradient {
-                        values: arena.write(values[v].gradient_rows(span)),
-                        sink: GradientSink { gate, accumulate: sink.accumulate },
-                        channels,
-                    })
-                })
-                .collect(),
-            weights: weights
-                .iter()
-                .map(|&b| match &list[b].quantizer {
-                    Some(quantizer) => &used[quantizer.range.clone()],
-                    None => &params[list[b].range.clone()],
-                })
-                .collect(),
-            gradients: weights
-                .iter()
-                .map(|&b| {
-                    let takes = list[b].takes_updates();
-                    gradients.write(if takes { list[b].range.clone() } else { nothing() })
-                })
-                .collect(),
-            scratch: arena.write(scratch.1.clone()),
-            mode,
-            threads: *threads,
+            d_inputs: step.inputs.iter().zip(sinks).map(d_input).collect(),
+            weights: self.weights(step),
+            gradients: step.weights.iter().map(gradient).collect(),
+            accumulate,
+            kept: loan.read(&self.kept, step.kept_rows(span)),
+            scratch: loan.write(&self.numbers, place.own(&step.scratch.1)),
+            mode: self.mode,
+            threads,
         };
-        operator.backward(&mut io).map_err(|e| e.of_layer(layer))
+        loan.seal();
+        close_gate(io.d_output, gate, output.channels, threads.count());
+        step.operator.backward(&mut io).map_err(|e| e.of_layer(&step.layer))
     }
 }

@@ -8,31 +8,56 @@ use super::PlanOptions;
 use super::compile::{Step, Value};
 use super::operator::Passing;
 
-/// Bytes of values and gradients that a part of a segment should touch at most. Three quarters of the second-level cache of
-/// a core (2 MiB on today's servers): half of that is as fast on one thread, but keeps two less busy.
+/// Bytes of values and gradients that a part of a segment should touch at most: three quarters of the second-level cache of
+/// a core (2 MiB on today's servers).
 const PART: usize = 3 << 19;
 
 /// Parameters from which a step takes the whole batch at once: each part would read them anew.
 const HEAVY: usize = 1 << 16;
 
-/// Samples that a part has a multiple of: two or four threads share them evenly, and fewer would be mostly overhead.
+/// Samples that a part has a multiple of where threads share it: fewer would be mostly overhead.
 const EVEN: usize = 4;
+
+/// The most shares of a batch: as many threads can pass over their own samples.
+pub(super) const MOST_SHARES: usize = 8;
+
+/// How often a share has to use each parameter at least: every share computes gradients of its own, and adding them up should
+/// take little of the time that it takes to compute them.
+const USES: usize = 512;
+
+/// What moving one value costs, in multiplications.
+const VALUE: usize = 16;
 
 /// Steps that pass over a batch together: each part of it goes through all of them before the next part does.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     /// In the order in which they run.
     pub(super) steps: Vec<usize>,
-    /// Samples of a part.
+    /// Shares of a batch, which threads pass over side by side. They depend on the network and the largest batch alone, so
+    /// that results do not depend on threads.
+    pub(super) shares: usize,
+    /// Samples of a part of a share.
     pub(super) rows: usize,
     /// The step that looks at each part after all others, since it comes next and has to see all parts first.
     pub(super) gathers: Option<usize>,
+    /// Multiplications, or what takes as long, of a sample.
+    pub(super) work: usize,
     is_whole: bool,
 }
 
 impl Segment {
     const fn of(steps: Vec<usize>) -> Self {
-        Self { steps, rows: 0, gathers: None, is_whole: false }
+        Self { steps, shares: 1, rows: 0, gathers: None, work: 0, is_whole: false }
+    }
+
+    /// Samples of a share of a batch of `rows`; the last may have fewer.
+    pub(super) const fn share(&self, rows: usize) -> usize {
+        rows.div_ceil(self.shares)
+    }
+
+    /// Shares of such a batch that have any samples.
+    pub(super) const fn shares_of(&self, rows: usize) -> usize {
+        rows.div_ceil(self.share(rows))
     }
 }
 
@@ -58,12 +83,14 @@ impl Segments {
         let mut forward = cut((0..steps.len()).map(|s| (s, passing(s))));
         let back = (0..steps.len()).rev().filter(|&s| steps[s].sinks.is_some());
         let mut backward = cut(back.map(|s| (s, passing(s))));
+        let sizes = Sizes { steps, values, weights, options };
         for segment in &mut forward {
             let touched = segment.steps.iter().flat_map(|&s| {
                 let step = &steps[s];
                 step.inputs.iter().map(|&(v, _)| (v, false)).chain([(step.output, false)])
             });
-            segment.rows = rows_of(segment, &touched.collect(), values, options);
+            let touched = touched.collect();
+            sizes.set(segment, &touched);
         }
         for segment in &mut backward {
             let touched = segment.steps.iter().flat_map(|&s| {
@@ -73,9 +100,15 @@ impl Segments {
                 let gradients = sinks.map(|(_, &(v, _))| (v, true)).chain([(step.output, true)]);
                 kept.map(|&(v, _)| (v, false)).chain(gradients)
             });
-            segment.rows = rows_of(segment, &touched.collect(), values, options);
+            let touched = touched.collect();
+            sizes.set(segment, &touched);
         }
         Self { forward, backward }
+    }
+
+    /// Shares that are passed over side by side at most.
+    pub(super) fn most_shares(&self) -> usize {
+        self.forward.iter().chain(&self.backward).map(|segment| segment.shares).max().unwrap_or(1)
     }
 }
 
@@ -101,41 +134,71 @@ fn cut(steps: impl Iterator<Item = (usize, Passing)>) -> Vec<Segment> {
     segments
 }
 
-/// Samples of a part, for parts as even as can be.
-fn rows_of(
-    segment: &Segment,
-    touched: &BTreeSet<(usize, bool)>,
-    values: &[Value],
-    options: &PlanOptions,
-) -> usize {
-    let rows = options.rows.max(1);
-    if segment.is_whole {
-        return rows;
+/// What the sizes of shares and parts depend on.
+struct Sizes<'a> {
+    steps: &'a [Step],
+    values: &'a [Value],
+    weights: &'a [usize],
+    options: &'a PlanOptions,
+}
+
+impl Sizes<'_> {
+    fn set(&self, segment: &mut Segment, touched: &BTreeSet<(usize, bool)>) {
+        let rows = self.options.rows.max(1);
+        let (mut params, mut products, mut moved) = (0, 0, 0);
+        for &s in &segment.steps {
+            let output = &self.values[self.steps[s].output];
+            params += self.weights[s];
+            // A kernel is used once at each position of the output.
+            products += self.weights[s] * (output.len / output.channels.max(1));
+            moved += output.len * VALUE;
+        }
+        segment.work = products + moved;
+        segment.rows = rows;
+        if segment.is_whole {
+            return;
+        }
+        let uses = if params == 0 { usize::MAX } else { (rows * products) / params };
+        segment.shares =
+            (1..=MOST_SHARES.min(rows)).rev().find(|&n| n.is_power_of_two() && uses / n >= USES).unwrap_or(1);
+        let share = segment.share(rows);
+        let sample: usize = touched.iter().map(|&(v, _)| self.values[v].len * size_of::<f32>()).sum();
+        segment.rows = match self.options.part_rows {
+            Some(given) => given.clamp(1, share),
+            None => {
+                let even = if segment.shares == 1 { EVEN } else { 1 };
+                let most = (PART / sample.max(1)).max(even);
+                let rows = share.div_ceil(share.div_ceil(most));
+                rows.next_multiple_of(even).min(share)
+            }
+        };
     }
-    let sample: usize = touched.iter().map(|&(v, _)| values[v].len * size_of::<f32>()).sum();
-    if let Some(given) = options.part_rows {
-        return given.clamp(1, rows);
-    }
-    let most = (PART / sample.max(1)).max(EVEN);
-    let even = rows.div_ceil(rows.div_ceil(most));
-    // Threads that share a part share it evenly.
-    even.next_multiple_of(EVEN).min(rows)
 }
 
 /// When what happens, for the layout of memory: each step at its own time.
 #[derive(Debug)]
 pub(super) struct Times {
     /// Of each step's forward pass, and of its look at the parts before it.
-    pub(super) forward: Vec<Moment>,
-    pub(super) gather: Vec<Option<Moment>>,
-    pub(super) backward: Vec<Option<Moment>>,
-    pub(super) gather_backward: Vec<Option<Moment>>,
+    pub(super) forward: Steps,
+    pub(super) backward: Steps,
     pub(super) loss: usize,
     pub(super) end: usize,
-    /// From the beginning to the end of each segment.
-    spans: Vec<Range<usize>>,
-    /// Samples of a part of each segment.
-    rows: Vec<usize>,
+    spans: Vec<SpanOf>,
+}
+
+/// Times of the steps in one direction.
+#[derive(Debug)]
+pub(super) struct Steps {
+    pub(super) pass: Vec<Option<Moment>>,
+    pub(super) gather: Vec<Option<Moment>>,
+}
+
+/// A segment: from its beginning to its end, the samples of a part, and whether threads pass over it side by side.
+#[derive(Debug)]
+struct SpanOf {
+    times: Range<usize>,
+    rows: usize,
+    is_shared: bool,
 }
 
 /// A time within a segment.
@@ -147,53 +210,51 @@ pub(super) struct Moment {
 
 impl Times {
     pub(super) fn new(segments: &Segments, steps: usize) -> Self {
-        let mut times = Self {
-            forward: vec![Moment { at: 0, segment: 0 }; steps],
-            gather: vec![None; steps],
-            backward: vec![None; steps],
-            gather_backward: vec![None; steps],
-            loss: 0,
-            end: 0,
-            spans: Vec::new(),
-            rows: Vec::new(),
-        };
+        let mut spans: Vec<SpanOf> = Vec::new();
         // The inputs are written at time 0.
         let mut at = 1;
-        for segment in &segments.forward {
-            let (number, begin) = (times.spans.len(), at);
-            for &s in &segment.steps {
-                times.forward[s] = Moment { at, segment: number };
-                at += 1;
+        let mut walk = |segments: &[Segment], at: &mut usize| {
+            let mut times = Steps { pass: vec![None; steps], gather: vec![None; steps] };
+            for Segment { steps, gathers, rows, shares, .. } in segments {
+                let (number, begin) = (spans.len(), *at);
+                let mut next = || {
+                    *at += 1;
+                    Some(Moment { at: *at - 1, segment: number })
+                };
+                steps.iter().for_each(|&s| times.pass[s] = next());
+                gathers.iter().for_each(|&s| times.gather[s] = next());
+                spans.push(SpanOf { times: begin..*at, rows: *rows, is_shared: *shares > 1 });
             }
-            if let Some(s) = segment.gathers {
-                times.gather[s] = Some(Moment { at, segment: number });
-                at += 1;
-            }
-            times.spans.push(begin..at);
-            times.rows.push(segment.rows);
-        }
-        times.loss = at;
+            times
+        };
+        let forward = walk(&segments.forward, &mut at);
+        let loss = at;
         at += 1;
-        for segment in &segments.backward {
-            let (number, begin) = (times.spans.len(), at);
-            for &s in &segment.steps {
-                times.backward[s] = Some(Moment { at, segment: number });
-                at += 1;
-            }
-            if let Some(s) = segment.gathers {
-                times.gather_backward[s] = Some(Moment { at, segment: number });
-                at += 1;
-            }
-            times.spans.push(begin..at);
-            times.rows.push(segment.rows);
-        }
-        times.end = at;
-        times
+        let backward = walk(&segments.backward, &mut at);
+        Self { forward, backward, loss, end: at, spans }
     }
 
     pub(super) fn rows_at(&self, moment: Moment) -> usize {
-        self.rows[moment.segment]
+        self.spans[moment.segment].rows
     }
+
+    /// Whether several threads pass over their own samples at this time.
+    pub(super) fn is_shared(&self, moment: Moment) -> bool {
+        self.spans[moment.segment].is_shared
+    }
+}
+
+/// What a buffer has to hold, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// Samples that it holds.
+    pub(super) rows: usize,
+    /// Whether these are those of a part.
+    pub(super) is_part: bool,
+    /// Whether every thread needs one of its own.
+    pub(super) is_own: bool,
 }
 
 /// From when to when a buffer is in use.
@@ -221,16 +282,17 @@ impl Use {
         self.ends = Some([if at < first.0 { new } else { first }, if at > last.0 { new } else { last }]);
     }
 
-    /// First and last time, samples that it holds, and whether these are those of a part; None where it is never used.
-    /// What is used in one segment only needs to hold one part; anything else is in use over whole segments.
-    pub(super) fn life(&self, times: &Times, rows: usize) -> Option<(usize, usize, usize, bool)> {
+    /// None where it is never used. What is used in one segment only needs to hold one part; anything else is in use over
+    /// whole segments.
+    pub(super) fn life(&self, times: &Times, rows: usize) -> Option<Life> {
         let [first, last] = self.ends?;
-        let in_parts = |segment: Option<usize>| segment.filter(|&s| times.rows[s] < rows);
-        if let Some(segment) = in_parts(first.1).filter(|_| !self.crosses) {
-            return Some((first.0, last.0, times.rows[segment], true));
+        let in_parts = |segment: Option<usize>| segment.map(|s| &times.spans[s]).filter(|s| s.rows < rows);
+        if let Some(span) = in_parts(first.1).filter(|_| !self.crosses) {
+            let (first, last) = (first.0, last.0);
+            return Some(Life { first, last, rows: span.rows, is_part: true, is_own: span.is_shared });
         }
-        let first = in_parts(first.1).map_or(first.0, |s| times.spans[s].start);
-        let last = in_parts(last.1).map_or(last.0, |s| times.spans[s].end - 1);
-        Some((first, last, rows, false))
+        let first = in_parts(first.1).map_or(first.0, |s| s.times.start);
+        let last = in_parts(last.1).map_or(last.0, |s| s.times.end - 1);
+        Some(Life { first, last, rows, is_part: false, is_own: false })
     }
 }

@@ -255,7 +255,7 @@ impl Translation<'_> {
             state,
             inputs: shapes.iter().map(|s| s.to_vec()).collect(),
             keeps_logits: self.keeps_logits,
-            graph: None,
+            graph: std::sync::Mutex::default(),
         };
         let part = Part { operator: Box::new(layered), blocks };
         Ok(self.step(part, Source::Inputs))

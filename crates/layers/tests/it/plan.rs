@@ -37,13 +37,14 @@ fn inputs(model: &Model, rows: usize) -> Vec<Tensor> {
 }
 
 /// Runs one training step on both engines, with the square of the outputs as the loss, and compares everything.
-fn compare(what: &str, model: &Model, threads: usize, part_rows: Option<usize>) {
+fn compare(what: &str, model: &Model, threads: usize, part_rows: Option<usize>, shares: Option<usize>) {
     let inputs = inputs(model, ROWS);
     let options = PlanOptions {
         rows: ROWS + 2,
         threads: Threads::new(threads),
         input_gradients: true,
         part_rows,
+        shares,
         ..PlanOptions::default()
     };
     let mut plan = Plan::of_model(model, &options).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -111,8 +112,68 @@ fn compare(what: &str, model: &Model, threads: usize, part_rows: Option<usize>) 
 pub(crate) fn compare_spec(what: &str, layers: &str) {
     let model = Model::build(&spec(layers), Seed::new(3), &BuildOptions::default())
         .unwrap_or_else(|e| panic!("{what}: {e}"));
-    for (threads, part_rows) in [(1, None), (2, None), (1, Some(1)), (2, Some(4))] {
-        compare(what, &model, threads, part_rows);
+    let cases = [
+        (1, None, None),
+        (2, None, None),
+        (1, Some(1), None),
+        (2, Some(4), None),
+        (2, None, Some(2)),
+        (3, Some(1), Some(4)),
+        (1, None, Some(8)),
+    ];
+    for (threads, part_rows, shares) in cases {
+        compare(what, &model, threads, part_rows, shares);
+    }
+}
+
+/// Weights after some steps of a network with every way of passing over a batch: parts, what is gathered, all at once.
+fn trained(threads: &[usize], shares: usize) -> Vec<u32> {
+    let spec = spec(
+        "- {name: x, input: {shape: [9, 9, 3]}}
+- {name: c, conv2d: {filters: 20, kernel: 3, padding: same}}
+- {name: n, batch_norm: {}}
+- {name: r, activation: relu}
+- {name: p, max_pool2d: {}}
+- {name: d, dropout: {rate: 0.2}}
+- {name: w, depthwise_conv2d: {kernel: 3}}
+- {name: m, batch_norm: {}}
+- {name: q, activation: 'quantized_bits(6,2,alpha=''auto'')'}
+- {name: f, flatten: {}}
+- {name: y, dense: {units: 5}}",
+    );
+    let options = PlanOptions {
+        rows: 23,
+        threads: Threads::new(threads[0]),
+        part_rows: Some(3),
+        shares: Some(shares),
+        ..PlanOptions::default()
+    };
+    let mut plan = Plan::compile(&spec, Seed::new(1), &options).expect("a plan");
+    let mut rng = Seed::new(7).rng();
+    for step in 0..6 {
+        plan.set_threads(Threads::new(threads[step % threads.len()]));
+        let rows = [23, 9, 20][step % 3];
+        plan.input_mut(0, rows).expect("an input").fill_with(|| rng.normal() as f32);
+        plan.forward(rows, Mode::Train { seed: Seed::new(3).derive("step", step as u64) }).expect("a pass");
+        let (outputs, gradient) = plan.output_and_gradient(0);
+        gradient.iter_mut().zip(outputs).for_each(|(g, y)| *g = y - 1.0);
+        plan.backward(&mut |u: Update<'_>| {
+            u.values.iter_mut().zip(&*u.gradient).for_each(|(w, g)| *w -= 1e-3 * g);
+        })
+        .expect("gradients");
+    }
+    let blocks = plan.blocks().iter().map(|b| plan.block_values(b.name()).expect("values"));
+    blocks.flatten().map(|w| w.to_bits()).collect()
+}
+
+#[test]
+fn shares_of_a_batch_do_not_depend_on_threads() {
+    for shares in [1, 2, 3, 8] {
+        let want = trained(&[1], shares);
+        assert!(want.iter().all(|&w| f32::from_bits(w).is_finite()));
+        for threads in [&[2][..], &[3], &[8], &[1, 4, 2]] {
+            assert!(trained(threads, shares) == want, "{shares} shares on {threads:?} threads");
+        }
     }
 }
 
@@ -279,8 +340,8 @@ fn every_kind_of_layer_computes_what_the_graph_computes() {
 #[test]
 fn golden_models_in_a_plan() {
     for folder in data::models() {
-        for part_rows in [None, Some(2)] {
-            compare(&folder.display().to_string(), &load(&folder), 1, part_rows);
+        for (threads, part_rows, shares) in [(1, None, None), (1, Some(2), None), (2, Some(1), Some(3))] {
+            compare(&folder.display().to_string(), &load(&folder), threads, part_rows, shares);
         }
     }
 }
@@ -424,7 +485,7 @@ struct Sparse {
 }
 
 impl Operator for Sparse {
-    fn forward(&mut self, io: &mut Forward<'_>) -> tinsmith_layers::Result<()> {
+    fn forward(&self, io: &mut Forward<'_>) -> tinsmith_layers::Result<()> {
         let rows = io.output.chunks_exact_mut(self.outputs).zip(io.inputs[0].chunks_exact(self.inputs));
         for (y, x) in rows {
             y.fill(0.0);
@@ -435,7 +496,7 @@ impl Operator for Sparse {
         Ok(())
     }
 
-    fn backward(&mut self, io: &mut Backward<'_>) -> tinsmith_layers::Result<()> {
+    fn backward(&self, io: &mut Backward<'_>) -> tinsmith_layers::Result<()> {
         io.gradients[0].fill(0.0);
         let mut dx = vec![0.0; io.inputs[0].len()];
         for (row, (x, dy)) in
