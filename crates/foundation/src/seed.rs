@@ -77,9 +77,28 @@ impl Rng {
         self.chacha.next_u64()
     }
 
+    /// What as many calls of [`next_u64`](Rng::next_u64) give.
+    pub fn fill(&mut self, draws: &mut [u64]) {
+        let mut bytes = [[0; 8]; 64];
+        for draws in draws.chunks_mut(bytes.len()) {
+            let bytes = &mut bytes[..draws.len()];
+            self.chacha.fill_bytes(bytes.as_flattened_mut());
+            for (draw, bytes) in draws.iter_mut().zip(bytes) {
+                *draw = u64::from_le_bytes(*bytes);
+            }
+        }
+    }
+
     /// Uniform in [0, 1): the upper 53 bits of a 64-bit draw, times 2^-53.
     pub fn uniform(&mut self) -> f64 {
-        (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+        Self::uniform_of(self.next_u64())
+    }
+
+    /// What [`uniform`](Rng::uniform) makes of a draw.
+    #[inline(always)]
+    #[must_use]
+    pub const fn uniform_of(draw: u64) -> f64 {
+        (draw >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
     /// Uniform in [`low`, `high`): `low + (high - low) * uniform()`.

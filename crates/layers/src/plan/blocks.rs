@@ -201,7 +201,7 @@ impl Blocks {
             match start {
                 Start::Drawn(initializer, fans) => {
                     let mut rng = seed.derive(&block.name, 0).rng();
-                    values.copy_from_slice(&initializer.values(values.len(), *fans, &mut rng)?);
+                    initializer.fill(values, *fans, &mut rng)?;
                 }
                 Start::Values(given) => {
                     check_len(&block.name, "values", given.len(), values.len())?;
