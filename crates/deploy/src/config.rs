@@ -12,7 +12,7 @@ pub enum Arithmetic {
     #[default]
     Float,
     /// Activations are held as codes, and sums of products are integers wherever input, kernel and bias have
-    /// fixed-point formats; `float` elsewhere.
+    /// fixed-point formats; `float` elsewhere. Kernels whose learned levels have no integers are refused.
     Integer,
 }
 

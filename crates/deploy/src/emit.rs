@@ -41,7 +41,8 @@ pub struct CSources {
 ///
 /// # Errors
 /// [`DeployError::Unsupported`] names a layer and its kind where that is not shipped, and networks with several
-/// inputs or outputs; [`DeployError::Name`] where the name is no C identifier; [`DeployError::NotFinite`] for
+/// inputs or outputs; [`DeployError::NotInteger`] names a layer whose kernel learned levels that have no integers, where
+/// those are asked for (bits for each weight); [`DeployError::Name`] where the name is no C identifier; [`DeployError::NotFinite`] for
 /// weights that are NaN or infinite; [`DeployError::Layers`] where the model cannot be folded.
 pub fn export_c(model: &Model, options: &ExportOptions) -> Result<CSources> {
     check_name(&options.name)?;

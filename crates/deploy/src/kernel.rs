@@ -4,7 +4,9 @@ use tinsmith_layers::{Model, effective_quantizer};
 use tinsmith_quant::{Codes, LearnedOp, Mode, QuantError, QuantizerOp, Scale};
 use tinsmith_spec::{Role, Weight};
 
+use crate::config::Arithmetic;
 use crate::error::{DeployError, Result};
+use crate::pointwise::Place;
 
 /// The widest span of exponents for which powers of two are held as integers.
 const MOST_SHIFT: i32 = 20;
@@ -154,21 +156,47 @@ pub(crate) fn values(model: &Model, layer: &str, weights: &[Weight], weight: &We
 }
 
 /// The kernel `weight`, one of the `weights` of a layer of `outputs` outputs.
+///
+/// # Errors
+/// [`DeployError::NotInteger`] where integers are asked for and what was learned has none: whoever learned widths did so
+/// for integer code, and must not get float code unawares.
 pub(crate) fn kernel(
     model: &Model,
-    layer: &str,
+    place: Place<'_>,
     weights: &[Weight],
     weight: &Weight,
     outputs: usize,
+    arithmetic: Arithmetic,
 ) -> Result<Kernel> {
     debug_assert_eq!(weight.role, Role::Kernel);
-    let raw = raw(model, layer, weight)?;
-    let Some(levels) = Levels::of(model, layer, weights, weight)? else { return Ok(Kernel::Float(raw)) };
+    let raw = raw(model, place.layer, weight)?;
+    let Some(levels) = Levels::of(model, place.layer, weights, weight)? else {
+        return Ok(Kernel::Float(raw));
+    };
     let codes = levels.codes(&raw, &weight.shape)?;
-    if let Some(kernel) = codes.and_then(|codes| integers(&codes, outputs)) {
+    if let Some(kernel) = codes.as_ref().and_then(|codes| integers(codes, outputs)) {
         return Ok(Kernel::Integer(kernel));
     }
+    if let (Arithmetic::Integer, Levels::Learned(op, _)) = (arithmetic, &levels) {
+        let reason = obstacle(codes.as_ref());
+        return Err(place.not_integer(format!("its `{}` is {}, {reason}", weight.name, op.settings())));
+    }
     Ok(Kernel::Float(levels.values(&raw, &weight.shape)?))
+}
+
+/// Why learned levels are no integers of a layer's sums.
+fn obstacle(codes: Option<&Codes>) -> &'static str {
+    match codes.map(Codes::scale) {
+        None => "codes of which take more than 24 bits; want fewer bits, or float arithmetic",
+        Some(Scale::PerElement(_)) => {
+            "which gives every weight a unit of its own, so that an output is no sum of codes; want units for the \
+             outputs (per='channel') or for all weights (per='tensor'), or float arithmetic"
+        }
+        Some(_) => {
+            "whose units differ within an output; want units along the axis of the outputs or for all weights, or \
+             float arithmetic"
+        }
+    }
 }
 
 /// Codes as integer levels; None where levels are no integers (mu-law) or scales differ within an output.

@@ -131,7 +131,13 @@ impl Builder<'_> {
             let place = place(&layer.name, &layer.op);
             let shapes = graph.input_shapes(i);
             if k == 0 {
-                let lowering = Lowering { model: self.model, place, inputs: &shapes, output: graph.shape(i) };
+                let lowering = Lowering {
+                    model: self.model,
+                    arithmetic: self.arithmetic,
+                    place,
+                    inputs: &shapes,
+                    output: graph.shape(i),
+                };
                 (work, pointwise) = lowering.work(&layer.op)?;
             }
             if let Op::BatchNorm(norm) = &layer.op {

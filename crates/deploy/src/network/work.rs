@@ -6,6 +6,7 @@ use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
 use tinsmith_spec::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
 
 use super::{Operation, Product, Separable, Windows, Work};
+use crate::config::Arithmetic;
 use crate::error::Result;
 use crate::kernel;
 use crate::pointwise::{Place, Pointwise};
@@ -64,6 +65,7 @@ fn point(input: [usize; 3]) -> Windows {
 /// A layer that is being worked out.
 pub(super) struct Lowering<'a> {
     pub(super) model: &'a Model,
+    pub(super) arithmetic: Arithmetic,
     pub(super) place: Place<'a>,
     /// Shapes of its inputs.
     pub(super) inputs: &'a [&'a [usize]],
@@ -88,7 +90,7 @@ impl Lowering<'_> {
             Some(_) => weight.shape[rank - 1],
             None => weight.shape[rank - 2..].iter().product(),
         };
-        let kernel = kernel::kernel(self.model, self.place.layer, &weights, &weight, outputs)?;
+        let kernel = kernel::kernel(self.model, self.place, &weights, &weight, outputs, self.arithmetic)?;
         let bias = weights.iter().find(|w| w.role == Role::Bias);
         let bias = bias.map(|w| kernel::values(self.model, self.place.layer, &weights, w)).transpose()?;
         let layer = self.model.spec().layer(self.place.layer);

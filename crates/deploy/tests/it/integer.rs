@@ -97,6 +97,49 @@ fn refusals_say_what_a_layer_lacks() {
 }
 
 #[test]
+fn learned_levels_without_integers_are_refused_not_shipped_as_floats() {
+    let layers = |kernel: &str| {
+        format!(
+            "layers:
+- {{name: x, input: {{shape: [6], quantizer: 'quantized_bits(8,2,alpha=1.0)'}}}}
+- {{name: h, dense: {{units: 4, kernel_initializer: {{random_normal: 20.0}}, kernel_quantizer: {kernel}, activation: 'quantized_relu(6,2)'}}}}
+- {{name: y, dense: {{units: 3, kernel_quantizer: 'ternary(alpha=1.0)'}}}}
+"
+        )
+    };
+    let integer = ExportOptions { arithmetic: Arithmetic::Integer, ..ExportOptions::default() };
+    for kernel in ["learned_bits(3.0,per='channel')", "learned_bits(3.0,per='tensor')", "learned_step(4)"] {
+        let model = model(&layers(&format!("\"{kernel}\"")));
+        let sources = export_c(&model, &integer).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        // Sums of integers in both layers.
+        assert_eq!(sources.files[1].1.matches("_t sum = 0;").count(), 2, "{kernel}: {}", sources.files[1].1);
+        IntegerModel::new(&model).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+    }
+    for (kernel, want) in [
+        (
+            "learned_bits(3.0)",
+            "its `kernel` is learned_bits(3.0), which gives every weight a unit of its own",
+        ),
+        (
+            "learned_step(4,axis=0)",
+            "its `kernel` is learned_step(4,axis=0), whose units differ within an output",
+        ),
+        ("learned_bits(23.0,per='tensor')", "codes of which take more than 24 bits"),
+    ] {
+        let model = model(&layers(&format!("\"{kernel}\"")));
+        for error in [
+            export_c(&model, &integer).expect_err("no integer C"),
+            IntegerModel::new(&model).expect_err("no integers"),
+        ] {
+            let DeployError::NotInteger { layer, kind: "dense", reason } = &error else { panic!("{error}") };
+            assert!(layer == "h" && reason.contains(want), "{error}");
+        }
+        // Floats need no common unit.
+        export_c(&model, &ExportOptions::default()).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+    }
+}
+
+#[test]
 fn c_computes_the_same_integers() {
     if !has_compiler() {
         return;
