@@ -223,7 +223,7 @@ fn set(layer: &mut Layer, part: Part, bits: u32, range: f64) {
             set_bias(&mut layer.op, Quantizer::fixed(bits, integer));
         }
         Part::Activation => {
-            if let Some(slot) = activation_mut(&mut layer.op)
+            if let Some(slot) = layer.op.activation_mut()
                 && let Some(quantizer) = activation(slot, bits, range)
             {
                 *slot = Activation::Quantized(quantizer);
@@ -259,21 +259,6 @@ fn set_bias(op: &mut Op, quantizer: Quantizer) {
         Op::SeparableConv1d(l) => l.bias_quantizer = chosen,
         Op::SeparableConv2d(l) => l.bias_quantizer = chosen,
         _ => {}
-    }
-}
-
-const fn activation_mut(op: &mut Op) -> Option<&mut Activation> {
-    match op {
-        Op::Activation(a) => Some(a),
-        Op::Dense(l) => Some(&mut l.activation),
-        Op::Conv1d(l) => Some(&mut l.activation),
-        Op::Conv2d(l) => Some(&mut l.activation),
-        Op::Conv2dTranspose(l) => Some(&mut l.activation),
-        Op::DepthwiseConv1d(l) => Some(&mut l.activation),
-        Op::DepthwiseConv2d(l) => Some(&mut l.activation),
-        Op::SeparableConv1d(l) => Some(&mut l.activation),
-        Op::SeparableConv2d(l) => Some(&mut l.activation),
-        _ => None,
     }
 }
 

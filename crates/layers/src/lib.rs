@@ -53,6 +53,7 @@
 //! | weights in and out, in files and in memory | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
 //! | models of Keras and `QKeras`, `.keras` and `.h5`, in and out | [`keras`] |
 //! | where the first NaN or infinity stands | [`Model::first_non_finite`], [`NonFinite`], [`Place`] |
+//! | steps of quantized activations that begin by a batch | [`Model::calibrate`] |
 //! | weights carried over to a changed network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
 //! | batch normalizations folded for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
 //! | which quantizer a kernel really has | [`effective_quantizer`] |

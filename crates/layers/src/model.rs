@@ -1,5 +1,6 @@
 //! A network that can be trained and run.
 
+mod calibrate;
 mod facts;
 mod finite;
 mod forward;

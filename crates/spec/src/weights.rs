@@ -378,6 +378,29 @@ impl Op {
             _ => None,
         }
     }
+
+    /// [`Op::activation`], to be changed.
+    #[must_use]
+    pub const fn activation_mut(&mut self) -> Option<&mut Activation> {
+        match self {
+            Self::Activation(a) => Some(a),
+            Self::Dense(l) => Some(&mut l.activation),
+            Self::Conv1d(l) => Some(&mut l.activation),
+            Self::Conv2d(l) => Some(&mut l.activation),
+            Self::Conv2dTranspose(l) => Some(&mut l.activation),
+            Self::DepthwiseConv1d(l) => Some(&mut l.activation),
+            Self::DepthwiseConv2d(l) => Some(&mut l.activation),
+            Self::SeparableConv1d(l) => Some(&mut l.activation),
+            Self::SeparableConv2d(l) => Some(&mut l.activation),
+            Self::MaxPool1d(l) | Self::AveragePool1d(l) => Some(&mut l.activation),
+            Self::MaxPool2d(l) | Self::AveragePool2d(l) => Some(&mut l.activation),
+            Self::GlobalMaxPool1d(l)
+            | Self::GlobalMaxPool2d(l)
+            | Self::GlobalAveragePool1d(l)
+            | Self::GlobalAveragePool2d(l) => Some(&mut l.activation),
+            _ => None,
+        }
+    }
 }
 
 fn with_bias(kernel: Weight, bias: Option<Weight>) -> Vec<Weight> {

@@ -17,6 +17,8 @@ use crate::error::Result;
 use crate::loss::{Loss, Soft, Targets};
 use crate::optimizer::{OptimizerConfig, Rule};
 
+pub(crate) use graph::batch;
+
 /// One batch, and what is to be done with it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step<'a> {
@@ -105,7 +107,7 @@ impl WidthPenalty {
 
 /// The first layer that has something not finite for these samples, at the model's present weights.
 pub(crate) fn find_non_finite(model: &Model, samples: &[f32], rows: usize) -> Result<Option<String>> {
-    let found = model.first_non_finite(&[&graph::batch(model, samples, rows)?], None)?;
+    let found = model.first_non_finite(&[&batch(model, samples, rows)?], None)?;
     Ok(found.map(|found| found.layer))
 }
 

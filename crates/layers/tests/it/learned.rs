@@ -98,6 +98,56 @@ fn learned_parameters_begin_as_their_sources_say() {
     }
 }
 
+#[test]
+fn steps_of_activations_begin_where_a_batch_says() {
+    let model = model(
+        "- {name: x, input: {shape: [7]}}
+- {name: a, dense: {units: 9, activation: 'learned_step(4,signed=False)'}}
+- {name: n, batch_norm: {}}
+- {name: s, activation: 'learned_step(3,axis=-1)'}
+- {name: b, dense: {units: 5, kernel_quantizer: learned_step(4), activation: 'learned_step(4)'}}
+- {name: p, activation: 'pact(4,1.5)'}",
+    );
+    let x = (input(&[6, 7]) * 30.0).expect("a batch");
+    let before = model.state().expect("values");
+    let mode = Mode::Train { seed: Seed::new(5) };
+    assert!(model.is_uncalibrated().expect("steps"));
+    // The second step is set beforehand, as if it had been trained.
+    set(&model, "b.activation_step", &[0.75]);
+    assert_eq!(model.calibrate(&x, mode).expect("steps"), 2);
+    assert!(!model.is_uncalibrated().expect("steps"));
+    assert_eq!(of(model.params(), "b.activation_step"), [0.75]);
+
+    // By hand: the rectified outputs of `a`, and those normalized by the batch.
+    let (kernel, shape) = (of(model.params(), "a.kernel"), (6, 9));
+    let kernel = Tensor::from_vec(kernel, (7, 9), &Device::Cpu).expect("a kernel");
+    let v = x.matmul(&kernel).and_then(|v| v.relu()).expect("outputs");
+    let rows: Vec<Vec<f32>> = v.to_vec2().expect("rows");
+    let mean = rows.iter().flatten().sum::<f32>() / (shape.0 * shape.1) as f32;
+    close(of(model.params(), "a.activation_step")[0], 2.0 * mean / 15.0_f32.sqrt(), "a");
+    for (c, found) in of(model.params(), "s.activation_step").into_iter().enumerate() {
+        let column: Vec<f32> = rows.iter().map(|row| row[c]).collect();
+        let mean = column.iter().sum::<f32>() / 6.0;
+        let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 6.0;
+        let sum: f32 = column.iter().map(|v| ((v - mean) / (variance + 1e-3).sqrt()).abs()).sum();
+        // Where a channel is 0 for all samples its largest level is 1.
+        let expected = if sum > 1e-6 { 2.0 * sum / 6.0 / 3.0_f32.sqrt() } else { 0.25 };
+        close(found, expected, "s");
+    }
+    // Nothing else moved.
+    for (name, value) in before.values().iter().filter(|(name, _)| !name.ends_with("activation_step")) {
+        let value = value.flatten_all().and_then(|v| v.to_vec1::<f32>()).expect("values");
+        assert_eq!(of(model.params(), name), value, "{name}");
+    }
+    // What has no steps to learn has nothing to set, and frozen steps stay.
+    assert_eq!(two_layers("", "relu").calibrate(&input(&[2, 4]), Mode::Infer).expect("none"), 0);
+    let mut frozen = two_layers("", "'learned_step(4)'");
+    for param in frozen.params_mut().iter_mut() {
+        param.set_frozen(true);
+    }
+    assert_eq!(frozen.calibrate(&input(&[2, 4]), Mode::Infer).expect("none"), 0);
+}
+
 /// A weighted sum of the outputs, in training.
 fn loss(model: &Model, x: &Tensor) -> Tensor {
     let out = model.forward(x, Mode::Train { seed: Seed::new(5) }).unwrap_or_else(|e| panic!("{e}"));

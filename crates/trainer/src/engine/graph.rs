@@ -269,7 +269,7 @@ impl Block {
 }
 
 /// Rows of samples as a tensor.
-pub(super) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tensor> {
+pub(crate) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tensor> {
     let graph = model.graph();
     let shape = graph.inputs.first().map_or(&[][..], |&i| graph.shape(i));
     let shape: Vec<usize> = std::iter::once(rows).chain(shape.iter().copied()).collect();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use tinsmith_data::{Batches, Dataset};
-use tinsmith_layers::Model;
+use tinsmith_layers::{Mode, Model};
 use tinsmith_study::Decision;
 
 use super::{Context, Epoch, History, Stopped, targets_of};
@@ -136,6 +136,9 @@ impl<'a> Session<'a> {
             if !self.progress.has_begun {
                 self.before = self.model.params().snapshot()?;
                 callback.before_epoch(self.model, self.progress.epoch)?;
+                if self.progress.epoch == 1 {
+                    self.calibrate()?;
+                }
                 self.engine.enter(self.model)?;
                 self.progress.has_begun = true;
             }
@@ -167,6 +170,20 @@ impl<'a> Session<'a> {
             self.progress.kept = self.progress.epochs.last().map_or(0, |e| e.epoch);
         }
         Ok(History { epochs: self.progress.epochs, kept: self.progress.kept, stopped })
+    }
+
+    /// Sets learned steps of activations that nothing has set yet, by the batch that the first step takes, as it
+    /// takes it.
+    fn calibrate(&mut self) -> Result<()> {
+        if !self.model.is_uncalibrated()? {
+            return Ok(());
+        }
+        if let Some(batch) = self.batches()?.next_batch() {
+            let samples = engine::batch(self.model, batch.samples, batch.len)?;
+            let seed = self.context.seed.derive("step", 0);
+            self.model.calibrate(&samples, Mode::Train { seed })?;
+        }
+        Ok(())
     }
 
     /// What is left of this epoch.

@@ -285,6 +285,41 @@ fn learned_quantizers_are_trained_by_both_engines() {
     }
 }
 
+/// Activations a hundred times as large as a standard normal variable: steps that begin small clip nearly all of them.
+#[test]
+fn learned_steps_begin_by_the_first_batch_whatever_its_scale() {
+    let (data, _) = digits();
+    let spec = ModelSpec::parse(
+        "
+layers:
+  - {name: x, input: {shape: [8, 8, 1]}}
+  - {name: f, flatten: {}}
+  - {name: h, dense: {units: 16, kernel_initializer: {random_normal: 20.0}, activation: 'learned_step(4,signed=False)'}}
+  - {name: y, dense: {units: 10, activation: softmax}}
+",
+        "network",
+    )
+    .unwrap();
+    // Steps that hardly move: what is left is where they began.
+    let mut config = config(1);
+    config.optimizer.learning_rate = 1e-9;
+    for drop_connect in [0.0, 1e-9] {
+        let (model, _) = train(&spec, &data, None, &TrainConfig { drop_connect, ..config.clone() });
+        let step = model.params().get("h.activation_step").unwrap().values().unwrap()[0];
+        let start = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap();
+        let assumed = start.params().get("h.activation_step").unwrap().values().unwrap()[0];
+        assert!(step > 10.0 * assumed, "{step}, assumed {assumed}");
+        // Trained on, it goes on from what it is.
+        let mut again = model;
+        let cancel = CancelToken::new();
+        let context = Context { seed: Seed::new(9), grant: Grant::ONE, cancel: &cancel };
+        let config = TrainConfig { drop_connect, ..config.clone() };
+        fit(&mut again, &data, None, &config, &context, &mut Undisturbed).unwrap();
+        let kept = again.params().get("h.activation_step").unwrap().values().unwrap()[0];
+        assert!((kept / step - 1.0).abs() < 1e-4, "{kept} after {step}");
+    }
+}
+
 #[test]
 fn a_price_on_bit_operations_narrows_learned_widths_in_both_engines() {
     let (data, validation) = digits();
