@@ -16,6 +16,12 @@ use tinsmith_spec::{ModelSpec, Target};
 use super::clock::{Clock, blocks, cached_multiply_adds, median};
 use super::workload::Workload;
 
+/// Rows that a thread gathers at a time.
+const ROWS_AT_ONCE: usize = 64;
+
+/// Multiplications that take as long as gathering one number of a row that lies anywhere in memory.
+const ELEMENT: usize = 32;
+
 /// Resident rows and their labels.
 struct Rows {
     samples: Vec<f32>,
@@ -69,10 +75,16 @@ impl<'a> Training<'a> {
         self.at += batch;
         let input = self.plan.input_mut(0, batch)?;
         let size = input.len() / batch;
-        for ((to, label), &row) in input.chunks_exact_mut(size).zip(&mut self.labels).zip(chosen) {
-            let row = row as usize;
-            to.copy_from_slice(&self.rows.samples[row * size..(row + 1) * size]);
-            *label = self.rows.labels[row];
+        let samples = &self.rows.samples;
+        let gathering = Threads::new(threads).for_work(input.len() * ELEMENT);
+        gathering.for_chunks(input, ROWS_AT_ONCE * size, |i, input| {
+            let rows = input.chunks_exact_mut(size).zip(&chosen[i * ROWS_AT_ONCE..]);
+            for (to, &row) in rows {
+                to.copy_from_slice(&samples[row as usize * size..][..size]);
+            }
+        });
+        for (label, &row) in self.labels.iter_mut().zip(chosen) {
+            *label = self.rows.labels[row as usize];
         }
         self.steps += 1;
         self.plan.forward(batch, Mode::Train { seed: Seed::new(self.steps as u64) })?;

@@ -41,6 +41,14 @@ impl Threads {
     pub fn each(self, count: usize, work: impl Fn(usize) + Sync) {
         split::run(self.0, count, work);
     }
+
+    /// `work(i, chunk i)` for every chunk of `chunk` elements of `out`, the last of which may be shorter; likewise.
+    ///
+    /// # Panics
+    /// Where `work` does, after the other chunks.
+    pub fn for_chunks<T: Send>(self, out: &mut [T], chunk: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+        split::for_chunks(self.0, out, chunk, work);
+    }
 }
 
 impl Default for Threads {

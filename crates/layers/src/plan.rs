@@ -15,6 +15,7 @@ mod layered;
 mod layout;
 mod normalize;
 mod operator;
+mod pass;
 mod pointwise;
 mod pooling;
 mod product;
