@@ -59,6 +59,9 @@ mod flags {
                 /// A folder of reference values to use instead of those in the repository.
                 optional --from dir: PathBuf
             }
+            /// Tests of the crate with unsafe code, and of the executor upon it, under the address sanitizer (x86-64 and
+            /// AArch64 Linux and macOS).
+            cmd sanitize {}
             /// Writes the generated files: JSON schemas.
             cmd codegen {
                 /// Do not write; fail where a file is not what would be written.
@@ -77,6 +80,7 @@ fn main() -> Result<()> {
         flags::XtaskCmd::Tidy(_) => tidy::run(&root()),
         flags::XtaskCmd::Test(_) => test(&sh),
         flags::XtaskCmd::Lint(_) => lint(&sh),
+        flags::XtaskCmd::Sanitize(_) => sanitize(&sh),
         flags::XtaskCmd::Doc(_) => doc(&sh),
         flags::XtaskCmd::Examples(_) => examples(&sh),
         flags::XtaskCmd::Bench(flags) => bench(&sh, flags.smoke, flags.baseline.as_deref()),
@@ -109,6 +113,19 @@ fn root() -> PathBuf {
 
 fn test(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --workspace --locked").run()?)
+}
+
+/// In a target folder of its own: everything is compiled with the sanitizer. The flag is one of the nightly compiler, the
+/// runtime comes with the stable one too. A target that is named keeps the flag from build scripts.
+fn sanitize(sh: &Shell) -> Result<()> {
+    let version = cmd!(sh, "rustc -vV").read()?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    let flags = ["-Zsanitizer=address", &std::env::var("RUSTFLAGS").unwrap_or_default()].join(" ");
+    let _bootstrap = sh.push_env("RUSTC_BOOTSTRAP", "1");
+    let _flags = sh.push_env("RUSTFLAGS", flags.trim());
+    let crates = ["-p", "tinsmith-core-tensor", "-p", "tinsmith-layers"];
+    cmd!(sh, "cargo test {crates...} --lib --tests --target {host} --target-dir target/sanitize").run()?;
+    Ok(())
 }
 
 fn lint(sh: &Shell) -> Result<()> {
