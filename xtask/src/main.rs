@@ -119,7 +119,8 @@ fn test(sh: &Shell) -> Result<()> {
 /// runtime comes with the stable one too. A target that is named keeps the flag from build scripts.
 fn sanitize(sh: &Shell) -> Result<()> {
     let version = cmd!(sh, "rustc -vV").read()?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    let host =
+        version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
     let flags = ["-Zsanitizer=address", &std::env::var("RUSTFLAGS").unwrap_or_default()].join(" ");
     let _bootstrap = sh.push_env("RUSTC_BOOTSTRAP", "1");
     let _flags = sh.push_env("RUSTFLAGS", flags.trim());

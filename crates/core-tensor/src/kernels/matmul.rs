@@ -97,7 +97,8 @@ pub fn matmul(
     let by_rows = m >= n;
     let long = if by_rows { m } else { n };
     // Blocks depend on the shape alone, so that every number of threads computes the same.
-    let block = if work < 1 << 22 { long } else { long.div_ceil(8).next_multiple_of(32).max(96) };
+    let part = |parts: usize| long.div_ceil(parts).next_multiple_of(32);
+    let block = if work < 1 << 22 { long } else { part(8).max(96).min(part(2)) };
     let base = Base(out.as_mut_ptr());
     let run = |i: usize| {
         let (from, to) = (i * block, ((i + 1) * block).min(long));

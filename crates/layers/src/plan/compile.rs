@@ -30,23 +30,33 @@ pub(super) struct Value {
     /// Size of the last axis, as its producer has it.
     pub(super) channels: usize,
     pub(super) range: Range<usize>,
+    /// Where it lies in the backward pass, if it is computed anew there; empty if not.
+    pub(super) repeated: Range<usize>,
     /// Empty where nothing asks for its gradient.
     pub(super) gradient: Range<usize>,
     /// Where the bits of its gate lie; empty for a gate that is always open.
     pub(super) bits: Range<usize>,
     /// Whether the step before its producer's backward pass has to close the gate, because no consumer does.
     pub(super) closes_itself: bool,
-    /// Whether its buffer, and that of its gradient, hold one part of a batch at a time.
-    pub(super) is_part: (bool, bool),
+    /// Whether its buffers hold one part of a batch at a time: its own, that of what is computed anew, that of its gradient.
+    pub(super) is_part: [bool; 3],
 }
 
 impl Value {
     pub(super) fn rows(&self, at: Place) -> Range<usize> {
-        at.rows(self.range.start, self.len, self.is_part.0)
+        at.rows(self.range.start, self.len, self.is_part[0])
+    }
+
+    /// As the backward pass finds it.
+    pub(super) fn kept_rows(&self, at: Place) -> Range<usize> {
+        if self.repeated.is_empty() {
+            return self.rows(at);
+        }
+        at.rows(self.repeated.start, self.len, self.is_part[1])
     }
 
     pub(super) fn gradient_rows(&self, at: Place) -> Range<usize> {
-        at.rows(self.gradient.start, self.len, self.is_part.1)
+        at.rows(self.gradient.start, self.len, self.is_part[2])
     }
 
     pub(super) fn bit_rows(&self, span: Span) -> Range<usize> {
@@ -238,10 +248,11 @@ impl Compiler<'_> {
             len: sample.iter().product(),
             channels: sample.last().copied().unwrap_or(1),
             range: 0..0,
+            repeated: 0..0,
             gradient: 0..0,
             bits: 0..0,
             closes_itself: false,
-            is_part: (false, false),
+            is_part: [false; 3],
         });
         self.values.len() - 1
     }
@@ -378,7 +389,7 @@ impl Compiler<'_> {
         let bits = self.lay_out_bits(rows);
         let weights = |step: &Step| step.weights.iter().map(|&b| self.blocks.list[b].len()).sum();
         let weights: Vec<usize> = self.steps.iter().map(weights).collect();
-        let segments = Segments::new(&self.steps, &self.values, &weights, options);
+        let segments = Segments::new(&self.steps, &self.values, &weights, &outputs, options);
         let (shared, own_floats) = self.lay_out(&segments, &inputs, &outputs, rows);
         let memory = super::Memory {
             shared,
@@ -506,8 +517,10 @@ impl Compiler<'_> {
         rows: usize,
     ) -> (usize, usize) {
         let times = Times::new(segments, self.steps.len());
-        let (mut values, mut gradients) =
-            (vec![Use::default(); self.values.len()], vec![Use::default(); self.values.len()]);
+        let nothing = || vec![Use::default(); self.values.len()];
+        let (mut values, mut repeated, mut gradients) = (nothing(), nothing(), nothing());
+        let repeats = segments.backward.iter().flat_map(|segment| &segment.repeats);
+        let is_repeated: BTreeSet<usize> = repeats.map(|&(r, _)| self.steps[r].output).collect();
         inputs.iter().for_each(|&v| values[v].touch_at(0));
         for &v in outputs {
             values[v].touch_at(times.end);
@@ -521,8 +534,9 @@ impl Compiler<'_> {
             let Some(sinks) = &step.sinks else { continue };
             for time in [times.backward.pass[s], times.backward.gather[s]].into_iter().flatten() {
                 gradients[step.output].touch(time);
-                if step.operator.keeps_inputs() {
-                    step.inputs.iter().for_each(|&(v, _)| values[v].touch(time));
+                for &(v, _) in step.inputs.iter().filter(|_| step.operator.keeps_inputs()) {
+                    let kept = if is_repeated.contains(&v) { &mut repeated } else { &mut values };
+                    kept[v].touch(time);
                 }
             }
             let Some(time) = times.backward.pass[s] else { continue };
@@ -544,7 +558,11 @@ impl Compiler<'_> {
                 layout.add(life.map(|life| Life { rows: life.rows * len, ..life }));
                 life.is_some_and(|life| life.is_part)
             };
-            value.is_part = (buffer(&values[v], value.len), buffer(&gradients[v], wanted));
+            value.is_part = [
+                buffer(&values[v], value.len),
+                buffer(&repeated[v], value.len),
+                buffer(&gradients[v], wanted),
+            ];
         }
         for (s, step) in self.steps.iter().enumerate() {
             let mut scratch = |time: Option<Moment>, len: &dyn Fn((usize, usize)) -> usize| {
@@ -564,6 +582,7 @@ impl Compiler<'_> {
         let mut next = || ranges.next().unwrap_or_default();
         for value in &mut self.values {
             value.range = next();
+            value.repeated = next();
             value.gradient = next();
         }
         for step in &mut self.steps {

@@ -123,6 +123,11 @@ impl Operator for BatchNorm {
         Passing::Gathered
     }
 
+    /// Reading the input once more costs less than writing the output and reading it again, both through main memory.
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn gather(&self, part: &mut Gather<'_>) {
         add_moments(part.sums, part.inputs[0], part.threads.count());
     }

@@ -256,6 +256,13 @@ pub trait Operator: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether the output may be computed anew for the backward pass, by [`forward`](Self::forward) from the same inputs and
+    /// with nothing changed in between, where keeping it would cost more: it then needs its own inputs there, and no scratch
+    /// memory.
+    fn repeats(&self) -> bool {
+        false
+    }
+
     /// Takes in a function of its output, applied as values are stored. False where it cannot, or has one already.
     fn fuse(&mut self, gate: Gate) -> bool {
         let _ = gate;

@@ -138,7 +138,7 @@ impl Pass<'_> {
             output: loan.write(&self.numbers, output.rows(place)),
             bits: loan.write(&self.bits, if trains { output.bit_rows(span) } else { 0..0 }),
             weights: self.weights(step),
-            state: step.state.iter().map(|&b| &self.params[self.list[b].range.clone()]).collect(),
+            state: self.state(step),
             kept: loan.write(&self.kept, if trains { step.kept_rows(span) } else { 0..0 }),
             scratch: loan.write(&self.numbers, place.own(&step.scratch.0)),
             mode: self.mode,
@@ -173,7 +173,7 @@ impl Pass<'_> {
     /// The values that the backward pass reads.
     fn kept_inputs<'p>(&'p self, loan: &'p Loan<'_>, step: &Step, place: Place) -> Pieces<&'p [f32]> {
         let keeps = step.operator.keeps_inputs();
-        let rows = |v: usize| if keeps { self.values[v].rows(place) } else { 0..0 };
+        let rows = |v: usize| if keeps { self.values[v].kept_rows(place) } else { 0..0 };
         step.inputs.iter().map(|&(v, _)| loan.read(&self.numbers, rows(v))).collect()
     }
 
@@ -199,6 +199,39 @@ impl Pass<'_> {
         close_gate(d_output, gate, self.values[step.output].channels, threads.count());
         let mut part = Gather { span: place.span, inputs, d_output, sums, threads };
         step.operator.gather_backward(&mut part);
+    }
+
+    /// Computes anew what step `s` is the first to need.
+    pub(super) fn repeat_for(
+        &self,
+        s: usize,
+        segment: &Segment,
+        place: Place,
+        threads: Threads,
+    ) -> Result<()> {
+        for &(repeated, _) in segment.repeats.iter().filter(|&&(_, reader)| reader == s) {
+            let step = &self.steps[repeated];
+            let loan = self.ledger.open();
+            let mut io = Forward {
+                span: place.span,
+                inputs: self.kept_inputs(&loan, step, place),
+                output: loan.write(&self.numbers, self.values[step.output].kept_rows(place)),
+                bits: &mut [],
+                weights: self.weights(step),
+                state: self.state(step),
+                kept: &mut [],
+                scratch: &mut [],
+                mode: self.mode,
+                threads,
+            };
+            loan.seal();
+            step.operator.forward(&mut io).map_err(|e| e.of_layer(&step.layer))?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, step: &Step) -> Pieces<&[f32]> {
+        step.state.iter().map(|&b| &self.params[self.list[b].range.clone()]).collect()
     }
 
     pub(super) fn backward(&self, s: usize, place: Place, accumulate: bool, threads: Threads) -> Result<()> {

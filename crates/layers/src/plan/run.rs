@@ -109,6 +109,7 @@ impl Plan {
             let segment = &segments.backward[number];
             pass.over(segment, number, &|place, accumulate, threads| {
                 for &s in &segment.steps {
+                    pass.repeat_for(s, segment, place, threads)?;
                     pass.backward(s, place, accumulate, threads)?;
                 }
                 if let Some(s) = segment.gathers {

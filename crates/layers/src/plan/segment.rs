@@ -40,6 +40,9 @@ pub(super) struct Segment {
     pub(super) rows: usize,
     /// The step that looks at each part after all others, since it comes next and has to see all parts first.
     pub(super) gathers: Option<usize>,
+    /// In the backward pass steps whose outputs are computed anew, each with the step before which that happens, the first
+    /// to need it.
+    pub(super) repeats: Vec<(usize, usize)>,
     /// Multiplications, or what takes as long, of a sample.
     pub(super) work: usize,
     is_whole: bool,
@@ -47,7 +50,7 @@ pub(super) struct Segment {
 
 impl Segment {
     const fn of(steps: Vec<usize>) -> Self {
-        Self { steps, shares: 1, rows: 0, gathers: None, work: 0, is_whole: false }
+        Self { steps, shares: 1, rows: 0, gathers: None, repeats: Vec::new(), work: 0, is_whole: false }
     }
 
     /// Samples of a share of a batch of `rows`; the last may have fewer.
@@ -70,7 +73,13 @@ pub(super) struct Segments {
 
 impl Segments {
     /// As the options say; `weights` are the numbers of parameters of each step.
-    pub(super) fn new(steps: &[Step], values: &[Value], weights: &[usize], options: &PlanOptions) -> Self {
+    pub(super) fn new(
+        steps: &[Step],
+        values: &[Value],
+        weights: &[usize],
+        outputs: &[usize],
+        options: &PlanOptions,
+    ) -> Self {
         let passing = |s: usize| {
             let passing = steps[s].operator.passing();
             match passing {
@@ -83,6 +92,13 @@ impl Segments {
         let mut forward = cut((0..steps.len()).map(|s| (s, passing(s))));
         let back = (0..steps.len()).rev().filter(|&s| steps[s].sinks.is_some());
         let mut backward = cut(back.map(|s| (s, passing(s))));
+        for r in
+            (0..steps.len()).filter(|&r| steps[r].operator.repeats() && !outputs.contains(&steps[r].output))
+        {
+            if let Some((segment, reader)) = repeated(steps, &backward, r) {
+                backward[segment].repeats.push((r, reader));
+            }
+        }
         let sizes = Sizes { steps, values, weights, options };
         for segment in &mut forward {
             let touched = segment.steps.iter().flat_map(|&s| {
@@ -110,6 +126,22 @@ impl Segments {
     pub(super) fn most_shares(&self) -> usize {
         self.forward.iter().chain(&self.backward).map(|segment| segment.shares).max().unwrap_or(1)
     }
+}
+
+/// The segment of the backward pass that alone needs the output of step `r`, and the first step there that does, where it may
+/// be computed anew.
+fn repeated(steps: &[Step], backward: &[Segment], r: usize) -> Option<(usize, usize)> {
+    let Step { operator, output, .. } = &steps[r];
+    // Its own backward pass, which comes later, keeps its inputs until then.
+    let is_possible = steps[r].sinks.is_some() && operator.keeps_inputs() && !operator.keeps_output();
+    let reads = |s: usize| {
+        steps[s].operator.keeps_inputs() && steps[s].inputs.iter().any(|&(value, _)| value == *output)
+    };
+    let mut found = backward.iter().enumerate().filter_map(|(number, segment)| {
+        Some((number, segment.steps.iter().copied().chain(segment.gathers).find(|&s| reads(s))?))
+    });
+    let (number, reader) = found.next().filter(|_| is_possible)?;
+    (found.next().is_none() && !backward[number].is_whole).then_some((number, reader))
 }
 
 fn cut(steps: impl Iterator<Item = (usize, Passing)>) -> Vec<Segment> {
