@@ -29,18 +29,23 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str, values: usize) -> Benchma
 }
 
 fn depthwise(criterion: &mut Criterion) {
-    for (name, x, kernel) in [
-        ("100x25x5x64, 3x3", [100, 25, 5, 64], (3, 3)),
-        ("64x128x24, 5", [64, 1, 128, 24], (1, 5)),
-        ("32x16x16x33, 3x3", [32, 16, 16, 33], (3, 3)),
+    for (name, x, kernel, stride) in [
+        ("100x25x5x64, 3x3", [100, 25, 5, 64], (3, 3), 1),
+        ("8x25x5x64, 3x3", [8, 25, 5, 64], (3, 3), 1),
+        ("8x48x48x16, 3x3, stride 2", [8, 48, 48, 16], (3, 3), 2),
+        ("16x128x32, 5", [16, 1, 128, 32], (1, 5), 1),
+        ("64x128x24, 5", [64, 1, 128, 24], (1, 5), 1),
+        ("32x16x16x33, 3x3", [32, 16, 16, 33], (3, 3), 1),
     ] {
-        let geometry = Conv2dGeometry::default().same((x[1], x[2]), kernel);
+        let geometry = Conv2dGeometry { stride: (stride, stride), ..Conv2dGeometry::default() };
+        let geometry = geometry.same((x[1], x[2]), kernel);
         let shape = geometry.resolve_depthwise("bench", &x, &[kernel.0, kernel.1, x[3], 1]).expect("it fits");
-        let (rows, c) = (shape.input_len() / x[3], x[3]);
+        let c = x[3];
         let (x, w, bias) = (normal(1, shape.input_len()), normal(2, shape.kernel_len()), normal(3, c));
         let dy = normal(4, shape.output_len());
         let (mut out, mut dx, mut dw, mut db) = (dy.clone(), x.clone(), w.clone(), bias.clone());
-        let mut bits = vec![0; gate_words(rows, c)];
+        let mut bits = vec![0; gate_words(dy.len() / c, c)];
+        let gate = vec![0x5a5a; gate_words(x.len() / c, c)];
         let mut group = group(criterion, &format!("depthwise/{name}"), x.len());
         for threads in [1, 2] {
             group.bench_function(format!("forward/{threads}"), |b| {
@@ -50,7 +55,7 @@ fn depthwise(criterion: &mut Criterion) {
                 });
             });
             group.bench_function(format!("input gradient/{threads}"), |b| {
-                let sink = GradientSink { gate: &bits, accumulate: false };
+                let sink = GradientSink { gate: &gate, accumulate: false };
                 b.iter(|| depthwise_input_gradient_into(&mut dx, &dy, &w, sink, &shape, threads));
             });
             group.bench_function(format!("parameter gradients/{threads}"), |b| {

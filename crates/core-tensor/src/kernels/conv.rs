@@ -6,6 +6,7 @@ mod input_gradient;
 mod weight_gradient;
 
 use self::border::Border;
+pub(super) use self::input_gradient::Phase;
 pub use self::input_gradient::{conv2d_input_gradient, conv2d_input_gradient_into};
 pub use self::weight_gradient::{conv2d_parameter_gradients, conv2d_weight_gradient};
 use super::epilogue::{Epilogue, Gate, apply_gate_in_place, gate_words};

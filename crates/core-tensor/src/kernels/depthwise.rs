@@ -2,12 +2,17 @@
 //!
 //! Kernel (height, width, channels, multiplier); output channel = channel * multiplier + j.
 //!
-//! Input lines are copied between borders of zeros, pixels that are a stride apart side by side and channels repeated
-//! as often as the multiplier says. Every tap is then a shifted copy of the line, and a line of the output a sum of
-//! products of long runs of values, whatever the number of channels: weights run along cyclically.
+//! Small kernels over channels that fill vectors (`reach`) are computed pixel by pixel, from operands where they lie.
+//!
+//! For others input lines are copied between borders of zeros, pixels that are a stride apart side by side and channels
+//! repeated as often as the multiplier says. Every tap is then a shifted copy of the line, and a line of the output a sum
+//! of products of long runs of values, whatever the number of channels: weights run along cyclically.
 
 mod border;
 mod lines;
+mod pixels;
+mod reach;
+mod sums;
 mod weight;
 
 use super::conv::ConvShape;
@@ -44,6 +49,14 @@ pub fn depthwise_fused(
     let Epilogue { bias, gate, bits } = epilogue;
     let words = if bits.is_empty() { 0 } else { gate_words(shape.out_h * shape.out_w, shape.out_c) };
     let out = &mut out[..shape.output_len()];
+    if reach::fits(shape) {
+        let w = &w[..kernel_len(shape)];
+        let outputs = ((out, shape.out_sample()), (bits, words));
+        return split::for_chunks2(useful(threads, shape), outputs.0, outputs.1, |i, out, bits| {
+            let x = &x[i * shape.in_sample()..][..shape.in_sample()];
+            pixels::forward(out, x, (w, bias), (&gate, bits), shape);
+        });
+    }
     lines::with_cyclic(w, bias, shape, |weights, start| {
         let outputs = ((out, shape.out_sample()), (bits, words));
         split::for_chunks2(useful(threads, shape), outputs.0, outputs.1, |i, out, bits| {
@@ -66,12 +79,23 @@ pub fn depthwise_input_gradient_into(
     threads: usize,
 ) {
     let words = gate_words(shape.in_h * shape.in_w, shape.in_c);
+    let (dx, threads) = (&mut dx[..shape.input_len()], useful(threads, shape));
+    let sample = |i: usize| {
+        let gate = if sink.gate.is_empty() { &[][..] } else { &sink.gate[i * words..(i + 1) * words] };
+        (&dy[i * shape.out_sample()..][..shape.out_sample()], GradientSink { gate, ..sink })
+    };
+    if reach::fits(shape) {
+        return pixels::with_turned(w, shape, |turned| {
+            split::for_chunks(threads, dx, shape.in_sample(), |i, dx| {
+                let (dy, sink) = sample(i);
+                pixels::backward(dx, dy, turned, sink, shape);
+            });
+        });
+    }
     lines::with_cyclic(w, None, shape, |weights, start| {
-        let dx = &mut dx[..shape.input_len()];
-        split::for_chunks(useful(threads, shape), dx, shape.in_sample(), |i, dx| {
-            let dy = &dy[i * shape.out_sample()..][..shape.out_sample()];
-            let gate = if sink.gate.is_empty() { &[][..] } else { &sink.gate[i * words..(i + 1) * words] };
-            lines::backward(dx, dy, (weights, start), GradientSink { gate, ..sink }, shape);
+        split::for_chunks(threads, dx, shape.in_sample(), |i, dx| {
+            let (dy, sink) = sample(i);
+            lines::backward(dx, dy, (weights, start), sink, shape);
         });
     });
 }
@@ -103,7 +127,11 @@ pub fn depthwise_parameter_gradients(
             let x = &x[samples.start * shape.in_sample()..samples.end * shape.in_sample()];
             let dy = &dy[samples.start * shape.out_sample()..samples.end * shape.out_sample()];
             let (dw, db) = both.split_at_mut(kernel);
-            weight::gradients(dw, db, x, dy, shape);
+            if reach::fits_sums(shape) {
+                sums::gradients(dw, db, x, dy, shape);
+            } else {
+                weight::gradients(dw, db, x, dy, shape);
+            }
         });
         dw[..kernel].copy_from_slice(&both[..kernel]);
         if let Some(db) = db {

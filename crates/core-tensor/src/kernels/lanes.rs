@@ -47,6 +47,26 @@ macro_rules! by_lanes {
 }
 pub(super) use by_lanes;
 
+/// A vector, of which only `lanes` are read unless it is `WHOLE`.
+///
+/// # Safety
+/// The processor has the instruction set; the lanes may be read.
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd, const WHOLE: bool>(from: *const f32, lanes: S::Lanes) -> S::Vector {
+    // SAFETY: the caller's.
+    unsafe { if WHOLE { S::load(from) } else { S::load_lanes(from, lanes) } }
+}
+
+/// Stores a vector, only its `lanes` unless it is `WHOLE`.
+///
+/// # Safety
+/// The processor has the instruction set; the lanes may be written.
+#[inline(always)]
+pub(super) unsafe fn store<S: Simd, const WHOLE: bool>(to: *mut f32, lanes: S::Lanes, x: S::Vector) {
+    // SAFETY: the caller's.
+    unsafe { if WHOLE { S::store(to, x) } else { S::store_lanes(to, lanes, x) } }
+}
+
 by_lanes! {
     /// Adds the bias, if there is one, to whole rows of `channels`, applies the gate's function, and records where the
     /// gradient passes unless `bits` is empty.

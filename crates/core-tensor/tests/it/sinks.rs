@@ -12,7 +12,7 @@ use tinsmith_core_tensor::kernels::epilogue::{
     Epilogue, Function, Gate, GradientSink, ParameterGradients, gate_words,
 };
 use tinsmith_core_tensor::kernels::pool::{average_pool_gradient_into, max_pool, max_pool_gradient_into};
-use tinsmith_core_tensor::{Conv2dGeometry, Pool2dGeometry};
+use tinsmith_core_tensor::{Conv2dGeometry, Padding, Pool2dGeometry};
 
 use crate::reference::{
     assert_close, conv, conv_input_gradient, conv_weight_gradient, normal, on_every_path, windows,
@@ -89,12 +89,18 @@ fn check_gate(what: &str, gate: Gate, before: &[f64], out: &[f32], bits: &[u16],
 #[test]
 fn depthwise_convolutions() {
     let g = Conv2dGeometry::default();
+    let wide = Padding { before: 4, after: 3 };
     for (x, kernel, multiplier, g) in [
         ([2, 5, 7, 3], (3, 3), 1, g.same((5, 7), (3, 3))),
         ([3, 1, 19, 24], (1, 5), 1, g.same((1, 19), (1, 5))),
         ([2, 6, 4, 16], (2, 3), 2, Conv2dGeometry { stride: (2, 2), ..g }.same((6, 4), (2, 3))),
         ([2, 9, 8, 33], (3, 2), 1, Conv2dGeometry { stride: (1, 3), dilation: (2, 1), ..g }),
         ([40, 25, 5, 64], (3, 3), 1, g.same((25, 5), (3, 3))),
+        ([2, 7, 6, 32], (3, 3), 1, Conv2dGeometry { stride: (2, 2), ..g }.same((7, 6), (3, 3))),
+        ([2, 5, 1, 48], (3, 3), 1, g.same((5, 1), (3, 3))),
+        ([3, 1, 9, 16], (1, 4), 1, g.same((1, 9), (1, 4))),
+        // Pixels that no tap reaches.
+        ([2, 3, 4, 16], (2, 2), 1, Conv2dGeometry { padding: (wide, wide), dilation: (1, 2), ..g }),
     ] {
         let s = g.resolve_depthwise("test", &x, &[kernel.0, kernel.1, x[3], multiplier]).unwrap();
         let (x, w, bias) = (normal(1, s.input_len()), normal(2, s.kernel_len()), normal(3, s.out_c));

@@ -57,19 +57,19 @@ pub fn conv2d_input_gradient_into(
 
 /// Input positions along one axis that are equal modulo the stride, and the taps of the kernel that reach them.
 #[derive(Debug, Clone, Copy, Default)]
-struct Phase {
+pub(in crate::kernels) struct Phase {
     /// The first position.
-    first: usize,
+    pub(in crate::kernels) first: usize,
     /// How many positions.
-    count: usize,
+    pub(in crate::kernels) count: usize,
     /// How many taps, `tap` and every `step`-th from it.
-    taps: usize,
+    pub(in crate::kernels) taps: usize,
     tap: usize,
     step: usize,
     /// Output position of the last tap at the first input position.
-    from: isize,
+    pub(in crate::kernels) from: isize,
     /// How far the output positions of neighbouring taps are apart.
-    delta: usize,
+    pub(in crate::kernels) delta: usize,
 }
 
 impl Phase {
@@ -89,8 +89,19 @@ impl Phase {
         Self { first, count, taps, tap, step, from, delta }
     }
 
+    /// Phases of height and width.
+    pub(in crate::kernels) fn all(
+        shape: &ConvShape,
+    ) -> (impl Iterator<Item = Self>, impl Iterator<Item = Self>) {
+        let &ConvShape { in_h, in_w, kernel_h, kernel_w, stride, dilation, pad, .. } = shape;
+        (
+            (0..stride.0).map(move |i| Self::new(i, (in_h, kernel_h), stride.0, dilation.0, pad.0)),
+            (0..stride.1).map(move |i| Self::new(i, (in_w, kernel_w), stride.1, dilation.1, pad.1)),
+        )
+    }
+
     /// Tap `i` in the order of output positions, the reverse of the kernel's.
-    const fn turned(&self, i: usize) -> usize {
+    pub(in crate::kernels) const fn turned(&self, i: usize) -> usize {
         self.tap + (self.taps - 1 - i) * self.step
     }
 
@@ -127,30 +138,21 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(shape: &'a ConvShape) -> Self {
         let mut before = (0, 0);
-        for phase in Self::phases(shape).0 {
+        for phase in Phase::all(shape).0 {
             before.0 = phase.before().max(before.0);
         }
-        for phase in Self::phases(shape).1 {
+        for phase in Phase::all(shape).1 {
             before.1 = phase.before().max(before.1);
         }
         let mut whole = (1, 1);
-        for phase in Self::phases(shape).0 {
+        for phase in Phase::all(shape).0 {
             whole.0 = phase.reach(before.0).max(whole.0);
         }
-        for phase in Self::phases(shape).1 {
+        for phase in Phase::all(shape).1 {
             whole.1 = phase.reach(before.1).max(whole.1);
         }
         let border = Border::new((shape.out_h, shape.out_w, shape.out_c), before, whole);
         Self { shape, border, before }
-    }
-
-    /// Phases of height and width.
-    fn phases(shape: &ConvShape) -> (impl Iterator<Item = Phase>, impl Iterator<Item = Phase>) {
-        let &ConvShape { in_h, in_w, kernel_h, kernel_w, stride, dilation, pad, .. } = shape;
-        (
-            (0..stride.0).map(move |i| Phase::new(i, (in_h, kernel_h), stride.0, dilation.0, pad.0)),
-            (0..stride.1).map(move |i| Phase::new(i, (in_w, kernel_w), stride.1, dilation.1, pad.1)),
-        )
     }
 
     /// `body(phase of height, phase of width, group, offset of their taps in the turned kernel)`
@@ -158,8 +160,8 @@ impl<'a> Plan<'a> {
         let shape = self.shape;
         let mut at = 0;
         for group in 0..shape.groups {
-            for y in Self::phases(shape).0 {
-                for x in Self::phases(shape).1 {
+            for y in Phase::all(shape).0 {
+                for x in Phase::all(shape).1 {
                     body(&y, &x, group, at);
                     at += y.taps * x.taps * shape.group_in() * shape.group_out();
                 }
