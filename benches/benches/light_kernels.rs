@@ -101,13 +101,16 @@ fn batch_normalization(criterion: &mut Criterion) {
 fn pooling(criterion: &mut Criterion) {
     for (name, x, window) in [
         ("128x26x26x32, 2x2", [128, 26, 26, 32], (2, 2)),
+        ("8x28x28x32, 2x2", [8, 28, 28, 32], (2, 2)),
         ("64x128x24, 2", [64, 1, 128, 24], (1, 2)),
         ("100x25x5x64, all", [100, 25, 5, 64], (25, 5)),
     ] {
         let shape = Pool2dGeometry::new(window).resolve("bench", &x).expect("it fits");
         let (x, dy) = (normal(1, shape.input_len()), normal(2, shape.output_len()));
         let (mut out, mut dx, mut taps) = (dy.clone(), x.clone(), vec![0; shape.taps_len()]);
-        let sink = GradientSink::default();
+        let c = shape.channels;
+        let gate = vec![0x5a5a; gate_words(x.len() / c, c)];
+        let sink = GradientSink { gate: &gate, accumulate: false };
         let mut group = group(criterion, &format!("pool/{name}"), x.len());
         group.bench_function("max", |b| b.iter(|| max_pool(&mut out, &mut taps, &x, &shape, 1)));
         group.bench_function("max gradient", |b| {

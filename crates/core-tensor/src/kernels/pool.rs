@@ -1,10 +1,12 @@
 //! Pooling over channels-last activations.
 //!
 //! The closures are marked to be inlined: one that is not would be compiled without the caller's instruction set.
+#![expect(unsafe_code, reason = "vector instructions")]
 
-use super::dispatch::multiversion;
 use super::epilogue::{GradientSink, gate_words};
-use super::{lanes, split};
+use super::lanes::{self, LANES, by_lanes, load, store};
+use super::split;
+use super::tile::simd::Simd;
 
 /// All sizes of a pooling: input (batch, `in_h`, `in_w`, channels), output (batch, `out_h`, `out_w`, channels).
 /// Made by [`Pool2dGeometry::resolve`](crate::Pool2dGeometry::resolve).
@@ -83,10 +85,8 @@ pub fn max_pool(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape, 
     let tap_step = if taps.is_empty() { 0 } else { step * shape.tap_bytes() };
     split::for_chunks2(threads, (&mut out[..shape.output_len()], step), (taps, tap_step), |i, out, taps| {
         let x = &x[i * shape.in_sample()..][..shape.in_sample()];
-        if taps.is_empty() {
-            maximum(out, x, shape);
-        } else if shape.tap_bytes() == 1 {
-            maximum_taps(out, taps, x, shape);
+        if taps.is_empty() || shape.tap_bytes() == 1 {
+            maxima(out, taps, x, shape);
         } else {
             maximum_far_taps(out, taps, x, shape);
         }
@@ -107,27 +107,36 @@ pub fn max_pool_gradient_into(
 ) {
     let line = shape.out_w * shape.channels;
     let far = taps.as_chunks::<4>().0;
-    for_lines(dx, sink, shape, threads, |line_index, dx, oy, add| {
+    for_lines(dx, sink, shape, threads, |line_index, dx, oy, how| {
         let at = line_index * line..(line_index + 1) * line;
         if shape.tap_bytes() == 1 {
-            spread_maxima(dx, &dy[at.clone()], &taps[at], oy, shape, add);
+            spread(dx, &dy[at.clone()], &taps[at], oy, shape, how);
         } else {
-            spread_far_maxima(dx, &dy[at.clone()], &far[at], oy, shape, add);
+            spread_far_maxima(dx, &dy[at.clone()], &far[at], oy, shape, how.add);
         }
     });
 }
 
-/// Calls `body(number of the output line, dx of its sample, its number in the sample, whether to add)` for every line
+/// How gradients are spread: whether they are added, and the gate bits of the sample or none.
+#[derive(Debug, Clone, Copy)]
+struct Spread<'a> {
+    add: bool,
+    bits: &'a [u16],
+}
+
+/// Calls `body(number of the output line, dx of its sample, its number in the sample, how)` for every line
 /// of the output. Where windows do not overlap and nothing is accumulated, the body stores; else it adds to zeros or to
-/// what there is, as the sink says. The gate closes on what is done while it is at hand.
+/// what there is, as the sink says. The gate closes on what is done while it is at hand, where windows cover the
+/// input already in the body: it gets the sample's bits, else none.
 fn for_lines(
     dx: &mut [f32],
     sink: GradientSink<'_>,
     shape: &PoolShape,
     threads: usize,
-    body: impl Fn(usize, &mut [f32], usize, bool) + Sync,
+    body: impl Fn(usize, &mut [f32], usize, Spread<'_>) + Sync,
 ) {
     let threads = split::useful(threads, shape.work());
+    let covered = shape.is_covered() && shape.tap_bytes() == 1;
     let (line, words) = (shape.in_w * shape.channels, gate_words(shape.in_w, shape.channels));
     let apart = shape.window.0 <= shape.stride.0 && shape.window.1 <= shape.stride.1;
     let add = sink.accumulate || !apart;
@@ -141,6 +150,11 @@ fn for_lines(
         if !apart && !sink.accumulate {
             dx.fill(0.0);
         }
+        let bits = if covered && !sink.gate.is_empty() {
+            &sink.gate[i * shape.in_h * words..(i + 1) * shape.in_h * words]
+        } else {
+            &[]
+        };
         for oy in 0..shape.out_h {
             // The input lines from this window to the next.
             let start = |oy: usize| (oy * shape.stride.0).saturating_sub(shape.pad.0).min(shape.in_h);
@@ -149,8 +163,8 @@ fn for_lines(
             if !add && !shape.is_covered() {
                 dx[from * line..to * line].fill(0.0);
             }
-            body(i * shape.out_h + oy, dx, oy, add);
-            if apart {
+            body(i * shape.out_h + oy, dx, oy, Spread { add, bits });
+            if apart && !covered {
                 close(dx, from, to);
             }
         }
@@ -183,8 +197,8 @@ pub fn average_pool_gradient_into(
     threads: usize,
 ) {
     let line = shape.out_w * shape.channels;
-    for_lines(dx, sink, shape, threads, |i, dx, oy, add| {
-        spread(dx, &dy[i * line..(i + 1) * line], oy, shape, add);
+    for_lines(dx, sink, shape, threads, |i, dx, oy, how| {
+        spread(dx, &dy[i * line..(i + 1) * line], &[], oy, shape, how);
     });
 }
 
@@ -230,12 +244,13 @@ impl Window {
         self.y.len() * self.x.len()
     }
 
+    /// `body(tap, pixel of the input)`
     #[inline(always)]
     fn for_each(&self, shape: &PoolShape, mut body: impl FnMut(usize, usize)) {
         for ky in self.y.clone() {
+            let line = (self.top + ky - shape.pad.0) * shape.in_w;
             for kx in self.x.clone() {
-                let (iy, ix) = (self.top + ky - shape.pad.0, self.left + kx - shape.pad.1);
-                body(ky * shape.window.1 + kx, (iy * shape.in_w + ix) * shape.channels);
+                body(ky * shape.window.1 + kx, line + self.left + kx - shape.pad.1);
             }
         }
     }
@@ -248,41 +263,96 @@ fn takes(v: f32, best: f32) -> bool {
     (v > best) | ((v != v) & (best == best))
 }
 
-multiversion! {
-    fn maximum(out: &mut [f32], x: &[f32], shape: &PoolShape) {
-        let c = shape.channels;
+/// Calls `$body` for all channels in groups of vectors, as `$body::<S, vectors, whole>(first channel, channels)`: a
+/// window is passed over once for each group.
+macro_rules! for_groups {
+    ($channels:expr, $first:ident, $count:ident, $body:ident :: <$s:ident> $args:tt) => {
+        let mut $first = 0;
+        while $first < $channels {
+            let rest = $channels - $first;
+            let $count;
+            if rest >= 4 * LANES {
+                $count = 4 * LANES;
+                $body::<$s, 4, true> $args;
+            } else if rest >= 2 * LANES {
+                $count = 2 * LANES;
+                $body::<$s, 2, true> $args;
+            } else if rest >= LANES {
+                $count = LANES;
+                $body::<$s, 1, true> $args;
+            } else {
+                $count = rest;
+                $body::<$s, 1, false> $args;
+            }
+            $first += $count;
+        }
+    };
+}
+
+by_lanes! {
+    /// One sample's maxima, and unless `taps` is empty where they were.
+    fn maxima<S>(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape) {
+        assert!(out.len() == shape.out_sample() && x.len() == shape.in_sample(), "samples are whole");
+        assert!(taps.is_empty() || taps.len() == out.len(), "the record holds every output");
+        let (x, out) = (x.as_ptr(), out.as_mut_ptr());
+        let taps = if taps.is_empty() { std::ptr::null_mut() } else { taps.as_mut_ptr() };
         for_windows(shape, #[inline(always)] |o, window| {
-            let out = &mut out[o..o + c];
-            out.fill(f32::NEG_INFINITY);
-            window.for_each(shape, #[inline(always)] |_, i| {
-                for (best, &v) in out.iter_mut().zip(&x[i..i + c]) {
-                    *best = if takes(v, *best) { v } else { *best };
-                }
-            });
+            // SAFETY: the caller's; the window's elements lie within the sample, groups within its channels.
+            unsafe {
+                for_groups!(shape.channels, first, count, maximum::<S>(
+                    out.add(o + first),
+                    if taps.is_null() { taps } else { taps.add(o + first) },
+                    x.add(first),
+                    (&window, shape),
+                    count
+                ));
+            }
         });
     }
 }
 
-multiversion! {
-    fn maximum_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape) {
-        let c = shape.channels;
-        for_windows(shape, #[inline(always)] |o, window| {
-            let (out, taps) = (&mut out[o..o + c], &mut taps[o..o + c]);
-            out.fill(f32::NEG_INFINITY);
-            // A window of nothing but minus infinity gives its gradient to its first real element.
-            taps.fill((window.y.start * shape.window.1 + window.x.start) as u8);
-            window.for_each(shape, #[inline(always)] |tap, i| {
-                for ((best, at), &v) in out.iter_mut().zip(taps.iter_mut()).zip(&x[i..i + c]) {
-                    let take = takes(v, *best);
-                    *best = if take { v } else { *best };
-                    *at = if take { tap as u8 } else { *at };
+/// The maxima of `count` channels of a window, and unless `taps` is null the numbers of their taps.
+///
+/// # Safety
+/// The processor has the instruction set; so many channels of every element of the window may be read from `x` on, and
+/// written from `out` and `taps` on.
+#[inline(always)]
+unsafe fn maximum<S: Simd, const V: usize, const WHOLE: bool>(
+    out: *mut f32,
+    taps: *mut u8,
+    x: *const f32,
+    (window, shape): (&Window, &PoolShape),
+    count: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let lanes = S::lanes(count.min(LANES));
+        let mut best = [S::splat(f32::NEG_INFINITY); V];
+        // A window of nothing but minus infinity gives its gradient to its first real element.
+        let mut at = [S::splat((window.y.start * shape.window.1 + window.x.start) as f32); V];
+        window.for_each(
+            shape,
+            #[inline(always)]
+            |tap, pixel| {
+                let (tap, i) = (S::splat(tap as f32), pixel * shape.channels);
+                for v in 0..V {
+                    let value = load::<S, WHOLE>(x.wrapping_add(i + v * LANES), lanes);
+                    let take = S::takes(value, best[v]);
+                    best[v] = S::choose(take, value, best[v]);
+                    at[v] = S::choose(take, tap, at[v]);
                 }
-            });
-        });
+            },
+        );
+        for v in 0..V {
+            store::<S, WHOLE>(out.add(v * LANES), lanes, best[v]);
+            if !taps.is_null() {
+                S::store_bytes(taps.add(v * LANES), if WHOLE { LANES } else { count }, at[v]);
+            }
+        }
     }
 }
 
-/// [`maximum_taps`] for windows of more than 256 elements, whose taps take four bytes.
+/// [`maxima`] of windows of more than 256 elements, whose taps take four bytes.
 fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape) {
     let c = shape.channels;
     let taps = taps.as_chunks_mut::<4>().0;
@@ -290,9 +360,10 @@ fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolSha
         for (channel, (best, at)) in out[o..o + c].iter_mut().zip(&mut taps[o..o + c]).enumerate() {
             *best = f32::NEG_INFINITY;
             let mut greatest = window.y.start * shape.window.1 + window.x.start;
-            window.for_each(shape, |tap, i| {
-                if takes(x[i + channel], *best) {
-                    (*best, greatest) = (x[i + channel], tap);
+            window.for_each(shape, |tap, pixel| {
+                let v = x[pixel * c + channel];
+                if takes(v, *best) {
+                    (*best, greatest) = (v, tap);
                 }
             });
             *at = (greatest as u32).to_le_bytes();
@@ -300,29 +371,90 @@ fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolSha
     });
 }
 
-multiversion! {
-    fn spread_maxima(dx: &mut [f32], dy: &[f32], taps: &[u8], oy: usize, shape: &PoolShape, add: bool) {
-        let c = shape.channels;
+by_lanes! {
+    /// Spreads a line of gradients over their windows, or, unless `taps` is empty, gives them to where the maxima were.
+    fn spread<S>(dx: &mut [f32], dy: &[f32], taps: &[u8], oy: usize, shape: &PoolShape, how: Spread<'_>) {
+        let line = shape.out_w * shape.channels;
+        assert!(dx.len() == shape.in_sample() && dy.len() == line, "the sample and the line are whole");
+        assert!(taps.is_empty() || taps.len() == line, "the record holds every output");
+        let words = gate_words(shape.in_h * shape.in_w, shape.channels);
+        assert!(how.bits.is_empty() || how.bits.len() == words, "gate bits hold the sample");
+        let (dx, dy) = (dx.as_mut_ptr(), dy.as_ptr());
+        let bits = if how.bits.is_empty() { std::ptr::null() } else { how.bits.as_ptr() };
+        let taps = if taps.is_empty() { std::ptr::null() } else { taps.as_ptr() };
         for_line(shape, oy, #[inline(always)] |o, window| {
-            let (dy, taps) = (&dy[o..o + c], &taps[o..o + c]);
-            window.for_each(shape, #[inline(always)] |tap, i| {
-                let tap = tap as u8;
-                let values = dx[i..i + c].iter_mut().zip(dy).zip(taps);
-                if add {
-                    values.for_each(|((dx, &dy), &at)| *dx += if at == tap { dy } else { 0.0 });
-                } else {
-                    values.for_each(|((dx, &dy), &at)| *dx = if at == tap { dy } else { 0.0 });
-                }
-            });
+            // SAFETY: the caller's; the window's elements lie within the sample, groups within its channels.
+            unsafe {
+                for_groups!(shape.channels, first, count, spread_over::<S>(
+                    dx.add(first),
+                    dy.add(o + first),
+                    if taps.is_null() { taps } else { taps.add(o + first) },
+                    if bits.is_null() { bits } else { bits.add(first / LANES) },
+                    (&window, shape, how.add),
+                    count
+                ));
+            }
         });
     }
 }
 
-/// [`spread_maxima`] for taps of four bytes.
+/// Stores or adds the gradients of `count` channels to all elements of a window alike, or, unless `taps` is null, to
+/// those that they name. Gate bits close on them unless null.
+///
+/// # Safety
+/// The processor has the instruction set; so many channels of every element of the window may be written from `dx` on,
+/// and read from `dy` and `taps` on, as may the element's words of gate bits.
+#[inline(always)]
+unsafe fn spread_over<S: Simd, const V: usize, const WHOLE: bool>(
+    dx: *mut f32,
+    dy: *const f32,
+    taps: *const u8,
+    bits: *const u16,
+    (window, shape, add): (&Window, &PoolShape, bool),
+    count: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let lanes = S::lanes(count.min(LANES));
+        let (zero, mut share, mut at) = (S::splat(0.0), [S::splat(0.0); V], [S::splat(0.0); V]);
+        let scale = S::splat(if taps.is_null() { 1.0 / window.count() as f32 } else { 1.0 });
+        for v in 0..V {
+            share[v] = S::multiply(load::<S, WHOLE>(dy.add(v * LANES), lanes), scale);
+            if !taps.is_null() {
+                at[v] = S::load_bytes(taps.add(v * LANES), if WHOLE { LANES } else { count });
+            }
+        }
+        window.for_each(
+            shape,
+            #[inline(always)]
+            |tap, pixel| {
+                let (tap, i) = (S::splat(tap as f32), pixel * shape.channels);
+                let word = pixel * shape.channels.div_ceil(LANES);
+                for v in 0..V {
+                    let dx = dx.wrapping_add(i + v * LANES);
+                    let mut value = share[v];
+                    if !taps.is_null() {
+                        value = S::choose(S::equal(at[v], tap), value, zero);
+                    }
+                    if add {
+                        value = S::add(load::<S, WHOLE>(dx, lanes), value);
+                    }
+                    if !bits.is_null() {
+                        value = S::keep(value, *bits.add(word + v));
+                    }
+                    store::<S, WHOLE>(dx, lanes, value);
+                }
+            },
+        );
+    }
+}
+
+/// [`spread`] for taps of four bytes.
 fn spread_far_maxima(dx: &mut [f32], dy: &[f32], taps: &[[u8; 4]], oy: usize, shape: &PoolShape, add: bool) {
     let c = shape.channels;
     for_line(shape, oy, |o, window| {
-        window.for_each(shape, |tap, i| {
+        window.for_each(shape, |tap, pixel| {
+            let i = pixel * c;
             let values = dx[i..i + c].iter_mut().zip(&dy[o..o + c]).zip(&taps[o..o + c]);
             for ((dx, &dy), at) in values {
                 let dy = if u32::from_le_bytes(*at) as usize == tap { dy } else { 0.0 };
@@ -332,37 +464,53 @@ fn spread_far_maxima(dx: &mut [f32], dy: &[f32], taps: &[[u8; 4]], oy: usize, sh
     });
 }
 
-multiversion! {
-    fn average(out: &mut [f32], x: &[f32], shape: &PoolShape) {
-        let c = shape.channels;
+by_lanes! {
+    /// One sample's averages.
+    fn average<S>(out: &mut [f32], x: &[f32], shape: &PoolShape) {
+        assert!(out.len() == shape.out_sample() && x.len() == shape.in_sample(), "samples are whole");
+        let (x, out) = (x.as_ptr(), out.as_mut_ptr());
         for_windows(shape, #[inline(always)] |o, window| {
-            let out = &mut out[o..o + c];
-            out.fill(0.0);
-            window.for_each(shape, #[inline(always)] |_, i| {
-                for (sum, v) in out.iter_mut().zip(&x[i..i + c]) {
-                    *sum += v;
-                }
-            });
-            let scale = 1.0 / window.count() as f32;
-            out.iter_mut().for_each(|sum| *sum *= scale);
+            // SAFETY: the caller's; the window's elements lie within the sample, groups within its channels.
+            unsafe {
+                for_groups!(shape.channels, first, count, mean::<S>(
+                    out.add(o + first),
+                    x.add(first),
+                    (&window, shape),
+                    count
+                ));
+            }
         });
     }
 }
 
-multiversion! {
-    fn spread(dx: &mut [f32], dy: &[f32], oy: usize, shape: &PoolShape, add: bool) {
-        let c = shape.channels;
-        for_line(shape, oy, #[inline(always)] |o, window| {
-            let scale = 1.0 / window.count() as f32;
-            let dy = &dy[o..o + c];
-            window.for_each(shape, #[inline(always)] |_, i| {
-                let values = dx[i..i + c].iter_mut().zip(dy);
-                if add {
-                    values.for_each(|(dx, dy)| *dx += dy * scale);
-                } else {
-                    values.for_each(|(dx, dy)| *dx = dy * scale);
+/// The averages of `count` channels of a window.
+///
+/// # Safety
+/// As [`maximum`].
+#[inline(always)]
+unsafe fn mean<S: Simd, const V: usize, const WHOLE: bool>(
+    out: *mut f32,
+    x: *const f32,
+    (window, shape): (&Window, &PoolShape),
+    count: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let lanes = S::lanes(count.min(LANES));
+        let mut sums = [S::splat(0.0); V];
+        window.for_each(
+            shape,
+            #[inline(always)]
+            |_, pixel| {
+                let i = pixel * shape.channels;
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::add(*sum, load::<S, WHOLE>(x.wrapping_add(i + v * LANES), lanes));
                 }
-            });
-        });
+            },
+        );
+        let scale = S::splat(1.0 / window.count() as f32);
+        for (v, sum) in sums.into_iter().enumerate() {
+            store::<S, WHOLE>(out.add(v * LANES), lanes, S::multiply(sum, scale));
+        }
     }
 }

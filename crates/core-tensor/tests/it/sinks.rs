@@ -156,6 +156,8 @@ fn pooling() {
         ([2, 4, 5, 33], Pool2dGeometry { stride: (3, 3), ..g }.same((4, 5))),
         ([3, 1, 128, 24], Pool2dGeometry::new((1, 2))),
         ([40, 25, 5, 64], Pool2dGeometry::new((25, 5))),
+        // Channels in groups of every size.
+        ([2, 6, 8, 115], g),
         // More elements in a window than a byte can count.
         ([2, 20, 15, 5], Pool2dGeometry::new((20, 15))),
         ([2, 23, 17, 5], Pool2dGeometry { window: (19, 15), stride: (3, 1), ..g }),

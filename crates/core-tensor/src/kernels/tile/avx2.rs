@@ -1,10 +1,13 @@
 //! AVX2 and FMA: a vector is two registers of 16, so that a tile has up to 6 sums.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _CMP_GT_OQ, _mm256_add_ps, _mm256_and_ps, _mm256_castsi256_ps, _mm256_cmp_ps,
-    _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_maskload_ps,
-    _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_round_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_storeu_ps,
+    __m128i, __m256, __m256i, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_loadl_epi64,
+    _mm_packus_epi16, _mm_storeu_si128, _mm256_add_ps, _mm256_and_ps, _mm256_blendv_ps, _mm256_castsi256_ps,
+    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps,
+    _mm256_cvtepu8_epi32, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps,
+    _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_storeu_ps,
 };
 
 use super::simd::Simd;
@@ -16,6 +19,7 @@ pub(in crate::kernels) struct Avx2;
 impl Simd for Avx2 {
     type Vector = [__m256; 2];
     type Lanes = [__m256i; 2];
+    type Mask = [__m256; 2];
 
     #[inline(always)]
     unsafe fn lanes(count: usize) -> [__m256i; 2] {
@@ -124,6 +128,64 @@ impl Simd for Avx2 {
                 _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, places)))
             };
             [half(x[0], bits), half(x[1], bits >> 8)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn takes(x: [__m256; 2], greatest: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's. Not less or equal: greater, or either is NaN.
+        unsafe {
+            let half = |x: __m256, greatest: __m256| {
+                let known = _mm256_cmp_ps::<_CMP_ORD_Q>(greatest, greatest);
+                _mm256_and_ps(known, _mm256_cmp_ps::<_CMP_NLE_UQ>(x, greatest))
+            };
+            [half(x[0], greatest[0]), half(x[1], greatest[1])]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn equal(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_cmp_ps::<_CMP_EQ_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_EQ_OQ>(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn choose(mask: [__m256; 2], a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_blendv_ps(b[0], a[0], mask[0]), _mm256_blendv_ps(b[1], a[1], mask[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8, count: usize) -> [__m256; 2] {
+        // SAFETY: the caller's; only the given bytes are read.
+        unsafe {
+            let mut bytes = [0_u8; 16];
+            if count == 16 {
+                bytes = from.cast::<[u8; 16]>().read();
+            } else {
+                std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), count);
+            }
+            let half = |i: usize| {
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes.as_ptr().add(i * 8).cast())))
+            };
+            [half(0), half(1)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, count: usize, x: [__m256; 2]) {
+        // SAFETY: the caller's; only the given bytes are written. Packing works on each half of its operands by itself,
+        // hence the order of fours in between.
+        unsafe {
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            if count == 16 {
+                _mm_storeu_si128(to.cast(), bytes);
+            } else {
+                let bytes = std::mem::transmute::<__m128i, [u8; 16]>(bytes);
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count);
+            }
         }
     }
 

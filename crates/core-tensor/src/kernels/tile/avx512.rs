@@ -1,20 +1,23 @@
 //! AVX-512: a vector is one register of 32, so that a tile has up to 28 sums.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _CMP_GT_OQ, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_cmp_ps_mask,
-    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps,
-    _mm512_mul_ps, _mm512_roundscale_ps, _mm512_set1_ps, _mm512_storeu_ps,
+    __m512, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_mask_storeu_epi8,
+    _mm_maskz_loadu_epi8, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps,
+    _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
+    _mm512_mask_cmp_ps_mask, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps, _mm512_set1_ps, _mm512_storeu_ps,
 };
 
 use super::simd::Simd;
 
-/// AVX-512 F.
+/// AVX-512 F, BW and VL.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kernels) struct Avx512;
 
 impl Simd for Avx512 {
     type Vector = __m512;
     type Lanes = __mmask16;
+    type Mask = __mmask16;
 
     #[inline(always)]
     unsafe fn lanes(count: usize) -> __mmask16 {
@@ -97,6 +100,45 @@ impl Simd for Avx512 {
     unsafe fn keep(x: __m512, bits: u16) -> __m512 {
         // SAFETY: the caller's.
         unsafe { _mm512_maskz_mov_ps(bits, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn takes(x: __m512, greatest: __m512) -> __mmask16 {
+        // SAFETY: the caller's. Not less or equal: greater, or either is NaN.
+        unsafe {
+            let known = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(greatest, greatest);
+            _mm512_mask_cmp_ps_mask::<_CMP_NLE_UQ>(known, x, greatest)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn equal(a: __m512, b: __m512) -> __mmask16 {
+        // SAFETY: the caller's.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn choose(mask: __mmask16, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller's.
+        unsafe { _mm512_mask_blend_ps(mask, b, a) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8, count: usize) -> __m512 {
+        // SAFETY: the caller's; bytes that are masked out are not read.
+        unsafe {
+            let bytes = _mm_maskz_loadu_epi8(u16::MAX >> (16 - count), from.cast());
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, count: usize, x: __m512) {
+        // SAFETY: the caller's; bytes that are masked out are not written.
+        unsafe {
+            let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
+            _mm_mask_storeu_epi8(to.cast(), u16::MAX >> (16 - count), bytes);
+        }
     }
 
     #[inline(always)]

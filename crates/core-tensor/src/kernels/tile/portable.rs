@@ -15,6 +15,7 @@ fn zip(a: [f32; 16], b: [f32; 16], f: impl Fn(f32, f32) -> f32) -> [f32; 16] {
 impl Simd for Portable {
     type Vector = [f32; 16];
     type Lanes = usize;
+    type Mask = [bool; 16];
 
     #[inline(always)]
     unsafe fn lanes(count: usize) -> usize {
@@ -102,6 +103,35 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn keep(x: [f32; 16], bits: u16) -> [f32; 16] {
         std::array::from_fn(|i| if bits >> i & 1 == 1 { x[i] } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn takes(x: [f32; 16], greatest: [f32; 16]) -> [bool; 16] {
+        std::array::from_fn(|i| x[i] > greatest[i] || x[i].is_nan() && !greatest[i].is_nan())
+    }
+
+    #[inline(always)]
+    unsafe fn equal(a: [f32; 16], b: [f32; 16]) -> [bool; 16] {
+        std::array::from_fn(|i| a[i] == b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn choose(mask: [bool; 16], a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+        std::array::from_fn(|i| if mask[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8, count: usize) -> [f32; 16] {
+        // SAFETY: the caller's; only the given lanes are read.
+        std::array::from_fn(|i| if i < count { f32::from(unsafe { *from.add(i) }) } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut u8, count: usize, x: [f32; 16]) {
+        for (i, x) in x.into_iter().enumerate().take(count) {
+            // SAFETY: the caller's; only the given lanes are written.
+            unsafe { *to.add(i) = x as u8 };
+        }
     }
 
     #[inline(always)]

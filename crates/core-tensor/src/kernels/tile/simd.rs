@@ -11,6 +11,8 @@ pub(in crate::kernels) trait Simd: Copy {
     type Vector: Copy;
     /// The first lanes of a vector.
     type Lanes: Copy;
+    /// A truth for each lane.
+    type Mask: Copy;
 
     /// The first `count` lanes, 1 to 16.
     unsafe fn lanes(count: usize) -> Self::Lanes;
@@ -34,6 +36,15 @@ pub(in crate::kernels) trait Simd: Copy {
     unsafe fn greater(a: Self::Vector, b: Self::Vector, lanes: Self::Lanes) -> u16;
     /// Lanes whose bit is 0 become 0.
     unsafe fn keep(x: Self::Vector, bits: u16) -> Self::Vector;
+    /// Whether `x` takes the place of the greatest so far: it is greater, or the first NaN.
+    unsafe fn takes(x: Self::Vector, greatest: Self::Vector) -> Self::Mask;
+    unsafe fn equal(a: Self::Vector, b: Self::Vector) -> Self::Mask;
+    /// `a` where the mask is true, `b` elsewhere.
+    unsafe fn choose(mask: Self::Mask, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// Bytes as numbers; lanes beyond the first `count` are 0 and not read.
+    unsafe fn load_bytes(from: *const u8, count: usize) -> Self::Vector;
+    /// Stores the first `count` lanes, integers from 0 to 255, as bytes.
+    unsafe fn store_bytes(to: *mut u8, count: usize, x: Self::Vector);
     /// `x` itself, of which the compiler knows nothing: addresses made from it stay apart instead of becoming one chain
     /// of additions.
     fn hide(x: usize) -> usize;
