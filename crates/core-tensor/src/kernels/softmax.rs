@@ -1,8 +1,11 @@
 //! Softmax over the last axis, and its cross-entropy.
+#![expect(unsafe_code, reason = "vector instructions")]
 
 use super::dispatch::multiversion;
+use super::lanes::{LANES, by_lanes};
 use super::math::{exp, ln};
 use super::split;
+use super::tile::simd::Simd;
 
 /// Elements that one block of work takes, at least a row.
 const BLOCK: usize = 1 << 13;
@@ -12,7 +15,6 @@ const SUMS: usize = 64;
 
 /// Up to so many classes, sixteen rows are computed side by side.
 const FEW: usize = 32;
-const LANES: usize = 16;
 
 /// `out[r, c] = e^x[r, c] / sum over c of e^x[r, c]`, each row's greatest element subtracted first.
 ///
@@ -76,11 +78,11 @@ pub fn softmax_cross_entropy(
             Targets::Classes(t) => Targets::Classes(&t[mine]),
             Targets::Distributions(t) => Targets::Distributions(&t[mine.start * classes..mine.end * classes]),
         };
-        sum[0] = if classes <= FEW {
-            cross_entropy_lanes(gradient, logits, targets, (smoothing, scale), classes)
+        if classes <= FEW {
+            cross_entropy_lanes(&mut sum[0], gradient, logits, targets, (smoothing, scale), classes);
         } else {
-            cross_entropy_rows(gradient, logits, targets, (smoothing, scale), classes)
-        };
+            sum[0] = cross_entropy_rows(gradient, logits, targets, (smoothing, scale), classes);
+        }
     });
     (sums.iter().sum::<f64>() / count as f64) as f32
 }
@@ -170,39 +172,42 @@ multiversion! {
     }
 }
 
-multiversion! {
-    fn cross_entropy_lanes(
-        gradient: &mut [f32], logits: &[f32], targets: Targets<'_>, smoothing: (f32, f32), classes: usize,
-    ) -> f64 {
+by_lanes! {
+    /// [`cross_entropy_rows`] for few classes, added to `total`: a row in each lane.
+    fn cross_entropy_lanes<S>(
+        total: &mut f64, gradient: &mut [f32], logits: &[f32], targets: Targets<'_>, smoothing: (f32, f32),
+        classes: usize,
+    ) {
         let (smoothing, scale) = smoothing;
         let spread = smoothing / classes as f32;
         let keep = 1.0 - smoothing;
-        let mut total = 0.0_f64;
-        // Logits, their exponentials and targets of sixteen rows, one row in each lane.
+        let mut totals = [0.0_f64; LANES];
+        // Logits, their exponentials and targets of sixteen rows.
         let mut z = [[0.0_f32; LANES]; FEW];
         let mut e = [[0.0_f32; LANES]; FEW];
         let mut t = [[0.0_f32; LANES]; FEW];
         let rows = logits.len() / classes;
+        assert!(gradient.is_empty() || gradient.len() >= rows * classes, "the gradient holds every row");
         for first in (0..rows).step_by(LANES) {
             let count = LANES.min(rows - first);
-            for (lane, row) in logits[first * classes..].chunks_exact(classes).take(count).enumerate() {
-                for (z, &v) in z.iter_mut().zip(row) {
-                    z[lane] = v;
-                }
-            }
+            let block = first * classes..(first + count) * classes;
+            // SAFETY: the caller's.
+            unsafe { columns::<S>(&mut z, &logits[block.clone()], classes) };
             match targets {
-                Targets::Classes(labels) => {
-                    t[..classes].fill([spread; LANES]);
-                    for (lane, &label) in labels[first..first + count].iter().enumerate() {
-                        t[label as usize][lane] = keep + spread;
+                Targets::Classes(all) => {
+                    let mut labels = [0; LANES];
+                    labels[..count].copy_from_slice(&all[first..first + count]);
+                    assert!(labels.iter().all(|&label| (label as usize) < classes), "labels are classes");
+                    for (c, t) in t.iter_mut().enumerate().take(classes) {
+                        for (t, label) in t.iter_mut().zip(labels) {
+                            *t = if label == c as u32 { keep + spread } else { spread };
+                        }
                     }
                 }
                 Targets::Distributions(values) => {
-                    for (lane, row) in values[first * classes..].chunks_exact(classes).take(count).enumerate() {
-                        for (t, &v) in t.iter_mut().zip(row) {
-                            t[lane] = v * keep + spread;
-                        }
-                    }
+                    // SAFETY: the caller's.
+                    unsafe { columns::<S>(&mut t, &values[block.clone()], classes) };
+                    t[..classes].iter_mut().flatten().for_each(|t| *t = *t * keep + spread);
                 }
             }
             let mut top = [f32::NEG_INFINITY; LANES];
@@ -229,26 +234,37 @@ multiversion! {
                     loss[lane] += if t[lane] == 0.0 { 0.0 } else { t[lane] * (log_sum[lane] - z[lane]) };
                 }
             }
-            for loss in &loss[..count] {
-                total += f64::from(*loss);
+            for lane in 0..LANES {
+                totals[lane] += if lane < count { f64::from(loss[lane]) } else { 0.0 };
             }
             if !gradient.is_empty() {
                 for lane in 0..LANES {
                     mass[lane] /= sum[lane];
                 }
-                for (e, t) in e[..classes].iter_mut().zip(&t) {
+                let gradient = &mut gradient[block];
+                for (c, (e, t)) in e[..classes].iter_mut().zip(&t).enumerate() {
                     for lane in 0..LANES {
                         e[lane] = (e[lane] * mass[lane] - t[lane]) * scale;
                     }
-                }
-                let rows = gradient[first * classes..].chunks_exact_mut(classes).take(count);
-                for (lane, row) in rows.enumerate() {
-                    for (g, e) in row.iter_mut().zip(&e) {
-                        *g = e[lane];
-                    }
+                    // SAFETY: the caller's; so many rows lie in the block.
+                    unsafe { S::scatter(gradient.as_mut_ptr().add(c), classes, count, S::load(e.as_ptr())) };
                 }
             }
         }
-        total
+        *total += totals.iter().sum::<f64>();
+    }
+}
+
+/// The columns of up to sixteen rows, with a row in each lane.
+///
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn columns<S: Simd>(to: &mut [[f32; LANES]], rows: &[f32], classes: usize) {
+    let count = rows.len() / classes;
+    assert!((1..=LANES).contains(&count), "a row for each lane");
+    for (c, to) in to.iter_mut().enumerate().take(classes) {
+        // SAFETY: the caller's; so many rows are there.
+        unsafe { S::store(to.as_mut_ptr(), S::gather(rows.as_ptr().add(c), classes, count)) };
     }
 }

@@ -5,9 +5,10 @@ use std::arch::x86_64::{
     _mm_packus_epi16, _mm_storeu_si128, _mm256_add_ps, _mm256_and_ps, _mm256_blendv_ps, _mm256_castsi256_ps,
     _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps,
     _mm256_cvtepu8_epi32, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps,
-    _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setr_epi32, _mm256_storeu_ps,
+    _mm256_mask_i32gather_ps, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps,
+    _mm256_movemask_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_packs_epi32, _mm256_permute4x64_epi64,
+    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
+    _mm256_storeu_ps,
 };
 
 use super::simd::Simd;
@@ -128,6 +129,33 @@ impl Simd for Avx2 {
                 _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, places)))
             };
             [half(x[0], bits), half(x[1], bits >> 8)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gather(from: *const f32, stride: usize, count: usize) -> [__m256; 2] {
+        // SAFETY: the caller's; lanes that are masked out are not read.
+        unsafe {
+            let lanes = Self::lanes(count);
+            let steps = _mm256_set1_epi32(stride as i32);
+            let half = |first: usize| {
+                let places = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), steps);
+                let from = from.wrapping_add(first * 8 * stride);
+                let lanes = _mm256_castsi256_ps(lanes[first]);
+                _mm256_mask_i32gather_ps::<4>(_mm256_setzero_ps(), from, places, lanes)
+            };
+            [half(0), half(1)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter(to: *mut f32, stride: usize, count: usize, x: [__m256; 2]) {
+        // SAFETY: the caller's; only the given lanes are written.
+        unsafe {
+            let x = std::mem::transmute::<[__m256; 2], [f32; 16]>(x);
+            for (i, x) in x.into_iter().enumerate().take(count) {
+                *to.add(i * stride) = x;
+            }
         }
     }
 

@@ -1,11 +1,13 @@
 //! AVX-512: a vector is one register of 32, so that a tile has up to 28 sums.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_mask_storeu_epi8,
+    __m512, __m512i, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_mask_storeu_epi8,
     _mm_maskz_loadu_epi8, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps,
     _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
-    _mm512_mask_cmp_ps_mask, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_roundscale_ps, _mm512_set1_ps, _mm512_storeu_ps,
+    _mm512_mask_cmp_ps_mask, _mm512_mask_i32gather_ps, _mm512_mask_i32scatter_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_mullo_epi32, _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use super::simd::Simd;
@@ -13,6 +15,21 @@ use super::simd::Simd;
 /// AVX-512 F, BW and VL.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kernels) struct Avx512;
+
+impl Avx512 {
+    /// Multiples of a stride.
+    ///
+    /// # Safety
+    /// The processor has AVX-512 F.
+    #[inline(always)]
+    unsafe fn places(stride: usize) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            _mm512_mullo_epi32(lanes, _mm512_set1_epi32(stride as i32))
+        }
+    }
+}
 
 impl Simd for Avx512 {
     type Vector = __m512;
@@ -100,6 +117,21 @@ impl Simd for Avx512 {
     unsafe fn keep(x: __m512, bits: u16) -> __m512 {
         // SAFETY: the caller's.
         unsafe { _mm512_maskz_mov_ps(bits, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn gather(from: *const f32, stride: usize, count: usize) -> __m512 {
+        // SAFETY: the caller's; lanes that are masked out are not read.
+        unsafe {
+            let (lanes, places) = (u16::MAX >> (16 - count), Self::places(stride));
+            _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), lanes, places, from)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter(to: *mut f32, stride: usize, count: usize, x: __m512) {
+        // SAFETY: the caller's; lanes that are masked out are not written.
+        unsafe { _mm512_mask_i32scatter_ps::<4>(to, u16::MAX >> (16 - count), Self::places(stride), x) }
     }
 
     #[inline(always)]

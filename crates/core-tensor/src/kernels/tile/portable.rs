@@ -106,6 +106,20 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn gather(from: *const f32, stride: usize, count: usize) -> [f32; 16] {
+        // SAFETY: the caller's; only the given lanes are read.
+        std::array::from_fn(|i| if i < count { unsafe { *from.add(i * stride) } } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn scatter(to: *mut f32, stride: usize, count: usize, x: [f32; 16]) {
+        for (i, x) in x.into_iter().enumerate().take(count) {
+            // SAFETY: the caller's; only the given lanes are written.
+            unsafe { *to.add(i * stride) = x };
+        }
+    }
+
+    #[inline(always)]
     unsafe fn takes(x: [f32; 16], greatest: [f32; 16]) -> [bool; 16] {
         std::array::from_fn(|i| x[i] > greatest[i] || x[i].is_nan() && !greatest[i].is_nan())
     }

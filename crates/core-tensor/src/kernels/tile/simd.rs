@@ -36,6 +36,10 @@ pub(in crate::kernels) trait Simd: Copy {
     unsafe fn greater(a: Self::Vector, b: Self::Vector, lanes: Self::Lanes) -> u16;
     /// Lanes whose bit is 0 become 0.
     unsafe fn keep(x: Self::Vector, bits: u16) -> Self::Vector;
+    /// Lane `i` from element `i * stride`, for the first `count` lanes; the others are 0 and not read.
+    unsafe fn gather(from: *const f32, stride: usize, count: usize) -> Self::Vector;
+    /// Stores lane `i` to element `i * stride`, for the first `count` lanes.
+    unsafe fn scatter(to: *mut f32, stride: usize, count: usize, x: Self::Vector);
     /// Whether `x` takes the place of the greatest so far: it is greater, or the first NaN.
     unsafe fn takes(x: Self::Vector, greatest: Self::Vector) -> Self::Mask;
     unsafe fn equal(a: Self::Vector, b: Self::Vector) -> Self::Mask;
