@@ -68,8 +68,8 @@ pub fn softmax_cross_entropy(
     let rows = rows(classes).min(1 << 8).max(count.div_ceil(SUMS));
     let sums = &mut sums[..count.div_ceil(rows)];
     let scale = 1.0 / count as f32;
-    // An exponential takes several times as long as an element's way through memory.
-    let threads = split::useful(threads, 4 * logits.len() * split::ELEMENT);
+    // An exponential takes many times as long as an element's way through memory.
+    let threads = split::useful(threads, 12 * logits.len() * split::ELEMENT);
     let step = if gradient.is_empty() { 0 } else { rows * classes };
     split::for_chunks2(threads, (&mut *sums, 1), (gradient, step), |i, sum, gradient| {
         let mine = i * rows..((i + 1) * rows).min(count);
