@@ -190,7 +190,7 @@ impl Sizes<'_> {
         if segment.is_whole {
             return;
         }
-        let uses = if params == 0 { usize::MAX } else { (rows * products) / params };
+        let uses = (rows * products).checked_div(params).unwrap_or(usize::MAX);
         segment.shares =
             (1..=MOST_SHARES.min(rows)).rev().find(|&n| n.is_power_of_two() && uses / n >= USES).unwrap_or(1);
         let share = segment.share(rows);
