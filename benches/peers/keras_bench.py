@@ -90,7 +90,7 @@ def exchange(a):
     w = WORKLOADS[a.workload]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy as np, tensorflow as tf
-    tf.random.set_seed(0)
+    tf.keras.utils.set_random_seed(0)
     tf.config.threading.set_intra_op_parallelism_threads(a.threads)
     B, steps = w["batch"], 200
     xn, yn = common.learnable(w, steps * B)

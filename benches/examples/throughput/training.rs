@@ -22,6 +22,12 @@ const ROWS_AT_ONCE: usize = 64;
 /// Multiplications that take as long as gathering one number of a row that lies anywhere in memory.
 const ELEMENT: usize = 32;
 
+/// Steps after which losses are compared.
+const STEPS: usize = 200;
+
+/// Trainings that show how far apart a difference in the last digit brings them.
+const DISTURBED: u64 = 6;
+
 /// Resident rows and their labels.
 struct Rows {
     samples: Vec<f32>,
@@ -246,6 +252,8 @@ pub(crate) fn infer(workload: &Workload, quantized: bool, threads: usize) -> Res
 }
 
 /// First loss, loss after 20 and mean of the last 20 losses of 200 steps from the rows, labels and initial weights in `file`.
+/// With quantizers also their ranges over some trainings from rows that differ in their last digit: a weight that is rounded
+/// to another level by it makes another training of it, so no other framework can be held to less.
 pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file: &Path) -> Result<Value> {
     let spec = workload.spec(quantized)?;
     let arrays = tinsmith_layers::npz::read(file)?;
@@ -253,27 +261,41 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
         let array = arrays.get(name).with_context(|| format!("{} has no array {name}", file.display()))?;
         Ok(array.flatten_all()?.to_vec1::<f32>()?)
     };
-    let rows = Rows { samples: values("x")?, labels: values("y")?.into_iter().map(|y| y as u32).collect() };
-    let mut plan = compile(&spec, workload, threads, true)?;
-    // The file lists weights in the order in which layers were made, as a plan does its blocks.
-    let blocks: Vec<(String, Vec<usize>)> =
-        plan.blocks().iter().map(|b| (b.name().to_owned(), b.dims().to_vec())).collect();
-    for (i, (name, dims)) in blocks.iter().enumerate() {
-        let key = format!("w{i:03}");
-        let array = arrays.get(&key).with_context(|| format!("no array {key} for {name}"))?;
-        ensure!(array.dims() == dims.as_slice(), "{key} has shape {:?}, {name} {dims:?}", array.dims());
-        plan.set_block(name, &values(&key)?)?;
-    }
-    let mut training = Training::new(plan, &rows, *workload, None);
-    let losses = (0..200).map(|_| training.step(threads)).collect::<Result<Vec<f32>>>()?;
-    let last = &losses[losses.len() - 20..];
-    Ok(json!({
+    let labels: Vec<u32> = values("y")?.into_iter().map(|y| y as u32).collect();
+    let trained = |noise: Option<u64>| -> Result<[f32; 3]> {
+        let mut rows = Rows { samples: values("x")?, labels: labels.clone() };
+        if let Some(seed) = noise {
+            let mut rng = Seed::new(seed).rng();
+            rows.samples.iter_mut().for_each(|x| *x *= 1.0 + 1e-7 * rng.normal() as f32);
+        }
+        let mut plan = compile(&spec, workload, threads, true)?;
+        // The file lists weights in the order in which layers were made, as a plan does its blocks.
+        let blocks: Vec<(String, Vec<usize>)> =
+            plan.blocks().iter().map(|b| (b.name().to_owned(), b.dims().to_vec())).collect();
+        for (i, (name, dims)) in blocks.iter().enumerate() {
+            let key = format!("w{i:03}");
+            let array = arrays.get(&key).with_context(|| format!("no array {key} for {name}"))?;
+            ensure!(array.dims() == dims.as_slice(), "{key} has shape {:?}, {name} {dims:?}", array.dims());
+            plan.set_block(name, &values(&key)?)?;
+        }
+        let mut training = Training::new(plan, &rows, *workload, None);
+        let losses = (0..STEPS).map(|_| training.step(threads)).collect::<Result<Vec<f32>>>()?;
+        Ok([losses[0], losses[20], losses[STEPS - 20..].iter().sum::<f32>() / 20.0])
+    };
+    let own = trained(None)?;
+    let mut line = json!({
         "workload": workload.name,
         "quantized": quantized,
         "framework": "tinsmith",
-        "steps": losses.len(),
-        "first_loss": losses.first(),
-        "loss_after_20": losses.get(20),
-        "final_loss": last.iter().sum::<f32>() / last.len() as f32,
-    }))
+        "steps": STEPS,
+    });
+    let others = (0..if quantized { DISTURBED } else { 0 }).map(|seed| trained(Some(seed)));
+    let others = others.collect::<Result<Vec<_>>>()?;
+    for (i, name) in ["first_loss", "loss_after_20", "final_loss"].into_iter().enumerate() {
+        line[name] = own[i].into();
+        let all = || others.iter().map(|losses| losses[i]).chain([own[i]]);
+        line[format!("{name}_range")] =
+            json!([all().fold(f32::INFINITY, f32::min), all().fold(0.0, f32::max)]);
+    }
+    Ok(line)
 }
