@@ -21,6 +21,7 @@ mod pooling;
 mod product;
 mod run;
 mod segment;
+mod step;
 mod translate;
 
 use tinsmith_core_tensor::Threads;
@@ -32,8 +33,8 @@ use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 use crate::model::Model;
 use blocks::Blocks;
-use compile::{Place, Step, Value};
 use segment::Segments;
+use step::{Place, Step, Value};
 
 pub use blocks::{Block, Update};
 pub use operator::{

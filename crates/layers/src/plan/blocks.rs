@@ -7,9 +7,9 @@ use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_foundation::Seed;
 use tinsmith_quant::QuantizerOp;
 
-use super::compile::Step;
 use super::operator::{BlockSpec, Start};
 use super::segment::Segments;
+use super::step::Step;
 use crate::error::{LayersError, Result};
 use crate::layer::{is_random, quantizer_mode};
 use crate::mode::Mode;

@@ -10,9 +10,9 @@ use tinsmith_core_tensor::kernels::epilogue::{GradientSink, close_gate};
 
 use super::Plan;
 use super::blocks::Block;
-use super::compile::{Place, Sink, Step, Value};
 use super::operator::{Backward, Forward, Gather, InputGradient, Pieces, Span};
 use super::segment::{MOST_SHARES, Segment, Segments};
+use super::step::{Place, Sink, Step, Value};
 use crate::error::Result;
 use crate::mode::Mode;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Plan;
 use super::blocks::Update;
-use super::compile::Step;
 use super::operator::{Batch, Pieces};
+use super::step::Step;
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::PlanOptions;
-use super::compile::{Step, Value};
 use super::operator::Passing;
+use super::step::{Step, Value};
 
 /// Bytes of values and gradients that a part of a segment should touch at most: three quarters of the second-level cache of
 /// a core (2 MiB on today's servers).
