@@ -5,7 +5,7 @@
 //! State is zero before the first step.
 //!
 //! State below 1e-34 becomes 0: too little to move any weight, it would decay towards 0 for ever as a subnormal number,
-//! and with those a step takes twice as long (weights behind a rectifier that is closed for good have such state).
+//! and arithmetic on those is many times slower (weights behind a rectifier that is closed for good have such state).
 
 use super::dispatch::multiversion;
 use super::split;

@@ -210,7 +210,6 @@ impl Sizes<'_> {
 /// When what happens, for the layout of memory: each step at its own time.
 #[derive(Debug)]
 pub(super) struct Times {
-    /// Of each step's forward pass, and of its look at the parts before it.
     pub(super) forward: Steps,
     pub(super) backward: Steps,
     pub(super) loss: usize,
@@ -218,7 +217,7 @@ pub(super) struct Times {
     spans: Vec<SpanOf>,
 }
 
-/// Times of the steps in one direction.
+/// Times in one direction: of each step's pass, and of its look at the parts before it.
 #[derive(Debug)]
 pub(super) struct Steps {
     pub(super) pass: Vec<Option<Moment>>,
