@@ -2,7 +2,7 @@
 //! border by the taps that reach them.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::reach::{Axis, by_taps};
+use super::reach::{Axis, Reaches, by_taps};
 use crate::kernels::conv::{ConvShape, Phase};
 use crate::kernels::epilogue::{Function, Gate, GradientSink, gate_words};
 use crate::kernels::lanes::{self, LANES, by_lanes, load, store};
@@ -156,46 +156,33 @@ by_lanes! {
         assert!(down.taps * across.taps * c <= w.len(), "every tap has its weights");
         assert!(start.is_empty() || start.len() >= c, "one start a channel");
         let start = if start.is_empty() { std::ptr::null() } else { start.as_ptr() };
-        let ((rows, row_count), (columns, column_count)) = (down.segments(), across.segments());
         let line = across.size * c;
-        for row in &rows[..row_count] {
-            for column in &columns[..column_count] {
-                let (i, j) = (row.positions.start, column.positions.start);
-                let (mut height, mut wide) = (row.taps.len(), column.taps.len());
-                if height == 0 || wide == 0 {
-                    (height, wide) = (0, 0);
-                }
-                let source = if height == 0 {
-                    0
-                } else {
-                    down.source(i, row.taps.start) * line + across.source(j, column.taps.start) * c
-                };
-                let tap = (row.taps.start * across.taps + column.taps.start) * c;
-                let pixel = (down.first + i * down.stride) * width + across.first + j * across.stride;
-                let lines = Steps { count: row.positions.len(), out: down.stride * width, x: down.step * line };
-                let columns =
-                    Steps { count: column.positions.len(), out: across.stride, x: across.step * c };
-                // The longer loop is the inner one.
-                let turn = columns.count == 1;
-                let part = Part {
-                    channels: c,
-                    lines: if turn { columns } else { lines },
-                    columns: if turn { lines } else { columns },
-                    x: x.as_ptr().wrapping_add(source),
-                    taps: (down.delta * line, across.delta * c),
-                    w: w.as_ptr().wrapping_add(tap),
-                    w_line: across.taps * c,
-                    start,
-                    end: end.at(pixel * c.div_ceil(LANES)),
-                };
-                // SAFETY: the caller's; taps of a segment lie within the source, as do those of its pixels, and
-                // pixels within the result, by the sizes that were checked above.
-                unsafe {
-                    let out = out.as_mut_ptr().add(pixel * c);
-                    by_taps!(height, wide, pixels::<S>(out, &part));
-                }
+        Reaches::new(down, across).for_each(c, #[inline(always)] |reach| {
+            let (i, j) = (reach.rows.start, reach.columns.start);
+            let tap = (reach.tap.0 * across.taps + reach.tap.1) * c;
+            let pixel = (down.first + i * down.stride) * width + across.first + j * across.stride;
+            let lines = Steps { count: reach.rows.len(), out: down.stride * width, x: down.step * line };
+            let columns = Steps { count: reach.columns.len(), out: across.stride, x: across.step * c };
+            // The longer loop is the inner one.
+            let turn = columns.count == 1;
+            let part = Part {
+                channels: c,
+                lines: if turn { columns } else { lines },
+                columns: if turn { lines } else { columns },
+                x: x.as_ptr().wrapping_add(reach.source),
+                taps: (down.delta * line, across.delta * c),
+                w: w.as_ptr().wrapping_add(tap),
+                w_line: across.taps * c,
+                start,
+                end: end.at(pixel * c.div_ceil(LANES)),
+            };
+            // SAFETY: the caller's; taps of a segment lie within the source, as do those of its pixels, and
+            // pixels within the result, by the sizes that were checked above.
+            unsafe {
+                let out = out.as_mut_ptr().add(pixel * c);
+                by_taps!(reach.taps.0, reach.taps.1, pixels::<S>(out, &part));
             }
-        }
+        });
     }
 }
 

@@ -98,6 +98,51 @@ impl Axis {
     }
 }
 
+/// Pixels that the same taps reach.
+pub(super) struct Reach {
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// How many taps, down and across; 0 and 0 where there is none.
+    pub(super) taps: (usize, usize),
+    /// The first of them, likewise.
+    pub(super) tap: (usize, usize),
+    /// Where it lies in the source for the first pixel, in elements.
+    pub(super) source: usize,
+}
+
+/// All pixels, by the taps that reach them.
+pub(super) struct Reaches<'a> {
+    axes: [&'a Axis; 2],
+    segments: [([Segment; 2 * TAPS + 1], usize); 2],
+}
+
+impl<'a> Reaches<'a> {
+    pub(super) fn new(down: &'a Axis, across: &'a Axis) -> Self {
+        Self { axes: [down, across], segments: [down.segments(), across.segments()] }
+    }
+
+    /// `body` for each, of a source of `c` channels.
+    #[inline(always)]
+    pub(super) fn for_each(&self, c: usize, mut body: impl FnMut(Reach)) {
+        let ([down, across], [(rows, row_count), (columns, column_count)]) = (self.axes, &self.segments);
+        for row in &rows[..*row_count] {
+            for column in &columns[..*column_count] {
+                let (tap, mut taps) =
+                    ((row.taps.start, column.taps.start), (row.taps.len(), column.taps.len()));
+                let mut source = 0;
+                if taps.0 == 0 || taps.1 == 0 {
+                    taps = (0, 0);
+                } else {
+                    let line = down.source(row.positions.start, tap.0);
+                    source = (line * across.size + across.source(column.positions.start, tap.1)) * c;
+                }
+                let (rows, columns) = (row.positions.clone(), column.positions.clone());
+                body(Reach { rows, columns, taps, tap, source });
+            }
+        }
+    }
+}
+
 /// Calls `$body` with the numbers of taps as constants, 0 and 0 where there is none, for kernels that [`fits`] lets
 /// through.
 macro_rules! by_taps {

@@ -2,7 +2,7 @@
 //! the output stay in registers over the whole of it.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::reach::{Axis, by_taps};
+use super::reach::{Axis, Reaches, by_taps};
 use crate::kernels::conv::ConvShape;
 use crate::kernels::lanes::{LANES, by_lanes};
 use crate::kernels::tile::simd::Simd;
@@ -33,40 +33,28 @@ by_lanes! {
         let [down, across] = Axis::forward(shape);
         assert!(c.is_multiple_of(LANES), "channels fill their vectors");
         assert!(dw.len() >= shape.kernel_h * shape.kernel_w * c && db.len() >= c, "every tap has its sums");
-        let ((rows, row_count), (columns, column_count)) = (down.segments(), across.segments());
+        let reaches = Reaches::new(&down, &across);
         let (line, dy_line) = (shape.in_w * c, shape.out_w * c);
         for (x, dy) in x.chunks_exact(shape.in_sample()).zip(dy.chunks_exact(shape.out_sample())) {
-            for row in &rows[..row_count] {
-                for column in &columns[..column_count] {
-                    let (i, j) = (row.positions.start, column.positions.start);
-                    let (mut height, mut wide) = (row.taps.len(), column.taps.len());
-                    if height == 0 || wide == 0 {
-                        (height, wide) = (0, 0);
-                    }
-                    let source = if height == 0 {
-                        0
-                    } else {
-                        down.source(i, row.taps.start) * line + across.source(j, column.taps.start) * c
-                    };
-                    let tap = (row.taps.start * shape.kernel_w + column.taps.start) * c;
-                    let part = Part {
-                        rows: row.positions.len(),
-                        columns: column.positions.len(),
-                        channels: c,
-                        dy: dy[i * dy_line + j * c..].as_ptr(),
-                        dy_line,
-                        x: x[source..].as_ptr(),
-                        x_steps: (down.step * line, across.step * c),
-                        taps: (down.delta * line, across.delta * c),
-                        dw: dw.as_mut_ptr().wrapping_add(tap),
-                        dw_line: shape.kernel_w * c,
-                        db: db.as_mut_ptr(),
-                    };
-                    // SAFETY: the caller's; taps of a segment lie within a sample of the input, as do those of its
-                    // pixels; the sums' length was checked.
-                    unsafe { by_taps!(height, wide, add::<S>(&part)) };
-                }
-            }
+            reaches.for_each(c, #[inline(always)] |reach| {
+                let tap = (reach.tap.0 * shape.kernel_w + reach.tap.1) * c;
+                let part = Part {
+                    rows: reach.rows.len(),
+                    columns: reach.columns.len(),
+                    channels: c,
+                    dy: dy[reach.rows.start * dy_line + reach.columns.start * c..].as_ptr(),
+                    dy_line,
+                    x: x[reach.source..].as_ptr(),
+                    x_steps: (down.step * line, across.step * c),
+                    taps: (down.delta * line, across.delta * c),
+                    dw: dw.as_mut_ptr().wrapping_add(tap),
+                    dw_line: shape.kernel_w * c,
+                    db: db.as_mut_ptr(),
+                };
+                // SAFETY: the caller's; taps of a segment lie within a sample of the input, as do those of its
+                // pixels; the sums' length was checked.
+                unsafe { by_taps!(reach.taps.0, reach.taps.1, add::<S>(&part)) };
+            });
         }
     }
 }
