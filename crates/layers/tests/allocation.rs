@@ -4,6 +4,7 @@
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tinsmith_core_tensor::Threads;
 use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
 use tinsmith_core_tensor::kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_foundation::Seed;
@@ -65,15 +66,17 @@ fn step(plan: &mut Plan, number: u64) {
 
 #[test]
 fn a_steady_step_allocates_at_most_200_bytes() {
-    for (what, layers) in NETWORKS {
+    for ((what, layers), threads) in NETWORKS.into_iter().flat_map(|network| [(network, 1), (network, 2)]) {
         let spec = ModelSpec::parse(&format!("layers:\n{layers}"), what).expect("a specification");
-        let options = PlanOptions { rows: ROWS, ..PlanOptions::default() };
+        // Two shares, so that threads pass over them side by side however small the network is.
+        let (shares, threads) = (Some(threads), Threads::new(threads));
+        let options = PlanOptions { rows: ROWS, threads, shares, ..PlanOptions::default() };
         let mut plan = Plan::compile(&spec, Seed::new(1), &options).expect("a plan");
         plan.set_slots(2);
         (0..10).for_each(|i| step(&mut plan, i));
         let region = Region::new(ALLOCATOR);
         (10..110).for_each(|i| step(&mut plan, i));
         let bytes = region.change().bytes_allocated / 100;
-        assert!(bytes <= 200, "{what}: {bytes} bytes a step");
+        assert!(bytes <= 200, "{what}, {threads:?}: {bytes} bytes a step");
     }
 }
