@@ -50,11 +50,16 @@ pub struct Conv2dGeometry {
     pub padding: (Padding, Padding),
     /// Groups of channels that do not see each other. Default 1.
     pub groups: usize,
+    /// Whether the forward pass takes each product of the definition, so that sums of few-bit numbers have no rounding,
+    /// as quantized networks want; else Winograd's algorithms may save multiplications, for a rounding error of the
+    /// same order, and an infinite input then spreads as NaN over its tile. Gradients may always. Default false.
+    pub exact: bool,
 }
 
 impl Default for Conv2dGeometry {
     fn default() -> Self {
-        Self { stride: (1, 1), dilation: (1, 1), padding: (Padding::NONE, Padding::NONE), groups: 1 }
+        let padding = (Padding::NONE, Padding::NONE);
+        Self { stride: (1, 1), dilation: (1, 1), padding, groups: 1, exact: false }
     }
 }
 
@@ -147,6 +152,7 @@ impl Conv2dGeometry {
             dilation: self.dilation,
             pad: (pad_h.before, pad_w.before),
             groups,
+            exact: self.exact,
         })
     }
 }
@@ -162,11 +168,13 @@ pub struct Conv1dGeometry {
     pub padding: Padding,
     /// Groups of channels that do not see each other. Default 1.
     pub groups: usize,
+    /// As [`Conv2dGeometry::exact`]. Default false.
+    pub exact: bool,
 }
 
 impl Default for Conv1dGeometry {
     fn default() -> Self {
-        Self { stride: 1, dilation: 1, padding: Padding::NONE, groups: 1 }
+        Self { stride: 1, dilation: 1, padding: Padding::NONE, groups: 1, exact: false }
     }
 }
 
@@ -178,6 +186,7 @@ impl From<Conv1dGeometry> for Conv2dGeometry {
             dilation: (1, g.dilation),
             padding: (Padding::NONE, g.padding),
             groups: g.groups,
+            exact: g.exact,
         }
     }
 }
@@ -281,7 +290,7 @@ impl Default for ConvTransposeGeometry {
 }
 
 impl ConvTransposeGeometry {
-    /// The shape of the convolution that this one transposes: its input is our output and the other way round.
+    /// The shape of the convolution that this one transposes: its input is our output and the other way round. It is exact.
     /// `x` is (batch, height, width, channels), `w` is (kernel height, kernel width, filters, channels).
     ///
     /// # Errors
@@ -327,6 +336,7 @@ impl ConvTransposeGeometry {
             dilation: self.dilation,
             pad: (pad_h.before, pad_w.before),
             groups: 1,
+            exact: true,
         })
     }
 }

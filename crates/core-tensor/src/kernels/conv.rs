@@ -4,6 +4,7 @@
 mod border;
 mod input_gradient;
 mod weight_gradient;
+mod winograd;
 
 use self::border::Border;
 pub(super) use self::input_gradient::Phase;
@@ -36,9 +37,17 @@ pub struct ConvShape {
     /// Padding above and to the left; what is needed below and to the right is taken as zeros.
     pub pad: (usize, usize),
     pub groups: usize,
+    /// Whether each product of the definition is taken, so that sums of few-bit numbers have no rounding.
+    pub exact: bool,
 }
 
 impl ConvShape {
+    /// The same for a pass whose sums need not be exact.
+    #[must_use]
+    pub const fn inexact(self) -> Self {
+        Self { exact: false, ..self }
+    }
+
     /// Elements of the input.
     #[must_use]
     pub const fn input_len(&self) -> usize {
@@ -142,6 +151,9 @@ pub fn conv2d_fused(
     let Epilogue { bias, gate, bits } = epilogue;
     let words = gate_words(shape.out_h * shape.out_w, shape.out_c);
     assert!(bits.is_empty() || bits.len() == shape.batch * words, "gate bits hold the output");
+    if let Some(form) = winograd::Form::of(shape) {
+        return winograd::forward(form, out, x, w, Epilogue { bias, gate, bits }, shape, threads);
+    }
     let threads = split::useful(threads, shape.work());
     with_panels(shape, w, |w, panels| {
         let layer =
@@ -233,7 +245,8 @@ impl Forward<'_> {
         let merged = if shape.out_w * row == step { shape.out_h } else { 1 };
         let rows = shape.out_w * merged;
         let words = shape.out_c.div_ceil(16);
-        let lines = Lines { count: shape.out_h / merged, a: step, c: rows * shape.out_c, bits: rows * words };
+        let lines =
+            Lines { count: shape.out_h / merged, a: step, b: 0, c: rows * shape.out_c, bits: rows * words };
         let ahead = [ahead, &[]];
         let layout =
             Layout { rows, columns: width, row, c_row: shape.out_c, sum, segments, blocks, lines, ahead };

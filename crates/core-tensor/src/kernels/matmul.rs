@@ -481,7 +481,7 @@ pub(super) fn in_parts(
 }
 
 multiversion! {
-    fn add(sums: &mut [f32], x: &[f32]) {
+    pub(super) fn add(sums: &mut [f32], x: &[f32]) {
         for (sum, x) in sums.iter_mut().zip(x) {
             *sum += x;
         }

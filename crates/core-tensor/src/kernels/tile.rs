@@ -48,18 +48,19 @@ pub(super) struct Layout<'a> {
     pub(super) ahead: [&'a [f32]; 2],
 }
 
-/// Several products that differ in where `a`, the product and its gate bits start.
+/// Several products that differ in where `a`, `b`, the product and its gate bits start.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lines {
     pub(super) count: usize,
     pub(super) a: usize,
+    pub(super) b: usize,
     pub(super) c: usize,
     pub(super) bits: usize,
 }
 
 impl Lines {
     /// One product.
-    pub(super) const ONE: Self = Self { count: 1, a: 0, c: 0, bits: 0 };
+    pub(super) const ONE: Self = Self { count: 1, a: 0, b: 0, c: 0, bits: 0 };
 }
 
 /// One axis of a sum: how many terms, and how far apart they lie in `a` and in `b`.
@@ -124,7 +125,7 @@ impl Layout<'_> {
             return (0, 0, c);
         }
         let a = lines * self.lines.a + rows * self.row + reach(|axis| axis.a) + 1;
-        (a, reach(|axis| axis.b) + columns, c)
+        (a, lines * self.lines.b + reach(|axis| axis.b) + columns, c)
     }
 
     /// Words of gate bits up to the last, for rows of `row` words; none where there are none.
@@ -203,7 +204,7 @@ pub(super) fn product(
                     let start =
                         Begin { from: if start.is_null() { start } else { start.add(from) }, row: start_row };
                     let a = a.wrapping_add(line * lines.a + first * row);
-                    let b = b.wrapping_add(column);
+                    let b = b.wrapping_add(line * lines.b + column);
                     let end = end.at(line * lines.bits, first, column / 16);
                     tiles[tile_rows - 1](a, b, c, start, &end, width - (vectors - 1) * 16, layout);
                     if let RawEnd::Gate { gate, bits, row } = end {

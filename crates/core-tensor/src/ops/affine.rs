@@ -236,9 +236,11 @@ impl Affine {
         let mut dx = vec![0.0; x.elem_count()];
         match &self.product {
             Product::Dense { sizes } => matmul::dense_input_gradient(&mut dx, dy, w, *sizes, threads),
-            Product::Conv { shape, .. } => conv2d_input_gradient(&mut dx, dy, w, shape, threads),
+            Product::Conv { shape, .. } => conv2d_input_gradient(&mut dx, dy, w, &shape.inexact(), threads),
             Product::Depthwise { shape, .. } => depthwise_input_gradient(&mut dx, dy, w, shape, threads),
-            Product::ConvTranspose { shape } => conv::conv2d(&mut dx, dy, w, None, shape, threads),
+            Product::ConvTranspose { shape } => {
+                conv::conv2d(&mut dx, dy, w, None, &shape.inexact(), threads);
+            }
         }
         tensor_like(dx, x).map(Some)
     }
@@ -251,9 +253,11 @@ impl Affine {
         let mut dw = vec![0.0; w.elem_count()];
         match &self.product {
             Product::Dense { sizes } => matmul::dense_weight_gradient(&mut dw, x, dy, *sizes, threads),
-            Product::Conv { shape, .. } => conv2d_weight_gradient(&mut dw, x, dy, shape, threads),
+            Product::Conv { shape, .. } => conv2d_weight_gradient(&mut dw, x, dy, &shape.inexact(), threads),
             Product::Depthwise { shape, .. } => depthwise_weight_gradient(&mut dw, x, dy, shape, threads),
-            Product::ConvTranspose { shape } => conv2d_weight_gradient(&mut dw, dy, x, shape, threads),
+            Product::ConvTranspose { shape } => {
+                conv2d_weight_gradient(&mut dw, dy, x, &shape.inexact(), threads)
+            }
         }
         tensor_like(dw, w).map(Some)
     }

@@ -247,6 +247,18 @@ fn convolutions_of_odd_sizes_agree_with_the_naive_loops() {
         ([17, 14, 14, 16], (3, 3), 33, g.same((14, 14), (3, 3))),
         ([3, 10, 11, 2], (5, 2), 3, Conv2dGeometry { stride: (3, 4), padding: (pad(1, 2), pad(0, 0)), ..g }),
     ];
+    // Whole vectors of channels and small kernels, Winograd's algorithms, with every gate.
+    let winograd = [
+        ([17, 14, 13, 32], (3, 3), 48, g.same((14, 13), (3, 3))),
+        ([2, 2, 5, 16], (3, 3), 16, g.same((2, 5), (3, 3))),
+        ([40, 1, 30, 16], (1, 3), 32, g.same((1, 30), (1, 3))),
+        ([260, 1, 33, 32], (1, 5), 16, g.same((1, 33), (1, 5))),
+    ];
+    for (x, (kh, kw), f, g) in winograd {
+        for gate in GATES {
+            check_conv(&g.resolve("test", &x, &[kh, kw, x[3], f]).unwrap(), gate);
+        }
+    }
     for (i, (x, (kh, kw), f, g)) in cases.into_iter().enumerate() {
         check_conv(&g.resolve("test", &x, &[kh, kw, x[3] / g.groups, f]).unwrap(), GATES[i % GATES.len()]);
     }

@@ -56,6 +56,7 @@ impl Geometry {
             dilation: (dilation.height, dilation.width),
             padding,
             groups: self.groups,
+            ..Conv2dGeometry::default()
         }
     }
 }
@@ -68,11 +69,13 @@ impl Product {
             Op::Conv1d(l) => {
                 let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
                 let geometry = Geometry { padding: l.padding, sizes, groups: l.groups }.over(input, true);
+                let geometry = Conv2dGeometry { exact: l.kernel_quantizer.is_some(), ..geometry };
                 (Self::Convolution { geometry, over_time: true }, &l.activation)
             }
             Op::Conv2d(l) => {
                 let sizes = [l.kernel, l.stride, l.dilation];
                 let geometry = Geometry { padding: l.padding, sizes, groups: l.groups }.over(input, false);
+                let geometry = Conv2dGeometry { exact: l.kernel_quantizer.is_some(), ..geometry };
                 (Self::Convolution { geometry, over_time: false }, &l.activation)
             }
             Op::DepthwiseConv1d(l) => {

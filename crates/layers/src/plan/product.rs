@@ -77,7 +77,8 @@ impl Operator for Product {
                     dense_parameter_gradients(to, x, dy, (io.span.rows * outer, inputs, outputs), threads);
                 }
                 Kind::Convolution(shape) => {
-                    conv2d_parameter_gradients(to, x, dy, &Self::of(shape, io.span.rows), threads);
+                    let shape = Self::of(shape, io.span.rows).inexact();
+                    conv2d_parameter_gradients(to, x, dy, &shape, threads);
                 }
                 Kind::Depthwise(shape) => {
                     depthwise_parameter_gradients(to, x, dy, &Self::of(shape, io.span.rows), threads);
@@ -91,14 +92,8 @@ impl Operator for Product {
                 dense_input_gradient_into(dx.values, dy, w, dx.sink, sizes, threads);
             }
             Kind::Convolution(shape) => {
-                conv2d_input_gradient_into(
-                    dx.values,
-                    dy,
-                    w,
-                    dx.sink,
-                    &Self::of(shape, io.span.rows),
-                    threads,
-                );
+                let shape = Self::of(shape, io.span.rows).inexact();
+                conv2d_input_gradient_into(dx.values, dy, w, dx.sink, &shape, threads);
             }
             Kind::Depthwise(shape) => {
                 depthwise_input_gradient_into(

@@ -2,6 +2,7 @@
 //! residue of the input's positions under the stride.
 
 use super::border::Border;
+use super::winograd::{self, Form};
 use super::{ConvShape, Start};
 use crate::kernels::epilogue::{GradientSink, close_gate, gate_words};
 use crate::kernels::matmul::dense_input_gradient_into;
@@ -35,6 +36,9 @@ pub fn conv2d_input_gradient_into(
     let (dy, w) = (&dy[..shape.output_len()], &w[..shape.kernel_len()]);
     let words = gate_words(shape.in_h * shape.in_w, shape.in_c);
     assert!(sink.gate.is_empty() || sink.gate.len() == shape.batch * words, "gate bits hold the input");
+    if let Some(form) = Form::of(shape) {
+        return winograd::input_gradient(form, dx, dy, w, sink, shape, threads);
+    }
     let words = if sink.gate.is_empty() { 0 } else { words };
     let kernels = Kernels::current();
     let plan = Plan::new(shape);
@@ -214,6 +218,7 @@ impl<'a> Plan<'a> {
                 let lines = Lines {
                     count: y.count,
                     a: line,
+                    b: 0,
                     c: shape.stride.0 * shape.in_w * shape.in_c,
                     bits: shape.stride.0 * shape.in_w * words,
                 };

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::ConvShape;
 use super::border::Border;
+use super::winograd::{self, Form};
 use crate::kernels::epilogue::ParameterGradients;
 use crate::kernels::matmul::{dense_parameter_gradients, in_parts};
 use crate::kernels::tile::{
@@ -39,6 +40,9 @@ pub fn conv2d_parameter_gradients(
     }
     let gradients = ParameterGradients { kernel: &mut gradients.kernel[..shape.kernel_len()], ..gradients };
     let (x, dy) = (&x[..shape.input_len()], &dy[..shape.output_len()]);
+    if let Some(form) = Form::of(shape) {
+        return winograd::parameter_gradients(form, gradients, x, dy, shape, threads);
+    }
     let kernels = Kernels::current();
     let border = Border::of_input(shape);
     let threads = split::useful(threads, shape.work());

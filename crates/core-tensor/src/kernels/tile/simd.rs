@@ -25,6 +25,7 @@ pub(in crate::kernels) trait Simd: Copy {
     /// `a b + c`, fused where the instruction set can.
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The smaller; `x` where it is NaN.
     unsafe fn at_most(x: Self::Vector, bound: Self::Vector) -> Self::Vector;

@@ -1,0 +1,641 @@
+//! Convolutions with fewer multiplications, by Winograd's minimal filtering: 3x3 kernels by `F(4x4, 3x3)` (36 products in
+//! place of 144) or `F(2x2, 3x3)` (16 of 36), lines of 5 by `F(4, 5)` (8 of 20) and of 3 by `F(4, 3)` (6 of 12).
+//!
+//! The input is cut into tiles; each becomes a value for every point, a dense product over the channels is taken point by
+//! point, and the products become a tile of the result. Nothing but rounding tells the result from the direct one: its
+//! error is some 1 to 5 times as large (of the order of 5e-7 of the result's root mean square), and sums of few-bit
+//! numbers are no longer exact.
+#![expect(unsafe_code, reason = "vector instructions")]
+
+mod transform;
+
+use std::ops::Range;
+
+use self::transform::{Across, Both, F23, F43, F45, Filter};
+use super::ConvShape;
+use crate::kernels::epilogue::{Epilogue, Function, Gate, GradientSink, ParameterGradients, gate_words};
+use crate::kernels::lanes::{LANES, by_lanes};
+use crate::kernels::matmul::add;
+use crate::kernels::tile::simd::Simd;
+use crate::kernels::tile::{
+    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_columns, apply_function, panels, product, transpose,
+};
+use crate::kernels::{scratch, split};
+
+/// Which algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `F(2x2, 3x3)`
+    Square2,
+    /// `F(4x4, 3x3)`
+    Square4,
+    /// `F(4, 3)` along the width.
+    Line3,
+    /// `F(4, 5)` along the width.
+    Line5,
+}
+
+/// Runs `$body` with `$F` naming the filter of a form, and `$sizes` its constants.
+macro_rules! by_form {
+    ($form:expr, $call:ident::<$S:ty>($($arg:expr),*)) => {
+        match $form {
+            Form::Square2 => $call::<$S, Both<F23>, 16, 4, 9>($($arg),*),
+            Form::Square4 => $call::<$S, Both<F43>, 36, 16, 9>($($arg),*),
+            Form::Line3 => $call::<$S, Across<F43>, 6, 4, 3>($($arg),*),
+            Form::Line5 => $call::<$S, Across<F45>, 8, 4, 5>($($arg),*),
+        }
+    };
+}
+
+impl Form {
+    /// That of a convolution, where one pays.
+    pub(super) fn of(shape: &ConvShape) -> Option<Self> {
+        let plain = shape.stride == (1, 1) && shape.dilation == (1, 1) && shape.groups == 1;
+        // Narrower ones spend more on the way to the points and back than they save; and vectors are whole.
+        let whole = shape.in_c.is_multiple_of(LANES) && shape.out_c.is_multiple_of(LANES);
+        if shape.exact || !plain || !whole {
+            return None;
+        }
+        match (shape.kernel_h, shape.kernel_w) {
+            (3, 3) if shape.out_h.min(shape.out_w).min(shape.in_h).min(shape.in_w) > 2 => Some(Self::Square4),
+            (3, 3) => Some(Self::Square2),
+            (1, 3) if shape.out_w > 2 => Some(Self::Line3),
+            (1, 5) if shape.out_w > 2 => Some(Self::Line5),
+            _ => None,
+        }
+    }
+
+    const fn points(self) -> usize {
+        match self {
+            Self::Square2 => 16,
+            Self::Square4 => 36,
+            Self::Line3 => 6,
+            Self::Line5 => 8,
+        }
+    }
+
+    /// Height and width of a tile of the result.
+    const fn results(self) -> (usize, usize) {
+        match self {
+            Self::Square2 => (2, 2),
+            Self::Square4 => (4, 4),
+            Self::Line3 | Self::Line5 => (1, 4),
+        }
+    }
+}
+
+/// Where tiles of one size lie in images of another.
+#[derive(Debug, Clone, Copy)]
+struct Tiles {
+    /// Height, width, channels of the images.
+    image: (usize, usize, usize),
+    /// Tiles down and across.
+    count: (usize, usize),
+    /// From tile to tile.
+    step: (usize, usize),
+    /// From the first tile's first place to the image's.
+    pad: (isize, isize),
+}
+
+impl Tiles {
+    const fn per_sample(&self) -> usize {
+        self.count.0 * self.count.1
+    }
+
+    /// Sample of tile `i`, and its first line and column within the image.
+    #[inline(always)]
+    const fn at(&self, i: usize) -> (usize, isize, isize) {
+        let (sample, within) = (i / self.per_sample(), i % self.per_sample());
+        let (y, x) = (within / self.count.1, within % self.count.1);
+        (sample, (y * self.step.0) as isize - self.pad.0, (x * self.step.1) as isize - self.pad.1)
+    }
+
+    const fn sample(&self) -> usize {
+        self.image.0 * self.image.1 * self.image.2
+    }
+}
+
+/// Whether points are made of an input or of a result's gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Input,
+    Gradient,
+}
+
+/// How points lie: panels of `width` channels, in each a matrix (tile, channel) for every point.
+#[derive(Debug, Clone, Copy)]
+struct Points {
+    first: usize,
+    count: usize,
+    width: usize,
+}
+
+by_lanes! {
+    /// The points of some tiles.
+    fn spread<S>(form: Form, source: Source, to: &mut [f32], x: &[f32], tiles: &Tiles, points: Points) {
+        // SAFETY: the caller's.
+        unsafe {
+            match source {
+                Source::Input => by_form!(form, spread_input::<S>(to, x, tiles, points)),
+                Source::Gradient => by_form!(form, spread_gradient::<S>(to, x, tiles, points)),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn spread_input<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+    to: &mut [f32],
+    x: &[f32],
+    tiles: &Tiles,
+    points: Points,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        spread_as::<S, P, P>(
+            to,
+            x,
+            tiles,
+            points,
+            F::PLACES,
+            #[inline(always)]
+            |d| F::input::<S>(d),
+        );
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn spread_gradient<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+    to: &mut [f32],
+    x: &[f32],
+    tiles: &Tiles,
+    points: Points,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        spread_as::<S, M, P>(
+            to,
+            x,
+            tiles,
+            points,
+            F::RESULTS,
+            #[inline(always)]
+            |y| F::output_gradient::<S>(y),
+        );
+    }
+}
+
+/// Points of tiles of `N` places; places outside of an image are 0.
+///
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn spread_as<S: Simd, const N: usize, const P: usize>(
+    to: &mut [f32],
+    x: &[f32],
+    tiles: &Tiles,
+    points: Points,
+    (height, width): (usize, usize),
+    transform: impl Fn([S::Vector; N]) -> [S::Vector; P],
+) {
+    let (image_h, image_w, channels) = tiles.image;
+    let last = tiles.at(points.first + points.count - 1).0;
+    assert!((last + 1) * tiles.sample() <= x.len(), "all samples are there");
+    assert!(points.count * P * channels <= to.len(), "points fit their buffer");
+    assert!(channels.is_multiple_of(LANES) && points.width.is_multiple_of(LANES), "vectors are whole");
+    for i in 0..points.count {
+        let (sample, y, x0) = tiles.at(points.first + i);
+        let image = x[sample * tiles.sample()..].as_ptr();
+        let inside = y >= 0 && x0 >= 0 && y as usize + height <= image_h && x0 as usize + width <= image_w;
+        let mut places = [image; N];
+        let mut open = [u16::MAX; N];
+        for row in 0..height {
+            for column in 0..width {
+                let (y, x) = (y + row as isize, x0 + column as isize);
+                let known = inside || (y >= 0 && x >= 0 && (y as usize) < image_h && (x as usize) < image_w);
+                let at = if known { (y as usize * image_w + x as usize) * channels } else { 0 };
+                places[row * width + column] = image.wrapping_add(at);
+                open[row * width + column] = if known { u16::MAX } else { 0 };
+            }
+        }
+        for channel in (0..channels).step_by(LANES) {
+            let panel = channel / points.width * points.width;
+            let at = panel * P * points.count + i * points.width.min(channels - panel) + channel - panel;
+            // SAFETY: the caller's; places lie within the image, whose channels are whole vectors, and points within
+            // their buffer, by the sizes that were checked above.
+            unsafe {
+                let mut d = [S::splat(0.0); N];
+                if inside {
+                    for (d, place) in d.iter_mut().zip(&places) {
+                        *d = S::load(place.add(channel));
+                    }
+                } else {
+                    for ((d, place), &open) in d.iter_mut().zip(&places).zip(&open) {
+                        *d = S::keep(S::load(place.add(channel)), open);
+                    }
+                }
+                let mut to = to.as_mut_ptr().add(at);
+                for point in transform(d) {
+                    S::store(to, point);
+                    to = to.wrapping_add(points.count * points.width.min(channels - panel));
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of results. Gate bits, where there are any, are those of all of the output.
+enum Fold<'a> {
+    /// A bias is added, unless it is empty.
+    Store { bias: &'a [f32] },
+    /// Then `max(x, floor)`, with a record of where `x` is above `open` unless `bits` is empty.
+    Floor { bias: &'a [f32], floor: f32, open: f32, bits: &'a mut [u16] },
+    /// What is there is added, then the gate closes unless it is empty.
+    Sink { gate: &'a [u16], accumulate: bool },
+}
+
+by_lanes! {
+    /// Results of some tiles from their points `from` (point, tile, filter), for the panel of filters from `filter` on, that is as
+    /// wide as `points` says.
+    fn fold<S>(form: Form, out: &mut [f32], from: &[f32], tiles: &Tiles, points: Points, filter: usize, end: &mut Fold<'_>) {
+        // SAFETY: the caller's.
+        unsafe { by_form!(form, fold_as::<S>(out, from, tiles, points, filter, end)) }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+    out: &mut [f32],
+    from: &[f32],
+    tiles: &Tiles,
+    points: Points,
+    filter: usize,
+    end: &mut Fold<'_>,
+) {
+    let (image_h, image_w, channels) = tiles.image;
+    let (height, width) = F::RESULTS;
+    let words = channels / LANES;
+    let last = tiles.at(points.first + points.count - 1).0;
+    assert!((last + 1) * tiles.sample() <= out.len(), "all samples are there");
+    assert!(points.count * P * points.width <= from.len(), "all points are there");
+    assert!(filter + points.width <= channels && points.width.is_multiple_of(LANES), "filters are there");
+    let (bias, bits) = match end {
+        Fold::Store { bias } => (*bias, 0),
+        Fold::Floor { bias, bits, .. } => (*bias, bits.len()),
+        Fold::Sink { gate, .. } => (&[][..], gate.len()),
+    };
+    assert!(bias.is_empty() || bias.len() >= channels, "one bias a filter");
+    assert!(bits == 0 || bits * LANES >= (last + 1) * tiles.sample(), "gate bits hold all");
+    for i in 0..points.count {
+        let (sample, y, x) = tiles.at(points.first + i);
+        let (y, x) = (y as usize, x as usize);
+        let (height, used) = (height.min(image_h - y), width.min(image_w - x));
+        let pixel = (sample * image_h + y) * image_w + x;
+        for v in 0..points.width / LANES {
+            let channel = filter + v * LANES;
+            // SAFETY: the caller's; points, pixels and words lie within their slices by the sizes checked above.
+            unsafe {
+                let mut m = [S::splat(0.0); P];
+                let mut at = from.as_ptr().add(i * points.width + v * LANES);
+                for m in &mut m {
+                    *m = S::load(at);
+                    at = at.wrapping_add(points.count * points.width);
+                }
+                let results = F::output::<S>(m);
+                let bias = if bias.is_empty() { S::splat(0.0) } else { S::load(bias.as_ptr().add(channel)) };
+                for (place, &result) in results.iter().enumerate() {
+                    let (row, column) = (place / width, place % width);
+                    if row >= height || column >= used {
+                        continue;
+                    }
+                    let pixel = pixel + row * image_w + column;
+                    let word = pixel * words + channel / LANES;
+                    let to = out.as_mut_ptr().add(pixel * channels + channel);
+                    let value = match end {
+                        Fold::Store { .. } => S::add(result, bias),
+                        Fold::Floor { floor, open, bits, .. } => {
+                            let x = S::add(result, bias);
+                            if let Some(word) = bits.get_mut(word) {
+                                *word = S::greater(x, S::splat(*open), S::lanes(LANES));
+                            }
+                            S::at_least(x, S::splat(*floor))
+                        }
+                        Fold::Sink { gate, accumulate } => {
+                            let x = if *accumulate { S::add(result, S::load(to)) } else { result };
+                            gate.get(word).map_or(x, |&word| S::keep(x, word))
+                        }
+                    };
+                    S::store(to, value);
+                }
+            }
+        }
+    }
+}
+
+by_lanes! {
+    /// Kernel `w` (tap, channel, filter) as points: panels of filters, in each a matrix (channel, filter) for every point.
+    fn spread_kernel<S>(form: Form, to: &mut [f32], w: &[f32], sizes: (usize, usize)) {
+        // SAFETY: the caller's.
+        unsafe { by_form!(form, spread_kernel_as::<S>(to, w, sizes)) }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn spread_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+    to: &mut [f32],
+    w: &[f32],
+    (channels, filters): (usize, usize),
+) {
+    assert!(R * channels * filters <= w.len() && P * channels * filters <= to.len(), "kernels are whole");
+    assert!(filters.is_multiple_of(LANES), "vectors are whole");
+    for (first, width) in panels(filters) {
+        for channel in 0..channels {
+            for filter in (0..width).step_by(LANES) {
+                // SAFETY: the caller's; by the sizes that were checked above.
+                unsafe {
+                    let mut g = [S::splat(0.0); R];
+                    for (tap, g) in g.iter_mut().enumerate() {
+                        *g = S::load(w.as_ptr().add((tap * channels + channel) * filters + first + filter));
+                    }
+                    let mut to = to.as_mut_ptr().add(first * channels * P + channel * width + filter);
+                    for point in F::kernel::<S>(g) {
+                        S::store(to, point);
+                        to = to.wrapping_add(channels * width);
+                    }
+                }
+            }
+        }
+    }
+}
+
+by_lanes! {
+    /// Gradient of a kernel (tap, channel, filter) from that of its points (point, channel, filter).
+    fn fold_kernel<S>(form: Form, dw: &mut [f32], from: &[f32], matrix: usize, accumulate: bool) {
+        // SAFETY: the caller's.
+        unsafe { by_form!(form, fold_kernel_as::<S>(dw, from, matrix, accumulate)) }
+    }
+}
+
+/// # Safety
+/// The processor has the instruction set.
+#[inline(always)]
+unsafe fn fold_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+    dw: &mut [f32],
+    from: &[f32],
+    matrix: usize,
+    accumulate: bool,
+) {
+    assert!(R * matrix <= dw.len() && P * matrix <= from.len(), "kernels are whole");
+    assert!(matrix.is_multiple_of(LANES), "vectors are whole");
+    for at in (0..matrix).step_by(LANES) {
+        // SAFETY: the caller's; by the sizes that were checked above.
+        unsafe {
+            let mut u = [S::splat(0.0); P];
+            for (point, u) in u.iter_mut().enumerate() {
+                *u = S::load(from.as_ptr().add(point * matrix + at));
+            }
+            for (tap, g) in F::kernel_gradient::<S>(u).into_iter().enumerate() {
+                let to = dw.as_mut_ptr().add(tap * matrix + at);
+                S::store(to, if accumulate { S::add(S::load(to), g) } else { g });
+            }
+        }
+    }
+}
+
+/// Elements of points that are worked on at a time: they stay in the second-level cache.
+const BLOCK: usize = 1 << 16;
+
+/// Rows of a register tile, of which blocks are made.
+const ROWS: usize = 14;
+
+/// Tiles of a block with `elements` for each.
+fn block(elements: usize) -> usize {
+    (BLOCK / elements / ROWS).clamp(1, 8) * ROWS
+}
+
+/// A convolution of stride 1 whose kernel is spread.
+struct Pass<'a> {
+    form: Form,
+    source: Tiles,
+    target: Tiles,
+    u: &'a [f32],
+}
+
+impl<'a> Pass<'a> {
+    /// From images of `source` to images of `target`, (height, width, channels).
+    fn new(
+        form: Form,
+        source: (usize, usize, usize),
+        target: (usize, usize, usize),
+        pad: (isize, isize),
+        u: &'a [f32],
+    ) -> Self {
+        let step = form.results();
+        let count = (target.0.div_ceil(step.0), target.1.div_ceil(step.1));
+        Self {
+            form,
+            source: Tiles { image: source, count, step, pad },
+            target: Tiles { image: target, count, step, pad: (0, 0) },
+            u,
+        }
+    }
+
+    /// All samples of `out`.
+    fn run(&self, out: &mut [f32], x: &[f32], mut end: Fold<'_>) {
+        let (form, kernels, points) = (self.form, Kernels::current(), self.form.points());
+        let (channels, filters) = (self.source.image.2, self.target.image.2);
+        let all = out.len() / self.target.sample() * self.target.per_sample();
+        let at_once = block(points * (channels + filters.min(PANEL))).min(all);
+        scratch::with(points * at_once * (channels + PANEL), |buffer| {
+            let (v, m) = buffer.split_at_mut(points * at_once * channels);
+            for first in (0..all).step_by(at_once) {
+                let count = at_once.min(all - first);
+                spread(form, Source::Input, v, x, &self.source, Points { first, count, width: channels });
+                for (filter, width) in panels(filters) {
+                    let layout = Layout {
+                        rows: count,
+                        columns: width,
+                        row: channels,
+                        c_row: width,
+                        sum: Axis::new(channels, 1, width),
+                        segments: Axis::ONE,
+                        blocks: Axis::ONE,
+                        lines: Lines {
+                            count: points,
+                            a: count * channels,
+                            b: channels * width,
+                            c: count * width,
+                            bits: 0,
+                        },
+                        ahead: [&[], &[]],
+                    };
+                    let u = &self.u[filter * channels * points..];
+                    product(kernels, &layout, (v, u), m, Start::Zero, End::Store);
+                    fold(form, out, m, &self.target, Points { first, count, width }, filter, &mut end);
+                }
+            }
+        });
+    }
+}
+
+/// [`conv2d_fused`](super::conv2d_fused) by `form`.
+pub(super) fn forward(
+    form: Form,
+    out: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    Epilogue { bias, gate, bits }: Epilogue<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
+    let filters = shape.out_c;
+    let words = if bits.is_empty() { 0 } else { gate_words(shape.out_h * shape.out_w, filters) };
+    let bias = bias.unwrap_or_default();
+    let threads = split::useful(threads, shape.work());
+    let samples = shape.batch.div_ceil(threads).max(1);
+    scratch::with(form.points() * shape.in_c * filters, |u| {
+        spread_kernel(form, u, w, (shape.in_c, filters));
+        let pad = (shape.pad.0 as isize, shape.pad.1 as isize);
+        let (source, target) = ((shape.in_h, shape.in_w, shape.in_c), (shape.out_h, shape.out_w, filters));
+        let pass = Pass::new(form, source, target, pad, u);
+        let out = (out, samples * shape.out_sample());
+        split::for_chunks2(threads, out, (bits, samples * words), |i, out, bits| {
+            let x = &x[i * samples * shape.in_sample()..];
+            match gate.function {
+                Function::Clip { low: floor, high: f32::INFINITY } if gate.open.1 == f32::INFINITY => {
+                    pass.run(out, x, Fold::Floor { bias, floor, open: gate.open.0, bits });
+                }
+                _ => {
+                    pass.run(out, x, Fold::Store { bias });
+                    if gate != Gate::LINEAR || !bits.is_empty() {
+                        apply_function(Kernels::current(), out, filters, gate, bits);
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// [`conv2d_input_gradient_into`](super::conv2d_input_gradient_into) by `form`: a convolution by the turned kernel.
+pub(super) fn input_gradient(
+    form: Form,
+    dx: &mut [f32],
+    dy: &[f32],
+    w: &[f32],
+    sink: GradientSink<'_>,
+    shape: &ConvShape,
+    threads: usize,
+) {
+    let matrix = shape.in_c * shape.out_c;
+    let words = if sink.gate.is_empty() { 0 } else { gate_words(shape.in_h * shape.in_w, shape.in_c) };
+    let threads = split::useful(threads, shape.work());
+    let samples = shape.batch.div_ceil(threads).max(1);
+    scratch::with(form.points() * matrix, |u| {
+        scratch::with(w.len(), |turned| {
+            let taps = w.chunks_exact(matrix).rev();
+            for (to, from) in turned.chunks_exact_mut(matrix).zip(taps) {
+                transpose(to, from, (shape.in_c, shape.out_c), shape.out_c);
+            }
+            spread_kernel(form, u, turned, (shape.out_c, shape.in_c));
+        });
+        let pad = |kernel: usize, pad: usize| kernel as isize - 1 - pad as isize;
+        let pad = (pad(shape.kernel_h, shape.pad.0), pad(shape.kernel_w, shape.pad.1));
+        let source = (shape.out_h, shape.out_w, shape.out_c);
+        let pass = Pass::new(form, source, (shape.in_h, shape.in_w, shape.in_c), pad, u);
+        split::for_chunks(threads, dx, samples * shape.in_sample(), |i, dx| {
+            let dy = &dy[i * samples * shape.out_sample()..];
+            let gate = &sink.gate[i * samples * words..];
+            pass.run(dx, dy, Fold::Sink { gate, accumulate: sink.accumulate });
+        });
+    });
+}
+
+/// Tiles that a part of a weight gradient should have at least.
+const PART: usize = 512;
+
+/// [`conv2d_parameter_gradients`](super::conv2d_parameter_gradients) by `form`.
+pub(super) fn parameter_gradients(
+    form: Form,
+    ParameterGradients { kernel: dw, bias: db, accumulate }: ParameterGradients<'_>,
+    x: &[f32],
+    dy: &[f32],
+    shape: &ConvShape,
+    threads: usize,
+) {
+    if let Some(db) = db {
+        if !accumulate {
+            db.fill(0.0);
+        }
+        add_columns(Kernels::current(), db, dy);
+    }
+    let (points, matrix) = (form.points(), shape.in_c * shape.out_c);
+    let step = form.results();
+    let count = (shape.out_h.div_ceil(step.0), shape.out_w.div_ceil(step.1));
+    let all = shape.batch * count.0 * count.1;
+    // Parts depend on the shape alone, so that every number of threads computes the same.
+    let parts = (all / PART).clamp(1, 4);
+    let pad = (shape.pad.0 as isize, shape.pad.1 as isize);
+    let source = Tiles { image: (shape.in_h, shape.in_w, shape.in_c), count, step, pad };
+    let target = Tiles { image: (shape.out_h, shape.out_w, shape.out_c), count, step, pad: (0, 0) };
+    scratch::with(parts * points * matrix, |sums| {
+        split::for_chunks(split::useful(threads, shape.work()), sums, points * matrix, |i, sums| {
+            add_tiles(form, sums, (x, &source), (dy, &target), i * all / parts..(i + 1) * all / parts);
+        });
+        let (first, others) = sums.split_at_mut(points * matrix);
+        for other in others.chunks_exact(points * matrix) {
+            add(first, other);
+        }
+        fold_kernel(form, dw, first, matrix, accumulate);
+    });
+}
+
+/// Gradient of the points of a kernel from some tiles.
+fn add_tiles(
+    form: Form,
+    sums: &mut [f32],
+    (x, source): (&[f32], &Tiles),
+    (dy, target): (&[f32], &Tiles),
+    range: Range<usize>,
+) {
+    let (kernels, points) = (Kernels::current(), form.points());
+    let (channels, filters) = (source.image.2, target.image.2);
+    let at_once = block(points * (channels + filters)).min(range.len());
+    scratch::with(points * at_once * (channels + filters), |buffer| {
+        let (v, m) = buffer.split_at_mut(points * at_once * channels);
+        for first in range.clone().step_by(at_once) {
+            let count = at_once.min(range.end - first);
+            spread(form, Source::Input, v, x, source, Points { first, count, width: channels });
+            spread(form, Source::Gradient, m, dy, target, Points { first, count, width: PANEL });
+            let start = if first == range.start { Start::Zero } else { Start::Old };
+            for (filter, width) in panels(filters) {
+                let layout = Layout {
+                    rows: channels,
+                    columns: width,
+                    row: 1,
+                    c_row: filters,
+                    sum: Axis::new(count, channels, width),
+                    segments: Axis::ONE,
+                    blocks: Axis::ONE,
+                    lines: Lines {
+                        count: points,
+                        a: count * channels,
+                        b: count * width,
+                        c: channels * filters,
+                        bits: 0,
+                    },
+                    ahead: [&[], &[]],
+                };
+                let m = &m[filter * points * count..];
+                product(kernels, &layout, (v, m), &mut sums[filter..], start, End::Store);
+            }
+        }
+    });
+}
