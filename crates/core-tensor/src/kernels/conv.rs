@@ -3,6 +3,8 @@
 
 mod border;
 mod input_gradient;
+#[cfg(target_arch = "x86_64")]
+mod integer;
 mod weight_gradient;
 mod winograd;
 
@@ -110,6 +112,11 @@ impl ConvShape {
         (self.batch * self.out_h * self.out_w, self.in_c, self.out_c)
     }
 
+    /// How many lines of the output are one, since they continue each other where lines of the input are `step` apart.
+    const fn merged_lines(&self, step: usize) -> usize {
+        if self.out_w * self.stride.1 * self.in_c == step { self.out_h } else { 1 }
+    }
+
     /// Whether the elements of a line of the kernel lie side by side in the input as they do in the kernel.
     const fn is_compact(&self) -> bool {
         self.dilation.1 == 1 && self.groups == 1
@@ -143,14 +150,18 @@ pub fn conv2d_fused(
     shape: &ConvShape,
     threads: usize,
 ) {
-    if shape.is_pointwise() {
-        return dense_fused(out, x, w, epilogue, shape.dense_sizes(), threads);
-    }
     let out = &mut out[..shape.output_len()];
     let (x, w) = (&x[..shape.input_len()], &w[..shape.kernel_len()]);
     let Epilogue { bias, gate, bits } = epilogue;
     let words = gate_words(shape.out_h * shape.out_w, shape.out_c);
     assert!(bits.is_empty() || bits.len() == shape.batch * words, "gate bits hold the output");
+    #[cfg(target_arch = "x86_64")]
+    if integer::forward(out, x, w, Epilogue { bias, gate, bits: &mut *bits }, shape, threads) {
+        return;
+    }
+    if shape.is_pointwise() {
+        return dense_fused(out, x, w, Epilogue { bias, gate, bits }, shape.dense_sizes(), threads);
+    }
     if let Some(form) = winograd::Form::of(shape) {
         return winograd::forward(form, out, x, w, Epilogue { bias, gate, bits }, shape, threads);
     }
@@ -242,7 +253,7 @@ impl Forward<'_> {
         };
         // Lines that continue each other are one.
         let (row, step) = (shape.stride.1 * shape.in_c, shape.stride.0 * line);
-        let merged = if shape.out_w * row == step { shape.out_h } else { 1 };
+        let merged = shape.merged_lines(step);
         let rows = shape.out_w * merged;
         let words = shape.out_c.div_ceil(16);
         let lines =

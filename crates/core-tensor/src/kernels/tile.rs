@@ -13,6 +13,8 @@ pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 mod finish;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod integer;
 mod panel;
 pub(super) mod portable;
 mod registers;

@@ -73,6 +73,51 @@ fn every_path_agrees_with_the_naive_loops() {
     }
 }
 
+/// Whole numbers from `low` to `high` in units of `unit`.
+fn few_bits(seed: u64, len: usize, (low, high): (f32, f32), unit: f32) -> Vec<f32> {
+    let level = |x: &f32| (low + (x.abs() * 0.4).fract() * (high - low + 1.0)).floor().min(high) * unit;
+    normal(seed, len).iter().map(level).collect()
+}
+
+#[test]
+fn exact_passes_of_few_bit_numbers_are_exact_on_every_path() {
+    let more = [
+        ([2, 5, 6, 7], (1, 1), 9, Conv2dGeometry::default()),
+        ([1, 4, 4, 64], (1, 1), 64, Conv2dGeometry::default()),
+    ];
+    for (x, (kh, kw), f, g) in cases().into_iter().chain(more) {
+        let s =
+            Conv2dGeometry { exact: true, ..g }.resolve("test", &x, &[kh, kw, x[3] / g.groups, f]).unwrap();
+        // Input and kernel: unsigned and signed bytes, to their very ends, and numbers that are none.
+        for (i, (input, kernel)) in [
+            ((0.0, 255.0), (-127.0, 127.0)),
+            ((-127.0, 127.0), (-7.0, 7.0)),
+            ((0.0, 15.0), (-8.0, 7.0)),
+            ((0.0, 0.0), (0.0, 1.0)),
+            ((0.0, 300.0), (-7.0, 7.0)),
+            ((-200.0, 200.0), (-130.0, 130.0)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let x = few_bits(1, s.input_len(), input, 0.25_f32.powi(i as i32));
+            let w = few_bits(2, s.kernel_len(), kernel, 0.125);
+            let bias = normal(3, s.out_c);
+            // One rounding, that of the bias.
+            let sums = conv(&s, &x, &w, None);
+            let want: Vec<f32> =
+                sums.iter().enumerate().map(|(i, &sum)| sum as f32 + bias[i % s.out_c]).collect();
+            on_every_path(|set| {
+                for threads in [1, 3] {
+                    let mut out = vec![f32::NAN; s.output_len()];
+                    conv2d(&mut out, &x, &w, Some(&bias), &s, threads);
+                    assert!(out == want, "{s:?} on {set:?}, {threads} threads, {input:?} by {kernel:?}");
+                }
+            });
+        }
+    }
+}
+
 #[test]
 fn depthwise_agrees_with_the_naive_loops_on_every_path() {
     for (x, (kh, kw), _, g) in cases() {

@@ -1,5 +1,7 @@
 //! Images with a border of zeros, so that windows may reach beyond the edge.
 
+use std::ops::Range;
+
 use super::ConvShape;
 use crate::kernels::scratch;
 
@@ -76,24 +78,22 @@ impl Border {
                     .chunks_exact(image)
                     .zip(copy.chunks_exact_mut(self.sample()).take(count))
                 {
-                    self.copy(copy, x);
+                    self.for_lines(|to, from| copy[to..][..from.len()].copy_from_slice(&x[from]));
                 }
                 body(first, count, &copy[..count * self.sample()], next(first + count));
             }
         });
     }
 
-    /// The image's part of `copy`.
-    fn copy(&self, copy: &mut [f32], x: &[f32]) {
+    /// `body(where it begins in the copy, elements of the image)` for each line of the image that windows touch.
+    pub(super) fn for_lines(&self, mut body: impl FnMut(usize, Range<usize>)) {
         let (height, width, channels) = self.image;
         let lines = height.min(self.whole.0.saturating_sub(self.before.0));
         let len = width.min(self.whole.1.saturating_sub(self.before.1)) * channels;
-        if len == 0 {
-            return;
-        }
         let from = self.before.0 * self.line() + self.before.1 * channels;
-        for (y, line) in x.chunks_exact(width * channels).enumerate().take(lines) {
-            copy[from + y * self.line()..][..len].copy_from_slice(&line[..len]);
+        for y in 0..if len == 0 { 0 } else { lines } {
+            let at = y * width * channels;
+            body(from + y * self.line(), at..at + len);
         }
     }
 }

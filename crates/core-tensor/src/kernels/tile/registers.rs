@@ -83,12 +83,13 @@ macro_rules! for_rows {
         })*
     };
 }
+pub(super) use for_rows;
 
 /// Rows that share a pointer: what two index registers (one and three rows) reach by their scales of 1, 2 and 4.
-const GROUP: usize = 5;
+pub(super) const GROUP: usize = 5;
 
 /// Pointers for all rows.
-const GROUPS: usize = 6;
+pub(super) const GROUPS: usize = 6;
 
 /// One tile of `R` rows and `V` vectors, the last of which has `lanes` columns.
 ///
