@@ -94,6 +94,19 @@ fn conv(c: &mut Criterion) {
                 conv2d_fused(black_box(&mut out), &x, &w, epilogue, &s, 1);
             });
         });
+        let exact = ConvShape { exact: true, ..s };
+        let codes = |x: &[f32], most: f32| -> Vec<f32> {
+            x.iter().map(|x| (x * 40.0).round().clamp(-most, most) / 64.0).collect()
+        };
+        let (coded, coded_w) = (codes(&x, 127.0), codes(&w, 127.0));
+        for (what, x, w) in [("forward exact", &x, &w), ("forward exact 8 bits", &coded, &coded_w)] {
+            group.bench_function(BenchmarkId::new(what, &name), |b| {
+                b.iter(|| {
+                    let epilogue = Epilogue { bias: Some(&bias), gate: Gate::RELU, bits: &mut bits };
+                    conv2d_fused(black_box(&mut out), x, w, epilogue, &exact, 1);
+                });
+            });
+        }
         let mut dx = vec![0.0; s.input_len()];
         group.bench_function(BenchmarkId::new("input gradient", &name), |b| {
             b.iter(|| {

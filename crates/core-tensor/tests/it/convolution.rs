@@ -82,6 +82,12 @@ fn few_bits(seed: u64, len: usize, (low, high): (f32, f32), unit: f32) -> Vec<f3
 #[test]
 fn exact_passes_of_few_bit_numbers_are_exact_on_every_path() {
     let more = [
+        (
+            [3, 7, 5, 13],
+            (3, 3),
+            35,
+            Conv2dGeometry { stride: (2, 1), ..Conv2dGeometry::default() }.same((7, 5), (3, 3)),
+        ),
         ([2, 5, 6, 7], (1, 1), 9, Conv2dGeometry::default()),
         ([1, 4, 4, 64], (1, 1), 64, Conv2dGeometry::default()),
     ];

@@ -15,6 +15,9 @@ use crate::kernels::{scratch, split};
 /// Sums of fewer units are whole numbers in single precision, in whatever order they are added.
 const EXACT: i64 = 1 << 24;
 
+/// Elements of a window from which bytes pay: less is done while sums are turned into floats and gated.
+const WINDOW: usize = 32;
+
 /// Whole multiples of a power of two.
 #[derive(Debug, Clone, Copy)]
 struct Grid {
@@ -145,7 +148,7 @@ pub(super) fn forward(
     shape: &ConvShape,
     threads: usize,
 ) -> bool {
-    if !shape.exact || !shape.is_compact() || !is_available() {
+    if !shape.exact || !shape.is_compact() || shape.window() < WINDOW || !is_available() {
         return false;
     }
     let Some(kernel) = Grid::of(w).filter(|grid| grid.most <= 127) else { return false };

@@ -122,7 +122,16 @@ enum Source {
     Gradient,
 }
 
-/// How points lie: panels of `width` channels, in each a matrix (tile, channel) for every point.
+/// Elements between the matrices of neighbouring points: without them all would lie at multiples of a power of two,
+/// where a cache holds few lines.
+const GAP: usize = LANES;
+
+/// From one point's matrix to the next, for matrices of `len` elements.
+const fn stride(len: usize) -> usize {
+    len + GAP
+}
+
+/// The points of some tiles: panels of `width` channels, in each a matrix (tile, channel) for every point.
 #[derive(Debug, Clone, Copy)]
 struct Points {
     first: usize,
@@ -130,9 +139,27 @@ struct Points {
     width: usize,
 }
 
+impl Points {
+    /// Elements of `points` points of `channels` channels.
+    const fn len(&self, points: usize, channels: usize) -> usize {
+        points * (self.count * channels + channels.div_ceil(self.width) * GAP)
+    }
+
+    /// From point to point in the panel from channel `first` on.
+    const fn stride(&self, channels: usize, first: usize) -> usize {
+        let left = channels - first;
+        stride(self.count * if left < self.width { left } else { self.width })
+    }
+
+    /// Where the panel from channel `first` on begins.
+    const fn panel(&self, points: usize, first: usize) -> usize {
+        first / self.width * points * stride(self.count * self.width)
+    }
+}
+
 by_lanes! {
-    /// The points of some tiles.
-    fn spread<S>(form: Form, source: Source, to: &mut [f32], x: &[f32], tiles: &Tiles, points: Points) {
+    /// The points of some tiles of images `x.0`; `x.1` are zeros for every channel.
+    fn spread<S>(form: Form, source: Source, to: &mut [f32], x: (&[f32], &[f32]), tiles: &Tiles, points: Points) {
         // SAFETY: the caller's.
         unsafe {
             match source {
@@ -148,7 +175,7 @@ by_lanes! {
 #[inline(always)]
 unsafe fn spread_input<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
     to: &mut [f32],
-    x: &[f32],
+    x: (&[f32], &[f32]),
     tiles: &Tiles,
     points: Points,
 ) {
@@ -171,7 +198,7 @@ unsafe fn spread_input<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usi
 #[inline(always)]
 unsafe fn spread_gradient<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
     to: &mut [f32],
-    x: &[f32],
+    x: (&[f32], &[f32]),
     tiles: &Tiles,
     points: Points,
 ) {
@@ -196,7 +223,7 @@ unsafe fn spread_gradient<S: Simd, F: Filter<P, M, R>, const P: usize, const M: 
 #[inline(always)]
 unsafe fn spread_as<S: Simd, const N: usize, const P: usize>(
     to: &mut [f32],
-    x: &[f32],
+    (x, zeros): (&[f32], &[f32]),
     tiles: &Tiles,
     points: Points,
     (height, width): (usize, usize),
@@ -205,43 +232,38 @@ unsafe fn spread_as<S: Simd, const N: usize, const P: usize>(
     let (image_h, image_w, channels) = tiles.image;
     let last = tiles.at(points.first + points.count - 1).0;
     assert!((last + 1) * tiles.sample() <= x.len(), "all samples are there");
-    assert!(points.count * P * channels <= to.len(), "points fit their buffer");
+    assert!(points.len(P, channels) <= to.len(), "points fit their buffer");
     assert!(channels.is_multiple_of(LANES) && points.width.is_multiple_of(LANES), "vectors are whole");
+    assert!(channels <= zeros.len(), "there are zeros for every channel");
     for i in 0..points.count {
         let (sample, y, x0) = tiles.at(points.first + i);
         let image = x[sample * tiles.sample()..].as_ptr();
-        let inside = y >= 0 && x0 >= 0 && y as usize + height <= image_h && x0 as usize + width <= image_w;
-        let mut places = [image; N];
-        let mut open = [u16::MAX; N];
+        let mut places = [zeros.as_ptr(); N];
         for row in 0..height {
+            let y = y + row as isize;
+            let line = image.wrapping_offset(y * (image_w * channels) as isize);
             for column in 0..width {
-                let (y, x) = (y + row as isize, x0 + column as isize);
-                let known = inside || (y >= 0 && x >= 0 && (y as usize) < image_h && (x as usize) < image_w);
-                let at = if known { (y as usize * image_w + x as usize) * channels } else { 0 };
-                places[row * width + column] = image.wrapping_add(at);
-                open[row * width + column] = if known { u16::MAX } else { 0 };
+                let x = x0 + column as isize;
+                if (0..image_h as isize).contains(&y) && (0..image_w as isize).contains(&x) {
+                    places[row * width + column] = line.wrapping_add(x as usize * channels);
+                }
             }
         }
         for channel in (0..channels).step_by(LANES) {
             let panel = channel / points.width * points.width;
-            let at = panel * P * points.count + i * points.width.min(channels - panel) + channel - panel;
-            // SAFETY: the caller's; places lie within the image, whose channels are whole vectors, and points within
-            // their buffer, by the sizes that were checked above.
+            let row = points.width.min(channels - panel);
+            let at = points.panel(P, panel) + i * row + channel - panel;
+            // SAFETY: the caller's; places lie within the image, whose channels are whole vectors, or are the zeros, and
+            // points lie within their buffer, by the sizes that were checked above.
             unsafe {
                 let mut d = [S::splat(0.0); N];
-                if inside {
-                    for (d, place) in d.iter_mut().zip(&places) {
-                        *d = S::load(place.add(channel));
-                    }
-                } else {
-                    for ((d, place), &open) in d.iter_mut().zip(&places).zip(&open) {
-                        *d = S::keep(S::load(place.add(channel)), open);
-                    }
+                for (d, place) in d.iter_mut().zip(&places) {
+                    *d = S::load(place.add(channel));
                 }
                 let mut to = to.as_mut_ptr().add(at);
                 for point in transform(d) {
                     S::store(to, point);
-                    to = to.wrapping_add(points.count * points.width.min(channels - panel));
+                    to = to.wrapping_add(points.stride(channels, panel));
                 }
             }
         }
@@ -283,7 +305,7 @@ unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, c
     let words = channels / LANES;
     let last = tiles.at(points.first + points.count - 1).0;
     assert!((last + 1) * tiles.sample() <= out.len(), "all samples are there");
-    assert!(points.count * P * points.width <= from.len(), "all points are there");
+    assert!(points.len(P, points.width) <= from.len(), "all points are there");
     assert!(filter + points.width <= channels && points.width.is_multiple_of(LANES), "filters are there");
     let (bias, bits) = match end {
         Fold::Store { bias } => (*bias, 0),
@@ -305,7 +327,7 @@ unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, c
                 let mut at = from.as_ptr().add(i * points.width + v * LANES);
                 for m in &mut m {
                     *m = S::load(at);
-                    at = at.wrapping_add(points.count * points.width);
+                    at = at.wrapping_add(points.stride(points.width, 0));
                 }
                 let results = F::output::<S>(m);
                 let bias = if bias.is_empty() { S::splat(0.0) } else { S::load(bias.as_ptr().add(channel)) };
@@ -338,6 +360,11 @@ unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, c
     }
 }
 
+/// How the points of a kernel lie: its channels take the place of tiles, its filters that of channels.
+const fn kernel_points(channels: usize) -> Points {
+    Points { first: 0, count: channels, width: PANEL }
+}
+
 by_lanes! {
     /// Kernel `w` (tap, channel, filter) as points: panels of filters, in each a matrix (channel, filter) for every point.
     fn spread_kernel<S>(form: Form, to: &mut [f32], w: &[f32], sizes: (usize, usize)) {
@@ -354,7 +381,9 @@ unsafe fn spread_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M:
     w: &[f32],
     (channels, filters): (usize, usize),
 ) {
-    assert!(R * channels * filters <= w.len() && P * channels * filters <= to.len(), "kernels are whole");
+    assert!(R * channels * filters <= w.len(), "the kernel is whole");
+    let points = kernel_points(channels);
+    assert!(points.len(P, filters) <= to.len(), "points fit their buffer");
     assert!(filters.is_multiple_of(LANES), "vectors are whole");
     for (first, width) in panels(filters) {
         for channel in 0..channels {
@@ -365,10 +394,10 @@ unsafe fn spread_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M:
                     for (tap, g) in g.iter_mut().enumerate() {
                         *g = S::load(w.as_ptr().add((tap * channels + channel) * filters + first + filter));
                     }
-                    let mut to = to.as_mut_ptr().add(first * channels * P + channel * width + filter);
+                    let mut to = to.as_mut_ptr().add(points.panel(P, first) + channel * width + filter);
                     for point in F::kernel::<S>(g) {
                         S::store(to, point);
-                        to = to.wrapping_add(channels * width);
+                        to = to.wrapping_add(points.stride(filters, first));
                     }
                 }
             }
@@ -393,14 +422,14 @@ unsafe fn fold_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: u
     matrix: usize,
     accumulate: bool,
 ) {
-    assert!(R * matrix <= dw.len() && P * matrix <= from.len(), "kernels are whole");
+    assert!(R * matrix <= dw.len() && P * stride(matrix) <= from.len(), "kernels are whole");
     assert!(matrix.is_multiple_of(LANES), "vectors are whole");
     for at in (0..matrix).step_by(LANES) {
         // SAFETY: the caller's; by the sizes that were checked above.
         unsafe {
             let mut u = [S::splat(0.0); P];
             for (point, u) in u.iter_mut().enumerate() {
-                *u = S::load(from.as_ptr().add(point * matrix + at));
+                *u = S::load(from.as_ptr().add(point * stride(matrix) + at));
             }
             for (tap, g) in F::kernel_gradient::<S>(u).into_iter().enumerate() {
                 let to = dw.as_mut_ptr().add(tap * matrix + at);
@@ -454,12 +483,20 @@ impl<'a> Pass<'a> {
         let (channels, filters) = (self.source.image.2, self.target.image.2);
         let all = out.len() / self.target.sample() * self.target.per_sample();
         let at_once = block(points * (channels + filters.min(PANEL))).min(all);
-        scratch::with(points * at_once * (channels + PANEL), |buffer| {
-            let (v, m) = buffer.split_at_mut(points * at_once * channels);
+        let whole = Points { first: 0, count: at_once, width: channels };
+        let panel = Points { width: PANEL, ..whole };
+        let (v, m) = (whole.len(points, channels), panel.len(points, PANEL));
+        scratch::with(v + m + channels, |buffer| {
+            let (v, buffer) = buffer.split_at_mut(v);
+            let (m, zeros) = buffer.split_at_mut(m);
+            zeros.fill(0.0);
             for first in (0..all).step_by(at_once) {
                 let count = at_once.min(all - first);
-                spread(form, Source::Input, v, x, &self.source, Points { first, count, width: channels });
+                let tiles = Points { first, count, width: channels };
+                spread(form, Source::Input, v, (x, zeros), &self.source, tiles);
                 for (filter, width) in panels(filters) {
+                    let tiles = Points { width, ..tiles };
+                    let kernel = kernel_points(channels);
                     let layout = Layout {
                         rows: count,
                         columns: width,
@@ -470,16 +507,16 @@ impl<'a> Pass<'a> {
                         blocks: Axis::ONE,
                         lines: Lines {
                             count: points,
-                            a: count * channels,
-                            b: channels * width,
-                            c: count * width,
+                            a: stride(count * channels),
+                            b: kernel.stride(filters, filter),
+                            c: tiles.stride(width, 0),
                             bits: 0,
                         },
                         ahead: [&[], &[]],
                     };
-                    let u = &self.u[filter * channels * points..];
+                    let u = &self.u[kernel.panel(points, filter)..];
                     product(kernels, &layout, (v, u), m, Start::Zero, End::Store);
-                    fold(form, out, m, &self.target, Points { first, count, width }, filter, &mut end);
+                    fold(form, out, m, &self.target, tiles, filter, &mut end);
                 }
             }
         });
@@ -501,7 +538,7 @@ pub(super) fn forward(
     let bias = bias.unwrap_or_default();
     let threads = split::useful(threads, shape.work());
     let samples = shape.batch.div_ceil(threads).max(1);
-    scratch::with(form.points() * shape.in_c * filters, |u| {
+    scratch::with(kernel_points(shape.in_c).len(form.points(), filters), |u| {
         spread_kernel(form, u, w, (shape.in_c, filters));
         let pad = (shape.pad.0 as isize, shape.pad.1 as isize);
         let (source, target) = ((shape.in_h, shape.in_w, shape.in_c), (shape.out_h, shape.out_w, filters));
@@ -538,7 +575,7 @@ pub(super) fn input_gradient(
     let words = if sink.gate.is_empty() { 0 } else { gate_words(shape.in_h * shape.in_w, shape.in_c) };
     let threads = split::useful(threads, shape.work());
     let samples = shape.batch.div_ceil(threads).max(1);
-    scratch::with(form.points() * matrix, |u| {
+    scratch::with(kernel_points(shape.out_c).len(form.points(), shape.in_c), |u| {
         scratch::with(w.len(), |turned| {
             let taps = w.chunks_exact(matrix).rev();
             for (to, from) in turned.chunks_exact_mut(matrix).zip(taps) {
@@ -585,12 +622,13 @@ pub(super) fn parameter_gradients(
     let pad = (shape.pad.0 as isize, shape.pad.1 as isize);
     let source = Tiles { image: (shape.in_h, shape.in_w, shape.in_c), count, step, pad };
     let target = Tiles { image: (shape.out_h, shape.out_w, shape.out_c), count, step, pad: (0, 0) };
-    scratch::with(parts * points * matrix, |sums| {
-        split::for_chunks(split::useful(threads, shape.work()), sums, points * matrix, |i, sums| {
+    let len = points * stride(matrix);
+    scratch::with(parts * len, |sums| {
+        split::for_chunks(split::useful(threads, shape.work()), sums, len, |i, sums| {
             add_tiles(form, sums, (x, &source), (dy, &target), i * all / parts..(i + 1) * all / parts);
         });
-        let (first, others) = sums.split_at_mut(points * matrix);
-        for other in others.chunks_exact(points * matrix) {
+        let (first, others) = sums.split_at_mut(len);
+        for other in others.chunks_exact(len) {
             add(first, other);
         }
         fold_kernel(form, dw, first, matrix, accumulate);
@@ -608,12 +646,19 @@ fn add_tiles(
     let (kernels, points) = (Kernels::current(), form.points());
     let (channels, filters) = (source.image.2, target.image.2);
     let at_once = block(points * (channels + filters)).min(range.len());
-    scratch::with(points * at_once * (channels + filters), |buffer| {
-        let (v, m) = buffer.split_at_mut(points * at_once * channels);
+    let whole = Points { first: 0, count: at_once, width: channels };
+    let panel = Points { width: PANEL, ..whole };
+    let (v, m) = (whole.len(points, channels), panel.len(points, filters));
+    scratch::with(v + m + channels.max(filters), |buffer| {
+        let (v, buffer) = buffer.split_at_mut(v);
+        let (m, zeros) = buffer.split_at_mut(m);
+        zeros.fill(0.0);
         for first in range.clone().step_by(at_once) {
             let count = at_once.min(range.end - first);
-            spread(form, Source::Input, v, x, source, Points { first, count, width: channels });
-            spread(form, Source::Gradient, m, dy, target, Points { first, count, width: PANEL });
+            let whole = Points { first, count, width: channels };
+            let panel = Points { width: PANEL, ..whole };
+            spread(form, Source::Input, v, (x, zeros), source, whole);
+            spread(form, Source::Gradient, m, (dy, zeros), target, panel);
             let start = if first == range.start { Start::Zero } else { Start::Old };
             for (filter, width) in panels(filters) {
                 let layout = Layout {
@@ -626,14 +671,14 @@ fn add_tiles(
                     blocks: Axis::ONE,
                     lines: Lines {
                         count: points,
-                        a: count * channels,
-                        b: count * width,
-                        c: channels * filters,
+                        a: stride(count * channels),
+                        b: panel.stride(filters, filter),
+                        c: stride(channels * filters),
                         bits: 0,
                     },
                     ahead: [&[], &[]],
                 };
-                let m = &m[filter * points * count..];
+                let m = &m[panel.panel(points, filter)..];
                 product(kernels, &layout, (v, m), &mut sums[filter..], start, End::Store);
             }
         }
