@@ -256,7 +256,7 @@ impl Affine {
             Product::Conv { shape, .. } => conv2d_weight_gradient(&mut dw, x, dy, &shape.inexact(), threads),
             Product::Depthwise { shape, .. } => depthwise_weight_gradient(&mut dw, x, dy, shape, threads),
             Product::ConvTranspose { shape } => {
-                conv2d_weight_gradient(&mut dw, dy, x, &shape.inexact(), threads)
+                conv2d_weight_gradient(&mut dw, dy, x, &shape.inexact(), threads);
             }
         }
         tensor_like(dw, w).map(Some)

@@ -174,17 +174,19 @@ unsafe fn tile<const R: usize, const V: usize>(
         }
         let unit = _mm512_set1_ps(values.unit);
         let last = Avx512::lanes(layout.columns - (V - 1) * LANES);
-        for v in 0..V {
-            let lanes = if v + 1 < V { Avx512::lanes(LANES) } else { last };
-            let bias = if values.bias.is_null() {
+        let lanes: [_; V] = std::array::from_fn(|v| if v + 1 < V { Avx512::lanes(LANES) } else { last });
+        let bias: [_; V] = std::array::from_fn(|v| {
+            if values.bias.is_null() {
                 _mm512_set1_ps(0.0)
             } else {
-                _mm512_maskz_loadu_ps(lanes, values.bias.add(v * LANES))
-            };
-            for_rows!(r < R => {
-                let sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][v]), unit, bias);
-                _mm512_mask_storeu_ps(c.add(r * layout.c_row + v * LANES), lanes, sum);
-            });
-        }
+                _mm512_maskz_loadu_ps(lanes[v], values.bias.add(v * LANES))
+            }
+        });
+        for_rows!(r < R => {
+            for (v, &sum) in sums[r].iter().enumerate() {
+                let sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), unit, bias[v]);
+                _mm512_mask_storeu_ps(c.add(r * layout.c_row + v * LANES), lanes[v], sum);
+            }
+        });
     }
 }
