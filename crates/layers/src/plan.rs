@@ -13,6 +13,7 @@ mod combine;
 mod compile;
 mod layered;
 mod layout;
+mod memory;
 mod normalize;
 mod operator;
 mod pass;

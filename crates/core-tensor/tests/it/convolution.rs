@@ -125,6 +125,33 @@ fn exact_passes_of_few_bit_numbers_are_exact_on_every_path() {
 }
 
 #[test]
+fn saved_multiplications_cost_little_precision() {
+    let g = Conv2dGeometry::default();
+    for (x, kernel) in [
+        ([2, 14, 14, 64], (3, 3)),
+        ([4, 2, 9, 64], (3, 3)),
+        ([8, 1, 40, 64], (1, 3)),
+        ([8, 1, 40, 64], (1, 5)),
+    ] {
+        let g = g.same((x[1], x[2]), kernel);
+        let s = g.resolve("test", &x, &[kernel.0, kernel.1, x[3], 32]).unwrap();
+        let x: Vec<f32> = normal(1, s.input_len()).into_iter().map(|x| x.max(0.0)).collect();
+        let w = normal(2, s.kernel_len());
+        let want = conv(&s, &x, &w, None);
+        let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+        let size = norm(&mut want.iter().copied());
+        on_every_path(|set| {
+            let [saving, exact] = [false, true].map(|exact| {
+                let mut out = vec![f32::NAN; s.output_len()];
+                conv2d(&mut out, &x, &w, None, &ConvShape { exact, ..s }, 1);
+                norm(&mut out.iter().zip(&want).map(|(y, want)| f64::from(*y) - want)) / size
+            });
+            assert!(saving < 2e-6 && saving < 8.0 * exact, "{s:?} on {set:?}: {saving:e}, direct {exact:e}");
+        });
+    }
+}
+
+#[test]
 fn depthwise_agrees_with_the_naive_loops_on_every_path() {
     for (x, (kh, kw), _, g) in cases() {
         if g.groups != 1 {

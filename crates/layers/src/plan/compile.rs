@@ -1,24 +1,21 @@
 //! From a specification to the steps of a plan.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use candle_core::Device;
 use smallvec::SmallVec;
 use tinsmith_core_tensor::Params;
-use tinsmith_core_tensor::arena::LINE;
-use tinsmith_core_tensor::kernels::epilogue::{Gate, gate_words};
+use tinsmith_core_tensor::kernels::epilogue::Gate;
 use tinsmith_foundation::Seed;
 use tinsmith_spec::{Graph, ModelSpec, Op};
 
 use super::blocks::Blocks;
-use super::layout::{Lifetime, place};
 use super::operator::{Part, Pieces, Start};
 use super::pointwise::Gated;
-use super::segment::{Life, Moment, Segments, Times, Use};
+use super::segment::Segments;
 use super::step::{Sink, Step, Value};
 use super::translate::{Draft, Source, translate};
-use super::{Custom, Plan, PlanOptions, Site};
+use super::{Custom, Ends, Memory, Plan, PlanOptions, Site, memory};
 use crate::error::{LayersError, Result};
 use crate::layer::Blueprint;
 use crate::model::Wiring;
@@ -274,18 +271,21 @@ impl Compiler<'_> {
         for step in &mut self.steps {
             own += step.operator.prepare(rows, options.training);
         }
-        let bits = self.lay_out_bits(rows);
+        let bits = memory::lay_out_bits(&mut self.values, rows);
+        let names = |layers: &[usize]| layers.iter().map(|&i| self.spec.layers[i].name.clone()).collect();
         let weights = |step: &Step| step.weights.iter().map(|&b| self.blocks.list[b].len()).sum();
         let weights: Vec<usize> = self.steps.iter().map(weights).collect();
         let segments = Segments::new(&self.steps, &self.values, &weights, &outputs, options);
-        let (shared, own_floats) = self.lay_out(&segments, &inputs, &outputs, rows);
-        let memory = super::Memory {
+        let ends = Ends { inputs, outputs, input_names: names(begins), output_names: names(ends) };
+        let (shared, own_floats) =
+            memory::lay_out(&mut self.values, &mut self.steps, &segments, &ends, options);
+        let memory = Memory {
             shared,
             own: own_floats,
             slots: options.threads.count().min(segments.most_shares()),
             bits,
-            kept: self.lay_out_kept(rows),
-            sums: self.lay_out_sums(&segments),
+            kept: if options.training { memory::lay_out_kept(&mut self.steps, rows) } else { 0 },
+            sums: memory::lay_out_sums(&mut self.steps, &segments),
             operators: own,
         };
         let bytes = memory.bytes() + self.blocks.lay_out_gradients(&self.steps, &segments) * size_of::<f32>();
@@ -293,16 +293,7 @@ impl Compiler<'_> {
             return Err(LayersError::Memory { bytes, limit, rows });
         }
         self.blocks.lay_out(&self.starts, seed, options.training)?;
-        let names = |layers: &[usize]| layers.iter().map(|&i| self.spec.layers[i].name.clone()).collect();
-        Ok(Plan::new(
-            self.values,
-            self.steps,
-            segments,
-            self.blocks,
-            super::Ends { inputs, outputs, input_names: names(begins), output_names: names(ends) },
-            memory,
-            options,
-        ))
+        Ok(Plan::new(self.values, self.steps, segments, self.blocks, ends, memory, options))
     }
 
     /// Which steps have a backward pass, who gives what to which gradient, and who closes gates.
@@ -359,157 +350,5 @@ impl Compiler<'_> {
                 value.gradient = 0..1;
             }
         }
-    }
-
-    fn lay_out_bits(&mut self, rows: usize) -> usize {
-        let mut at = 0;
-        for value in self.values.iter_mut().filter(|v| !v.bits.is_empty()) {
-            let words = gate_words(rows * value.len / value.channels.max(1), value.channels);
-            value.bits = at..at + words;
-            at += words.next_multiple_of(2 * LINE);
-        }
-        at
-    }
-
-    /// Where bytes lie that steps keep for the backward pass.
-    fn lay_out_kept(&mut self, rows: usize) -> usize {
-        let mut at = 0;
-        for step in self.steps.iter_mut().filter(|_| self.options.training) {
-            step.kept = at..at + rows * step.operator.kept();
-            at = step.kept.end.next_multiple_of(4 * LINE);
-        }
-        at
-    }
-
-    /// Where the sums lie that steps gather, each as often as there are shares.
-    fn lay_out_sums(&mut self, segments: &Segments) -> usize {
-        let mut at = 0;
-        for segment in segments.forward.iter().chain(&segments.backward) {
-            let Some(s) = segment.gathers else { continue };
-            let len = segment.shares * self.steps[s].operator.sums();
-            if self.steps[s].sums.len() < len {
-                self.steps[s].sums = at..at + len;
-                at = (at + len).next_multiple_of(LINE / 2);
-            }
-        }
-        at
-    }
-
-    /// Finds a place for every value, gradient and scratch. Time runs through the forward steps, the loss, and the
-    /// backward steps. Returns the size of the memory that all threads share, and that of what each has for itself.
-    fn lay_out(
-        &mut self,
-        segments: &Segments,
-        inputs: &[usize],
-        outputs: &[usize],
-        rows: usize,
-    ) -> (usize, usize) {
-        let times = Times::new(segments, self.steps.len());
-        let nothing = || vec![Use::default(); self.values.len()];
-        let (mut values, mut repeated, mut gradients) = (nothing(), nothing(), nothing());
-        let repeats = segments.backward.iter().flat_map(|segment| &segment.repeats);
-        let is_repeated: BTreeSet<usize> = repeats.map(|&(r, _)| self.steps[r].output).collect();
-        inputs.iter().for_each(|&v| values[v].touch_at(0));
-        for &v in outputs {
-            values[v].touch_at(times.end);
-            gradients[v].touch_at(times.loss);
-        }
-        for (s, step) in self.steps.iter().enumerate() {
-            times.forward.pass[s].into_iter().for_each(|time| values[step.output].touch(time));
-            for time in [times.forward.pass[s], times.forward.gather[s]].into_iter().flatten() {
-                step.inputs.iter().for_each(|&(v, _)| values[v].touch(time));
-            }
-            let Some(sinks) = &step.sinks else { continue };
-            for time in [times.backward.pass[s], times.backward.gather[s]].into_iter().flatten() {
-                gradients[step.output].touch(time);
-                for &(v, _) in step.inputs.iter().filter(|_| step.operator.keeps_inputs()) {
-                    let kept = if is_repeated.contains(&v) { &mut repeated } else { &mut values };
-                    kept[v].touch(time);
-                }
-            }
-            let Some(time) = times.backward.pass[s] else { continue };
-            if step.operator.keeps_output() {
-                values[step.output].touch(time);
-            }
-            for (&(v, _), _) in step.inputs.iter().zip(sinks).filter(|(_, sink)| sink.is_some()) {
-                gradients[v].touch(time);
-            }
-        }
-        if self.options.input_gradients {
-            inputs.iter().for_each(|&v| gradients[v].touch_at(times.end));
-        }
-        let mut layout = Layout::default();
-        for (v, value) in self.values.iter_mut().enumerate() {
-            let wanted = if value.gradient.is_empty() { 0 } else { value.len };
-            let mut buffer = |used: &Use, len: usize| {
-                let life = used.life(&times, rows);
-                layout.add(life.map(|life| Life { rows: life.rows * len, ..life }));
-                life.is_some_and(|life| life.is_part)
-            };
-            value.is_part = [
-                buffer(&values[v], value.len),
-                buffer(&repeated[v], value.len),
-                buffer(&gradients[v], wanted),
-            ];
-        }
-        for (s, step) in self.steps.iter().enumerate() {
-            let mut scratch = |time: Option<Moment>, len: &dyn Fn((usize, usize)) -> usize| {
-                layout.add(time.map(|time| Life {
-                    first: time.at,
-                    last: time.at,
-                    rows: len(step.operator.scratch(times.rows_at(time))),
-                    is_part: true,
-                    is_own: times.is_shared(time),
-                }));
-            };
-            scratch(times.forward.pass[s], &|both| both.0);
-            scratch(times.backward.pass[s], &|both| both.1);
-        }
-        let (ranges, shared, own) = layout.place();
-        let mut ranges = ranges.into_iter();
-        let mut next = || ranges.next().unwrap_or_default();
-        for value in &mut self.values {
-            value.range = next();
-            value.repeated = next();
-            value.gradient = next();
-        }
-        for step in &mut self.steps {
-            step.scratch = (next(), next());
-        }
-        (shared, own)
-    }
-}
-
-/// Buffers in the memory that all threads share and in that which each has for itself, behind it.
-#[derive(Debug, Default)]
-struct Layout {
-    buffers: Vec<(Lifetime, bool)>,
-}
-
-impl Layout {
-    fn add(&mut self, life: Option<Life>) {
-        let nothing = (Lifetime { len: 0, first: 0, last: 0 }, false);
-        self.buffers.push(
-            life.map_or(nothing, |l| (Lifetime { len: l.rows, first: l.first, last: l.last }, l.is_own)),
-        );
-    }
-
-    /// Where each buffer lies (the first thread's, where each has its own), and the sizes of both memories.
-    fn place(&self) -> (Vec<Range<usize>>, usize, usize) {
-        let of = |own: bool| -> Vec<Lifetime> {
-            self.buffers.iter().filter(|(_, is_own)| *is_own == own).map(|(life, _)| *life).collect()
-        };
-        let ((shared, size), (own, own_size)) = (place(&of(false)), place(&of(true)));
-        let start = size.next_multiple_of(LINE);
-        let (mut shared, mut own) = (shared.into_iter(), own.into_iter());
-        let ranges = self.buffers.iter().map(|(_, is_own)| {
-            if *is_own {
-                let range = own.next().unwrap_or_default();
-                range.start + start..range.end + start
-            } else {
-                shared.next().unwrap_or_default()
-            }
-        });
-        (ranges.collect(), start, own_size.next_multiple_of(LINE))
     }
 }

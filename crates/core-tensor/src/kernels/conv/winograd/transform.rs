@@ -2,6 +2,7 @@
 //!
 //! `F(m, r)` gives `m` results of a filter of `r` taps for `p = m + r - 1` products, one for each point at which the
 //! polynomials of the data and of the filter are evaluated (Winograd, 1980; Lavin and Gray, 2015, arXiv 1509.09308).
+#![expect(unsafe_code, reason = "vector instructions")]
 
 use std::marker::PhantomData;
 
