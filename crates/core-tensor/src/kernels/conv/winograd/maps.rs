@@ -2,7 +2,7 @@
 //! time.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::transform::{Across, Both, F23, F43, F45, Filter};
+use super::transform::{Both, F23, F43, F45, Filter};
 use super::{Form, Points, Tiles, kernel_points, stride};
 use crate::kernels::lanes::{LANES, by_lanes};
 use crate::kernels::tile::panels;
@@ -14,8 +14,8 @@ macro_rules! by_form {
         match $form {
             Form::Square2 => $call::<$S, Both<F23>, 16, 4, 9>($($arg),*),
             Form::Square4 => $call::<$S, Both<F43>, 36, 16, 9>($($arg),*),
-            Form::Line3 => $call::<$S, Across<F43>, 6, 4, 3>($($arg),*),
-            Form::Line5 => $call::<$S, Across<F45>, 8, 4, 5>($($arg),*),
+            Form::Line3 => $call::<$S, F43, 6, 4, 3>($($arg),*),
+            Form::Line5 => $call::<$S, F45, 8, 4, 5>($($arg),*),
         }
     };
 }

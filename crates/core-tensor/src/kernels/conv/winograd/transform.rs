@@ -8,11 +8,16 @@ use std::marker::PhantomData;
 
 use crate::kernels::tile::simd::Simd;
 
-/// `F(M, R)` along one axis.
+/// The maps of one algorithm with `P` points, `M` results and `R` taps.
 ///
 /// # Safety
 /// Every function needs the processor to have the instruction set of `S`.
-pub(super) trait Line<const P: usize, const M: usize, const R: usize> {
+pub(super) trait Filter<const P: usize, const M: usize, const R: usize> {
+    /// Height and width of what the points are made of: a line, but for [`Both`].
+    const PLACES: (usize, usize) = (1, P);
+    /// Height and width of the results.
+    const RESULTS: (usize, usize) = (1, M);
+
     /// Places of the input to points.
     unsafe fn input<S: Simd>(d: [S::Vector; P]) -> [S::Vector; P];
     /// Points to results.
@@ -22,23 +27,6 @@ pub(super) trait Line<const P: usize, const M: usize, const R: usize> {
     /// Taps to points.
     unsafe fn kernel<S: Simd>(g: [S::Vector; R]) -> [S::Vector; P];
     /// The adjoint of [`kernel`](Self::kernel).
-    unsafe fn kernel_gradient<S: Simd>(u: [S::Vector; P]) -> [S::Vector; R];
-}
-
-/// What a tile of two axes needs, `P` points, `M` results and `R` taps in all.
-///
-/// # Safety
-/// Every function needs the processor to have the instruction set of `S`.
-pub(super) trait Filter<const P: usize, const M: usize, const R: usize> {
-    /// Height and width of what the points are made of.
-    const PLACES: (usize, usize);
-    /// Height and width of the results.
-    const RESULTS: (usize, usize);
-
-    unsafe fn input<S: Simd>(d: [S::Vector; P]) -> [S::Vector; P];
-    unsafe fn output<S: Simd>(m: [S::Vector; P]) -> [S::Vector; M];
-    unsafe fn output_gradient<S: Simd>(y: [S::Vector; M]) -> [S::Vector; P];
-    unsafe fn kernel<S: Simd>(g: [S::Vector; R]) -> [S::Vector; P];
     unsafe fn kernel_gradient<S: Simd>(u: [S::Vector; P]) -> [S::Vector; R];
 }
 
@@ -65,7 +53,7 @@ unsafe fn more<S: Simd>(factor: f32, a: S::Vector, b: S::Vector) -> S::Vector {
 /// `F(2, 3)`: the points 0, 1, -1 and infinity.
 pub(super) struct F23;
 
-impl Line<4, 2, 3> for F23 {
+impl Filter<4, 2, 3> for F23 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: [S::Vector; 4]) -> [S::Vector; 4] {
         // SAFETY: the caller's, as in all of these.
@@ -111,7 +99,7 @@ impl Line<4, 2, 3> for F23 {
 /// `F(4, 3)`: the points 0, 1, -1, 2, -2 and infinity.
 pub(super) struct F43;
 
-impl Line<6, 4, 3> for F43 {
+impl Filter<6, 4, 3> for F43 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: [S::Vector; 6]) -> [S::Vector; 6] {
         // SAFETY: the caller's, as in all of these.
@@ -205,7 +193,7 @@ const ONE: f32 = -2.0 / 9.0;
 const TWO: f32 = 1.0 / 90.0;
 const HALF: f32 = 32.0 / 45.0;
 
-impl Line<8, 4, 5> for F45 {
+impl Filter<8, 4, 5> for F45 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: [S::Vector; 8]) -> [S::Vector; 8] {
         // SAFETY: the caller's, as in all of these.
@@ -308,45 +296,7 @@ impl Line<8, 4, 5> for F45 {
     }
 }
 
-/// A line filter along the width.
-pub(super) struct Across<L>(PhantomData<L>);
-
-impl<L: Line<P, M, R>, const P: usize, const M: usize, const R: usize> Filter<P, M, R> for Across<L> {
-    const PLACES: (usize, usize) = (1, P);
-    const RESULTS: (usize, usize) = (1, M);
-
-    #[inline(always)]
-    unsafe fn input<S: Simd>(d: [S::Vector; P]) -> [S::Vector; P] {
-        // SAFETY: the caller's, as in all of these.
-        unsafe { L::input::<S>(d) }
-    }
-
-    #[inline(always)]
-    unsafe fn output<S: Simd>(m: [S::Vector; P]) -> [S::Vector; M] {
-        // SAFETY: the caller's.
-        unsafe { L::output::<S>(m) }
-    }
-
-    #[inline(always)]
-    unsafe fn output_gradient<S: Simd>(y: [S::Vector; M]) -> [S::Vector; P] {
-        // SAFETY: the caller's.
-        unsafe { L::output_gradient::<S>(y) }
-    }
-
-    #[inline(always)]
-    unsafe fn kernel<S: Simd>(g: [S::Vector; R]) -> [S::Vector; P] {
-        // SAFETY: the caller's.
-        unsafe { L::kernel::<S>(g) }
-    }
-
-    #[inline(always)]
-    unsafe fn kernel_gradient<S: Simd>(u: [S::Vector; P]) -> [S::Vector; R] {
-        // SAFETY: the caller's.
-        unsafe { L::kernel_gradient::<S>(u) }
-    }
-}
-
-/// The same line filter along both axes.
+/// A filter of lines along both axes.
 pub(super) struct Both<L>(PhantomData<L>);
 
 /// [`Filter`] for `Both<$line>` of squares of its sizes.
