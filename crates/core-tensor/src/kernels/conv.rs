@@ -165,15 +165,10 @@ pub fn conv2d_fused(
     if let Some(form) = winograd::Form::of(shape) {
         return winograd::forward(form, out, x, w, Epilogue { bias, gate, bits }, shape, threads);
     }
-    let threads = split::useful(threads, shape.work());
     with_panels(shape, w, |w, panels| {
         let layer =
             Forward { kernels: Kernels::current(), shape, border: Border::of_input(shape), w, panels };
-        let samples = shape.batch.div_ceil(threads).max(1);
-        let words = if bits.is_empty() { 0 } else { words * samples };
-        let out = (out, samples * shape.out_sample());
-        split::for_chunks2(threads, out, (bits, words), |i, out, bits| {
-            let x = &x[i * samples * shape.in_sample()..];
+        for_samples(out, x, bits, shape, threads, |out, x, bits| {
             let count = out.len() / shape.out_sample();
             layer.border.for_samples(x, count, 1, |sample, _, x, ahead| {
                 let out = &mut out[sample * shape.out_sample()..][..shape.out_sample()];
@@ -182,6 +177,24 @@ pub fn conv2d_fused(
                 layer.sample(out, x, ahead, Epilogue { bias, gate, bits });
             });
         });
+    });
+}
+
+/// `body(outputs, inputs, words of gate bits)` over the samples of a forward pass, in one share for each thread that pays.
+fn for_samples(
+    out: &mut [f32],
+    x: &[f32],
+    bits: &mut [u16],
+    shape: &ConvShape,
+    threads: usize,
+    body: impl Fn(&mut [f32], &[f32], &mut [u16]) + Sync,
+) {
+    let threads = split::useful(threads, shape.work());
+    let samples = shape.batch.div_ceil(threads).max(1);
+    let words = if bits.is_empty() { 0 } else { gate_words(shape.out_h * shape.out_w, shape.out_c) };
+    let out = (out, samples * shape.out_sample());
+    split::for_chunks2(threads, out, (bits, samples * words), |i, out, bits| {
+        body(out, &x[i * samples * shape.in_sample()..], bits);
     });
 }
 

@@ -3,14 +3,14 @@
 //! is that of the float kernels to the last bit.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::ConvShape;
 use super::border::Border;
+use super::{ConvShape, for_samples};
 use crate::kernels::dispatch::multiversion;
-use crate::kernels::epilogue::{Epilogue, Gate, apply_gate_in_place, gate_words};
+use crate::kernels::epilogue::{Epilogue, Gate, apply_gate_in_place};
 use crate::kernels::lanes::{LANES, by_lanes};
+use crate::kernels::scratch;
 use crate::kernels::tile::integer::{ByteLayout, QUAD, is_available, product};
 use crate::kernels::tile::{PANEL, panels};
-use crate::kernels::{scratch, split};
 
 /// Sums of fewer units are whole numbers in single precision, in whatever order they are added.
 const EXACT: i64 = 1 << 24;
@@ -177,12 +177,7 @@ pub(super) fn forward(
             border: Border::of_input(shape),
             quads,
         };
-        let threads = split::useful(threads, shape.work());
-        let samples = shape.batch.div_ceil(threads).max(1);
-        let words = if bits.is_empty() { 0 } else { gate_words(shape.out_h * shape.out_w, filters) };
-        let out = (out, samples * shape.out_sample());
-        split::for_chunks2(threads, out, (bits, samples * words), |i, out, bits| {
-            let x = &x[i * samples * shape.in_sample()..];
+        for_samples(out, x, bits, shape, threads, |out, x, bits| {
             kernel.run(out, x, (input.unit, offset), (gate, bits), shape);
         });
         true

@@ -12,7 +12,7 @@ mod transform;
 use std::ops::Range;
 
 use self::maps::{Fold, Source, fold, fold_kernel, spread, spread_kernel};
-use super::ConvShape;
+use super::{ConvShape, for_samples};
 use crate::kernels::epilogue::{Epilogue, Function, Gate, GradientSink, ParameterGradients, gate_words};
 use crate::kernels::lanes::LANES;
 use crate::kernels::matmul::add;
@@ -237,27 +237,20 @@ pub(super) fn forward(
     threads: usize,
 ) {
     let filters = shape.out_c;
-    let words = if bits.is_empty() { 0 } else { gate_words(shape.out_h * shape.out_w, filters) };
     let bias = bias.unwrap_or_default();
-    let threads = split::useful(threads, shape.work());
-    let samples = shape.batch.div_ceil(threads).max(1);
     scratch::with(kernel_points(shape.in_c).len(form.points(), filters), |u| {
         spread_kernel(form, u, w, (shape.in_c, filters));
         let pad = (shape.pad.0 as isize, shape.pad.1 as isize);
         let (source, target) = ((shape.in_h, shape.in_w, shape.in_c), (shape.out_h, shape.out_w, filters));
         let pass = Pass::new(form, source, target, pad, u);
-        let out = (out, samples * shape.out_sample());
-        split::for_chunks2(threads, out, (bits, samples * words), |i, out, bits| {
-            let x = &x[i * samples * shape.in_sample()..];
-            match gate.function {
-                Function::Clip { low: floor, high: f32::INFINITY } if gate.open.1 == f32::INFINITY => {
-                    pass.run(out, x, Fold::Floor { bias, floor, open: gate.open.0, bits });
-                }
-                _ => {
-                    pass.run(out, x, Fold::Store { bias });
-                    if gate != Gate::LINEAR || !bits.is_empty() {
-                        apply_function(Kernels::current(), out, filters, gate, bits);
-                    }
+        for_samples(out, x, bits, shape, threads, |out, x, bits| match gate.function {
+            Function::Clip { low: floor, high: f32::INFINITY } if gate.open.1 == f32::INFINITY => {
+                pass.run(out, x, Fold::Floor { bias, floor, open: gate.open.0, bits });
+            }
+            _ => {
+                pass.run(out, x, Fold::Store { bias });
+                if gate != Gate::LINEAR || !bits.is_empty() {
+                    apply_function(Kernels::current(), out, filters, gate, bits);
                 }
             }
         });
