@@ -8,10 +8,10 @@ use tinsmith_core_tensor::Conv2dGeometry;
 use tinsmith_core_tensor::kernels::conv::{
     ConvShape, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
-use tinsmith_core_tensor::kernels::matmul::{
+use tinsmith_core_tensor::kernels::dense::{
     dense_fused, dense_input_gradient_into, dense_parameter_gradients,
 };
+use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
 use tinsmith_foundation::Seed;
 
 fn normal(seed: u64, count: usize) -> Vec<f32> {

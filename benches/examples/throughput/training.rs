@@ -104,9 +104,11 @@ impl<'a> Training<'a> {
             rest_2: 0.001,
             epsilon: 1e-7,
         };
-        self.plan.backward(&mut |block| {
-            let (m, v) = block.slots.split_at_mut(block.values.len());
-            adam(block.values, block.gradient, (m, v, &mut []), constants, &Terms::default(), threads);
+        self.plan.backward_in_pieces(&|block| {
+            let mut slots = block.slots.into_iter();
+            let (m, v) = (slots.next().unwrap_or_default(), slots.next().unwrap_or_default());
+            let (moments, threads) = ((m, v, &mut [][..]), block.threads.count());
+            adam(block.values, block.gradient, moments, constants, &Terms::default(), threads);
         })?;
         Ok(loss)
     }

@@ -132,6 +132,36 @@ pub struct Lender<'a, T> {
     lifetime: PhantomData<&'a mut [T]>,
 }
 
+/// Where some numbers lie that will be read: memory may be asked for them ahead of that. Nothing can be read through it.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    pub(crate) from: *const f32,
+    pub(crate) len: usize,
+}
+
+impl Hint {
+    /// No numbers.
+    pub const NONE: Self = Self { from: std::ptr::null(), len: 0 };
+
+    pub(crate) const fn of(slice: &[f32]) -> Self {
+        Self { from: slice.as_ptr(), len: slice.len() }
+    }
+
+    /// From element `first` on, at most `len`.
+    pub(crate) fn part(self, first: usize, len: usize) -> Self {
+        let first = first.min(self.len);
+        Self { from: self.from.wrapping_add(first), len: len.min(self.len - first) }
+    }
+}
+
+impl Lender<'_, f32> {
+    /// Where a piece lies, lent or not.
+    #[must_use]
+    pub fn hint(&self, range: Range<usize>) -> Hint {
+        Hint { from: self.base, len: self.len }.part(range.start, range.len())
+    }
+}
+
 // SAFETY: the pointer is only used to lend pieces; the ledger, which locks, sees to it that those that are written are
 // nobody else's.
 unsafe impl<T: Plain> Sync for Lender<'_, T> {}

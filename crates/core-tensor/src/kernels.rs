@@ -7,15 +7,17 @@
 pub mod activation;
 pub mod batch_norm;
 pub mod conv;
+pub mod dense;
 pub mod depthwise;
 pub mod dispatch;
 pub mod elementwise;
 pub mod epilogue;
 mod lanes;
 pub mod math;
-pub mod matmul;
 pub mod optimizer;
+mod parts;
 pub mod pool;
+pub mod rows;
 mod scratch;
 pub mod softmax;
 pub(crate) mod split;

@@ -39,7 +39,8 @@ use step::{Place, Step, Value};
 
 pub use blocks::{Block, Update};
 pub use operator::{
-    Backward, Batch, BlockSpec, Forward, Gather, InputGradient, Operator, Part, Passing, Pieces, Span, Start,
+    Backward, Batch, BlockSpec, Forward, Gather, GradientSource, InputGradient, Operator, Part, Passing,
+    Pieces, Span, Start,
 };
 
 /// How a network is compiled.

@@ -17,7 +17,13 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ROWS: usize = 24;
 
-const NETWORKS: [(&str, &str); 3] = [
+const NETWORKS: [(&str, &str); 4] = [
+    (
+        "a dense layer whose weights change piece by piece",
+        "- {name: x, input: {shape: [300]}}
+- {name: a, dense: {units: 400, activation: relu}}
+- {name: y, dense: {units: 5}}",
+    ),
     (
         "dense, quantized",
         "- {name: x, input: {shape: [16]}}
@@ -57,8 +63,9 @@ fn step(plan: &mut Plan, number: u64) {
     let loss = softmax_cross_entropy(gradient, logits, Targets::Classes(&labels), 0.0, 5, 1);
     assert!(loss.is_finite());
     let constants = Adam { rate: 1e-3, rest_1: 0.1, rest_2: 0.001, epsilon: 1e-7 };
-    plan.backward(&mut |block| {
-        let (m, v) = block.slots.split_at_mut(block.values.len());
+    plan.backward_in_pieces(&|block| {
+        let mut slots = block.slots.into_iter();
+        let (m, v) = (slots.next().expect("a slot"), slots.next().expect("a second"));
         adam(block.values, block.gradient, (m, v, &mut []), constants, &Terms::default(), 1);
     })
     .expect("a backward pass");

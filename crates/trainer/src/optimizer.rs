@@ -264,8 +264,15 @@ impl OptimizerConfig {
     /// # Panics
     /// Where gradient or state are shorter than that.
     pub fn step(&self, lr: f64, t: u64, scale: f32, w: &mut [f32], g: &mut [f32], state: &mut [f32]) {
+        let state = state.chunks_exact_mut(w.len().max(1)).collect();
         let tensor = Tensor { weights: w, gradient: g, state, is_kernel: false, prune: None, hold: None };
         self.apply(lr, t, scale, tensor, Threads::ONE);
+    }
+
+    /// Whether a step of some elements can be made without the others, at no more cost.
+    pub(crate) fn is_elementwise(&self) -> bool {
+        // Nadam computes its schedule from the first step on, once for each tensor.
+        self.clip_norm == 0.0 && self.global_clip_norm == 0.0 && !matches!(self.rule, Rule::Nadam { .. })
     }
 
     /// What all gradients are multiplied by, so that their common norm keeps its limit; `squares` is the sum of

@@ -12,8 +12,9 @@ use self::border::Border;
 pub(super) use self::input_gradient::Phase;
 pub use self::input_gradient::{conv2d_input_gradient, conv2d_input_gradient_into};
 pub use self::weight_gradient::{conv2d_parameter_gradients, conv2d_weight_gradient};
+use super::dense::dense_fused;
 use super::epilogue::{Epilogue, Gate, apply_gate_in_place, gate_words};
-use super::matmul::{add_column_sums, column_sums, dense_fused};
+use super::rows::{add_column_sums, column_sums};
 use super::tile::{Axis, End, Kernels, Layout, Lines, PANEL, Start, pack_panels, part, product};
 use super::{scratch, split};
 
@@ -204,7 +205,7 @@ fn with_panels(shape: &ConvShape, w: &[f32], body: impl FnOnce(&[f32], usize)) {
         return body(w, shape.group_out());
     }
     scratch::with(w.len(), |packed| {
-        pack_panels(packed, w, shape.out_c);
+        pack_panels(packed, w, (w.len() / shape.out_c, shape.out_c), shape.out_c);
         body(packed, PANEL);
     });
 }
@@ -272,8 +273,13 @@ impl Forward<'_> {
         let lines =
             Lines { count: shape.out_h / merged, a: step, b: 0, c: rows * shape.out_c, bits: rows * words };
         let ahead = [ahead, &[]];
-        let layout =
-            Layout { rows, columns: width, row, c_row: shape.out_c, sum, segments, blocks, lines, ahead };
+        let layout = Layout {
+            segments,
+            blocks,
+            lines,
+            ahead,
+            ..Layout::matrix((rows, width), (row, shape.out_c), sum)
+        };
         let start = bias.map_or(Start::Zero, Start::Bias);
         let end = if shape.groups > 1 {
             End::Store

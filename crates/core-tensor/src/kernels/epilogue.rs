@@ -5,7 +5,7 @@
 //! [`activation`](super::activation)'s.
 
 use super::elementwise::zip;
-use super::matmul::add_to_rows;
+use super::rows::add_to_rows;
 use super::split;
 use super::tile::{Kernels, apply_function, close_rows};
 

@@ -20,12 +20,15 @@ pub(super) mod portable;
 mod registers;
 pub(super) mod simd;
 
+use std::marker::PhantomData;
+
 pub(super) use self::finish::{add_columns, apply_function, close_rows};
 use self::panel::Ahead;
-pub(super) use self::panel::{PANEL, pack_panels, panels, part, transpose};
+pub(super) use self::panel::{LINE, PANEL, pack_panels, panels, part, transpose, turn_panels};
 use self::registers::{Begin, RawEnd};
 use super::dispatch::InstructionSet;
 use super::epilogue::Gate;
+use crate::arena::Hint;
 
 /// Where the operands of a product lie within their slices, in elements.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +51,28 @@ pub(super) struct Layout<'a> {
     pub(super) lines: Lines,
     /// What is read next: asked for meanwhile, since memory is slow where nobody waits ahead of it.
     pub(super) ahead: [&'a [f32]; 2],
+    pub(super) trickle: Trickle,
+}
+
+/// What is read after this product. Its tiles of two vectors ask for it, a line of the cache with each term of a sum, so that
+/// memory answers between multiplications.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trickle {
+    pub(super) from: Hint,
+    /// Elements from the line of one term to that of the next.
+    pub(super) term: usize,
+    /// Elements from the first line of one tile to that of the next.
+    pub(super) tile: usize,
+}
+
+impl Trickle {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { from: Hint::NONE, term: 0, tile: 0 };
+
+    /// One line after the other, by sums of so many terms.
+    pub(super) const fn lines(from: Hint, terms: usize) -> Self {
+        Self { from, term: LINE, tile: LINE * terms }
+    }
 }
 
 /// Several products that differ in where `a`, `b`, the product and its gate bits start.
@@ -110,6 +135,26 @@ pub(super) enum End<'a> {
 }
 
 impl Layout<'_> {
+    /// One product of matrices: rows and columns, from row to row of `a` and of the product, and the sum.
+    pub(super) const fn matrix(
+        (rows, columns): (usize, usize),
+        (row, c_row): (usize, usize),
+        sum: Axis,
+    ) -> Self {
+        Self {
+            rows,
+            columns,
+            row,
+            c_row,
+            sum,
+            segments: Axis::ONE,
+            blocks: Axis::ONE,
+            lines: Lines::ONE,
+            ahead: [&[], &[]],
+            trickle: Trickle::NONE,
+        }
+    }
+
     fn terms(&self) -> usize {
         self.sum.count * self.segments.count * self.blocks.count
     }
@@ -130,7 +175,7 @@ impl Layout<'_> {
         (a, lines * self.lines.b + reach(|axis| axis.b) + columns, c)
     }
 
-    /// Words of gate bits up to the last, for rows of `row` words; none where there are none.
+    /// Whether so many words of gate bits are enough for rows of `row` words; none are where nothing is recorded.
     fn fits_bits(&self, len: usize, row: usize) -> bool {
         let lines = self.lines.count.saturating_sub(1);
         len == 0 || lines * self.lines.bits + (self.rows - 1) * row + self.columns.div_ceil(16) <= len
@@ -159,61 +204,105 @@ impl Cut {
 pub(super) fn product(
     kernels: &Kernels,
     layout: &Layout<'_>,
-    (a, b): (&[f32], &[f32]),
+    operands: (&[f32], &[f32]),
     c: &mut [f32],
     start: Start<'_>,
     end: End<'_>,
 ) {
-    let &Layout { rows, columns, row, c_row, lines, .. } = layout;
-    if rows == 0 || columns == 0 || lines.count == 0 {
-        return;
+    // SAFETY: nobody else writes to `c` while this call borrows it.
+    unsafe { Target::new(c).put(kernels, layout, operands, 0, start, end) }
+}
+
+/// Where products go: a matrix of which several threads may compute parts side by side.
+pub(super) struct Target<'a> {
+    c: *mut f32,
+    len: usize,
+    slice: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: `put` is the only access, and its callers promise that no two threads write to one place.
+unsafe impl Sync for Target<'_> {}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(c: &'a mut [f32]) -> Self {
+        Self { len: c.len(), c: c.as_mut_ptr(), slice: PhantomData }
     }
-    let (a_len, b_len, c_len) = layout.extents();
-    assert!(a_len <= a.len() && b_len <= b.len() && c_len <= c.len(), "the product lies within its slices");
-    let (start, start_row, start_line) = match start {
-        Start::Zero => (std::ptr::null(), 0, 0),
-        Start::Bias(bias) => {
-            assert!(columns <= bias.len(), "one bias a column");
-            (bias.as_ptr(), 0, 0)
+
+    /// The product of `a` and `b` as `layout` says, from `start`, stored from element `at` on by way of `end`.
+    ///
+    /// # Safety
+    /// No other thread uses the product's rows and columns meanwhile.
+    ///
+    /// # Panics
+    /// Where the layout leaves a slice, or rows of the product overlap.
+    pub(super) unsafe fn put(
+        &self,
+        kernels: &Kernels,
+        layout: &Layout<'_>,
+        (a, b): (&[f32], &[f32]),
+        at: usize,
+        start: Start<'_>,
+        end: End<'_>,
+    ) {
+        let &Layout { rows, columns, row, c_row, lines, .. } = layout;
+        if rows == 0 || columns == 0 || lines.count == 0 {
+            return;
         }
-        Start::Old => (c.as_ptr(), c_row, lines.c),
-    };
-    match &end {
-        End::Store => {}
-        End::Gate { bits, row, .. } => assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows"),
-        End::Close { bits, row } => assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows"),
-    }
-    let end = RawEnd::new(end);
-    let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-    let tiles = if row == 1 { &kernels.unit } else { &kernels.strided };
-    let cuts = [0, 1].map(|i| Cut::new(rows, tiles[i].len()));
-    let mut ahead = Ahead::new(layout, cuts[usize::from(columns > 16)].tiles);
-    for line in 0..lines.count {
-        for (column, width) in panels(columns) {
-            let vectors = width.div_ceil(16);
-            let (tiles, cut) = (tiles[vectors - 1], cuts[vectors - 1]);
-            let mut first = 0;
-            for i in 0..cut.tiles {
-                let tile_rows = cut.rows + usize::from(i < cut.longer);
-                ahead.step();
-                // SAFETY: rows first..first + tile_rows and columns column..column + width are within the layout,
-                // whose extents were checked against the slices, as were those of the bias and the gate bits. The
-                // table is that of an instruction set of this processor; it has a tile of each number of rows up to
-                // its length.
-                unsafe {
-                    let c = c.add(line * lines.c + first * c_row + column);
-                    let from = line * start_line + first * start_row + column;
-                    let start =
-                        Begin { from: if start.is_null() { start } else { start.add(from) }, row: start_row };
-                    let a = a.wrapping_add(line * lines.a + first * row);
-                    let b = b.wrapping_add(line * lines.b + column);
-                    let end = end.at(line * lines.bits, first, column / 16);
-                    tiles[tile_rows - 1](a, b, c, start, &end, width - (vectors - 1) * 16, layout);
-                    if let RawEnd::Gate { gate, bits, row } = end {
-                        (kernels.finish)(c, c_row, (tile_rows, width), gate, bits, row);
+        let (a_len, b_len, c_len) = layout.extents();
+        let fits = a_len <= a.len() && b_len <= b.len() && at + c_len <= self.len;
+        assert!(fits, "the product lies within its slices");
+        match &end {
+            End::Store => {}
+            End::Gate { bits, row, .. } => {
+                assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows");
+            }
+            End::Close { bits, row } => {
+                assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows");
+            }
+        }
+        let (c, end) = (self.c.wrapping_add(at), RawEnd::new(end));
+        let (start, start_row, start_line) = match start {
+            Start::Zero => (std::ptr::null(), 0, 0),
+            Start::Bias(bias) => {
+                assert!(columns <= bias.len(), "one bias a column");
+                (bias.as_ptr(), 0, 0)
+            }
+            Start::Old => (c.cast_const(), c_row, lines.c),
+        };
+        let (a, b) = (a.as_ptr(), b.as_ptr());
+        let tiles = if row == 1 { &kernels.unit } else { &kernels.strided };
+        let cuts = [0, 1].map(|i| Cut::new(rows, tiles[i].len()));
+        let mut ahead = Ahead::new(layout, cuts[usize::from(columns > 16)].tiles);
+        for line in 0..lines.count {
+            for (column, width) in panels(columns) {
+                let vectors = width.div_ceil(16);
+                let (tiles, cut) = (tiles[vectors - 1], cuts[vectors - 1]);
+                let mut first = 0;
+                for i in 0..cut.tiles {
+                    let tile_rows = cut.rows + usize::from(i < cut.longer);
+                    ahead.step();
+                    // SAFETY: rows first..first + tile_rows and columns column..column + width are within the layout,
+                    // whose extents were checked against the slices, as were those of the bias and the gate bits. The
+                    // table is that of an instruction set of this processor; it has a tile of each number of rows up
+                    // to its length. Nobody else uses the place, as the caller promises.
+                    unsafe {
+                        let c = c.add(line * lines.c + first * c_row + column);
+                        let from = line * start_line + first * start_row + column;
+                        let from = if start.is_null() { start } else { start.add(from) };
+                        let asked = layout.trickle.from.part(i * layout.trickle.tile, 1);
+                        let (ahead, ahead_step) =
+                            if asked.len > 0 { (asked.from, layout.trickle.term) } else { (b, 0) };
+                        let begin = Begin { from, row: start_row, ahead, ahead_step };
+                        let a = a.wrapping_add(line * lines.a + first * row);
+                        let b = b.wrapping_add(line * lines.b + column);
+                        let end = end.at(line * lines.bits, first, column / 16);
+                        tiles[tile_rows - 1](a, b, c, begin, &end, width - (vectors - 1) * 16, layout);
+                        if let RawEnd::Gate { gate, bits, row } = end {
+                            (kernels.finish)(c, c_row, (tile_rows, width), gate, bits, row);
+                        }
                     }
+                    first += tile_rows;
                 }
-                first += tile_rows;
             }
         }
     }
@@ -221,6 +310,7 @@ pub(super) fn product(
 
 type Tile = unsafe fn(*const f32, *const f32, *mut f32, Begin, &RawEnd, usize, &Layout<'_>);
 type Close = unsafe fn(*mut f32, usize, (usize, usize), *const u16, usize);
+type Turn = unsafe fn(*mut f32, usize, *const f32, usize, (usize, usize));
 type Finish = unsafe fn(*mut f32, usize, (usize, usize), Gate, *mut u16, usize);
 
 /// The kernels of one instruction set.
@@ -233,6 +323,7 @@ pub(super) struct Kernels {
     finish: Finish,
     close: Close,
     sums: unsafe fn(*mut f32, *const f32, (usize, usize)),
+    turn: Turn,
 }
 
 impl Kernels {
@@ -291,12 +382,19 @@ macro_rules! kernels {
             unsafe { super::finish::sums::<$simd>(out, x, size) }
         }
 
+        $(#[target_feature(enable = $features)])?
+        unsafe fn turn(to: *mut f32, to_row: usize, from: *const f32, from_row: usize, size: (usize, usize)) {
+            // SAFETY: the caller's.
+            unsafe { super::panel::turn::<$simd>(to, to_row, from, from_row, size) }
+        }
+
         pub(super) static KERNELS: super::Kernels = super::Kernels {
             strided: [&[$(tile::<$one, 1, false>),*], &[$(tile::<$two, 2, false>),*]],
             unit: [&[$(tile::<$unit, 1, true>),*], &[$(tile::<$two, 2, true>),*]],
             finish,
             close,
             sums,
+            turn,
         };
     };
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::geometry::{Conv1dGeometry, Conv2dGeometry, ConvTransposeGeometry, shape_error};
 use crate::kernels::conv::{ConvShape, bias_gradient, conv2d_input_gradient, conv2d_weight_gradient};
 use crate::kernels::depthwise::{depthwise, depthwise_input_gradient, depthwise_weight_gradient};
-use crate::kernels::{conv, matmul};
+use crate::kernels::{conv, dense, rows};
 use crate::threads::Threads;
 
 /// Dense layer over the last axis: `y = x w + bias`.
@@ -215,13 +215,13 @@ impl Affine {
         let threads = self.threads.count();
         let mut out = vec![0.0; self.dims.iter().product()];
         match &self.product {
-            Product::Dense { sizes } => matmul::dense(&mut out, x, w, bias, *sizes, threads),
+            Product::Dense { sizes } => dense::dense(&mut out, x, w, bias, *sizes, threads),
             Product::Conv { shape, .. } => conv::conv2d(&mut out, x, w, bias, shape, threads),
             Product::Depthwise { shape, .. } => depthwise(&mut out, x, w, bias, shape, threads),
             Product::ConvTranspose { shape } => {
                 conv2d_input_gradient(&mut out, x, w, shape, threads);
                 if let Some(bias) = bias {
-                    matmul::add_to_rows(&mut out, bias);
+                    rows::add_to_rows(&mut out, bias);
                 }
             }
         }
@@ -235,7 +235,7 @@ impl Affine {
         let threads = self.threads.count();
         let mut dx = vec![0.0; x.elem_count()];
         match &self.product {
-            Product::Dense { sizes } => matmul::dense_input_gradient(&mut dx, dy, w, *sizes, threads),
+            Product::Dense { sizes } => dense::dense_input_gradient(&mut dx, dy, w, *sizes, threads),
             Product::Conv { shape, .. } => conv2d_input_gradient(&mut dx, dy, w, &shape.inexact(), threads),
             Product::Depthwise { shape, .. } => depthwise_input_gradient(&mut dx, dy, w, shape, threads),
             Product::ConvTranspose { shape } => {
@@ -252,7 +252,7 @@ impl Affine {
         let threads = self.threads.count();
         let mut dw = vec![0.0; w.elem_count()];
         match &self.product {
-            Product::Dense { sizes } => matmul::dense_weight_gradient(&mut dw, x, dy, *sizes, threads),
+            Product::Dense { sizes } => dense::dense_weight_gradient(&mut dw, x, dy, *sizes, threads),
             Product::Conv { shape, .. } => conv2d_weight_gradient(&mut dw, x, dy, &shape.inexact(), threads),
             Product::Depthwise { shape, .. } => depthwise_weight_gradient(&mut dw, x, dy, shape, threads),
             Product::ConvTranspose { shape } => {

@@ -9,7 +9,7 @@ use crate::error::{Result, TensorError};
 use crate::kernels::batch_norm as kernel;
 use crate::kernels::batch_norm::{batch_norm, batch_norm_gradient, normalize};
 use crate::kernels::elementwise::{sum_channels, zip_channels};
-use crate::kernels::matmul::column_sums;
+use crate::kernels::rows::column_sums;
 use crate::threads::Threads;
 
 /// Batch normalization in training: `gamma (x - mean) / sqrt(variance + epsilon) + beta` with the moments of this

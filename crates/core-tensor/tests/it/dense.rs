@@ -1,8 +1,14 @@
 //! Dense layers and matrix products.
 
-use tinsmith_core_tensor::kernels::matmul::{
-    MatRef, column_sums, dense, dense_input_gradient, dense_weight_gradient, matmul,
+use std::ops::Range;
+use std::sync::Mutex;
+
+use tinsmith_core_tensor::arena::Hint;
+use tinsmith_core_tensor::kernels::dense::{
+    MOST_HINTS, TakePieces, dense, dense_gradient_in_pieces, dense_input_gradient, dense_weight_gradient,
+    is_wide,
 };
+use tinsmith_core_tensor::kernels::rows::column_sums;
 use tinsmith_core_tensor::{Threads, ops};
 
 use crate::gradient;
@@ -47,14 +53,40 @@ fn every_path_agrees_with_the_naive_loops() {
     }
 }
 
+/// What was taken, and how often each element was.
+struct Taken(Mutex<(Vec<f32>, Vec<u32>)>);
+
+impl TakePieces for Taken {
+    fn take(&self, first: usize, gradient: &mut [f32]) {
+        let (values, times) = &mut *self.0.lock().unwrap();
+        values[first..][..gradient.len()].copy_from_slice(gradient);
+        times[first..][..gradient.len()].iter_mut().for_each(|times| *times += 1);
+        gradient.fill(f32::NAN);
+    }
+
+    fn reads(&self, _: Range<usize>) -> [Hint; MOST_HINTS] {
+        [Hint::NONE; MOST_HINTS]
+    }
+}
+
 #[test]
-fn overlapping_rows_are_read_in_place() {
-    let x = normal(1, 20);
-    let windows = MatRef::strided(&x, 18, 3, 1, 1);
-    let mut out = vec![1.0; 18];
-    matmul(&mut out, 1, windows, MatRef::new(&[1.0, 2.0, 3.0], 3, 1), true, 1);
-    let want: Vec<f64> = (0..18).map(|i| 1.0 + f64::from(x[i] + 2.0 * x[i + 1] + 3.0 * x[i + 2])).collect();
-    assert_close("windows", &out, &want, 1e-6);
+fn pieces_of_a_gradient_are_those_of_the_whole() {
+    assert!(!is_wide(784, 10) && !is_wide(16, 128), "few outputs, or few weights");
+    for sizes @ (b, i, o) in [(128, 131, 190), (3, 100, 97), (600, 200, 65), (0, 100, 100)] {
+        assert!(is_wide(i, o));
+        let (x, dy) = (normal(1, b * i), normal(2, b * o));
+        on_every_path(|set| {
+            let mut whole = vec![f32::NAN; i * o];
+            dense_weight_gradient(&mut whole, &x, &dy, sizes, 1);
+            for threads in [1, 2, 3] {
+                let taken = Taken(Mutex::new((vec![f32::NAN; i * o], vec![0; i * o])));
+                dense_gradient_in_pieces(&taken, &x, &dy, sizes, threads);
+                let (values, times) = taken.0.into_inner().unwrap();
+                assert!(times.iter().all(|&times| times == 1), "{sizes:?}: each element once");
+                assert!(values == whole, "{sizes:?} on {set:?} and {threads} threads: the same bits");
+            }
+        });
+    }
 }
 
 #[test]

@@ -4,12 +4,12 @@ use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use tinsmith_core_tensor::kernels::conv::{
     ConvShape, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
 };
+use tinsmith_core_tensor::kernels::dense::{
+    dense_fused, dense_input_gradient_into, dense_parameter_gradients,
+};
 use tinsmith_core_tensor::kernels::epilogue::{
     Epilogue, Function, Gate, GradientSink, ParameterGradients, add_gated, apply_gate, apply_gate_in_place,
     close_gate, gate_words,
-};
-use tinsmith_core_tensor::kernels::matmul::{
-    dense_fused, dense_input_gradient_into, dense_parameter_gradients,
 };
 use tinsmith_core_tensor::{Conv2dGeometry, Padding};
 
@@ -219,6 +219,11 @@ fn large_dense_layers_agree_with_the_naive_loops() {
     check_dense((16, 1030, 35), LEVELS);
     check_dense((3, 35, 1030), Gate::LINEAR);
     check_dense((1100, 64, 33), Gate::RELU);
+    // More terms than a panel holds, forward and backward; more samples than a sum runs over; a single one.
+    check_dense((9, 2100, 70), LEVELS);
+    check_dense((9, 70, 2100), Gate::RELU);
+    check_dense((530, 97, 345), Gate::RELU);
+    check_dense((1, 300, 200), Gate::RELU);
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use tinsmith_core_tensor::arena::{Arena, LINE};
+use tinsmith_core_tensor::Threads;
+use tinsmith_core_tensor::arena::{Arena, Hint, LINE, Ledger, Lender};
+use tinsmith_core_tensor::kernels::dense::{MOST_HINTS, TakePieces};
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_foundation::Seed;
 use tinsmith_quant::QuantizerOp;
 
-use super::operator::{BlockSpec, Start};
+use super::operator::{BlockSpec, Pieces, Start};
 use super::segment::Segments;
 use super::step::Step;
 use crate::error::{LayersError, Result};
@@ -105,16 +107,37 @@ pub(super) struct BlockQuantizer {
 pub struct Update<'a> {
     /// The block's name.
     pub name: &'a str,
+    /// The number of the first element: 0, but where [gradients come in pieces](super::Plan::backward_in_pieces).
+    pub first: usize,
     /// Its values.
     pub values: &'a mut [f32],
     /// Their gradient, masked; may be used up.
     pub gradient: &'a mut [f32],
-    /// The optimizer's state: as many times the block's length as [`Plan::set_slots`](super::Plan::set_slots) said.
-    pub slots: &'a mut [f32],
+    /// The optimizer's state: as many numbers for each element as [`Plan::set_slots`](super::Plan::set_slots) said.
+    pub slots: Pieces<&'a mut [f32]>,
     /// 0 where weight and state stay 0.
     pub prune_mask: Option<&'a [f32]>,
     /// 0 where the weight stays as it is.
     pub update_mask: Option<&'a [f32]>,
+    /// Threads that may be used.
+    pub threads: Threads,
+}
+
+/// Who changes blocks after a backward pass.
+pub(super) enum Change<'c> {
+    /// Takes whole blocks, one after the other.
+    Blocks(&'c mut dyn FnMut(Update<'_>)),
+    /// Also takes pieces, on several threads at a time.
+    Pieces(&'c (dyn Fn(Update<'_>) + Sync)),
+}
+
+impl Change<'_> {
+    fn take(&mut self, update: Update<'_>) {
+        match self {
+            Self::Blocks(change) => change(update),
+            Self::Pieces(change) => change(update),
+        }
+    }
 }
 
 /// All blocks.
@@ -328,18 +351,46 @@ impl Blocks {
     }
 
     /// Lends a block to an optimizer.
-    pub(super) fn update(&mut self, block: usize, change: &mut dyn FnMut(Update<'_>)) {
+    pub(super) fn update(&mut self, block: usize, change: &mut Change<'_>, threads: Threads) {
         let Self { list, values, gradients, slots, slot_count, is_stale, .. } = self;
         let block = &list[block];
         let (start, len) = (block.range.start, block.range.len());
         *is_stale = true;
-        change(Update {
+        let slots = &mut slots.as_mut_slice()[*slot_count * start..][..*slot_count * len];
+        change.take(Update {
             name: &block.name,
+            first: 0,
             values: &mut values.as_mut_slice()[block.range.clone()],
             gradient: &mut gradients.as_mut_slice()[block.range.clone()],
-            slots: &mut slots.as_mut_slice()[*slot_count * start..][..*slot_count * len],
+            slots: slots.chunks_exact_mut(len.max(1)).collect(),
             prune_mask: block.prune_mask.as_deref(),
             update_mask: block.update_mask.as_deref(),
+            threads,
+        });
+    }
+
+    /// Whether a block's gradient is that of what was used, up to masks.
+    pub(super) fn is_gradient_final(&self, block: usize, mode: Mode) -> bool {
+        self.list[block].quantizer.as_ref().is_none_or(|q| q.op.is_gradient_one(q.mode(mode)))
+    }
+
+    /// Lends pieces of a block to an optimizer as `compute` hands out those of its gradient.
+    pub(super) fn update_in_pieces(
+        &mut self,
+        block: usize,
+        change: &(dyn Fn(Update<'_>) + Sync),
+        ledger: &Ledger,
+        compute: impl FnOnce(&dyn TakePieces),
+    ) {
+        let Self { list, values, slots, slot_count, is_stale, .. } = self;
+        *is_stale = true;
+        compute(&BlockInPieces {
+            block: &list[block],
+            slot_count: *slot_count,
+            values: values.lend(ledger),
+            slots: slots.lend(ledger),
+            ledger,
+            change,
         });
     }
 
@@ -358,6 +409,62 @@ impl Blocks {
         check_len(name, "optimizer state", values.len(), self.slot_count * range.len())?;
         self.slots.as_mut_slice()[self.slot_count * range.start..][..values.len()].copy_from_slice(values);
         Ok(())
+    }
+}
+
+/// A block that an optimizer changes piece by piece.
+struct BlockInPieces<'a> {
+    block: &'a Block,
+    slot_count: usize,
+    values: Lender<'a, f32>,
+    slots: Lender<'a, f32>,
+    ledger: &'a Ledger,
+    change: &'a (dyn Fn(Update<'_>) + Sync),
+}
+
+impl BlockInPieces<'_> {
+    /// Where some of the block's elements lie among all values.
+    fn values_at(&self, part: &Range<usize>) -> Range<usize> {
+        let start = self.block.range.start;
+        start + part.start..start + part.end
+    }
+
+    /// Where their state lies, slot by slot.
+    fn slots_at(&self, part: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let (Range { start, end }, count) = (self.block.range.clone(), self.slot_count);
+        let Range { start: first, end: last } = part.clone();
+        let slots = (0..count).map(move |slot| count * start + slot * (end - start));
+        slots.map(move |at| at + first..at + last)
+    }
+}
+
+impl TakePieces for BlockInPieces<'_> {
+    fn take(&self, first: usize, gradient: &mut [f32]) {
+        let part = first..first + gradient.len();
+        let masks = [&self.block.prune_mask, &self.block.update_mask];
+        let [prune_mask, update_mask] = masks.map(|mask| mask.as_ref().map(|mask| &mask[part.clone()]));
+        for mask in [prune_mask, update_mask].into_iter().flatten() {
+            multiply(gradient, mask);
+        }
+        let loan = self.ledger.open();
+        let update = Update {
+            name: &self.block.name,
+            first,
+            values: loan.write(&self.values, self.values_at(&part)),
+            gradient,
+            slots: self.slots_at(&part).map(|range| loan.write(&self.slots, range)).collect(),
+            prune_mask,
+            update_mask,
+            threads: Threads::ONE,
+        };
+        loan.seal();
+        (self.change)(update);
+    }
+
+    fn reads(&self, elements: Range<usize>) -> [Hint; MOST_HINTS] {
+        let slots = self.slots_at(&elements).map(|range| self.slots.hint(range));
+        let mut hints = std::iter::once(self.values.hint(self.values_at(&elements))).chain(slots);
+        std::array::from_fn(|_| hints.next().unwrap_or(Hint::NONE))
     }
 }
 

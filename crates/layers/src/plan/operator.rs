@@ -4,6 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 use tinsmith_core_tensor::Initializer;
+use tinsmith_core_tensor::kernels::dense::TakePieces;
 use tinsmith_core_tensor::kernels::epilogue::{Gate, GradientSink, close_gate};
 use tinsmith_core_tensor::{Fans, Threads};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
@@ -131,6 +132,19 @@ pub struct Backward<'a> {
     pub threads: Threads,
 }
 
+/// What an operator computes a gradient in pieces from.
+#[derive(Debug)]
+pub struct GradientSource<'a> {
+    /// Samples: all of the batch.
+    pub rows: usize,
+    /// Values of the first input.
+    pub input: &'a [f32],
+    /// Gradient of the result, closed where the gate is.
+    pub d_output: &'a [f32],
+    /// Threads that may be used.
+    pub threads: Threads,
+}
+
 /// Where the gradient of an input goes.
 #[derive(Debug)]
 pub struct InputGradient<'a> {
@@ -188,6 +202,18 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever keeps it from doing so.
     fn backward(&self, io: &mut Backward<'_>) -> Result<()>;
+
+    /// Whether it can compute the gradient of its first block in pieces, so that each is used while it is in the cache. Where
+    /// a plan wants that, [`backward`](Self::backward) finds no place for that gradient, as if the block were frozen, must not
+    /// use up [`Backward::d_output`], and is followed by [`gradient_in_pieces`](Self::gradient_in_pieces).
+    fn gives_pieces(&self) -> bool {
+        false
+    }
+
+    /// Computes the gradient of its first block, and hands every element over once.
+    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn TakePieces) {
+        let _ = (source, to);
+    }
 
     /// How it may pass over a batch.
     fn passing(&self) -> Passing {

@@ -234,7 +234,14 @@ impl Pass<'_> {
         step.state.iter().map(|&b| &self.params[self.list[b].range.clone()]).collect()
     }
 
-    pub(super) fn backward(&self, s: usize, place: Place, accumulate: bool, threads: Threads) -> Result<()> {
+    /// The backward pass of step `s`, without the gradient of the block `left_out`.
+    pub(super) fn backward(
+        &self,
+        s: usize,
+        place: Place,
+        (accumulate, left_out): (bool, Option<usize>),
+        threads: Threads,
+    ) -> Result<()> {
         let step = &self.steps[s];
         let Some(sinks) = &step.sinks else { return Ok(()) };
         let (output, span) = (&self.values[step.output], place.span);
@@ -242,7 +249,8 @@ impl Pass<'_> {
         let keeps_output = step.operator.keeps_output();
         let gradient = |&b: &usize| {
             let block = &self.list[b];
-            loan.write(&self.gradients, if block.takes_updates() { block.gradient(span.share) } else { 0..0 })
+            let is_wanted = block.takes_updates() && left_out != Some(b);
+            loan.write(&self.gradients, if is_wanted { block.gradient(span.share) } else { 0..0 })
         };
         let d_input = |(&(v, channels), sink): (&(usize, usize), &Option<Sink>)| {
             let (sink, value) = ((*sink)?, &self.values[v]);

@@ -4,15 +4,16 @@ use tinsmith_core_tensor::kernels::conv::{
     ConvShape, add_bias_gradient, bias_gradient, conv2d_fused, conv2d_input_gradient_into,
     conv2d_parameter_gradients,
 };
+use tinsmith_core_tensor::kernels::dense::{
+    TakePieces, dense_fused, dense_gradient_in_pieces, dense_input_gradient_into, dense_parameter_gradients,
+    is_wide,
+};
 use tinsmith_core_tensor::kernels::depthwise::{
     depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
 };
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, ParameterGradients};
-use tinsmith_core_tensor::kernels::matmul::{
-    dense_fused, dense_input_gradient_into, dense_parameter_gradients,
-};
 
-use super::operator::{Backward, Forward, Operator, Passing};
+use super::operator::{Backward, Forward, GradientSource, Operator, Passing};
 use crate::error::Result;
 
 /// What is multiplied with what. The shapes' batch is set anew for each pass.
@@ -67,7 +68,8 @@ impl Operator for Product {
         let kernel = gradients.next().unwrap_or_default();
         let bias = gradients.next().filter(|db| !db.is_empty());
         let accumulate = io.accumulate;
-        if kernel.is_empty() {
+        let is_dense = matches!(self.kind, Kind::Dense { .. });
+        if kernel.is_empty() && !is_dense {
             let sum = if accumulate { add_bias_gradient } else { bias_gradient };
             bias.into_iter().for_each(|db| sum(db, dy, threads));
         } else {
@@ -107,6 +109,18 @@ impl Operator for Product {
             }
         }
         Ok(())
+    }
+
+    fn gives_pieces(&self) -> bool {
+        matches!(self.kind, Kind::Dense { inputs, outputs, .. } if is_wide(inputs, outputs))
+    }
+
+    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn TakePieces) {
+        let &GradientSource { rows, input, d_output, threads } = source;
+        if let Kind::Dense { outer, inputs, outputs } = self.kind {
+            let sizes = (rows * outer, inputs, outputs);
+            dense_gradient_in_pieces(to, input, d_output, sizes, threads.count());
+        }
     }
 
     fn passing(&self) -> Passing {

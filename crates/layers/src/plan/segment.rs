@@ -58,6 +58,11 @@ impl Segment {
         rows.div_ceil(self.shares)
     }
 
+    /// The step whose gradients may be had in pieces: one that takes all samples at once, alone.
+    pub(super) fn alone(&self) -> Option<usize> {
+        self.steps.first().copied().filter(|_| self.is_whole)
+    }
+
     /// Shares of such a batch that have any samples.
     pub(super) const fn shares_of(&self, rows: usize) -> usize {
         rows.div_ceil(self.share(rows))

@@ -1,8 +1,11 @@
 //! The planned executor against candle's graph: outputs, gradients, moving statistics.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use candle_core::{Device, Tensor};
+use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
 use tinsmith_core_tensor::{Threads, ops};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::plan::{
@@ -174,6 +177,59 @@ fn shares_of_a_batch_do_not_depend_on_threads() {
         for threads in [&[2][..], &[3], &[8], &[1, 4, 2]] {
             assert!(trained(threads, shares) == want, "{shares} shares on {threads:?} threads");
         }
+    }
+}
+
+#[test]
+fn blocks_that_change_piece_by_piece_become_the_same() {
+    let spec = spec(
+        "- {name: x, input: {shape: [260]}}
+- {name: a, dense: {units: 300, activation: relu}}
+- {name: b, dense: {units: 270, kernel_quantizer: 'quantized_bits(6,0,alpha=1)'}}
+- {name: r, activation: 'quantized_relu(6)'}
+- {name: c, dense: {units: 280, kernel_quantizer: 'quantized_bits(4,0,alpha=''auto'')'}}
+- {name: y, dense: {units: 5}}",
+    );
+    let mask = |seed: u64, len: usize| -> Vec<f32> {
+        let mut rng = Seed::new(seed).rng();
+        (0..len).map(|_| f32::from(rng.normal() > -0.5)).collect()
+    };
+    let trained = |threads: usize, in_pieces: bool| {
+        let options = PlanOptions { rows: 40, threads: Threads::new(threads), ..PlanOptions::default() };
+        let mut plan = Plan::compile(&spec, Seed::new(1), &options).expect("a plan");
+        plan.set_slots(2);
+        plan.set_prune_mask("a.kernel", Some(mask(1, 260 * 300))).expect("a mask");
+        plan.set_update_mask("b.kernel", Some(mask(2, 300 * 270))).expect("a mask");
+        let mut rng = Seed::new(7).rng();
+        let pieces = AtomicUsize::new(0);
+        for step in 0..4 {
+            plan.input_mut(0, 40).expect("an input").fill_with(|| rng.normal() as f32);
+            plan.forward(40, Mode::Train { seed: Seed::new(step) }).expect("a pass");
+            let (outputs, gradient) = plan.output_and_gradient(0);
+            gradient.iter_mut().zip(outputs).for_each(|(g, y)| *g = y - 1.0);
+            let change = |u: Update<'_>| {
+                pieces.fetch_add(usize::from(u.first > 0), Relaxed);
+                let terms = Terms { prune: u.prune_mask, update: u.update_mask, ..Terms::default() };
+                let constants = Adam { rate: 1e-2, rest_1: 0.1, rest_2: 0.001, epsilon: 1e-7 };
+                let mut slots = u.slots.into_iter();
+                let (m, v) = (slots.next().expect("a slot"), slots.next().expect("a second"));
+                adam(u.values, u.gradient, (m, v, &mut []), constants, &terms, u.threads.count());
+            };
+            if in_pieces {
+                plan.backward_in_pieces(&change).expect("gradients");
+            } else {
+                plan.backward(&mut |u| change(u)).expect("gradients");
+            }
+        }
+        assert_eq!(pieces.into_inner() > 0, in_pieces, "large blocks come in pieces where that is asked for");
+        let names = plan.blocks().iter().map(|b| b.name().to_owned());
+        let state = names
+            .map(|name| [plan.block_values(&name), plan.slots(&name)].map(|v| v.expect("values").to_vec()));
+        state.collect::<Vec<_>>()
+    };
+    let whole = trained(1, false);
+    for threads in [1, 2, 3] {
+        assert!(trained(threads, true) == whole, "{threads} threads");
     }
 }
 

@@ -250,7 +250,7 @@ impl Block {
         optimizer::Tensor {
             weights,
             gradient,
-            state: &mut self.state,
+            state: self.state.chunks_exact_mut(self.len.max(1)).collect(),
             is_kernel: self.is_kernel,
             prune: mask(&self.prune),
             hold: mask(&self.hold),

@@ -133,6 +133,11 @@ impl Planned {
                 let is_kernel = kernels.binary_search_by(|kernel| kernel.as_str().cmp(change.name)).is_ok();
                 optimizer.apply(rate, number, scale, tensor(change, is_kernel), threads);
             });
+        } else if earlier.is_empty() && optimizer.is_elementwise() {
+            plan.backward_in_pieces(&|mut change| {
+                let (is_kernel, threads) = (prepared(&mut change), change.threads);
+                optimizer.apply(rate, number, 1.0, tensor(change, is_kernel), threads);
+            })?;
         } else {
             plan.backward(&mut |mut change| {
                 let is_kernel = prepared(&mut change);

@@ -3,6 +3,7 @@
 use tinsmith_core_tensor::Threads;
 use tinsmith_core_tensor::kernels::optimizer::{Adam, Rmsprop, Terms};
 use tinsmith_core_tensor::kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
+use tinsmith_layers::plan::Pieces;
 
 use super::rare::{adadelta, adagrad, adamax, nadam};
 use super::{OptimizerConfig, Rule, power_of};
@@ -12,8 +13,8 @@ use super::{OptimizerConfig, Rule, power_of};
 pub(crate) struct Tensor<'a> {
     pub(crate) weights: &'a mut [f32],
     pub(crate) gradient: &'a mut [f32],
-    /// [`slots`](Rule::slots) blocks as long as the weights.
-    pub(crate) state: &'a mut [f32],
+    /// [`slots`](Rule::slots) slices as long as the weights.
+    pub(crate) state: Pieces<&'a mut [f32]>,
     /// Whether penalties are for it.
     pub(crate) is_kernel: bool,
     /// Where 0, weight and state become 0.
@@ -26,7 +27,7 @@ impl OptimizerConfig {
     /// Step number `t` (from 1) of one tensor at learning rate `lr`: penalties, masks, `scale`, clipping, decay, rule.
     pub(crate) fn apply(&self, lr: f64, t: u64, scale: f32, tensor: Tensor<'_>, threads: Threads) {
         let Tensor { weights: w, gradient: g, state, is_kernel, prune, hold } = tensor;
-        let (threads, n) = (threads.count(), w.len());
+        let threads = threads.count();
         let mut terms = self.terms(lr, is_kernel, prune, hold);
         terms.scale = scale;
         if self.clip_norm > 0.0 {
@@ -35,8 +36,9 @@ impl OptimizerConfig {
                 terms.scale *= (self.clip_norm / norm) as f32;
             }
         }
-        let (first, rest) = state.split_at_mut(n.min(state.len()));
-        let (second, third) = rest.split_at_mut(n.min(rest.len()));
+        let mut slots = state.into_iter();
+        let (first, second, third) = (slots.next(), slots.next(), slots.next());
+        let [first, second, third] = [first, second, third].map(Option::unwrap_or_default);
         let rate = lr as f32;
         match self.rule {
             Rule::Sgd { momentum: 0.0, .. } => sgd(w, g, rate, &terms, threads),
@@ -62,18 +64,20 @@ impl OptimizerConfig {
                 lion(w, g, first, (rate, beta_1 as f32, beta_2 as f32), &terms, threads);
             }
             Rule::Adagrad { epsilon, .. } => {
-                plainly(&terms, w, g, state, |w, g, state| adagrad(lr, epsilon, w, g, state));
+                plainly(&terms, w, g, [first], |w, g, [sums]| adagrad(lr, epsilon, w, g, sums));
             }
             Rule::Adadelta { rho, epsilon } => {
-                plainly(&terms, w, g, state, |w, g, state| adadelta(lr, (rho, epsilon), w, g, state));
+                plainly(&terms, w, g, [first, second], |w, g, [a, u]| {
+                    adadelta(lr, (rho, epsilon), w, g, (a, u));
+                });
             }
             Rule::Adamax { beta_1, beta_2, epsilon } => {
                 let constants = (beta_1, beta_2, epsilon);
-                plainly(&terms, w, g, state, |w, g, state| adamax(lr, t, constants, w, g, state));
+                plainly(&terms, w, g, [first, second], |w, g, [m, u]| adamax(lr, t, constants, w, g, (m, u)));
             }
             Rule::Nadam { beta_1, beta_2, epsilon } => {
                 let constants = (beta_1, beta_2, epsilon);
-                plainly(&terms, w, g, state, |w, g, state| nadam(lr, t, constants, w, g, state));
+                plainly(&terms, w, g, [first, second], |w, g, [m, v]| nadam(lr, t, constants, w, g, (m, v)));
             }
         }
     }
@@ -105,12 +109,12 @@ impl OptimizerConfig {
 }
 
 /// A step by a rule without a kernel: what [`Terms`] ask for around it, element by element.
-fn plainly(
+fn plainly<const S: usize>(
     terms: &Terms<'_>,
     w: &mut [f32],
     g: &mut [f32],
-    state: &mut [f32],
-    rule: impl FnOnce(&mut [f32], &[f32], &mut [f32]),
+    mut state: [&mut [f32]; S],
+    rule: impl FnOnce(&mut [f32], &[f32], [&mut [f32]; S]),
 ) {
     let closed = |mask: Option<&[f32]>, i: usize| mask.is_some_and(|mask| mask[i] == 0.0);
     for (i, (g, &w)) in g.iter_mut().zip(&*w).enumerate() {
@@ -122,12 +126,12 @@ fn plainly(
     }
     let before = if terms.update.is_some() { w.to_vec() } else { Vec::new() };
     w.iter_mut().for_each(|w| *w -= *w * terms.decay);
-    rule(w, g, state);
+    rule(w, g, state.each_mut().map(|slot| &mut **slot));
     for (i, (w, before)) in w.iter_mut().zip(before).enumerate() {
         *w = if closed(terms.update, i) { before } else { *w };
     }
     if let Some(mask) = terms.prune {
-        for values in std::iter::once(w).chain(state.chunks_exact_mut(mask.len().max(1))) {
+        for values in state.into_iter().chain([w]) {
             values.iter_mut().zip(mask).filter(|(_, m)| **m == 0.0).for_each(|(v, _)| *v = 0.0);
         }
     }

@@ -11,10 +11,15 @@ pub(super) fn adagrad(lr: f64, epsilon: f64, w: &mut [f32], g: &[f32], sums: &mu
     }
 }
 
-/// Zeiler, arXiv 1212.5701. `state` holds the averages of squared gradients, then those of squared steps.
-pub(super) fn adadelta(lr: f64, (rho, epsilon): (f64, f64), w: &mut [f32], g: &[f32], state: &mut [f32]) {
+/// Zeiler, arXiv 1212.5701. `a` are the averages of squared gradients, `u` those of squared steps.
+pub(super) fn adadelta(
+    lr: f64,
+    (rho, epsilon): (f64, f64),
+    w: &mut [f32],
+    g: &[f32],
+    (a, u): (&mut [f32], &mut [f32]),
+) {
     let (lr, rho, eps) = (lr as f32, rho as f32, epsilon as f32);
-    let (a, u) = state.split_at_mut(w.len());
     for (((w, &g), a), u) in w.iter_mut().zip(g).zip(a).zip(u) {
         *a = rho * *a + (1.0 - rho) * g * g;
         let step = (*u + eps).sqrt() * g / (*a + eps).sqrt();
@@ -23,18 +28,17 @@ pub(super) fn adadelta(lr: f64, (rho, epsilon): (f64, f64), w: &mut [f32], g: &[
     }
 }
 
-/// Kingma and Ba, arXiv 1412.6980, section 7.1. `state` holds means, then the largest magnitudes.
+/// Kingma and Ba, arXiv 1412.6980, section 7.1. `m` are means, `u` the largest magnitudes.
 pub(super) fn adamax(
     lr: f64,
     t: u64,
     (beta_1, beta_2, epsilon): (f64, f64, f64),
     w: &mut [f32],
     g: &[f32],
-    state: &mut [f32],
+    (m, u): (&mut [f32], &mut [f32]),
 ) {
     let rate = (lr / (1.0 - power_of(beta_1, t))) as f32;
     let (c1, b2, eps) = ((1.0 - beta_1) as f32, beta_2 as f32, epsilon as f32);
-    let (m, u) = state.split_at_mut(w.len());
     for (((w, &g), m), u) in w.iter_mut().zip(g).zip(m).zip(u) {
         *m += (g - *m) * c1;
         let (decayed, new) = (b2 * *u, g.abs());
@@ -43,14 +47,14 @@ pub(super) fn adamax(
     }
 }
 
-/// Dozat, 2016, with Keras' schedule of the momentum. `state` holds means, then those of the squares.
+/// Dozat, 2016, with Keras' schedule of the momentum. `m` are means, `v` those of the squares.
 pub(super) fn nadam(
     lr: f64,
     t: u64,
     (beta_1, beta_2, epsilon): (f64, f64, f64),
     w: &mut [f32],
     g: &[f32],
-    state: &mut [f32],
+    (m, v): (&mut [f32], &mut [f32]),
 ) {
     let momentum = |t: u64| beta_1 * (1.0 - 0.5 * power_of(0.96, t));
     let (now, next) = (momentum(t), momentum(t + 1));
@@ -59,7 +63,6 @@ pub(super) fn nadam(
     let of_g = ((1.0 - now) / (1.0 - product)) as f32;
     let of_v = (1.0 / (1.0 - power_of(beta_2, t))) as f32;
     let (lr, c1, c2, eps) = (lr as f32, (1.0 - beta_1) as f32, (1.0 - beta_2) as f32, epsilon as f32);
-    let (m, v) = state.split_at_mut(w.len());
     for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
         *m += (g - *m) * c1;
         *v += (g * g - *v) * c2;

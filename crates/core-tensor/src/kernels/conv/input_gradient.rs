@@ -4,8 +4,8 @@
 use super::border::Border;
 use super::winograd::{self, Form};
 use super::{ConvShape, Start};
+use crate::kernels::dense::dense_input_gradient_into;
 use crate::kernels::epilogue::{GradientSink, close_gate, gate_words};
-use crate::kernels::matmul::dense_input_gradient_into;
 use crate::kernels::tile::{Axis, End, Kernels, Layout, Lines, PANEL, panels, part, product, transpose};
 use crate::kernels::{scratch, split};
 
@@ -45,7 +45,7 @@ pub fn conv2d_input_gradient_into(
     let threads = split::useful(threads, shape.work());
     let samples = shape.batch.div_ceil(threads).max(1);
     scratch::with(shape.kernel_len(), |turned| {
-        plan.turn(turned, w);
+        plan.turn(kernels, turned, w);
         let turned = &*turned;
         split::for_chunks(threads, dx, samples * shape.in_sample(), |i, dx| {
             let first = i * samples;
@@ -175,7 +175,7 @@ impl<'a> Plan<'a> {
 
     /// The kernel by groups, phases and panels of input channels, its taps in reverse, each transposed to (output, input)
     /// channels.
-    fn turn(&self, turned: &mut [f32], w: &[f32]) {
+    fn turn(&self, kernels: &Kernels, turned: &mut [f32], w: &[f32]) {
         let shape = self.shape;
         let (cg, go) = (shape.group_in(), shape.group_out());
         self.for_phases(|y, x, group, at| {
@@ -185,7 +185,7 @@ impl<'a> Plan<'a> {
                 for (i, to) in to.chunks_exact_mut(width * go).enumerate() {
                     let tap = y.turned(i / x.taps) * shape.kernel_w + x.turned(i % x.taps);
                     let from = &w[(tap * cg + first) * shape.out_c + group * go..];
-                    transpose(to, from, (width, go), shape.out_c);
+                    transpose(kernels, to, from, (width, go), shape.out_c);
                 }
             }
         });
@@ -223,16 +223,12 @@ impl<'a> Plan<'a> {
                     bits: shape.stride.0 * shape.in_w * words,
                 };
                 let layout = Layout {
-                    rows: x.count,
-                    columns: width,
-                    row: shape.out_c,
-                    c_row: shape.stride.1 * shape.in_c,
-                    sum,
                     segments,
                     blocks,
                     lines,
                     // The first phase asks for the next sample.
                     ahead: [if at == 0 { part(ahead, first / PANEL, cg.div_ceil(PANEL)) } else { &[] }, &[]],
+                    ..Layout::matrix((x.count, width), (shape.out_c, shape.stride.1 * shape.in_c), sum)
                 };
                 if x.count == 0 || y.count == 0 {
                     continue;

@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::ConvShape;
 use super::border::Border;
 use super::winograd::{self, Form};
+use crate::kernels::dense::dense_parameter_gradients;
 use crate::kernels::epilogue::ParameterGradients;
-use crate::kernels::matmul::{dense_parameter_gradients, in_parts};
+use crate::kernels::parts::in_parts;
 use crate::kernels::tile::{
-    Axis, End, Kernels, Layout, Lines, PANEL, Start, add_columns, pack_panels, panels, part, product,
+    Axis, End, Kernels, Layout, PANEL, Start, add_columns, pack_panels, panels, part, product,
 };
 use crate::kernels::{scratch, split};
 
@@ -70,8 +71,8 @@ pub fn conv2d_parameter_gradients(
                 return add_samples(kernels, shape, &border, (dw, &rows), filters, operands, start);
             }
             scratch::with(dy.len(), |packed| {
-                pack_panels(packed, dy, shape.out_c);
                 let pixels = dy.len() / shape.out_c;
+                pack_panels(packed, dy, (pixels, shape.out_c), shape.out_c);
                 for filters in panels(shape.out_c) {
                     let dy = &packed[filters.0 * pixels..][..filters.1 * pixels];
                     let all = shape.out_c.div_ceil(PANEL);
@@ -104,16 +105,12 @@ fn add_samples(
         let to = ((index + 1) * run).min(rows.end);
         let tap = (index / runs_across) * shape.dilation.0 * border.line()
             + (index % runs_across) * shape.dilation.1 * shape.in_c;
+        let sum = Axis::new(shape.out_w, shape.stride.1 * shape.in_c, width);
         let layout = Layout {
-            rows: to - from,
-            columns: go,
-            row: 1,
-            c_row: shape.out_c,
-            sum: Axis::new(shape.out_w, shape.stride.1 * shape.in_c, width),
             segments: Axis::new(shape.out_h, shape.stride.0 * border.line(), shape.out_w * width),
             blocks: Axis::new(count, border.sample(), shape.out_h * shape.out_w * width),
-            lines: Lines::ONE,
             ahead: ahead.map(|ahead| part(ahead, (from - rows.start) / run, runs)),
+            ..Layout::matrix((to - from, go), (1, shape.out_c), sum)
         };
         for group in 0..shape.groups {
             let operands = (&x[tap + group * cg + within..], &dy[group * go..]);

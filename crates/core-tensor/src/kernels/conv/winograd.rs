@@ -15,7 +15,7 @@ use self::maps::{Fold, Source, fold, fold_kernel, spread, spread_kernel};
 use super::{ConvShape, for_samples};
 use crate::kernels::epilogue::{Epilogue, Function, Gate, GradientSink, ParameterGradients, gate_words};
 use crate::kernels::lanes::LANES;
-use crate::kernels::matmul::add;
+use crate::kernels::rows::add;
 use crate::kernels::tile::{
     Axis, End, Kernels, Layout, Lines, PANEL, Start, add_columns, apply_function, panels, product, transpose,
 };
@@ -201,13 +201,6 @@ impl<'a> Pass<'a> {
                     let tiles = Points { width, ..tiles };
                     let kernel = kernel_points(channels);
                     let layout = Layout {
-                        rows: count,
-                        columns: width,
-                        row: channels,
-                        c_row: width,
-                        sum: Axis::new(channels, 1, width),
-                        segments: Axis::ONE,
-                        blocks: Axis::ONE,
                         lines: Lines {
                             count: points,
                             a: stride(count * channels),
@@ -215,7 +208,7 @@ impl<'a> Pass<'a> {
                             c: tiles.stride(width, 0),
                             bits: 0,
                         },
-                        ahead: [&[], &[]],
+                        ..Layout::matrix((count, width), (channels, width), Axis::new(channels, 1, width))
                     };
                     let u = &self.u[kernel.panel(points, filter)..];
                     product(kernels, &layout, (v, u), m, Start::Zero, End::Store);
@@ -271,11 +264,12 @@ pub(super) fn input_gradient(
     let words = if sink.gate.is_empty() { 0 } else { gate_words(shape.in_h * shape.in_w, shape.in_c) };
     let threads = split::useful(threads, shape.work());
     let samples = shape.batch.div_ceil(threads).max(1);
+    let kernels = Kernels::current();
     scratch::with(kernel_points(shape.out_c).len(form.points(), shape.in_c), |u| {
         scratch::with(w.len(), |turned| {
             let taps = w.chunks_exact(matrix).rev();
             for (to, from) in turned.chunks_exact_mut(matrix).zip(taps) {
-                transpose(to, from, (shape.in_c, shape.out_c), shape.out_c);
+                transpose(kernels, to, from, (shape.in_c, shape.out_c), shape.out_c);
             }
             spread_kernel(form, u, turned, (shape.out_c, shape.in_c));
         });
@@ -358,13 +352,6 @@ fn add_tiles(
             let start = if first == range.start { Start::Zero } else { Start::Old };
             for (filter, width) in panels(filters) {
                 let layout = Layout {
-                    rows: channels,
-                    columns: width,
-                    row: 1,
-                    c_row: filters,
-                    sum: Axis::new(count, channels, width),
-                    segments: Axis::ONE,
-                    blocks: Axis::ONE,
                     lines: Lines {
                         count: points,
                         a: stride(count * channels),
@@ -372,7 +359,7 @@ fn add_tiles(
                         c: stride(channels * filters),
                         bits: 0,
                     },
-                    ahead: [&[], &[]],
+                    ..Layout::matrix((channels, width), (1, filters), Axis::new(count, channels, width))
                 };
                 let m = &m[panel.panel(points, filter)..];
                 product(kernels, &layout, (v, m), &mut sums[filter..], start, End::Store);

@@ -6,9 +6,10 @@ use std::arch::x86_64::{
     _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps,
     _mm256_cvtepu8_epi32, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
     _mm256_mask_i32gather_ps, _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_min_ps,
-    _mm256_movemask_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_packs_epi32, _mm256_permute4x64_epi64,
-    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
-    _mm256_storeu_ps, _mm256_sub_ps,
+    _mm256_movemask_ps, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_packs_epi32, _mm256_permute2f128_ps,
+    _mm256_permute4x64_epi64, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
+    _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps,
+    _mm256_unpacklo_ps,
 };
 
 use super::simd::Simd;
@@ -224,6 +225,16 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn turn(rows: [[__m256; 2]; 16]) -> [[__m256; 2]; 16] {
+        // SAFETY: the caller's.
+        unsafe {
+            let block = |row: usize, half: usize| turn_8(std::array::from_fn(|i| rows[row + i][half]));
+            let (a, b, c, d) = (block(0, 0), block(8, 0), block(0, 1), block(8, 1));
+            std::array::from_fn(|i| if i < 8 { [a[i], b[i]] } else { [c[i - 8], d[i - 8]] })
+        }
+    }
+
+    #[inline(always)]
     fn hide(mut x: usize) -> usize {
         // SAFETY: does nothing.
         unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
@@ -237,6 +248,33 @@ impl Simd for Avx2 {
             std::arch::asm!("/* {0} */", inout(reg) x, options(pure, readonly, nostack, preserves_flags));
         }
         x
+    }
+}
+
+/// The transpose of 8 rows of 8: pairs of rows by ones, of those by twos, then by halves.
+///
+/// # Safety
+/// The processor has AVX.
+#[inline(always)]
+unsafe fn turn_8(rows: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the caller's.
+    unsafe {
+        let ones: [__m256; 8] = std::array::from_fn(|i| {
+            let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
+            if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+        });
+        let twos: [__m256; 8] = std::array::from_fn(|i| {
+            let (a, b) = (ones[i / 4 * 4 + i % 4 / 2], ones[i / 4 * 4 + i % 4 / 2 + 2]);
+            if i % 2 == 0 {
+                _mm256_shuffle_ps::<0b01_00_01_00>(a, b)
+            } else {
+                _mm256_shuffle_ps::<0b11_10_11_10>(a, b)
+            }
+        });
+        std::array::from_fn(|i| {
+            let (a, b) = (twos[i % 4], twos[i % 4 + 4]);
+            if i < 4 { _mm256_permute2f128_ps::<0x20>(a, b) } else { _mm256_permute2f128_ps::<0x31>(a, b) }
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use std::arch::x86_64::{
     _mm512_mask_cmp_ps_mask, _mm512_mask_i32gather_ps, _mm512_mask_i32scatter_ps, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
     _mm512_mullo_epi32, _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use super::simd::Simd;
@@ -176,6 +177,45 @@ impl Simd for Avx512 {
         unsafe {
             let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
             _mm_mask_storeu_epi8(to.cast(), u16::MAX >> (16 - count), bytes);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn turn(rows: [__m512; 16]) -> [__m512; 16] {
+        // SAFETY: the caller's. Pairs of rows by ones, of those by twos, then fours of lanes twice.
+        unsafe {
+            let ones: [__m512; 16] = std::array::from_fn(|i| {
+                let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
+                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
+            });
+            // Element `4 q + c`: lane 4 k of rows 4 q to 4 q + 3, for column c of each four k of columns.
+            let twos: [__m512; 16] = std::array::from_fn(|i| {
+                let (a, b) = (ones[i / 4 * 4 + i % 4 / 2], ones[i / 4 * 4 + i % 4 / 2 + 2]);
+                if i % 2 == 0 {
+                    _mm512_shuffle_ps::<0b01_00_01_00>(a, b)
+                } else {
+                    _mm512_shuffle_ps::<0b11_10_11_10>(a, b)
+                }
+            });
+            // Fours 0 and 2 of columns (even), or 1 and 3 (odd), of eight rows.
+            let eights: [__m512; 16] = std::array::from_fn(|i| {
+                let (half, odd, c) = (i / 8, i / 4 % 2, i % 4);
+                let (a, b) = (twos[half * 8 + c], twos[half * 8 + 4 + c]);
+                if odd == 0 {
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
+                } else {
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
+                }
+            });
+            std::array::from_fn(|column| {
+                let (four, c) = (column / 4, column % 4);
+                let (a, b) = (eights[four % 2 * 4 + c], eights[8 + four % 2 * 4 + c]);
+                if four < 2 {
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
+                } else {
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
+                }
+            })
         }
     }
 

@@ -1,6 +1,7 @@
 //! How operands come to the tile: columns in panels, transposes, lines of the cache in time.
 
-use super::Layout;
+use super::simd::Simd;
+use super::{Kernels, Layout};
 
 /// Columns that a tile covers, hence of a panel.
 pub(in crate::kernels) const PANEL: usize = 32;
@@ -10,23 +11,119 @@ pub(in crate::kernels) fn panels(columns: usize) -> impl Iterator<Item = (usize,
     (0..columns).step_by(PANEL).map(move |first| (first, PANEL.min(columns - first)))
 }
 
-/// Row-major `from` (rows of `columns`) as panels one after the other, each row-major: a tile then reads neighbouring lines
-/// of the cache, not every so many of them, which would leave most of it unused. Panel `p` starts at `p.0 * rows`.
-pub(in crate::kernels) fn pack_panels(to: &mut [f32], from: &[f32], columns: usize) {
-    let rows = from.len() / columns;
+/// `columns` columns of `rows` rows, `stride` apart, as panels one after the other, each row-major: a tile then reads
+/// neighbouring lines of the cache, not every so many of them, which would leave most of it unused. Panel `p` starts at
+/// `p.0 * rows`.
+///
+/// # Panics
+/// Where a slice is too short.
+pub(in crate::kernels) fn pack_panels(
+    to: &mut [f32],
+    from: &[f32],
+    (rows, columns): (usize, usize),
+    stride: usize,
+) {
     for (first, width) in panels(columns) {
-        let to = to[first * rows..][..width * rows].chunks_exact_mut(width);
-        for (to, from) in to.zip(from.chunks_exact(columns)) {
-            to.copy_from_slice(&from[first..first + width]);
+        let to = &mut to[first * rows..][..width * rows];
+        let from = from[first..].chunks(stride).take(rows);
+        if width == PANEL {
+            for (to, from) in to.as_chunks_mut::<PANEL>().0.iter_mut().zip(from) {
+                to.copy_from_slice(&from[..PANEL]);
+            }
+        } else {
+            for (to, from) in to.chunks_exact_mut(width).zip(from) {
+                to.copy_from_slice(&from[..width]);
+            }
         }
     }
 }
 
+/// The same of the transpose: element (r, c) is `from[c * stride + r]`.
+///
+/// # Panics
+/// Where a slice is too short.
+pub(in crate::kernels) fn turn_panels(
+    kernels: &Kernels,
+    to: &mut [f32],
+    from: &[f32],
+    (rows, columns): (usize, usize),
+    stride: usize,
+) {
+    for (first, width) in panels(columns) {
+        turn_into(
+            kernels,
+            (&mut to[first * rows..], width),
+            (&from[first * stride..], stride),
+            (width, rows),
+        );
+    }
+}
+
 /// `to[n, m] = from[m, n]` for `m` rows and `n` columns, the rows of `from` being `stride` apart.
-pub(in crate::kernels) fn transpose(to: &mut [f32], from: &[f32], (m, n): (usize, usize), stride: usize) {
-    for (column, to) in to.chunks_exact_mut(m).enumerate().take(n) {
-        for (to, from) in to.iter_mut().zip(from[column..].iter().step_by(stride)) {
-            *to = *from;
+///
+/// # Panics
+/// Where a slice is too short.
+pub(in crate::kernels) fn transpose(
+    kernels: &Kernels,
+    to: &mut [f32],
+    from: &[f32],
+    size: (usize, usize),
+    stride: usize,
+) {
+    turn_into(kernels, (to, size.0), (from, stride), size);
+}
+
+fn turn_into(
+    kernels: &Kernels,
+    (to, to_row): (&mut [f32], usize),
+    (from, from_row): (&[f32], usize),
+    (m, n): (usize, usize),
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(
+        (n - 1) * to_row + m <= to.len() && (m - 1) * from_row + n <= from.len(),
+        "the matrix fits its slices"
+    );
+    // SAFETY: `from` holds m rows of n and `to` n rows of m, so far apart; the table is that of an instruction set of this
+    // processor.
+    unsafe { (kernels.turn)(to.as_mut_ptr(), to_row, from.as_ptr(), from_row, (m, n)) }
+}
+
+/// `to[n, m] = from[m, n]`, rows so far apart.
+///
+/// # Safety
+/// The processor has the instruction set; the pointers are valid for all rows.
+#[inline(always)]
+pub(super) unsafe fn turn<S: Simd>(
+    to: *mut f32,
+    to_row: usize,
+    from: *const f32,
+    from_row: usize,
+    (m, n): (usize, usize),
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        for i in (0..m).step_by(16) {
+            for j in (0..n).step_by(16) {
+                let (to, from) = (to.add(j * to_row + i), from.add(i * from_row + j));
+                if i + 16 <= m && j + 16 <= n {
+                    let rows = S::turn(std::array::from_fn(|r| S::load(from.add(r * from_row))));
+                    for (c, column) in rows.into_iter().enumerate() {
+                        S::store(to.add(c * to_row), column);
+                    }
+                } else {
+                    let count = (m - i).min(16);
+                    for c in 0..(n - j).min(16) {
+                        S::store_lanes(
+                            to.add(c * to_row),
+                            S::lanes(count),
+                            S::gather(from.add(c), from_row, count),
+                        );
+                    }
+                }
+            }
         }
     }
 }
@@ -61,17 +158,17 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Asks for the line of the cache that holds `at`.
+/// Asks for the line of the cache that holds `at`, wherever it points.
 #[inline(always)]
-fn prefetch(at: &f32) {
+pub(super) fn prefetch(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every processor of this architecture has the instruction, which reads nothing.
+    // SAFETY: every processor of this architecture has the instruction, which reads nothing and faults nowhere.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(std::ptr::from_ref(at).cast());
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
 }
 
 /// Elements of a line of the cache.
-const LINE: usize = 16;
+pub(in crate::kernels) const LINE: usize = 16;

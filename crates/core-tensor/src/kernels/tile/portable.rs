@@ -154,6 +154,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn turn(rows: [[f32; 16]; 16]) -> [[f32; 16]; 16] {
+        std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
+    }
+
+    #[inline(always)]
     fn hide(x: usize) -> usize {
         x
     }

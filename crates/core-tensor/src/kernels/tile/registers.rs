@@ -1,14 +1,18 @@
 //! The tile itself: sums that stay in registers from their first product to where they are stored.
 
+use super::panel::prefetch;
 use super::simd::Simd;
 use super::{End, Layout};
 use crate::kernels::epilogue::{Function, Gate};
 
-/// Where lies what the sums of a tile are added to; null: nowhere.
+/// Where lies what the sums of a tile are added to (null: nowhere), and what it asks for meanwhile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Begin {
     pub(super) from: *const f32,
     pub(super) row: usize,
+    /// With each term of a sum a line of the cache, so many elements apart.
+    pub(super) ahead: *const f32,
+    pub(super) ahead_step: usize,
 }
 
 /// [`End`] at a tile. Bits are null where none are recorded.
@@ -112,6 +116,7 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
             if v + 1 < V { S::load(from.add(v * 16)) } else { S::load_lanes(from.add(v * 16), last) }
         };
         let mut sums = [[S::splat(0.0); V]; R];
+        let mut ahead = start.ahead;
         let &Layout { sum, segments, blocks, .. } = layout;
         // Addresses are hidden from the compiler in every step: it would keep one pointer for each row.
         let (mut row, mut rows_3) = (layout.row * size_of::<f32>(), 3 * layout.row * size_of::<f32>());
@@ -126,6 +131,10 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
                 let mut b = b.wrapping_add(block * blocks.b + segment * segments.b);
                 for _ in 0..sum.count {
                     let columns: [S::Vector; V] = std::array::from_fn(|v| load(b, v));
+                    if V > 1 {
+                        prefetch(ahead);
+                        ahead = ahead.wrapping_add(start.ahead_step);
+                    }
                     if !UNIT {
                         for_rows!(i < GROUPS => {
                             groups[i] = S::hide_pointer(groups[i]);

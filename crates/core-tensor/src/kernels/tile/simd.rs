@@ -50,6 +50,8 @@ pub(in crate::kernels) trait Simd: Copy {
     unsafe fn load_bytes(from: *const u8, count: usize) -> Self::Vector;
     /// Stores the first `count` lanes, integers from 0 to 255, as bytes.
     unsafe fn store_bytes(to: *mut u8, count: usize, x: Self::Vector);
+    /// The transpose of 16 rows of 16.
+    unsafe fn turn(rows: [Self::Vector; 16]) -> [Self::Vector; 16];
     /// `x` itself, of which the compiler knows nothing: addresses made from it stay apart instead of becoming one chain
     /// of additions.
     fn hide(x: usize) -> usize;

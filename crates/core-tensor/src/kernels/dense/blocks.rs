@@ -1,0 +1,207 @@
+//! Products with weights too large to be read where they lie.
+
+#![expect(unsafe_code, reason = "threads store different columns of the same rows")]
+
+use std::ops::Range;
+
+use crate::arena::Hint;
+use crate::kernels::epilogue::Gate;
+use crate::kernels::tile::{
+    Axis, End, Kernels, LINE, Layout, PANEL, Start, Target, Trickle, pack_panels, panels, turn_panels,
+};
+use crate::kernels::{scratch, split};
+
+/// Panels that are packed at a time.
+const PANELS: usize = 2;
+
+/// Terms of a sum that a panel holds at most: it stays in the second-level cache (256 KiB).
+const TERMS: usize = 1 << 11;
+
+/// Rows that are worth packing a block for.
+const ROWS: usize = 64;
+
+/// The second operand of a product.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Weights<'a> {
+    /// Row-major.
+    Rows(&'a [f32]),
+    /// The transpose of a row-major matrix.
+    Turned(&'a [f32]),
+}
+
+impl Weights<'_> {
+    /// A block in panels: `terms` rows of some `columns`, of a matrix of `size` (terms, columns).
+    fn pack(
+        self,
+        kernels: &Kernels,
+        to: &mut [f32],
+        size: (usize, usize),
+        (terms, columns): (Range<usize>, Range<usize>),
+    ) {
+        let block = (terms.len(), columns.len());
+        match self {
+            Self::Rows(w) => pack_panels(to, &w[terms.start * size.1 + columns.start..], block, size.1),
+            Self::Turned(w) => {
+                turn_panels(kernels, to, &w[columns.start * size.0 + terms.start..], block, size.0);
+            }
+        }
+    }
+
+    /// Asks for the panel that begins at a term and a column.
+    fn trickle(self, size: (usize, usize), (term, column): (usize, usize)) -> Trickle {
+        match self {
+            // Of each row one line by each of three tiles: rows begin anywhere in a line.
+            Self::Rows(w) => {
+                let from = Hint::of(w).part(term * size.1 + column, PANEL + LINE);
+                Trickle { from, term: size.1, tile: LINE }
+            }
+            Self::Turned(w) => {
+                Trickle::lines(Hint::of(w).part(column * size.0 + term, PANEL * size.0), size.0)
+            }
+        }
+    }
+}
+
+/// What becomes of the product, as for the [small](super::SMALL) ones.
+#[derive(Debug)]
+pub(super) enum Finish<'a> {
+    /// A function, and words of gate bits unless empty.
+    Gate(Gate, &'a mut [u16]),
+    /// Gate bits that close on the sums, unless empty.
+    Close(&'a [u16]),
+}
+
+/// `out = x w`, for row-major `x` of (rows, terms), `w` of (terms, columns), from `start` and finished so.
+///
+/// # Panics
+/// Where a slice is shorter than its shape.
+pub(super) fn product_in_blocks(
+    out: &mut [f32],
+    (x, w): (&[f32], Weights<'_>),
+    (rows, terms, columns): (usize, usize, usize),
+    start: Start<'_>,
+    finish: Finish<'_>,
+    threads: usize,
+) {
+    if rows == 0 {
+        return;
+    }
+    // Threads share the columns, and the rows where columns are few. None of this changes any sum.
+    let vectors = columns.div_ceil(16);
+    let shares = threads.min(vectors);
+    let parts = threads.div_ceil(shares).min(rows.div_ceil(ROWS));
+    let rows_of = |part: usize| part * rows / parts..(part + 1) * rows / parts;
+    let vectors_of = |share: usize| share * vectors / shares..(share + 1) * vectors / shares;
+    let (gate, close, bits) = match finish {
+        Finish::Gate(gate, bits) => (Some(gate), &[][..], bits),
+        Finish::Close(bits) => (None, bits, &mut [][..]),
+    };
+    let job = Job {
+        kernels: Kernels::current(),
+        target: Target::new(out),
+        x,
+        w,
+        terms,
+        columns,
+        start,
+        gate,
+        close,
+    };
+    // Rows of bits are shorter than a line of the cache, which threads would take from each other with every word: each
+    // has its own until all are done.
+    let (most_rows, most_words) = (rows.div_ceil(parts), vectors.div_ceil(shares));
+    let own_bits = if bits.is_empty() { 0 } else { most_rows * most_words };
+    let own = own_bits.div_ceil(2).next_multiple_of(LINE).max(LINE);
+    scratch::with(shares * parts * own, |all| {
+        split::for_chunks(threads, all, own, |i, own| {
+            let own: &mut [u16] = bytemuck::cast_slice_mut(own);
+            let (rows, vectors) = (rows_of(i / shares), vectors_of(i % shares));
+            // SAFETY: each share of the columns of each part of the rows is one thread's.
+            unsafe { job.run(rows, vectors, &mut own[..own_bits]) }
+        });
+        if bits.is_empty() {
+            return;
+        }
+        for (i, own) in all.chunks_exact(own).enumerate() {
+            let own: &[u16] = bytemuck::cast_slice(own);
+            let (rows, words) = (rows_of(i / shares), vectors_of(i % shares));
+            for (row, own) in rows.zip(own.chunks_exact(words.len())) {
+                bits[row * vectors..][words.clone()].copy_from_slice(own);
+            }
+        }
+    });
+}
+
+/// What all threads share.
+struct Job<'a> {
+    kernels: &'static Kernels,
+    target: Target<'a>,
+    x: &'a [f32],
+    w: Weights<'a>,
+    terms: usize,
+    columns: usize,
+    start: Start<'a>,
+    gate: Option<Gate>,
+    close: &'a [u16],
+}
+
+impl Job<'_> {
+    /// Some rows by some vectors of columns; their gate bits go to `own`, rows of as many words as there are vectors, unless
+    /// it is empty.
+    ///
+    /// # Safety
+    /// No other thread uses these rows and columns meanwhile.
+    unsafe fn run(&self, rows: Range<usize>, vectors: Range<usize>, own: &mut [u16]) {
+        let &Self { kernels, ref target, x, w, terms, columns, start, gate, close } = self;
+        let (size, words) = ((terms, columns), vectors.len());
+        // All of about one width, of whole panels but for the last.
+        let panels_all = words.div_ceil(2);
+        let blocks = panels_all.div_ceil(PANELS);
+        let block = |i: usize| {
+            let vector = |i: usize| (vectors.start + 2 * (i * panels_all / blocks)).min(vectors.end);
+            vector(i) * 16..(vector(i + 1) * 16).min(columns)
+        };
+        for (i, from) in (0..blocks).flat_map(|i| (0..terms).step_by(TERMS).map(move |from| (i, from))) {
+            let (block_of, to) = (block(i), (from + TERMS).min(terms));
+            let count = to - from;
+            let next = if to < terms {
+                Some((to, block_of.start))
+            } else {
+                (i + 1 < blocks).then(|| (0, block(i + 1).start))
+            };
+            scratch::with(count * block_of.len(), |packed| {
+                w.pack(kernels, packed, size, (from..to, block_of.clone()));
+                for (column, width) in panels(block_of.len()) {
+                    let first = block_of.start + column;
+                    let layout = Layout {
+                        trickle: next
+                            .map_or(Trickle::NONE, |(term, first)| w.trickle(size, (term, first + column))),
+                        ..Layout::matrix((rows.len(), width), (terms, columns), Axis::new(count, 1, width))
+                    };
+                    let start = match start {
+                        _ if from > 0 => Start::Old,
+                        Start::Bias(bias) => Start::Bias(&bias[first..]),
+                        start => start,
+                    };
+                    let word = first / 16;
+                    let end = match gate {
+                        _ if to < terms => End::Store,
+                        Some(gate) => {
+                            let bits = own.get_mut(word - vectors.start..).unwrap_or_default();
+                            End::Gate { gate, bits, row: words }
+                        }
+                        None => {
+                            let row = columns.div_ceil(16);
+                            End::Close { bits: close.get(rows.start * row + word..).unwrap_or_default(), row }
+                        }
+                    };
+                    let operands = (&x[rows.start * terms + from..], &packed[column * count..]);
+                    // SAFETY: the caller's.
+                    unsafe {
+                        target.put(kernels, &layout, operands, rows.start * columns + first, start, end);
+                    }
+                }
+            });
+        }
+    }
+}
