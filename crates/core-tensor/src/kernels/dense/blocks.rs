@@ -17,8 +17,11 @@ const PANELS: usize = 2;
 /// Terms of a sum that a panel holds at most: it stays in the second-level cache (256 KiB).
 const TERMS: usize = 1 << 11;
 
-/// Rows that are worth packing a block for.
+/// Rows that are worth packing a block for once more.
 const ROWS: usize = 64;
+
+/// Rows for which it is not worth packing a block at all: row-major weights are read where they lie.
+const FEW: usize = 28;
 
 /// The second operand of a product.
 #[derive(Debug, Clone, Copy)]
@@ -107,8 +110,8 @@ pub(super) fn product_in_blocks(
         gate,
         close,
     };
-    // Rows of bits are shorter than a line of the cache, which threads would take from each other with every word: each
-    // has its own until all are done.
+    // Threads record different words of the same rows, which often share a line of the cache: each has rows of its own
+    // until all are done.
     let (most_rows, most_words) = (rows.div_ceil(parts), vectors.div_ceil(shares));
     let own_bits = if bits.is_empty() { 0 } else { most_rows * most_words };
     let own = own_bits.div_ceil(2).next_multiple_of(LINE).max(LINE);
@@ -162,22 +165,21 @@ impl Job<'_> {
             vector(i) * 16..(vector(i + 1) * 16).min(columns)
         };
         for (i, from) in (0..blocks).flat_map(|i| (0..terms).step_by(TERMS).map(move |from| (i, from))) {
-            let (block_of, to) = (block(i), (from + TERMS).min(terms));
-            let count = to - from;
+            let (columns_of, to) = (block(i), (from + TERMS).min(terms));
             let next = if to < terms {
-                Some((to, block_of.start))
+                Some((to, columns_of.start))
             } else {
                 (i + 1 < blocks).then(|| (0, block(i + 1).start))
             };
-            scratch::with(count * block_of.len(), |packed| {
-                w.pack(kernels, packed, size, (from..to, block_of.clone()));
-                for (column, width) in panels(block_of.len()) {
-                    let first = block_of.start + column;
-                    let layout = Layout {
-                        trickle: next
-                            .map_or(Trickle::NONE, |(term, first)| w.trickle(size, (term, first + column))),
-                        ..Layout::matrix((rows.len(), width), (terms, columns), Axis::new(count, 1, width))
-                    };
+            let count = to - from;
+            let mut multiply = |b: &[f32], from_panel_to_panel: usize, row: Option<usize>| {
+                for (column, width) in panels(columns_of.len()) {
+                    let first = columns_of.start + column;
+                    let trickle =
+                        next.map_or(Trickle::NONE, |(term, first)| w.trickle(size, (term, first + column)));
+                    let sum = Axis::new(count, 1, row.unwrap_or(width));
+                    let layout =
+                        Layout { trickle, ..Layout::matrix((rows.len(), width), (terms, columns), sum) };
                     let start = match start {
                         _ if from > 0 => Start::Old,
                         Start::Bias(bias) => Start::Bias(&bias[first..]),
@@ -195,13 +197,22 @@ impl Job<'_> {
                             End::Close { bits: close.get(rows.start * row + word..).unwrap_or_default(), row }
                         }
                     };
-                    let operands = (&x[rows.start * terms + from..], &packed[column * count..]);
+                    let operands = (&x[rows.start * terms + from..], &b[column * from_panel_to_panel..]);
                     // SAFETY: the caller's.
                     unsafe {
                         target.put(kernels, &layout, operands, rows.start * columns + first, start, end);
                     }
                 }
-            });
+            };
+            match w {
+                Weights::Rows(w) if rows.len() <= FEW => {
+                    multiply(&w[from * columns + columns_of.start..], 1, Some(columns));
+                }
+                _ => scratch::with(count * columns_of.len(), |packed| {
+                    w.pack(kernels, packed, size, (from..to, columns_of.clone()));
+                    multiply(packed, count, None);
+                }),
+            }
         }
     }
 }
