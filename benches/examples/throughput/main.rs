@@ -42,9 +42,10 @@ struct Arguments {
     /// What is measured.
     #[arg(long, value_enum, default_value_t = Mode::Train)]
     mode: Mode,
-    /// Networks trained side by side; samples per second are those of all together.
-    #[arg(long, default_value_t = 1)]
-    jobs: usize,
+    /// Networks trained side by side; samples per second are those of all together. Default 1, for `search_jet` as many as
+    /// there are processors for.
+    #[arg(long)]
+    jobs: Option<usize>,
     /// Trials of `search_jet`.
     #[arg(long, default_value_t = 20)]
     trials: u64,
@@ -55,9 +56,13 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    clock::limit_cores(arguments.threads * arguments.jobs);
-    if arguments.workload == "search_jet" {
-        println!("{}", search::run(arguments.trials, arguments.threads, arguments.jobs)?);
+    let is_search = arguments.workload == "search_jet";
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let side_by_side = if is_search { processors / arguments.threads.max(1) } else { 1 };
+    let jobs = arguments.jobs.unwrap_or(side_by_side).max(1);
+    clock::limit_cores(arguments.threads * jobs);
+    if is_search {
+        println!("{}", search::run(arguments.trials, arguments.threads, jobs)?);
         return Ok(());
     }
     let Some(workload) = workload::find(&arguments.workload) else {
@@ -66,9 +71,7 @@ fn main() -> Result<()> {
     };
     let line = match (&arguments.exchange, arguments.mode) {
         (Some(file), _) => training::losses(&workload, arguments.quantized, arguments.threads, file)?,
-        (None, Mode::Train) => {
-            training::train(&workload, arguments.quantized, arguments.threads, arguments.jobs)?
-        }
+        (None, Mode::Train) => training::train(&workload, arguments.quantized, arguments.threads, jobs)?,
         (None, Mode::Infer) => training::infer(&workload, arguments.quantized, arguments.threads)?,
     };
     println!("{line}");
