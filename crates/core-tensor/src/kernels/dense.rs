@@ -6,7 +6,7 @@ mod blocks;
 mod weight_gradient;
 mod wide;
 
-use self::blocks::{Finish, Weights, product_in_blocks};
+use self::blocks::{Weights, product_in_blocks};
 pub use self::weight_gradient::{dense_parameter_gradients, dense_weight_gradient};
 pub use self::wide::{MOST_HINTS, TakePieces, dense_gradient_in_pieces, is_wide};
 use super::epilogue::{Epilogue, Gate, GradientSink, apply_gate_in_place, close_gate};
@@ -55,8 +55,8 @@ pub fn dense_fused(
     let start = bias.map_or(Start::Zero, Start::Bias);
     let threads = split::useful(threads, batch * inputs * outputs);
     if inputs * outputs > SMALL {
-        let (sizes, finish) = ((batch, inputs, outputs), Finish::Gate(gate, bits));
-        return product_in_blocks(out, (x, Weights::Rows(w)), sizes, start, finish, threads);
+        let (sizes, end) = ((batch, inputs, outputs), End::Gate { gate, bits, row: words });
+        return product_in_blocks(out, (x, Weights::Rows(w)), sizes, start, end, threads);
     }
     let kernels = Kernels::current();
     let rows = batch.div_ceil(threads).max(1);
@@ -135,8 +135,8 @@ pub fn dense_input_gradient_into(
     let start = if sink.accumulate { Start::Old } else { Start::Zero };
     let threads = split::useful(threads, batch * inputs * outputs);
     if inputs * outputs > SMALL {
-        let (sizes, finish) = ((batch, outputs, inputs), Finish::Close(sink.gate));
-        return product_in_blocks(dx, (dy, Weights::Turned(w)), sizes, start, finish, threads);
+        let (sizes, end) = ((batch, outputs, inputs), End::Close { bits: sink.gate, row: words });
+        return product_in_blocks(dx, (dy, Weights::Turned(w)), sizes, start, end, threads);
     }
     let kernels = Kernels::current();
     let rows = batch.div_ceil(threads).max(1);

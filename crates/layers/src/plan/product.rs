@@ -68,23 +68,21 @@ impl Operator for Product {
         let kernel = gradients.next().unwrap_or_default();
         let bias = gradients.next().filter(|db| !db.is_empty());
         let accumulate = io.accumulate;
-        let is_dense = matches!(self.kind, Kind::Dense { .. });
-        if kernel.is_empty() && !is_dense {
-            let sum = if accumulate { add_bias_gradient } else { bias_gradient };
-            bias.into_iter().for_each(|db| sum(db, dy, threads));
-        } else {
-            let to = ParameterGradients { kernel, bias, accumulate };
-            match self.kind {
-                Kind::Dense { outer, inputs, outputs } => {
-                    dense_parameter_gradients(to, x, dy, (io.span.rows * outer, inputs, outputs), threads);
-                }
-                Kind::Convolution(shape) => {
-                    let shape = Self::of(shape, io.span.rows).inexact();
-                    conv2d_parameter_gradients(to, x, dy, &shape, threads);
-                }
-                Kind::Depthwise(shape) => {
-                    depthwise_parameter_gradients(to, x, dy, &Self::of(shape, io.span.rows), threads);
-                }
+        let to = ParameterGradients { kernel, bias, accumulate };
+        match self.kind {
+            Kind::Dense { outer, inputs, outputs } => {
+                dense_parameter_gradients(to, x, dy, (io.span.rows * outer, inputs, outputs), threads);
+            }
+            _ if to.kernel.is_empty() => {
+                let sum = if accumulate { add_bias_gradient } else { bias_gradient };
+                to.bias.into_iter().for_each(|db| sum(db, dy, threads));
+            }
+            Kind::Convolution(shape) => {
+                let shape = Self::of(shape, io.span.rows).inexact();
+                conv2d_parameter_gradients(to, x, dy, &shape, threads);
+            }
+            Kind::Depthwise(shape) => {
+                depthwise_parameter_gradients(to, x, dy, &Self::of(shape, io.span.rows), threads);
             }
         }
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };

@@ -65,16 +65,7 @@ impl Weights<'_> {
     }
 }
 
-/// What becomes of the product, as for the [small](super::SMALL) ones.
-#[derive(Debug)]
-pub(super) enum Finish<'a> {
-    /// A function, and words of gate bits unless empty.
-    Gate(Gate, &'a mut [u16]),
-    /// Gate bits that close on the sums, unless empty.
-    Close(&'a [u16]),
-}
-
-/// `out = x w`, for row-major `x` of (rows, terms), `w` of (terms, columns), from `start` and finished so.
+/// `out = x w`, for row-major `x` of (rows, terms), `w` of (terms, columns), from `start` and by way of `end`.
 ///
 /// # Panics
 /// Where a slice is shorter than its shape.
@@ -83,7 +74,7 @@ pub(super) fn product_in_blocks(
     (x, w): (&[f32], Weights<'_>),
     (rows, terms, columns): (usize, usize, usize),
     start: Start<'_>,
-    finish: Finish<'_>,
+    end: End<'_>,
     threads: usize,
 ) {
     if rows == 0 {
@@ -95,9 +86,10 @@ pub(super) fn product_in_blocks(
     let parts = threads.div_ceil(shares).min(rows.div_ceil(ROWS));
     let rows_of = |part: usize| part * rows / parts..(part + 1) * rows / parts;
     let vectors_of = |share: usize| share * vectors / shares..(share + 1) * vectors / shares;
-    let (gate, close, bits) = match finish {
-        Finish::Gate(gate, bits) => (Some(gate), &[][..], bits),
-        Finish::Close(bits) => (None, bits, &mut [][..]),
+    let (gate, close, bits) = match end {
+        End::Store => (None, &[][..], &mut [][..]),
+        End::Gate { gate, bits, .. } => (Some(gate), &[][..], bits),
+        End::Close { bits, .. } => (None, bits, &mut [][..]),
     };
     let job = Job {
         kernels: Kernels::current(),
