@@ -3,6 +3,7 @@
 //! Small weights are read where they lie. Of larger ones a block of columns at a time is packed close together.
 
 mod blocks;
+mod nonzeros;
 mod weight_gradient;
 mod wide;
 

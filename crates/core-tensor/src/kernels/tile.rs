@@ -15,6 +15,7 @@ pub(super) mod avx512;
 mod finish;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod integer;
+mod nonzero;
 mod panel;
 pub(super) mod portable;
 mod registers;
@@ -23,8 +24,13 @@ pub(super) mod simd;
 use std::marker::PhantomData;
 
 pub(super) use self::finish::{add_columns, apply_function, close_rows};
+use self::nonzero::VECTORS;
+pub(super) use self::nonzero::{BLOCK, Last, Nonzeros, Stripes, WIDTH};
 use self::panel::Ahead;
-pub(super) use self::panel::{LINE, PANEL, pack_panels, panels, part, transpose, turn_panels};
+pub(super) use self::panel::{
+    LINE, PANEL, pack_panels, pack_wide, panels, part, transpose, turn_into, turn_panels, turn_wide,
+    wide_panel, wide_panels,
+};
 use self::registers::{Begin, RawEnd};
 use super::dispatch::InstructionSet;
 use super::epilogue::Gate;
@@ -159,26 +165,18 @@ impl Layout<'_> {
         self.sum.count * self.segments.count * self.blocks.count
     }
 
-    /// Elements of `a`, `b` and `c` up to the last that the product touches.
-    fn extents(&self) -> (usize, usize, usize) {
+    /// Elements of `a` and `b` up to the last that the product touches.
+    fn extents(&self) -> (usize, usize) {
         let axes = [self.sum, self.segments, self.blocks];
         let reach = |step: fn(&Axis) -> usize| -> usize {
             axes.iter().map(|axis| axis.count.saturating_sub(1) * step(axis)).sum()
         };
-        let (rows, columns) = (self.rows.saturating_sub(1), self.columns);
-        let lines = self.lines.count.saturating_sub(1);
-        let c = lines * self.lines.c + rows * self.c_row + columns;
         if self.terms() == 0 {
-            return (0, 0, c);
+            return (0, 0);
         }
+        let (rows, lines) = (self.rows.saturating_sub(1), self.lines.count.saturating_sub(1));
         let a = lines * self.lines.a + rows * self.row + reach(|axis| axis.a) + 1;
-        (a, lines * self.lines.b + reach(|axis| axis.b) + columns, c)
-    }
-
-    /// Whether so many words of gate bits are enough for rows of `row` words; none are where nothing is recorded.
-    fn fits_bits(&self, len: usize, row: usize) -> bool {
-        let lines = self.lines.count.saturating_sub(1);
-        len == 0 || lines * self.lines.bits + (self.rows - 1) * row + self.columns.div_ceil(16) <= len
+        (a, lines * self.lines.b + reach(|axis| axis.b) + self.columns)
     }
 }
 
@@ -228,6 +226,41 @@ impl<'a> Target<'a> {
         Self { len: c.len(), c: c.as_mut_ptr(), slice: PhantomData }
     }
 
+    /// Where products of this size begin that are stored from element `at` on, rows `c_row` apart: they themselves, what they
+    /// are added to and how far apart that lies from line to line, and what becomes of them.
+    ///
+    /// # Panics
+    /// Where they leave a slice.
+    fn place(
+        &self,
+        (rows, columns): (usize, usize),
+        (at, c_row): (usize, usize),
+        lines: Lines,
+        start: Start<'_>,
+        end: End<'_>,
+    ) -> (*mut f32, Begin, usize, RawEnd) {
+        let last_line = lines.count - 1;
+        let c_len = last_line * lines.c + (rows - 1) * c_row + columns;
+        assert!(at + c_len <= self.len, "the product lies within its slice");
+        let (bits, row) = match &end {
+            End::Store => (0, 0),
+            End::Gate { bits, row, .. } => (bits.len(), *row),
+            End::Close { bits, row } => (bits.len(), *row),
+        };
+        let words = last_line * lines.bits + (rows - 1) * row + columns.div_ceil(16);
+        assert!(bits == 0 || words <= bits, "gate bits hold all rows");
+        let c = self.c.wrapping_add(at);
+        let (from, row, line) = match start {
+            Start::Zero => (std::ptr::null(), 0, 0),
+            Start::Bias(bias) => {
+                assert!(columns <= bias.len(), "one bias a column");
+                (bias.as_ptr(), 0, 0)
+            }
+            Start::Old => (c.cast_const(), c_row, lines.c),
+        };
+        (c, Begin { from, row, ahead: std::ptr::null(), ahead_step: 0 }, line, RawEnd::new(end))
+    }
+
     /// The product of `a` and `b` as `layout` says, from `start`, stored from element `at` on by way of `end`.
     ///
     /// # Safety
@@ -248,27 +281,9 @@ impl<'a> Target<'a> {
         if rows == 0 || columns == 0 || lines.count == 0 {
             return;
         }
-        let (a_len, b_len, c_len) = layout.extents();
-        let fits = a_len <= a.len() && b_len <= b.len() && at + c_len <= self.len;
-        assert!(fits, "the product lies within its slices");
-        match &end {
-            End::Store => {}
-            End::Gate { bits, row, .. } => {
-                assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows");
-            }
-            End::Close { bits, row } => {
-                assert!(layout.fits_bits(bits.len(), *row), "gate bits hold all rows");
-            }
-        }
-        let (c, end) = (self.c.wrapping_add(at), RawEnd::new(end));
-        let (start, start_row, start_line) = match start {
-            Start::Zero => (std::ptr::null(), 0, 0),
-            Start::Bias(bias) => {
-                assert!(columns <= bias.len(), "one bias a column");
-                (bias.as_ptr(), 0, 0)
-            }
-            Start::Old => (c.cast_const(), c_row, lines.c),
-        };
+        let (a_len, b_len) = layout.extents();
+        assert!(a_len <= a.len() && b_len <= b.len(), "the operands lie within their slices");
+        let (c, begin, start_line, end) = self.place((rows, columns), (at, c_row), lines, start, end);
         let (a, b) = (a.as_ptr(), b.as_ptr());
         let tiles = if row == 1 { &kernels.unit } else { &kernels.strided };
         let cuts = [0, 1].map(|i| Cut::new(rows, tiles[i].len()));
@@ -287,12 +302,11 @@ impl<'a> Target<'a> {
                     // to its length. Nobody else uses the place, as the caller promises.
                     unsafe {
                         let c = c.add(line * lines.c + first * c_row + column);
-                        let from = line * start_line + first * start_row + column;
-                        let from = if start.is_null() { start } else { start.add(from) };
+                        let begin = begin.skip(line * start_line + first * begin.row + column);
                         let asked = layout.trickle.from.part(i * layout.trickle.tile, 1);
                         let (ahead, ahead_step) =
                             if asked.len > 0 { (asked.from, layout.trickle.term) } else { (b, 0) };
-                        let begin = Begin { from, row: start_row, ahead, ahead_step };
+                        let begin = Begin { ahead, ahead_step, ..begin };
                         let a = a.wrapping_add(line * lines.a + first * row);
                         let b = b.wrapping_add(line * lines.b + column);
                         let end = end.at(line * lines.bits, first, column / 16);
@@ -320,6 +334,9 @@ pub(super) struct Kernels {
     strided: [&'static [Tile]; 2],
     /// The same for rows that follow each other element by element.
     unit: [&'static [Tile]; 2],
+    /// Of 1 to 6 vectors, by their number less one.
+    nonzero: [unsafe fn(&nonzero::Run<'_>, Option<&nonzero::RawLast>); VECTORS],
+    compress: unsafe fn(*const f32, usize, *mut f32) -> usize,
     finish: Finish,
     close: Close,
     sums: unsafe fn(*mut f32, *const f32, (usize, usize)),
@@ -358,6 +375,21 @@ macro_rules! kernels {
         }
 
         $(#[target_feature(enable = $features)])?
+        unsafe fn nonzero<const V: usize>(
+            run: &super::nonzero::Run<'_>,
+            last: Option<&super::nonzero::RawLast>,
+        ) {
+            // SAFETY: the caller's.
+            unsafe { super::nonzero::nonzero::<$simd, V>(run, last) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn compress(row: *const f32, terms: usize, list: *mut f32) -> usize {
+            // SAFETY: the caller's.
+            unsafe { super::nonzero::compress::<$simd>(row, terms, list) }
+        }
+
+        $(#[target_feature(enable = $features)])?
         unsafe fn finish(
             c: *mut f32,
             c_row: usize,
@@ -391,6 +423,8 @@ macro_rules! kernels {
         pub(super) static KERNELS: super::Kernels = super::Kernels {
             strided: [&[$(tile::<$one, 1, false>),*], &[$(tile::<$two, 2, false>),*]],
             unit: [&[$(tile::<$unit, 1, true>),*], &[$(tile::<$two, 2, true>),*]],
+            nonzero: [nonzero::<1>, nonzero::<2>, nonzero::<3>, nonzero::<4>, nonzero::<5>, nonzero::<6>],
+            compress,
             finish,
             close,
             sums,

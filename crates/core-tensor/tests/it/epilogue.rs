@@ -139,8 +139,18 @@ impl Layer<'_> {
 
 #[track_caller]
 fn check_dense(sizes: (usize, usize, usize), gate: Gate) {
+    check_sparse_dense(sizes, gate, (f32::INFINITY, f32::INFINITY));
+}
+
+/// With zeros in place of inputs and of gradients that are larger than these bounds.
+#[track_caller]
+fn check_sparse_dense(sizes: (usize, usize, usize), gate: Gate, largest: (f32, f32)) {
     let (batch, inputs, outputs) = sizes;
-    let (x, w, dy) = (normal(1, batch * inputs), normal(2, inputs * outputs), normal(3, batch * outputs));
+    let values = |seed: u64, count: usize, largest: f32| -> Vec<f32> {
+        normal(seed, count).into_iter().map(|x| if x.abs() > largest { 0.0 } else { x }).collect()
+    };
+    let (x, dy) = (values(1, batch * inputs, largest.0), values(3, batch * outputs, largest.1));
+    let w = normal(2, inputs * outputs);
     let mut want =
         (vec![0.0; batch * outputs], vec![0.0; batch * inputs], vec![0.0; w.len()], vec![0.0; outputs]);
     for b in 0..batch {
@@ -224,6 +234,17 @@ fn large_dense_layers_agree_with_the_naive_loops() {
     check_dense((9, 70, 2100), Gate::RELU);
     check_dense((530, 97, 345), Gate::RELU);
     check_dense((1, 300, 200), Gate::RELU);
+}
+
+#[test]
+fn large_dense_layers_with_many_zeros_agree_with_the_naive_loops() {
+    // Sparse inputs, sparse gradients, both; whole panels and rests, more terms than a block, more samples than a sum.
+    check_sparse_dense((131, 190, 180), Gate::RELU, (0.5, 9.0));
+    check_sparse_dense((64, 288, 192), LEVELS, (9.0, 0.5));
+    check_sparse_dense((300, 130, 345), Gate::LINEAR, (0.2, 0.5));
+    check_sparse_dense((29, 2100, 33), Gate::RELU, (0.4, 0.4));
+    check_sparse_dense((40, 70, 2100), LEVELS, (0.6, 0.3));
+    check_sparse_dense((48, 200, 200), Gate::RELU, (0.0, 0.0));
 }
 
 #[test]

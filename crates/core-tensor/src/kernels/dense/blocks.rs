@@ -5,9 +5,11 @@
 use std::ops::Range;
 
 use crate::arena::Hint;
+use crate::kernels::dense::nonzeros;
 use crate::kernels::epilogue::Gate;
 use crate::kernels::tile::{
-    Axis, End, Kernels, LINE, Layout, PANEL, Start, Target, Trickle, pack_panels, panels, turn_panels,
+    Axis, BLOCK, End, Kernels, LINE, Last, Layout, Nonzeros, PANEL, Start, Stripes, Target, Trickle, WIDTH,
+    pack_panels, pack_wide, panels, turn_panels, turn_wide, wide_panel, wide_panels,
 };
 use crate::kernels::{scratch, split};
 
@@ -47,6 +49,42 @@ impl Weights<'_> {
             Self::Turned(w) => {
                 turn_panels(kernels, to, &w[columns.start * size.0 + terms.start..], block, size.0);
             }
+        }
+    }
+
+    /// A block in one panel of [`WIDTH`]: at most so many `columns` and [`BLOCK`] terms.
+    fn pack_wide(
+        self,
+        kernels: &Kernels,
+        to: &mut [f32],
+        size: (usize, usize),
+        (terms, columns): (Range<usize>, Range<usize>),
+    ) {
+        let block = (terms.len(), columns.len());
+        match self {
+            Self::Rows(w) => pack_wide(to, &w[terms.start * size.1 + columns.start..], block, size.1),
+            Self::Turned(w) => {
+                turn_wide(kernels, to, &w[columns.start * size.0 + terms.start..], block, size.0);
+            }
+        }
+    }
+
+    /// Asks for such a block.
+    fn stripes(self, size: (usize, usize), (terms, columns): (Range<usize>, Range<usize>)) -> Stripes {
+        let lines = |elements: usize| elements.div_ceil(LINE) + 1;
+        match self {
+            Self::Rows(w) => Stripes {
+                from: Hint::of(w).part(terms.start * size.1 + columns.start, 1),
+                count: terms.len(),
+                lines: lines(columns.len()),
+                step: size.1,
+            },
+            Self::Turned(w) => Stripes {
+                from: Hint::of(w).part(columns.start * size.0 + terms.start, 1),
+                count: columns.len(),
+                lines: lines(terms.len()),
+                step: size.0,
+            },
         }
     }
 
@@ -102,18 +140,25 @@ pub(super) fn product_in_blocks(
         gate,
         close,
     };
+    let lists = if rows > FEW { nonzeros::density(x) } else { None };
     // Threads record different words of the same rows, which often share a line of the cache: each has rows of its own
     // until all are done.
     let (most_rows, most_words) = (rows.div_ceil(parts), vectors.div_ceil(shares));
     let own_bits = if bits.is_empty() { 0 } else { most_rows * most_words };
     let own = own_bits.div_ceil(2).next_multiple_of(LINE).max(LINE);
     scratch::with(shares * parts * own, |all| {
-        split::for_chunks(threads, all, own, |i, own| {
-            let own: &mut [u16] = bytemuck::cast_slice_mut(own);
-            let (rows, vectors) = (rows_of(i / shares), vectors_of(i % shares));
-            // SAFETY: each share of the columns of each part of the rows is one thread's.
-            unsafe { job.run(rows, vectors, &mut own[..own_bits]) }
-        });
+        let mut run = |lists: Option<Nonzeros<'_>>| {
+            split::for_chunks(threads, all, own, |i, own| {
+                let own: &mut [u16] = bytemuck::cast_slice_mut(own);
+                let (rows, vectors) = (rows_of(i / shares), vectors_of(i % shares));
+                // SAFETY: each share of the columns of each part of the rows is one thread's.
+                unsafe { job.run(lists, rows, vectors, &mut own[..own_bits]) }
+            });
+        };
+        match lists {
+            Some(_) => nonzeros::of_rows(x, terms, threads, |lists| run(Some(lists))),
+            None => run(None),
+        }
         if bits.is_empty() {
             return;
         }
@@ -141,16 +186,34 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Some rows by some vectors of columns; their gate bits go to `own`, rows of as many words as there are vectors, unless
-    /// it is empty.
+    /// Some rows by some vectors of columns, from all of `x` or what lists hold of it; their gate bits go to `own`, rows of as
+    /// many words as there are vectors, unless it is empty.
     ///
     /// # Safety
     /// No other thread uses these rows and columns meanwhile.
-    unsafe fn run(&self, rows: Range<usize>, vectors: Range<usize>, own: &mut [u16]) {
-        let &Self { kernels, ref target, x, w, terms, columns, start, gate, close } = self;
-        let (size, words) = ((terms, columns), vectors.len());
+    unsafe fn run(
+        &self,
+        lists: Option<Nonzeros<'_>>,
+        rows: Range<usize>,
+        vectors: Range<usize>,
+        own: &mut [u16],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            match lists {
+                Some(lists) => self.run_lists(lists, rows, vectors, own),
+                None => self.run_tiles(rows, vectors, own),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn run_tiles(&self, rows: Range<usize>, vectors: Range<usize>, own: &mut [u16]) {
+        let &Self { kernels, ref target, x, w, terms, columns, .. } = self;
+        let size = (terms, columns);
         // All of about one width, of whole panels but for the last.
-        let panels_all = words.div_ceil(2);
+        let panels_all = vectors.len().div_ceil(2);
         let blocks = panels_all.div_ceil(PANELS);
         let block = |i: usize| {
             let vector = |i: usize| (vectors.start + 2 * (i * panels_all / blocks)).min(vectors.end);
@@ -172,23 +235,7 @@ impl Job<'_> {
                     let sum = Axis::new(count, 1, row.unwrap_or(width));
                     let layout =
                         Layout { trickle, ..Layout::matrix((rows.len(), width), (terms, columns), sum) };
-                    let start = match start {
-                        _ if from > 0 => Start::Old,
-                        Start::Bias(bias) => Start::Bias(&bias[first..]),
-                        start => start,
-                    };
-                    let word = first / 16;
-                    let end = match gate {
-                        _ if to < terms => End::Store,
-                        Some(gate) => {
-                            let bits = own.get_mut(word - vectors.start..).unwrap_or_default();
-                            End::Gate { gate, bits, row: words }
-                        }
-                        None => {
-                            let row = columns.div_ceil(16);
-                            End::Close { bits: close.get(rows.start * row + word..).unwrap_or_default(), row }
-                        }
-                    };
+                    let (start, end) = self.bounds(from..to, rows.start, first, (&vectors, own));
                     let operands = (&x[rows.start * terms + from..], &b[column * from_panel_to_panel..]);
                     // SAFETY: the caller's.
                     unsafe {
@@ -206,5 +253,78 @@ impl Job<'_> {
                 }),
             }
         }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn run_lists(
+        &self,
+        lists: Nonzeros<'_>,
+        rows: Range<usize>,
+        vectors: Range<usize>,
+        own: &mut [u16],
+    ) {
+        let &Self { kernels, ref target, w, terms, columns, .. } = self;
+        let size = (terms, columns);
+        let panels = wide_panels(vectors.len());
+        let blocks = terms.div_ceil(BLOCK);
+        let part = |i: usize| {
+            let from = i % blocks * BLOCK;
+            (from..(from + BLOCK).min(terms), wide_panel(i / blocks, &vectors, columns))
+        };
+        scratch::with(BLOCK * WIDTH, |packed| {
+            scratch::with(rows.len() * WIDTH, |sums| {
+                for i in 0..panels * blocks {
+                    let (terms_of, columns_of) = part(i);
+                    w.pack_wide(kernels, packed, size, (terms_of.clone(), columns_of.clone()));
+                    let next =
+                        if i + 1 < panels * blocks { w.stripes(size, part(i + 1)) } else { Stripes::NONE };
+                    // What the other way sums up at once.
+                    let from = terms_of.start / TERMS * TERMS;
+                    let to = (from + TERMS).min(terms);
+                    let last = (terms_of.end == to).then(|| {
+                        let (start, end) =
+                            self.bounds(from..to, rows.start, columns_of.start, (&vectors, own));
+                        let at = rows.start * columns + columns_of.start;
+                        Last { target, at, row: columns, start, end }
+                    });
+                    let (sums, panel) = ((&mut *sums, terms_of.start == from), (&*packed, columns_of.len()));
+                    // SAFETY: the caller's.
+                    unsafe {
+                        lists.multiply(kernels, (rows.clone(), i % blocks), panel, sums, last, &next);
+                    }
+                }
+            });
+        });
+    }
+
+    /// From what sums over the `terms` start that belong to rows from `row` and columns from `first` on, and what becomes of
+    /// them.
+    fn bounds<'b>(
+        &'b self,
+        terms: Range<usize>,
+        row: usize,
+        first: usize,
+        (vectors, own): (&Range<usize>, &'b mut [u16]),
+    ) -> (Start<'b>, End<'b>) {
+        let start = match self.start {
+            _ if terms.start > 0 => Start::Old,
+            Start::Bias(bias) => Start::Bias(&bias[first..]),
+            start => start,
+        };
+        let word = first / 16;
+        let end = match self.gate {
+            _ if terms.end < self.terms => End::Store,
+            Some(gate) => {
+                let bits = own.get_mut(word - vectors.start..).unwrap_or_default();
+                End::Gate { gate, bits, row: vectors.len() }
+            }
+            None => {
+                let words = self.columns.div_ceil(16);
+                let bits = self.close.get(row * words + word..).unwrap_or_default();
+                End::Close { bits, row: words }
+            }
+        };
+        (start, end)
     }
 }

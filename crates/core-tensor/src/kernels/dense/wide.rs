@@ -1,12 +1,16 @@
-//! The gradient of weights with many outputs: the outputs' gradients packed once, then a few rows of weights at a time.
+//! The gradient of weights with many outputs: what all rows share is prepared once, then come a few rows of weights at a time.
+#![expect(unsafe_code, reason = "sums are stored by way of a target that threads could share")]
 
-use super::weight_gradient::{SAMPLES, SLAB};
 use std::ops::Range;
 
+use super::nonzeros;
+use super::weight_gradient::{SAMPLES, SLAB};
 use crate::arena::Hint;
 use crate::kernels::parts::PARTIAL;
+use crate::kernels::rows::add;
 use crate::kernels::tile::{
-    Axis, End, Kernels, LINE, Layout, PANEL, Start, Trickle, pack_panels, panels, product,
+    Axis, BLOCK, End, Kernels, LINE, Last, Layout, Nonzeros, PANEL, Start, Stripes, Target, Trickle, WIDTH,
+    pack_panels, pack_wide, panels, product, turn_into, wide_panel, wide_panels,
 };
 use crate::kernels::{scratch, split};
 
@@ -63,15 +67,24 @@ pub fn dense_gradient_in_pieces(
 pub(super) struct Wide<'a> {
     kernels: &'static Kernels,
     x: &'a [f32],
-    /// In panels of all samples.
-    dy: &'a [f32],
+    way: Way<'a>,
     batch: usize,
     inputs: usize,
     outputs: usize,
 }
 
+/// How the sums over the samples are computed: what they are is the same.
+enum Way<'a> {
+    /// Of all products. The outputs' gradients in panels of all samples.
+    All(&'a [f32]),
+    /// Without those of zero inputs: lists of the inputs, and the outputs' gradients in panels for them.
+    Inputs(Nonzeros<'a>, &'a [f32]),
+    /// Without those of zero gradients: lists of the outputs' gradients. The weights' gradient comes out transposed.
+    Outputs(Nonzeros<'a>),
+}
+
 impl Wide<'_> {
-    /// Packs what all rows share and lends it to `body`.
+    /// Prepares what all rows share and lends it to `body`.
     pub(super) fn with(
         x: &[f32],
         dy: &[f32],
@@ -80,21 +93,48 @@ impl Wide<'_> {
         body: impl FnOnce(&Wide<'_>),
     ) {
         let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
-        scratch::with(dy.len(), |packed| {
-            split::for_chunks(threads, packed, batch * PANEL, |panel, packed| {
-                let width = packed.len() / batch;
-                pack_panels(packed, &dy[panel * PANEL..], (batch, width), outputs);
+        let kernels = Kernels::current();
+        let body = |way: Way<'_>| body(&Wide { kernels, x, way, batch, inputs, outputs });
+        let (few_inputs, few_outputs) = (nonzeros::density(x), nonzeros::density(dy));
+        if batch == 0 || few_inputs.is_none() && few_outputs.is_none() {
+            scratch::with(dy.len(), |packed| {
+                split::for_chunks(threads, packed, batch * PANEL, |panel, packed| {
+                    let width = packed.len() / batch;
+                    pack_panels(packed, &dy[panel * PANEL..], (batch, width), outputs);
+                });
+                body(Way::All(packed));
             });
-            body(&Wide { kernels: Kernels::current(), x, dy: packed, batch, inputs, outputs });
-        });
+        } else if few_outputs.unwrap_or(1.0) < few_inputs.unwrap_or(1.0) {
+            nonzeros::of_columns(dy, outputs, threads, |lists| body(Way::Outputs(lists)));
+        } else {
+            let vectors = outputs.div_ceil(LINE);
+            scratch::with(wide_panels(vectors) * batch * WIDTH, |packed| {
+                split::for_chunks(threads, packed, batch * WIDTH, |panel, packed| {
+                    let columns = wide_panel(panel, &(0..vectors), outputs);
+                    pack_wide(packed, &dy[columns.start..], (batch, columns.len()), outputs);
+                });
+                nonzeros::of_columns(x, inputs, threads, |lists| body(Way::Inputs(lists, packed)));
+            });
+        }
     }
 
-    /// Rows of weights to take at a time, so that every thread has as many.
+    /// Rows of weights to take at a time, so that every thread has as much to do.
     pub(super) fn slab(&self, threads: usize) -> usize {
-        self.inputs.div_ceil(self.inputs.div_ceil(SLAB).next_multiple_of(threads))
+        let Way::Outputs(_) = self.way else {
+            return self.inputs.div_ceil(self.inputs.div_ceil(SLAB).next_multiple_of(threads));
+        };
+        // About what sums in so many vectors take: few of them have to wait for each other, each row costs besides.
+        let time = |rows: usize| if rows == 0 { 0 } else { rows.div_ceil(LINE).max(4) + 1 };
+        let longest = |rows: usize| {
+            let (slabs, rest) = (self.inputs / rows, self.inputs % rows);
+            let last = if slabs.is_multiple_of(threads) { time(rest) } else { 0 };
+            slabs.div_ceil(threads) * time(rows) + last
+        };
+        [WIDTH, WIDTH - LINE].into_iter().min_by_key(|&rows| longest(rows)).unwrap_or(WIDTH)
     }
 
-    /// The gradient of the rows from `first` on, or that added to what is there. Meanwhile memory is asked for `hints`.
+    /// The gradient of the rows from `first` on, or that added to what is there. Where no element is left out, memory is
+    /// asked for `hints` meanwhile; sums without zeros are bound by loads already.
     pub(super) fn rows(
         &self,
         first: usize,
@@ -102,36 +142,129 @@ impl Wide<'_> {
         accumulate: bool,
         hints: [Hint; MOST_HINTS],
     ) {
-        let &Self { kernels, x, dy, batch, inputs, outputs } = self;
-        let rows = gradient.len() / outputs;
-        if batch == 0 && !accumulate {
+        if self.batch == 0 && !accumulate {
             gradient.fill(0.0);
         }
-        scratch::with(SAMPLES.min(batch) * rows, |slab| {
-            for from in (0..batch).step_by(SAMPLES) {
-                let count = SAMPLES.min(batch - from);
-                for (to, x) in
-                    slab.chunks_exact_mut(rows).zip(x[from * inputs + first..].chunks(inputs)).take(count)
-                {
-                    to.copy_from_slice(&x[..rows]);
+        for from in (0..self.batch).step_by(SAMPLES) {
+            let samples = from..self.batch.min(from + SAMPLES);
+            let start = if from == 0 && !accumulate { Start::Zero } else { Start::Old };
+            match self.way {
+                Way::All(dy) => self.of_all(dy, samples, (first, gradient), start, hints),
+                Way::Inputs(lists, dy) => self.of_inputs((lists, dy), samples, (first, gradient), start),
+                Way::Outputs(lists) => {
+                    let in_place = hints.iter().all(|hint| hint.len == 0);
+                    self.of_outputs(lists, samples, (first, gradient), start, in_place);
                 }
-                let start = if from == 0 && !accumulate { Start::Zero } else { Start::Old };
-                for (column, width) in panels(outputs) {
-                    let sum = Axis::new(count, rows, width);
-                    let hint = share(hints, column / PANEL, outputs.div_ceil(PANEL));
-                    let layout = Layout {
-                        trickle: Trickle::lines(hint, count),
-                        ..Layout::matrix((rows, width), (1, outputs), sum)
-                    };
-                    let dy = &dy[column * batch + from * width..][..count * width];
-                    product(
-                        kernels,
-                        &layout,
-                        (&slab[..count * rows], dy),
-                        &mut gradient[column..],
+            }
+        }
+    }
+
+    fn of_all(
+        &self,
+        dy: &[f32],
+        samples: Range<usize>,
+        (first, gradient): (usize, &mut [f32]),
+        start: Start<'_>,
+        hints: [Hint; MOST_HINTS],
+    ) {
+        let &Self { kernels, x, batch, inputs, outputs, .. } = self;
+        let (rows, count) = (gradient.len() / outputs, samples.len());
+        scratch::with(count * rows, |slab| {
+            let x = x[samples.start * inputs + first..].chunks(inputs);
+            for (to, x) in slab.chunks_exact_mut(rows).zip(x) {
+                to.copy_from_slice(&x[..rows]);
+            }
+            for (column, width) in panels(outputs) {
+                let hint = share(hints, column / PANEL, outputs.div_ceil(PANEL));
+                let sum = Axis::new(count, rows, width);
+                let layout = Layout {
+                    trickle: Trickle::lines(hint, count),
+                    ..Layout::matrix((rows, width), (1, outputs), sum)
+                };
+                let dy = &dy[column * batch + samples.start * width..][..count * width];
+                product(kernels, &layout, (slab, dy), &mut gradient[column..], start, End::Store);
+            }
+        });
+    }
+
+    fn of_inputs(
+        &self,
+        (lists, dy): (Nonzeros<'_>, &[f32]),
+        samples: Range<usize>,
+        (first, gradient): (usize, &mut [f32]),
+        start: Start<'_>,
+    ) {
+        let &Self { kernels, batch, outputs, .. } = self;
+        let (rows, target) = (gradient.len() / outputs, Target::new(gradient));
+        let vectors = outputs.div_ceil(LINE);
+        let panels = wide_panels(vectors);
+        scratch::with(rows * WIDTH, |sums| {
+            for panel in 0..panels {
+                let columns = wide_panel(panel, &(0..vectors), outputs);
+                for from in samples.clone().step_by(BLOCK) {
+                    let fresh = from == samples.start;
+                    let last = (from + BLOCK >= samples.end).then(|| Last {
+                        target: &target,
+                        at: columns.start,
+                        row: outputs,
                         start,
-                        End::Store,
-                    );
+                        end: End::Store,
+                    });
+                    // SAFETY: the target is this call's alone.
+                    unsafe {
+                        lists.multiply(
+                            kernels,
+                            (first..first + rows, from / BLOCK),
+                            (&dy[(panel * batch + from) * WIDTH..], columns.len()),
+                            (&mut *sums, fresh),
+                            last,
+                            &Stripes::NONE,
+                        );
+                    }
+                }
+            }
+        });
+    }
+
+    fn of_outputs(
+        &self,
+        lists: Nonzeros<'_>,
+        samples: Range<usize>,
+        (first, gradient): (usize, &mut [f32]),
+        start: Start<'_>,
+        in_place: bool,
+    ) {
+        let &Self { kernels, x, inputs, outputs, .. } = self;
+        let rows = gradient.len() / outputs;
+        scratch::with((samples.len() + 2 * LINE) * WIDTH, |all| {
+            let (packed, tiles) = all.split_at_mut(samples.len() * WIDTH);
+            let (sums, turned) = tiles.split_at_mut(LINE * WIDTH);
+            pack_wide(packed, &x[samples.start * inputs + first..], (samples.len(), rows), inputs);
+            for at in (0..outputs).step_by(LINE) {
+                let count = LINE.min(outputs - at);
+                // Lines that are written next, unless the gradient is a piece that stays in the cache.
+                let next = Hint::of(gradient).part(at + LINE, 1);
+                let next = Stripes { from: next, count: rows, lines: 2, step: outputs };
+                let next = if in_place { &next } else { &Stripes::NONE };
+                for from in samples.clone().step_by(BLOCK) {
+                    let panel = (&packed[(from - samples.start) * WIDTH..], rows);
+                    let (rows, fresh) = (at..at + count, from == samples.start);
+                    let ahead = if fresh { next } else { &Stripes::NONE };
+                    // SAFETY: the sums stay in a slice that is this call's.
+                    unsafe {
+                        lists.multiply(kernels, (rows, from / BLOCK), panel, (sums, fresh), None, ahead);
+                    }
+                }
+                let to = match start {
+                    Start::Old => (&mut *turned, LINE),
+                    _ => (&mut gradient[at..], outputs),
+                };
+                turn_into(kernels, to, (sums, WIDTH), (count, rows));
+                if let Start::Old = start {
+                    let gradient = gradient[at..].chunks_mut(outputs);
+                    for (to, turned) in gradient.zip(turned.chunks_exact(LINE)).take(rows) {
+                        add(&mut to[..count], &turned[..count]);
+                    }
                 }
             }
         });

@@ -1,7 +1,7 @@
 //! AVX2 and FMA: a vector is two registers of 16, so that a tile has up to 6 sums.
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_loadl_epi64,
+    __m128i, __m256, __m256i, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_loadl_epi64,
     _mm_packus_epi16, _mm_storeu_si128, _mm256_add_ps, _mm256_and_ps, _mm256_blendv_ps, _mm256_castsi256_ps,
     _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps,
     _mm256_cvtepu8_epi32, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps,
@@ -12,7 +12,7 @@ use std::arch::x86_64::{
     _mm256_unpacklo_ps,
 };
 
-use super::simd::Simd;
+use super::simd::{Simd, pack_lanes};
 
 /// AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +124,21 @@ impl Simd for Avx2 {
             };
             (half(0) | half(1) << 8) as u16
         }
+    }
+
+    #[inline(always)]
+    unsafe fn nonzero(x: [__m256; 2]) -> u16 {
+        // SAFETY: the caller's.
+        unsafe {
+            let half = |x| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps()));
+            (half(x[0]) | half(x[1]) << 8) as u16
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pack(to: *mut f32, x: [__m256; 2], bits: u16) {
+        // SAFETY: the caller's.
+        unsafe { pack_lanes(to, &std::mem::transmute::<[__m256; 2], [f32; 16]>(x), bits) }
     }
 
     #[inline(always)]

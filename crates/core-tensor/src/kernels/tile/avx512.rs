@@ -1,14 +1,14 @@
 //! AVX-512: a vector is one register of 32, so that a tile has up to 28 sums.
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_mask_storeu_epi8,
-    _mm_maskz_loadu_epi8, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps,
-    _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
-    _mm512_mask_cmp_ps_mask, _mm512_mask_i32gather_ps, _mm512_mask_i32scatter_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_mullo_epi32, _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_sub_ps,
-    _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    __m512, __m512i, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _CMP_NLE_UQ, _CMP_ORD_Q,
+    _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
+    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_blend_ps, _mm512_mask_cmp_ps_mask, _mm512_mask_i32gather_ps, _mm512_mask_i32scatter_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_roundscale_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+    _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use super::simd::Simd;
@@ -118,6 +118,19 @@ impl Simd for Avx512 {
     unsafe fn greater(a: __m512, b: __m512, lanes: __mmask16) -> u16 {
         // SAFETY: the caller's.
         unsafe { _mm512_mask_cmp_ps_mask::<_CMP_GT_OQ>(lanes, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn nonzero(x: __m512) -> u16 {
+        // SAFETY: the caller's.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    unsafe fn pack(to: *mut f32, x: __m512, bits: u16) {
+        // SAFETY: the caller's. Packed and then stored as a whole: to store what is packed takes many times as long on some
+        // processors.
+        unsafe { _mm512_storeu_ps(to, _mm512_maskz_compress_ps(bits, x)) }
     }
 
     #[inline(always)]

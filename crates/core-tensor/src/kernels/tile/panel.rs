@@ -1,5 +1,8 @@
 //! How operands come to the tile: columns in panels, transposes, lines of the cache in time.
 
+use std::ops::Range;
+
+use super::nonzero::{VECTORS, WIDTH};
 use super::simd::Simd;
 use super::{Kernels, Layout};
 
@@ -59,6 +62,55 @@ pub(in crate::kernels) fn turn_panels(
     }
 }
 
+/// How many wide panels so many vectors of columns are cut into.
+pub(in crate::kernels) const fn wide_panels(vectors: usize) -> usize {
+    vectors.div_ceil(VECTORS)
+}
+
+/// The columns of wide panel `i` of those that some vectors of a matrix of `columns` are cut into: as even as can be.
+pub(in crate::kernels) fn wide_panel(i: usize, vectors: &Range<usize>, columns: usize) -> Range<usize> {
+    let panels = wide_panels(vectors.len());
+    let vector = |i: usize| vectors.start + i * vectors.len() / panels;
+    vector(i) * LINE..(vector(i + 1) * LINE).min(columns)
+}
+
+/// Up to [`WIDTH`] columns of `rows` rows, `stride` apart, as rows so long, with zeros up to the next vector.
+///
+/// # Panics
+/// Where a slice is too short.
+pub(in crate::kernels) fn pack_wide(
+    to: &mut [f32],
+    from: &[f32],
+    (rows, columns): (usize, usize),
+    stride: usize,
+) {
+    let vectors = columns.next_multiple_of(LINE);
+    for (to, from) in to.chunks_exact_mut(WIDTH).zip(from.chunks(stride)).take(rows) {
+        to[..columns].copy_from_slice(&from[..columns]);
+        to[columns..vectors].fill(0.0);
+    }
+}
+
+/// The same of the transpose: element (r, c) is `from[c * stride + r]`.
+///
+/// # Panics
+/// Where a slice is too short.
+pub(in crate::kernels) fn turn_wide(
+    kernels: &Kernels,
+    to: &mut [f32],
+    from: &[f32],
+    (rows, columns): (usize, usize),
+    stride: usize,
+) {
+    turn_into(kernels, (to, WIDTH), (from, stride), (columns, rows));
+    let vectors = columns.next_multiple_of(LINE);
+    if columns < vectors {
+        for to in to.chunks_exact_mut(WIDTH).take(rows) {
+            to[columns..vectors].fill(0.0);
+        }
+    }
+}
+
 /// `to[n, m] = from[m, n]` for `m` rows and `n` columns, the rows of `from` being `stride` apart.
 ///
 /// # Panics
@@ -73,7 +125,11 @@ pub(in crate::kernels) fn transpose(
     turn_into(kernels, (to, size.0), (from, stride), size);
 }
 
-fn turn_into(
+/// [`transpose`] between rows so far apart.
+///
+/// # Panics
+/// Where a slice is too short.
+pub(in crate::kernels) fn turn_into(
     kernels: &Kernels,
     (to, to_row): (&mut [f32], usize),
     (from, from_row): (&[f32], usize),
@@ -165,6 +221,18 @@ pub(super) fn prefetch(at: *const f32) {
     // SAFETY: every processor of this architecture has the instruction, which reads nothing and faults nowhere.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// [`prefetch`] into the first-level cache.
+#[inline(always)]
+pub(super) fn prefetch_near(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

@@ -1,7 +1,7 @@
 //! Plain arrays, for processors of any kind. Products are rounded before they are added: what the compiler makes of a
 //! fused multiplication without an instruction for it is a call of a slow function.
 
-use super::simd::Simd;
+use super::simd::{Simd, pack_lanes};
 
 /// Any processor.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +103,17 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn greater(a: [f32; 16], b: [f32; 16], lanes: usize) -> u16 {
         (0..lanes).fold(0, |bits, i| bits | u16::from(a[i] > b[i]) << i)
+    }
+
+    #[inline(always)]
+    unsafe fn nonzero(x: [f32; 16]) -> u16 {
+        (0..16).fold(0, |bits, i| bits | u16::from(x[i] != 0.0) << i)
+    }
+
+    #[inline(always)]
+    unsafe fn pack(to: *mut f32, x: [f32; 16], bits: u16) {
+        // SAFETY: the caller's.
+        unsafe { pack_lanes(to, &x, bits) }
     }
 
     #[inline(always)]

@@ -15,6 +15,14 @@ pub(super) struct Begin {
     pub(super) ahead_step: usize,
 }
 
+impl Begin {
+    /// So many elements on.
+    pub(super) fn skip(self, elements: usize) -> Self {
+        let from = if self.from.is_null() { self.from } else { self.from.wrapping_add(elements) };
+        Self { from, ..self }
+    }
+}
+
 /// [`End`] at a tile. Bits are null where none are recorded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RawEnd {
@@ -112,9 +120,6 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
     // SAFETY: the caller's.
     unsafe {
         let last = S::lanes(lanes);
-        let load = |from: *const f32, v: usize| {
-            if v + 1 < V { S::load(from.add(v * 16)) } else { S::load_lanes(from.add(v * 16), last) }
-        };
         let mut sums = [[S::splat(0.0); V]; R];
         let mut ahead = start.ahead;
         let &Layout { sum, segments, blocks, .. } = layout;
@@ -130,7 +135,10 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
                 });
                 let mut b = b.wrapping_add(block * blocks.b + segment * segments.b);
                 for _ in 0..sum.count {
-                    let columns: [S::Vector; V] = std::array::from_fn(|v| load(b, v));
+                    let columns: [S::Vector; V] = std::array::from_fn(|v| {
+                        let b = b.add(v * 16);
+                        if v + 1 < V { S::load(b) } else { S::load_lanes(b, last) }
+                    });
                     if V > 1 {
                         prefetch(ahead);
                         ahead = ahead.wrapping_add(start.ahead_step);
@@ -155,11 +163,32 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
                 }
             }
         }
+        finish_sums::<S, R, V>(sums, (c, layout.c_row), start, end, last);
+    }
+}
+
+/// What becomes of a tile's sums: they are added to what lies at `start` and stored to rows of `c` by way of `end`.
+///
+/// # Safety
+/// The processor has the instruction set; the pointers are valid for `R` rows of `V` vectors, of the last of which so many
+/// lanes.
+#[inline(always)]
+pub(super) unsafe fn finish_sums<S: Simd, const R: usize, const V: usize>(
+    mut sums: [[S::Vector; V]; R],
+    (c, c_row): (*mut f32, usize),
+    start: Begin,
+    end: &RawEnd,
+    last: S::Lanes,
+) {
+    // SAFETY: the caller's.
+    unsafe {
         // Added last, so that a sum over many blocks is one of their sums, not one long chain.
         if !start.from.is_null() {
             for_rows!(r < R => {
                 for (v, sum) in sums[r].iter_mut().enumerate() {
-                    *sum = S::add(*sum, load(start.from.add(r * start.row), v));
+                    let from = start.from.add(r * start.row + v * 16);
+                    let old = if v + 1 < V { S::load(from) } else { S::load_lanes(from, last) };
+                    *sum = S::add(*sum, old);
                 }
             });
         }
@@ -185,7 +214,7 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
         }
         for_rows!(r < R => {
             for (v, &sum) in sums[r].iter().enumerate() {
-                let to = c.add(r * layout.c_row + v * 16);
+                let to = c.add(r * c_row + v * 16);
                 if v + 1 < V { S::store(to, sum) } else { S::store_lanes(to, last, sum) }
             }
         });

@@ -35,6 +35,10 @@ pub(in crate::kernels) trait Simd: Copy {
     unsafe fn round(x: Self::Vector) -> Self::Vector;
     /// Bit `i` says that lane `i` of `a` is greater than that of `b`; 0 beyond `lanes`.
     unsafe fn greater(a: Self::Vector, b: Self::Vector, lanes: Self::Lanes) -> u16;
+    /// Bit `i` says that lane `i` is not 0 (NaN is not).
+    unsafe fn nonzero(x: Self::Vector) -> u16;
+    /// Stores the lanes whose bit is 1 one after the other. Whatever else the 16 places hold is unspecified.
+    unsafe fn pack(to: *mut f32, x: Self::Vector, bits: u16);
     /// Lanes whose bit is 0 become 0.
     unsafe fn keep(x: Self::Vector, bits: u16) -> Self::Vector;
     /// Lane `i` from element `i * stride`, for the first `count` lanes; the others are 0 and not read.
@@ -57,4 +61,19 @@ pub(in crate::kernels) trait Simd: Copy {
     fn hide(x: usize) -> usize;
     /// The same of a pointer.
     fn hide_pointer(x: *const f32) -> *const f32;
+}
+
+/// [`Simd::pack`] of lanes that lie in memory.
+///
+/// # Safety
+/// `to` is valid for as many lanes as have bits.
+#[inline(always)]
+pub(super) unsafe fn pack_lanes(to: *mut f32, x: &[f32; 16], mut bits: u16) {
+    let mut count = 0;
+    while bits != 0 {
+        // SAFETY: the caller's.
+        unsafe { *to.add(count) = x[bits.trailing_zeros() as usize] };
+        bits &= bits - 1;
+        count += 1;
+    }
 }
