@@ -334,7 +334,7 @@ pub(super) struct Kernels {
     strided: [&'static [Tile]; 2],
     /// The same for rows that follow each other element by element.
     unit: [&'static [Tile]; 2],
-    /// Of 1 to 6 vectors, by their number less one.
+    /// Of 1 to 5 vectors, by their number less one.
     nonzero: [unsafe fn(&nonzero::Run<'_>, Option<&nonzero::RawLast>); VECTORS],
     compress: unsafe fn(*const f32, usize, *mut f32) -> usize,
     finish: Finish,
@@ -423,7 +423,7 @@ macro_rules! kernels {
         pub(super) static KERNELS: super::Kernels = super::Kernels {
             strided: [&[$(tile::<$one, 1, false>),*], &[$(tile::<$two, 2, false>),*]],
             unit: [&[$(tile::<$unit, 1, true>),*], &[$(tile::<$two, 2, true>),*]],
-            nonzero: [nonzero::<1>, nonzero::<2>, nonzero::<3>, nonzero::<4>, nonzero::<5>, nonzero::<6>],
+            nonzero: [nonzero::<1>, nonzero::<2>, nonzero::<3>, nonzero::<4>, nonzero::<5>],
             compress,
             finish,
             close,

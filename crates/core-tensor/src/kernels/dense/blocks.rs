@@ -140,25 +140,27 @@ pub(super) fn product_in_blocks(
         gate,
         close,
     };
-    let lists = if rows > FEW { nonzeros::density(x) } else { None };
+    let few = rows > FEW && nonzeros::density(x).is_some();
     // Threads record different words of the same rows, which often share a line of the cache: each has rows of its own
     // until all are done.
     let (most_rows, most_words) = (rows.div_ceil(parts), vectors.div_ceil(shares));
     let own_bits = if bits.is_empty() { 0 } else { most_rows * most_words };
     let own = own_bits.div_ceil(2).next_multiple_of(LINE).max(LINE);
     scratch::with(shares * parts * own, |all| {
-        let mut run = |lists: Option<Nonzeros<'_>>| {
-            split::for_chunks(threads, all, own, |i, own| {
-                let own: &mut [u16] = bytemuck::cast_slice_mut(own);
-                let (rows, vectors) = (rows_of(i / shares), vectors_of(i % shares));
-                // SAFETY: each share of the columns of each part of the rows is one thread's.
-                unsafe { job.run(lists, rows, vectors, &mut own[..own_bits]) }
-            });
-        };
-        match lists {
-            Some(_) => nonzeros::of_rows(x, terms, threads, |lists| run(Some(lists))),
-            None => run(None),
-        }
+        split::for_chunks(threads, all, own, |i, own| {
+            let own: &mut [u16] = bytemuck::cast_slice_mut(own);
+            let (rows, vectors, own) = (rows_of(i / shares), vectors_of(i % shares), &mut own[..own_bits]);
+            // SAFETY: each share of the columns of each part of the rows is one thread's.
+            unsafe {
+                if few {
+                    // Its own lists: those that another thread made would have to come from there.
+                    let x = &x[rows.start * terms..rows.end * terms];
+                    nonzeros::of_rows(x, terms, |lists| job.run_lists(lists, rows, vectors, own));
+                } else {
+                    job.run_tiles(rows, vectors, own);
+                }
+            }
+        });
         if bits.is_empty() {
             return;
         }
@@ -186,29 +188,11 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Some rows by some vectors of columns, from all of `x` or what lists hold of it; their gate bits go to `own`, rows of as
-    /// many words as there are vectors, unless it is empty.
+    /// Some rows by some vectors of columns; their gate bits go to `own`, rows of as many words as there are vectors, unless it
+    /// is empty.
     ///
     /// # Safety
     /// No other thread uses these rows and columns meanwhile.
-    unsafe fn run(
-        &self,
-        lists: Option<Nonzeros<'_>>,
-        rows: Range<usize>,
-        vectors: Range<usize>,
-        own: &mut [u16],
-    ) {
-        // SAFETY: the caller's.
-        unsafe {
-            match lists {
-                Some(lists) => self.run_lists(lists, rows, vectors, own),
-                None => self.run_tiles(rows, vectors, own),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`run`](Self::run).
     unsafe fn run_tiles(&self, rows: Range<usize>, vectors: Range<usize>, own: &mut [u16]) {
         let &Self { kernels, ref target, x, w, terms, columns, .. } = self;
         let size = (terms, columns);
@@ -255,8 +239,10 @@ impl Job<'_> {
         }
     }
 
+    /// The same from lists of what is not 0 in these rows.
+    ///
     /// # Safety
-    /// As [`run`](Self::run).
+    /// As above.
     unsafe fn run_lists(
         &self,
         lists: Nonzeros<'_>,
@@ -291,7 +277,7 @@ impl Job<'_> {
                     let (sums, panel) = ((&mut *sums, terms_of.start == from), (&*packed, columns_of.len()));
                     // SAFETY: the caller's.
                     unsafe {
-                        lists.multiply(kernels, (rows.clone(), i % blocks), panel, sums, last, &next);
+                        lists.multiply(kernels, (0..rows.len(), i % blocks), panel, sums, last, &next);
                     }
                 }
             });

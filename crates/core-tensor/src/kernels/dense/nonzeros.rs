@@ -24,17 +24,14 @@ pub(super) fn density(x: &[f32]) -> Option<f64> {
 }
 
 /// Lends `body` lists of the rows of a matrix of rows of `terms`.
-pub(super) fn of_rows<R>(x: &[f32], terms: usize, threads: usize, body: impl FnOnce(Nonzeros<'_>) -> R) -> R {
-    let row = Nonzeros::row(terms);
-    scratch::with(x.len() / terms * row, |lists| {
-        split::for_chunks(threads, lists, ROWS * row, |i, lists| {
-            list_rows(lists, &x[i * ROWS * terms..], terms);
-        });
+pub(super) fn of_rows<R>(x: &[f32], terms: usize, body: impl FnOnce(Nonzeros<'_>) -> R) -> R {
+    scratch::with(x.len() / terms * Nonzeros::row(terms), |lists| {
+        list_rows(lists, x, terms);
         body(Nonzeros::new(lists, terms))
     })
 }
 
-/// The same of the columns of a matrix of some rows by `columns`.
+/// The same of the columns of a matrix of some rows by `columns`, made by several threads.
 pub(super) fn of_columns<R>(
     x: &[f32],
     columns: usize,

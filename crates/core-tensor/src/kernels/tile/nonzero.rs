@@ -17,9 +17,9 @@ use crate::arena::Hint;
 pub(in crate::kernels) const WIDTH: usize = 16 * VECTORS;
 
 /// Vectors of a panel.
-pub(in crate::kernels) const VECTORS: usize = 6;
+pub(in crate::kernels) const VECTORS: usize = 5;
 
-/// Terms of a block, hence rows of a panel (48 KiB).
+/// Terms of a block, hence rows of a panel (40 KiB).
 pub(in crate::kernels) const BLOCK: usize = 128;
 
 /// Where the row of a panel begins that belongs to each term of a block.
