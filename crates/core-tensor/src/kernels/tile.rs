@@ -23,7 +23,7 @@ pub(super) mod simd;
 
 use std::marker::PhantomData;
 
-pub(super) use self::finish::{add_columns, apply_function, close_rows};
+pub(super) use self::finish::{add_columns, add_some_columns, apply_function, close_rows};
 use self::nonzero::VECTORS;
 pub(super) use self::nonzero::{BLOCK, Last, Nonzeros, Stripes, WIDTH};
 use self::panel::Ahead;
@@ -339,7 +339,7 @@ pub(super) struct Kernels {
     compress: unsafe fn(*const f32, usize, *mut f32) -> usize,
     finish: Finish,
     close: Close,
-    sums: unsafe fn(*mut f32, *const f32, (usize, usize)),
+    sums: unsafe fn(*mut f32, *const f32, (usize, usize), usize),
     turn: Turn,
 }
 
@@ -409,9 +409,9 @@ macro_rules! kernels {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn sums(out: *mut f32, x: *const f32, size: (usize, usize)) {
+        unsafe fn sums(out: *mut f32, x: *const f32, size: (usize, usize), stride: usize) {
             // SAFETY: the caller's.
-            unsafe { super::finish::sums::<$simd>(out, x, size) }
+            unsafe { super::finish::sums::<$simd>(out, x, size, stride) }
         }
 
         $(#[target_feature(enable = $features)])?

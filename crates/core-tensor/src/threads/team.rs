@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::kernels::dispatch::InstructionSet;
 
 /// How long a helper without work stays awake.
-const AWAKE: Duration = Duration::from_micros(50);
+const AWAKE: Duration = Duration::from_micros(200);
 
 /// Turns of a waiting loop (some 50 ns each) before the thread offers its processor to others at each turn.
 const PATIENCE: u32 = 100;

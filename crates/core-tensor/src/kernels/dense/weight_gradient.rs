@@ -4,7 +4,7 @@ use super::wide::{MOST_HINTS, Wide, is_wide};
 use crate::arena::Hint;
 use crate::kernels::epilogue::ParameterGradients;
 use crate::kernels::parts::in_parts;
-use crate::kernels::tile::{Axis, End, Kernels, Layout, Start, add_columns, product};
+use crate::kernels::tile::{Axis, End, Kernels, LINE, Layout, Start, add_columns, add_some_columns, product};
 use crate::kernels::{scratch, split};
 
 /// Gradient of [`dense`](super::dense) for its weights: `dw = xT dy`.
@@ -37,7 +37,7 @@ pub fn dense_parameter_gradients(
 ) {
     let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
     if inputs == 0 || gradients.kernel.is_empty() {
-        return bias_gradient(gradients.bias, dy, gradients.accumulate);
+        return bias_gradient(gradients.bias, dy, gradients.accumulate, threads);
     }
     let gradients = ParameterGradients { kernel: &mut gradients.kernel[..inputs * outputs], ..gradients };
     let kernels = Kernels::current();
@@ -76,15 +76,22 @@ const NARROW: usize = 10;
 /// Rows of a weight gradient whose inputs stay in the first-level cache.
 pub(super) const SLAB: usize = 56;
 
+/// Multiplications of a matrix product that take as long as one of these additions, whose numbers lie far apart.
+const ADDITION: usize = 8;
+
 /// Sums of the columns of `dy`, in the order of the samples.
-fn bias_gradient(db: Option<&mut [f32]>, dy: &[f32], accumulate: bool) {
+fn bias_gradient(db: Option<&mut [f32]>, dy: &[f32], accumulate: bool, threads: usize) {
     let Some(db) = db.filter(|db| !db.is_empty()) else { return };
     if !accumulate {
         db.fill(0.0);
     }
-    let kernels = Kernels::current();
-    for dy in dy.chunks(SAMPLES * db.len()) {
-        add_columns(kernels, db, dy);
+    let (kernels, columns) = (Kernels::current(), db.len());
+    let threads = split::useful(threads, dy.len() * ADDITION);
+    let share = columns.div_ceil(threads).next_multiple_of(LINE);
+    for dy in dy.chunks(SAMPLES * columns) {
+        split::for_chunks(threads, db, share, |i, db| {
+            add_some_columns(kernels, db, &dy[i * share..], columns);
+        });
     }
 }
 
@@ -97,7 +104,7 @@ fn wide_gradients(
     threads: usize,
 ) {
     let ParameterGradients { kernel: dw, bias, accumulate } = gradients;
-    bias_gradient(bias, dy, accumulate);
+    bias_gradient(bias, dy, accumulate, threads);
     Wide::with(x, dy, sizes, threads, |wide| {
         let rows = wide.slab(threads);
         split::for_chunks(threads, dw, rows * sizes.2, |i, dw| {

@@ -118,19 +118,13 @@ impl Wide<'_> {
         }
     }
 
-    /// Rows of weights to take at a time, so that every thread has as much to do.
+    /// Rows of weights to take at a time: for lists of the outputs' gradients as many as a panel holds, else so many that
+    /// every thread has as much to do.
     pub(super) fn slab(&self, threads: usize) -> usize {
-        let Way::Outputs(_) = self.way else {
-            return self.inputs.div_ceil(self.inputs.div_ceil(SLAB).next_multiple_of(threads));
-        };
-        // About what sums in so many vectors take: few of them have to wait for each other, each row costs besides.
-        let time = |rows: usize| if rows == 0 { 0 } else { rows.div_ceil(LINE).max(4) + 1 };
-        let longest = |rows: usize| {
-            let (slabs, rest) = (self.inputs / rows, self.inputs % rows);
-            let last = if slabs.is_multiple_of(threads) { time(rest) } else { 0 };
-            slabs.div_ceil(threads) * time(rows) + last
-        };
-        [WIDTH, WIDTH - LINE].into_iter().min_by_key(|&rows| longest(rows)).unwrap_or(WIDTH)
+        match self.way {
+            Way::Outputs(_) => WIDTH,
+            _ => self.inputs.div_ceil(self.inputs.div_ceil(SLAB).next_multiple_of(threads)),
+        }
     }
 
     /// The gradient of the rows from `first` on, or that added to what is there. Where no element is left out, memory is

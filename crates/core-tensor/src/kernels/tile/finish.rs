@@ -219,21 +219,36 @@ unsafe fn for_vectors<S: Simd>(
 /// # Panics
 /// Where rows are not whole.
 pub(in crate::kernels) fn add_columns(kernels: &Kernels, out: &mut [f32], x: &[f32]) {
+    assert!(x.len().is_multiple_of(out.len()), "rows are whole");
+    add_some_columns(kernels, out, x, out.len());
+}
+
+/// The same of as many columns as `out` has, from the first of `x` on, whose rows are `stride` long.
+///
+/// # Panics
+/// Where `out` is empty or the last row not long enough.
+pub(in crate::kernels) fn add_some_columns(kernels: &Kernels, out: &mut [f32], x: &[f32], stride: usize) {
     if x.is_empty() {
         return;
     }
-    assert!(x.len().is_multiple_of(out.len()), "rows are whole");
-    // SAFETY: `x` holds so many rows of as many columns as `out`; the table is that of an instruction set of this
+    let (rows, columns) = (x.len().div_ceil(stride), out.len());
+    assert!((rows - 1) * stride + columns <= x.len(), "the last row has all columns");
+    // SAFETY: `x` holds so many rows of at least as many columns as `out`; the table is that of an instruction set of this
     // processor.
-    unsafe { (kernels.sums)(out.as_mut_ptr(), x.as_ptr(), (x.len() / out.len(), out.len())) }
+    unsafe { (kernels.sums)(out.as_mut_ptr(), x.as_ptr(), (rows, columns), stride) }
 }
 
-/// [`add_columns`] of `rows` rows of `columns` columns.
+/// [`add_some_columns`] of `rows` rows.
 ///
 /// # Safety
 /// The processor has the instruction set; the pointers are valid for that many elements.
 #[inline(always)]
-pub(super) unsafe fn sums<S: Simd>(out: *mut f32, x: *const f32, (rows, columns): (usize, usize)) {
+pub(super) unsafe fn sums<S: Simd>(
+    out: *mut f32,
+    x: *const f32,
+    (rows, columns): (usize, usize),
+    stride: usize,
+) {
     /// Sums that run side by side, since an addition takes several cycles.
     const CHAINS: usize = 8;
     // SAFETY: the caller's.
@@ -244,12 +259,12 @@ pub(super) unsafe fn sums<S: Simd>(out: *mut f32, x: *const f32, (rows, columns)
             let mut at = x.add(column);
             for _ in 0..rows / CHAINS {
                 for (i, chain) in chains.iter_mut().enumerate() {
-                    *chain = S::add(*chain, S::load_lanes(at.wrapping_add(i * columns), lanes));
+                    *chain = S::add(*chain, S::load_lanes(at.wrapping_add(i * stride), lanes));
                 }
-                at = at.wrapping_add(CHAINS * columns);
+                at = at.wrapping_add(CHAINS * stride);
             }
             for i in 0..rows % CHAINS {
-                chains[0] = S::add(chains[0], S::load_lanes(at.wrapping_add(i * columns), lanes));
+                chains[0] = S::add(chains[0], S::load_lanes(at.wrapping_add(i * stride), lanes));
             }
             let mut sum = S::load_lanes(out.add(column), lanes);
             for chain in chains {
