@@ -123,7 +123,9 @@ pub(super) fn product_in_blocks(
     let shares = threads.min(vectors);
     let parts = threads.div_ceil(shares).min(rows.div_ceil(ROWS));
     let rows_of = |part: usize| part * rows / parts..(part + 1) * rows / parts;
-    let vectors_of = |share: usize| share * vectors / shares..(share + 1) * vectors / shares;
+    // The caller takes the larger share: its helpers begin later, and the last vector is often not whole.
+    let vectors_of =
+        |share: usize| (share * vectors).div_ceil(shares)..((share + 1) * vectors).div_ceil(shares);
     let (gate, close, bits) = match end {
         End::Store => (None, &[][..], &mut [][..]),
         End::Gate { gate, bits, .. } => (Some(gate), &[][..], bits),
