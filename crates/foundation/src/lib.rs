@@ -27,6 +27,7 @@ pub mod cancel;
 pub mod config;
 mod error;
 pub mod files;
+mod normal;
 pub mod progress;
 pub mod seed;
 pub mod workers;
