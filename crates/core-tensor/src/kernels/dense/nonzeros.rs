@@ -1,4 +1,5 @@
 //! Lists of what is not 0 in an operand, and when they are worth making.
+#![expect(unsafe_code, reason = "lists are trusted where they are read")]
 
 use crate::kernels::tile::{Kernels, LINE, Nonzeros, transpose};
 use crate::kernels::{scratch, split};
@@ -27,7 +28,8 @@ pub(super) fn density(x: &[f32]) -> Option<f64> {
 pub(super) fn of_rows<R>(x: &[f32], terms: usize, body: impl FnOnce(Nonzeros<'_>) -> R) -> R {
     scratch::with(x.len() / terms * Nonzeros::row(terms), |lists| {
         list_rows(lists, x, terms);
-        body(Nonzeros::new(lists, terms))
+        // SAFETY: all were just made.
+        body(unsafe { Nonzeros::new(lists, terms) })
     })
 }
 
@@ -49,7 +51,8 @@ pub(super) fn of_columns<R>(
                 list_rows(lists, turned, terms);
             });
         });
-        body(Nonzeros::new(lists, terms))
+        // SAFETY: all were just made.
+        body(unsafe { Nonzeros::new(lists, terms) })
     })
 }
 

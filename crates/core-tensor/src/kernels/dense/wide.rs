@@ -197,7 +197,7 @@ impl Wide<'_> {
                 let columns = wide_panel(panel, &(0..vectors), outputs);
                 for from in samples.clone().step_by(BLOCK) {
                     let fresh = from == samples.start;
-                    let last = (from + BLOCK >= samples.end).then(|| Last {
+                    let last = (from + BLOCK >= samples.end).then_some(Last {
                         target: &target,
                         at: columns.start,
                         row: outputs,

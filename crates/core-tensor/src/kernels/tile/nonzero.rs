@@ -2,8 +2,8 @@
 //!
 //! `c[m, n] = sum over k where a[m, k] is not 0 of a[m, k] b[k, n]`: the other tiles' sums bit by bit, as long as `b` is finite.
 //! Every row has terms of its own to leave out, so `b` is read once a row: in panels that stay in the first-level cache. That
-//! makes a product as fast as two loads a cycle, 1.3 of the 2 multiplications that a cycle could do. (Two rows at a time over
-//! the terms of both read less, but multiply more: slower from three quarters zeros to none.)
+//! makes loads the bottleneck, and a product half as fast as multiplications could be. (Two rows at a time, over the terms of
+//! both or each over its own, are no faster.)
 
 use std::ops::Range;
 
@@ -67,8 +67,11 @@ impl<'a> Nonzeros<'a> {
         }
     }
 
-    /// Lists that were made of rows of so many terms.
-    pub(in crate::kernels) fn new(lists: &'a [f32], terms: usize) -> Self {
+    /// Lists of all rows of a matrix of so many terms.
+    ///
+    /// # Safety
+    /// [`list`](Self::list) made each of them, of a row of so many terms: what they say is not checked again.
+    pub(in crate::kernels) unsafe fn new(lists: &'a [f32], terms: usize) -> Self {
         Self { lists, terms }
     }
 
