@@ -6,8 +6,8 @@ thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The largest buffer, in elements, that a thread keeps (16 MiB).
-const KEPT: usize = 1 << 22;
+/// The most elements that a thread keeps (16 MiB).
+pub(crate) const KEPT: usize = 1 << 22;
 
 /// Elements of a cache line, on whose bounds buffers start.
 const LINE: usize = 16;
@@ -22,7 +22,7 @@ pub(crate) fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     }
     let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
     let result = work(&mut buffer[start..start + len]);
-    if buffer.len() <= KEPT {
+    if buffer.len() <= KEPT + LINE {
         FREE.with_borrow_mut(|free| free.push(buffer));
     }
     result

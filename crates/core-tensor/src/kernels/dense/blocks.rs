@@ -35,57 +35,41 @@ pub(super) enum Weights<'a> {
 }
 
 impl Weights<'_> {
-    /// A block in panels: `terms` rows of some `columns`, of a matrix of `size` (terms, columns).
+    /// Where a term and a column of a matrix of `size` (terms, columns) lie, and how long rows are there.
+    fn part(&self, size: (usize, usize), (term, column): (usize, usize)) -> (&[f32], usize) {
+        match self {
+            Self::Rows(w) => (&w[term * size.1 + column..], size.1),
+            Self::Turned(w) => (&w[column * size.0 + term..], size.0),
+        }
+    }
+
+    /// A block: `terms` rows of some `columns`, in panels, or `wide`: in one, of [`WIDTH`] columns and [`BLOCK`] terms at most.
     fn pack(
         self,
         kernels: &Kernels,
         to: &mut [f32],
         size: (usize, usize),
         (terms, columns): (Range<usize>, Range<usize>),
+        wide: bool,
     ) {
         let block = (terms.len(), columns.len());
-        match self {
-            Self::Rows(w) => pack_panels(to, &w[terms.start * size.1 + columns.start..], block, size.1),
-            Self::Turned(w) => {
-                turn_panels(kernels, to, &w[columns.start * size.0 + terms.start..], block, size.0);
-            }
+        let (from, stride) = self.part(size, (terms.start, columns.start));
+        match (self, wide) {
+            (Self::Rows(_), false) => pack_panels(to, from, block, stride),
+            (Self::Rows(_), true) => pack_wide(to, from, block, stride),
+            (Self::Turned(_), false) => turn_panels(kernels, to, from, block, stride),
+            (Self::Turned(_), true) => turn_wide(kernels, to, from, block, stride),
         }
     }
 
-    /// A block in one panel of [`WIDTH`]: at most so many `columns` and [`BLOCK`] terms.
-    fn pack_wide(
-        self,
-        kernels: &Kernels,
-        to: &mut [f32],
-        size: (usize, usize),
-        (terms, columns): (Range<usize>, Range<usize>),
-    ) {
-        let block = (terms.len(), columns.len());
-        match self {
-            Self::Rows(w) => pack_wide(to, &w[terms.start * size.1 + columns.start..], block, size.1),
-            Self::Turned(w) => {
-                turn_wide(kernels, to, &w[columns.start * size.0 + terms.start..], block, size.0);
-            }
-        }
-    }
-
-    /// Asks for such a block.
+    /// Asks for a block.
     fn stripes(self, size: (usize, usize), (terms, columns): (Range<usize>, Range<usize>)) -> Stripes {
-        let lines = |elements: usize| elements.div_ceil(LINE) + 1;
-        match self {
-            Self::Rows(w) => Stripes {
-                from: Hint::of(w).part(terms.start * size.1 + columns.start, 1),
-                count: terms.len(),
-                lines: lines(columns.len()),
-                step: size.1,
-            },
-            Self::Turned(w) => Stripes {
-                from: Hint::of(w).part(columns.start * size.0 + terms.start, 1),
-                count: columns.len(),
-                lines: lines(terms.len()),
-                step: size.0,
-            },
-        }
+        let (from, step) = self.part(size, (terms.start, columns.start));
+        let (count, length) = match self {
+            Self::Rows(_) => (terms.len(), columns.len()),
+            Self::Turned(_) => (columns.len(), terms.len()),
+        };
+        Stripes { from: Hint::of(from), count, lines: length.div_ceil(LINE) + 1, step }
     }
 
     /// Asks for the panel that begins at a term and a column.
@@ -142,7 +126,7 @@ pub(super) fn product_in_blocks(
         gate,
         close,
     };
-    let few = rows > FEW && nonzeros::density(x).is_some();
+    let few = rows > FEW && nonzeros::density(x, terms).is_some();
     // Threads record different words of the same rows, which often share a line of the cache: each has rows of its own
     // until all are done.
     let (most_rows, most_words) = (rows.div_ceil(parts), vectors.div_ceil(shares));
@@ -234,7 +218,7 @@ impl Job<'_> {
                     multiply(&w[from * columns + columns_of.start..], 1, Some(columns));
                 }
                 _ => scratch::with(count * columns_of.len(), |packed| {
-                    w.pack(kernels, packed, size, (from..to, columns_of.clone()));
+                    w.pack(kernels, packed, size, (from..to, columns_of.clone()), false);
                     multiply(packed, count, None);
                 }),
             }
@@ -264,7 +248,7 @@ impl Job<'_> {
             scratch::with(rows.len() * WIDTH, |sums| {
                 for i in 0..panels * blocks {
                     let (terms_of, columns_of) = part(i);
-                    w.pack_wide(kernels, packed, size, (terms_of.clone(), columns_of.clone()));
+                    w.pack(kernels, packed, size, (terms_of.clone(), columns_of.clone()), true);
                     let next =
                         if i + 1 < panels * blocks { w.stripes(size, part(i + 1)) } else { Stripes::NONE };
                     // What the other way sums up at once.

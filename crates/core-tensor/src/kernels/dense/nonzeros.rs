@@ -11,8 +11,12 @@ const ROWS: usize = 16;
 /// thirds of the speed of one of whole matrices, and lists take time to be made.
 const MOST: f64 = 0.6;
 
-/// The part of elements that are not 0, if it is small enough for lists to be worth it. Looks at 64 places of a matrix.
-pub(super) fn density(x: &[f32]) -> Option<f64> {
+/// The part of a matrix's elements that are not 0, by a look at 64 places, if lists of rows of so many `terms` are worth it: it
+/// is small enough, and they fit memory that is kept from step to step.
+pub(super) fn density(x: &[f32], terms: usize) -> Option<f64> {
+    if terms == 0 || x.len() / terms * Nonzeros::row(terms) > scratch::KEPT {
+        return None;
+    }
     let step = (x.len() / 64).next_multiple_of(LINE).max(LINE);
     let (mut seen, mut nonzero) = (0, 0);
     for x in x.chunks(step) {
@@ -70,16 +74,17 @@ mod tests {
 
     #[test]
     fn zeros_are_counted_wherever_a_matrix_begins_and_ends() {
-        assert_eq!(density(&[]), Some(0.0));
-        assert_eq!(density(&[0.0, -0.0]), Some(0.0));
-        assert_eq!(density(&[f32::NAN, 0.0, 0.0]), Some(1.0 / 3.0));
+        assert_eq!(density(&[], 1), Some(0.0));
+        assert_eq!(density(&[0.0, -0.0], 2), Some(0.0));
+        assert_eq!(density(&[f32::NAN, 0.0, 0.0], 3), Some(1.0 / 3.0));
+        assert_eq!(density(&vec![0.0; 1 << 21], 128), None, "too many for lists that are kept");
         let half = |i: usize| if i.is_multiple_of(2) { 0.0 } else { 1.0 };
         for len in [1000, 4096, 100_003] {
             let x: Vec<f32> = (0..len).map(half).collect();
-            let density = density(&x).expect("worth it");
+            let density = density(&x, 100).expect("worth it");
             assert!((density - 0.5).abs() < 0.01, "{len}: {density}");
             let x: Vec<f32> = x.iter().map(|x| 1.0 - x / 2.0).collect();
-            assert_eq!(super::density(&x), None, "{len}");
+            assert_eq!(super::density(&x, 100), None, "{len}");
         }
     }
 }

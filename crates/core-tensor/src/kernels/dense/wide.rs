@@ -95,8 +95,8 @@ impl Wide<'_> {
         let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
         let kernels = Kernels::current();
         let body = |way: Way<'_>| body(&Wide { kernels, x, way, batch, inputs, outputs });
-        let (few_inputs, few_outputs) = (nonzeros::density(x), nonzeros::density(dy));
-        if batch == 0 || few_inputs.is_none() && few_outputs.is_none() {
+        let (few_inputs, few_outputs) = (nonzeros::density(x, batch), nonzeros::density(dy, batch));
+        if few_inputs.is_none() && few_outputs.is_none() {
             scratch::with(dy.len(), |packed| {
                 split::for_chunks(threads, packed, batch * PANEL, |panel, packed| {
                     let width = packed.len() / batch;

@@ -217,22 +217,22 @@ impl<'a> Ahead<'a> {
 /// Asks for the line of the cache that holds `at`, wherever it points.
 #[inline(always)]
 pub(super) fn prefetch(at: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every processor of this architecture has the instruction, which reads nothing and faults nowhere.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
+    ask::<false>(at);
 }
 
 /// [`prefetch`] into the first-level cache.
 #[inline(always)]
 pub(super) fn prefetch_near(at: *const f32) {
+    ask::<true>(at);
+}
+
+#[inline(always)]
+fn ask<const NEAR: bool>(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: as above.
+    // SAFETY: every processor of this architecture has the instruction, which reads nothing and faults nowhere.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        if NEAR { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } else { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
