@@ -19,14 +19,14 @@ macro_rules! by_lanes {
             unsafe fn body<$S: $crate::kernels::tile::simd::Simd>($($arg: $ty),*) $body
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
             fn avx512($($arg: $ty),*) {
                 // SAFETY: this function runs only where the set is.
                 unsafe { body::<$crate::kernels::tile::avx512::Avx512>($($arg),*) }
             }
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,popcnt")]
             fn avx2($($arg: $ty),*) {
                 // SAFETY: as above.
                 unsafe { body::<$crate::kernels::tile::avx2::Avx2>($($arg),*) }

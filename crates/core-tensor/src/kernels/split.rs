@@ -6,6 +6,7 @@
 )]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::threads::team;
 
@@ -55,6 +56,27 @@ pub(crate) fn for_chunks2<T: Send, U: Send>(
     });
 }
 
+/// Part `i` of `parts` of so many items, as even as can be.
+pub(crate) fn even(i: usize, parts: usize, items: usize) -> Range<usize> {
+    i * items / parts..(i + 1) * items / parts
+}
+
+/// `body(i, part i)` for each of so many even parts of `out` in whole rows of `row` elements (the last may be shorter), on up to
+/// `threads` threads.
+pub(crate) fn for_parts<T: Send>(
+    threads: usize,
+    out: &mut [T],
+    (row, parts): (usize, usize),
+    body: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let rows = out.len().div_ceil(row);
+    let out = Chunks::new(out, row);
+    run(threads, parts, |i| {
+        // SAFETY: even parts do not overlap, and the team calls the closure once for each index.
+        body(i, unsafe { out.range(even(i, parts, rows)) });
+    });
+}
+
 /// A slice whose chunks several threads change, each chunk by one of them.
 pub(crate) struct Chunks<'a, T> {
     start: *mut T,
@@ -78,9 +100,18 @@ impl<'a, T> Chunks<'a, T> {
     /// No chunk may be asked for again while what was given out for it lives.
     #[expect(clippy::mut_from_ref, reason = "each chunk is given out once, as the caller promises")]
     pub(crate) unsafe fn get(&self, i: usize) -> &mut [T] {
-        let from = (i * self.chunk).min(self.len);
-        let to = (from + self.chunk).min(self.len);
-        // SAFETY: from..to lies within the slice, which is borrowed for 'a; chunks of different index do not overlap.
+        // SAFETY: the caller's.
+        unsafe { self.range(i..i + 1) }
+    }
+
+    /// Some chunks as one.
+    ///
+    /// # Safety
+    /// As for [`get`](Self::get).
+    #[expect(clippy::mut_from_ref, reason = "each chunk is given out once, as the caller promises")]
+    unsafe fn range(&self, chunks: Range<usize>) -> &mut [T] {
+        let (from, to) = ((chunks.start * self.chunk).min(self.len), (chunks.end * self.chunk).min(self.len));
+        // SAFETY: from..to lies within the slice, which is borrowed for 'a; different chunks do not overlap.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
     }
 }

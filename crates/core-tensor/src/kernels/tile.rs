@@ -24,12 +24,11 @@ pub(super) mod simd;
 use std::marker::PhantomData;
 
 pub(super) use self::finish::{add_columns, add_some_columns, apply_function, close_rows};
-use self::nonzero::VECTORS;
-pub(super) use self::nonzero::{BLOCK, Last, Nonzeros, Stripes, WIDTH};
+use self::nonzero::MOST;
+pub(super) use self::nonzero::{Blocking, Last, Nonzeros, Stripes, WIDTH};
 use self::panel::Ahead;
 pub(super) use self::panel::{
     LINE, PANEL, pack_panels, pack_wide, panels, part, transpose, turn_into, turn_panels, turn_wide,
-    wide_panel, wide_panels,
 };
 use self::registers::{Begin, RawEnd};
 use super::dispatch::InstructionSet;
@@ -334,9 +333,9 @@ pub(super) struct Kernels {
     strided: [&'static [Tile]; 2],
     /// The same for rows that follow each other element by element.
     unit: [&'static [Tile]; 2],
-    /// Of 1 to 5 vectors, by their number less one.
-    nonzero: [unsafe fn(&nonzero::Run<'_>, Option<&nonzero::RawLast>); VECTORS],
-    compress: unsafe fn(*const f32, usize, *mut f32) -> usize,
+    /// Of 1 and more vectors, by their number less one.
+    nonzero: [unsafe fn(&nonzero::Run<'_>, Option<&nonzero::RawLast>); MOST],
+    compress: unsafe fn(*const f32, usize, *mut f32, usize) -> usize,
     finish: Finish,
     close: Close,
     sums: unsafe fn(*mut f32, *const f32, (usize, usize), usize),
@@ -384,9 +383,9 @@ macro_rules! kernels {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn compress(row: *const f32, terms: usize, list: *mut f32) -> usize {
+        unsafe fn compress(row: *const f32, terms: usize, list: *mut f32, to_values: usize) -> usize {
             // SAFETY: the caller's.
-            unsafe { super::nonzero::compress::<$simd>(row, terms, list) }
+            unsafe { super::nonzero::compress::<$simd>(row, terms, list, to_values) }
         }
 
         $(#[target_feature(enable = $features)])?
@@ -423,7 +422,9 @@ macro_rules! kernels {
         pub(super) static KERNELS: super::Kernels = super::Kernels {
             strided: [&[$(tile::<$one, 1, false>),*], &[$(tile::<$two, 2, false>),*]],
             unit: [&[$(tile::<$unit, 1, true>),*], &[$(tile::<$two, 2, true>),*]],
-            nonzero: [nonzero::<1>, nonzero::<2>, nonzero::<3>, nonzero::<4>, nonzero::<5>],
+            nonzero: [
+                nonzero::<1>, nonzero::<2>, nonzero::<3>, nonzero::<4>, nonzero::<5>, nonzero::<6>, nonzero::<7>,
+            ],
             compress,
             finish,
             close,

@@ -1,7 +1,7 @@
 //! Helpers of a thread: a call hands them pieces of work in about a microsecond.
 //!
 //! Every thread that calls a kernel with more than one thread has a team of its own, started at the first such call
-//! and ended with the thread. Helpers look for the next piece of work for some 50 microseconds (giving way to others
+//! and ended with the thread. Helpers look for the next piece of work for some 200 microseconds (giving way to others
 //! where the processor is wanted) and then sleep. The caller works too, and takes over what no helper has begun, so a
 //! helper that the system does not run delays nobody.
 #![expect(

@@ -134,9 +134,9 @@ fn zeros_that_are_left_out_change_no_bit() {
                 (0..rows * columns).map(|i| cell(i / columns, i % columns)).collect()
             };
             let out =
-                cells(b, o, &|r, c| sum_in_order(set, 2048, (0..i_).map(|k| (x[r * i_ + k], w[k * o + c]))));
+                cells(b, o, &|r, c| sum_in_order(set, 1920, (0..i_).map(|k| (x[r * i_ + k], w[k * o + c]))));
             let dx =
-                cells(b, i_, &|r, c| sum_in_order(set, 2048, (0..o).map(|k| (dy[r * o + k], w[c * o + k]))));
+                cells(b, i_, &|r, c| sum_in_order(set, 1920, (0..o).map(|k| (dy[r * o + k], w[c * o + k]))));
             let dw =
                 cells(i_, o, &|r, c| sum_in_order(set, 256, (0..b).map(|k| (x[k * i_ + r], dy[k * o + c]))));
             for threads in [1, 2, 3] {

@@ -8,16 +8,19 @@ use crate::arena::Hint;
 use crate::kernels::dense::nonzeros;
 use crate::kernels::epilogue::Gate;
 use crate::kernels::tile::{
-    Axis, BLOCK, End, Kernels, LINE, Last, Layout, Nonzeros, PANEL, Start, Stripes, Target, Trickle, WIDTH,
-    pack_panels, pack_wide, panels, turn_panels, turn_wide, wide_panel, wide_panels,
+    Axis, Blocking, End, Kernels, LINE, Last, Layout, Nonzeros, PANEL, Start, Stripes, Target, Trickle,
+    WIDTH, pack_panels, pack_wide, panels, turn_panels, turn_wide,
 };
 use crate::kernels::{scratch, split};
 
 /// Panels that are packed at a time.
 const PANELS: usize = 2;
 
-/// Terms of a sum that a panel holds at most: it stays in the second-level cache (256 KiB).
-const TERMS: usize = 1 << 11;
+/// Terms of a sum that a panel holds at most, whole blocks of lists: it stays in the second-level cache (240 KiB).
+const TERMS: usize = 24 * BLOCKING.terms;
+
+/// How sums over lists are cut.
+const BLOCKING: Blocking = Blocking::LONG;
 
 /// Rows that are worth packing a block for once more.
 const ROWS: usize = 64;
@@ -43,7 +46,7 @@ impl Weights<'_> {
         }
     }
 
-    /// A block: `terms` rows of some `columns`, in panels, or `wide`: in one, of [`WIDTH`] columns and [`BLOCK`] terms at most.
+    /// A block: `terms` rows of some `columns`, in panels, or `wide`: in one for lists.
     fn pack(
         self,
         kernels: &Kernels,
@@ -126,7 +129,7 @@ pub(super) fn product_in_blocks(
         gate,
         close,
     };
-    let few = rows > FEW && nonzeros::density(x, terms).is_some();
+    let few = rows > FEW && nonzeros::density(x, terms, BLOCKING).is_some();
     // Threads record different words of the same rows, which often share a line of the cache: each has rows of its own
     // until all are done.
     let (most_rows, most_words) = (rows.div_ceil(parts), vectors.div_ceil(shares));
@@ -141,7 +144,7 @@ pub(super) fn product_in_blocks(
                 if few {
                     // Its own lists: those that another thread made would have to come from there.
                     let x = &x[rows.start * terms..rows.end * terms];
-                    nonzeros::of_rows(x, terms, |lists| job.run_lists(lists, rows, vectors, own));
+                    nonzeros::of_rows(x, terms, BLOCKING, |lists| job.run_lists(lists, rows, vectors, own));
                 } else {
                     job.run_tiles(rows, vectors, own);
                 }
@@ -238,13 +241,13 @@ impl Job<'_> {
     ) {
         let &Self { kernels, ref target, w, terms, columns, .. } = self;
         let size = (terms, columns);
-        let panels = wide_panels(vectors.len());
-        let blocks = terms.div_ceil(BLOCK);
+        let panels = BLOCKING.panels(vectors.len());
+        let blocks = terms.div_ceil(BLOCKING.terms);
         let part = |i: usize| {
-            let from = i % blocks * BLOCK;
-            (from..(from + BLOCK).min(terms), wide_panel(i / blocks, &vectors, columns))
+            let from = i % blocks * BLOCKING.terms;
+            (from..(from + BLOCKING.terms).min(terms), BLOCKING.panel(i / blocks, &vectors, columns))
         };
-        scratch::with(BLOCK * WIDTH, |packed| {
+        scratch::with(BLOCKING.terms * WIDTH, |packed| {
             scratch::with(rows.len() * WIDTH, |sums| {
                 for i in 0..panels * blocks {
                     let (terms_of, columns_of) = part(i);

@@ -106,9 +106,10 @@ fn wide_gradients(
     let ParameterGradients { kernel: dw, bias, accumulate } = gradients;
     bias_gradient(bias, dy, accumulate, threads);
     Wide::with(x, dy, sizes, threads, |wide| {
-        let rows = wide.slab(threads);
-        split::for_chunks(threads, dw, rows * sizes.2, |i, dw| {
-            wide.rows(i * rows, dw, accumulate, [Hint::NONE; MOST_HINTS]);
+        let (group, parts) = wide.slabs(threads);
+        split::for_parts(threads, dw, (group * sizes.2, parts), |i, dw| {
+            let first = wide.slab(i, (group, parts)).start;
+            wide.rows(first, dw, accumulate, [Hint::NONE; MOST_HINTS]);
         });
     });
 }

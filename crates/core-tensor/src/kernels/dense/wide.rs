@@ -9,10 +9,13 @@ use crate::arena::Hint;
 use crate::kernels::parts::PARTIAL;
 use crate::kernels::rows::add;
 use crate::kernels::tile::{
-    Axis, BLOCK, End, Kernels, LINE, Last, Layout, Nonzeros, PANEL, Start, Stripes, Target, Trickle, WIDTH,
-    pack_panels, pack_wide, panels, product, turn_into, wide_panel, wide_panels,
+    Axis, Blocking, End, Kernels, LINE, Last, Layout, Nonzeros, PANEL, Start, Stripes, Target, Trickle,
+    WIDTH, pack_panels, pack_wide, panels, product, turn_into,
 };
 use crate::kernels::{scratch, split};
+
+/// How sums over lists are cut.
+const BLOCKING: Blocking = Blocking::BATCH;
 
 /// Slices that a taker of pieces reads at most: weights and an optimizer's state.
 pub const MOST_HINTS: usize = 4;
@@ -51,12 +54,12 @@ pub fn dense_gradient_in_pieces(
     assert!(is_wide(inputs, outputs), "the weights are wide");
     let threads = split::useful(threads, batch * inputs * outputs);
     Wide::with(x, dy, sizes, threads, |wide| {
-        let rows = wide.slab(threads);
-        split::run(threads, inputs.div_ceil(rows), |i| {
-            let (first, count) = (i * rows, rows.min(inputs - i * rows));
-            scratch::with(count * outputs, |gradient| {
-                let at = first * outputs;
-                wide.rows(first, gradient, false, to.reads(at..at + gradient.len()));
+        let (group, parts) = wide.slabs(threads);
+        split::run(threads, parts, |i| {
+            let rows = wide.slab(i, (group, parts));
+            scratch::with(rows.len() * outputs, |gradient| {
+                let at = rows.start * outputs;
+                wide.rows(rows.start, gradient, false, to.reads(at..at + gradient.len()));
                 to.take(at, gradient);
             });
         });
@@ -95,7 +98,8 @@ impl Wide<'_> {
         let (x, dy) = (&x[..batch * inputs], &dy[..batch * outputs]);
         let kernels = Kernels::current();
         let body = |way: Way<'_>| body(&Wide { kernels, x, way, batch, inputs, outputs });
-        let (few_inputs, few_outputs) = (nonzeros::density(x, batch), nonzeros::density(dy, batch));
+        let (few_inputs, few_outputs) =
+            (nonzeros::density(x, batch, BLOCKING), nonzeros::density(dy, batch, BLOCKING));
         if few_inputs.is_none() && few_outputs.is_none() {
             scratch::with(dy.len(), |packed| {
                 split::for_chunks(threads, packed, batch * PANEL, |panel, packed| {
@@ -105,26 +109,37 @@ impl Wide<'_> {
                 body(Way::All(packed));
             });
         } else if few_outputs.unwrap_or(1.0) < few_inputs.unwrap_or(1.0) {
-            nonzeros::of_columns(dy, outputs, threads, |lists| body(Way::Outputs(lists)));
+            nonzeros::of_columns(dy, outputs, BLOCKING, threads, |lists| body(Way::Outputs(lists)));
         } else {
             let vectors = outputs.div_ceil(LINE);
-            scratch::with(wide_panels(vectors) * batch * WIDTH, |packed| {
+            scratch::with(BLOCKING.panels(vectors) * batch * WIDTH, |packed| {
                 split::for_chunks(threads, packed, batch * WIDTH, |panel, packed| {
-                    let columns = wide_panel(panel, &(0..vectors), outputs);
+                    let columns = BLOCKING.panel(panel, &(0..vectors), outputs);
                     pack_wide(packed, &dy[columns.start..], (batch, columns.len()), outputs);
                 });
-                nonzeros::of_columns(x, inputs, threads, |lists| body(Way::Inputs(lists, packed)));
+                nonzeros::of_columns(x, inputs, BLOCKING, threads, |lists| body(Way::Inputs(lists, packed)));
             });
         }
     }
 
-    /// Rows of weights to take at a time: for lists of the outputs' gradients as many as a panel holds, else so many that
-    /// every thread has as much to do.
-    pub(super) fn slab(&self, threads: usize) -> usize {
-        match self.way {
-            Way::Outputs(_) => WIDTH,
-            _ => self.inputs.div_ceil(self.inputs.div_ceil(SLAB).next_multiple_of(threads)),
+    /// Into how many slabs to cut the weights, and of how many rows each is a multiple: for lists of the outputs' gradients as
+    /// many rows as a panel holds, and every thread as many slabs.
+    pub(super) fn slabs(&self, threads: usize) -> (usize, usize) {
+        if let Way::Outputs(_) = self.way {
+            let vectors = self.inputs.div_ceil(LINE);
+            // Rather a slab with a vector too many than one that a thread computes while the others wait.
+            let even = (BLOCKING.panels(vectors) / threads * threads).max(1);
+            let fits = vectors.div_ceil(even) <= BLOCKING.vectors + 1;
+            (LINE, if fits { even } else { BLOCKING.panels(vectors) })
+        } else {
+            (1, self.inputs.div_ceil(SLAB).next_multiple_of(threads))
         }
+    }
+
+    /// The rows of a slab of those.
+    pub(super) fn slab(&self, i: usize, (group, parts): (usize, usize)) -> Range<usize> {
+        let groups = split::even(i, parts, self.inputs.div_ceil(group));
+        groups.start * group..(groups.end * group).min(self.inputs)
     }
 
     /// The gradient of the rows from `first` on, or that added to what is there. Where no element is left out, memory is
@@ -191,13 +206,13 @@ impl Wide<'_> {
         let &Self { kernels, batch, outputs, .. } = self;
         let (rows, target) = (gradient.len() / outputs, Target::new(gradient));
         let vectors = outputs.div_ceil(LINE);
-        let panels = wide_panels(vectors);
+        let panels = BLOCKING.panels(vectors);
         scratch::with(rows * WIDTH, |sums| {
             for panel in 0..panels {
-                let columns = wide_panel(panel, &(0..vectors), outputs);
-                for from in samples.clone().step_by(BLOCK) {
+                let columns = BLOCKING.panel(panel, &(0..vectors), outputs);
+                for from in samples.clone().step_by(BLOCKING.terms) {
                     let fresh = from == samples.start;
-                    let last = (from + BLOCK >= samples.end).then_some(Last {
+                    let last = (from + BLOCKING.terms >= samples.end).then_some(Last {
                         target: &target,
                         at: columns.start,
                         row: outputs,
@@ -208,7 +223,7 @@ impl Wide<'_> {
                     unsafe {
                         lists.multiply(
                             kernels,
-                            (first..first + rows, from / BLOCK),
+                            (first..first + rows, from / BLOCKING.terms),
                             (&dy[(panel * batch + from) * WIDTH..], columns.len()),
                             (&mut *sums, fresh),
                             last,
@@ -240,13 +255,20 @@ impl Wide<'_> {
                 let next = Hint::of(gradient).part(at + LINE, 1);
                 let next = Stripes { from: next, count: rows, lines: 2, step: outputs };
                 let next = if in_place { &next } else { &Stripes::NONE };
-                for from in samples.clone().step_by(BLOCK) {
+                for from in samples.clone().step_by(BLOCKING.terms) {
                     let panel = (&packed[(from - samples.start) * WIDTH..], rows);
                     let (rows, fresh) = (at..at + count, from == samples.start);
                     let ahead = if fresh { next } else { &Stripes::NONE };
                     // SAFETY: the sums stay in a slice that is this call's.
                     unsafe {
-                        lists.multiply(kernels, (rows, from / BLOCK), panel, (sums, fresh), None, ahead);
+                        lists.multiply(
+                            kernels,
+                            (rows, from / BLOCKING.terms),
+                            panel,
+                            (sums, fresh),
+                            None,
+                            ahead,
+                        );
                     }
                 }
                 let to = match start {

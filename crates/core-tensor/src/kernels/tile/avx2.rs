@@ -138,7 +138,13 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn pack(to: *mut f32, x: [__m256; 2], bits: u16) {
         // SAFETY: the caller's.
-        unsafe { pack_lanes(to, &std::mem::transmute::<[__m256; 2], [f32; 16]>(x), bits) }
+        unsafe { pack_lanes(to, (&raw const x).cast(), bits, |x: f32| x) }
+    }
+
+    #[inline(always)]
+    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16) {
+        // SAFETY: the caller's.
+        unsafe { pack_lanes(to, from, bits, |x| x as u16) }
     }
 
     #[inline(always)]
@@ -293,4 +299,4 @@ unsafe fn turn_8(rows: [__m256; 8]) -> [__m256; 8] {
     }
 }
 
-super::kernels!(Avx2, "avx2,fma", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);
+super::kernels!(Avx2, "avx2,fma,popcnt", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);

@@ -2,10 +2,11 @@
 
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _CMP_NLE_UQ, _CMP_ORD_Q,
-    _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi8,
-    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_mask_cmp_ps_mask, _mm512_mask_i32gather_ps, _mm512_mask_i32scatter_ps,
-    _mm512_mask_storeu_ps, _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
+    _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm256_storeu_si256, _mm512_add_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
+    _mm512_cvtps_epi32, _mm512_fmadd_ps, _mm512_loadu_epi32, _mm512_loadu_ps, _mm512_mask_blend_ps,
+    _mm512_mask_cmp_ps_mask, _mm512_mask_i32gather_ps, _mm512_mask_i32scatter_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_compress_epi32, _mm512_maskz_compress_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps,
     _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_roundscale_ps, _mm512_set1_epi32,
     _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
     _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
@@ -134,6 +135,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16) {
+        // SAFETY: the caller's.
+        unsafe {
+            let packed = _mm512_maskz_compress_epi32(bits, _mm512_loadu_epi32(from.cast()));
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(packed));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn keep(x: __m512, bits: u16) -> __m512 {
         // SAFETY: the caller's.
         unsafe { _mm512_maskz_mov_ps(bits, x) }
@@ -249,4 +259,4 @@ impl Simd for Avx512 {
     }
 }
 
-super::kernels!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+super::kernels!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt", [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);

@@ -12,67 +12,109 @@ use super::registers::{Begin, RawEnd, finish_sums};
 use super::simd::Simd;
 use super::{End, Kernels, LINE, Lines, Start, Target};
 use crate::arena::Hint;
+use crate::kernels::split::even;
 
-/// Columns of a panel: sums enough to hide the time that a multiplication takes.
-pub(in crate::kernels) const WIDTH: usize = 16 * VECTORS;
+/// How matrices are cut for sums over lists: so that a panel stays in the first-level cache.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernels) struct Blocking {
+    /// Terms of a block, hence rows of a panel. Sums are put down after each.
+    pub(in crate::kernels) terms: usize,
+    /// Vectors of a panel. More of them take fewer looks at a list.
+    pub(in crate::kernels) vectors: usize,
+}
 
-/// Vectors of a panel.
-pub(in crate::kernels) const VECTORS: usize = 5;
+impl Blocking {
+    /// For long sums: panels of 35 KiB.
+    pub(in crate::kernels) const LONG: Self = Self { terms: 80, vectors: MOST };
+    /// For sums over a batch, which mostly is one block: panels of 40 KiB.
+    pub(in crate::kernels) const BATCH: Self = Self { terms: 128, vectors: 5 };
 
-/// Terms of a block, hence rows of a panel (40 KiB).
-pub(in crate::kernels) const BLOCK: usize = 128;
+    /// How many panels so many vectors of columns are cut into.
+    pub(in crate::kernels) const fn panels(self, vectors: usize) -> usize {
+        vectors.div_ceil(self.vectors)
+    }
 
-/// Where the row of a panel begins that belongs to each term of a block.
-static PLACES: [u32; BLOCK] = {
-    let mut places = [0; BLOCK];
+    /// The columns of panel `i` of those that some vectors of a matrix of `columns` are cut into.
+    pub(in crate::kernels) fn panel(self, i: usize, vectors: &Range<usize>, columns: usize) -> Range<usize> {
+        let part = even(i, self.panels(vectors.len()), vectors.len());
+        (vectors.start + part.start) * LINE..((vectors.start + part.end) * LINE).min(columns)
+    }
+}
+
+/// Vectors of a panel at most.
+pub(super) const MOST: usize = 7;
+
+/// Elements from row to row of a panel. An odd number of lines, so that rows of any length spread over all of the cache.
+pub(in crate::kernels) const WIDTH: usize = MOST * LINE;
+
+/// Terms of a block at most.
+const TERMS: usize = 128;
+
+/// Where the row of a panel begins that belongs to each term of a block: 16 bits hold it.
+static PLACES: [u32; TERMS] = {
+    assert!(TERMS * WIDTH <= 1 << 16, "places of 16 bits");
+    let mut places = [0; TERMS];
     let mut term = 0;
-    while term < BLOCK {
+    while term < TERMS {
         places[term] = (term * WIDTH) as u32;
         term += 1;
     }
     places
 };
 
-/// The elements of a matrix that are not 0. For each row and block: their number, they and their [`PLACES`], both with room for
-/// all.
+/// Places that are read at once, and what their number takes before them.
+const FOUR: usize = 4;
+
+/// The elements of a matrix that are not 0. For each row and block: their number, their [`PLACES`] and they themselves, with
+/// room for all.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kernels) struct Nonzeros<'a> {
     lists: &'a [f32],
     terms: usize,
+    blocking: Blocking,
 }
 
 impl<'a> Nonzeros<'a> {
-    /// Elements that a row of so many terms takes.
-    pub(in crate::kernels) const fn row(terms: usize) -> usize {
-        let (whole, rest) = (terms / BLOCK, terms % BLOCK);
-        whole * Self::block(BLOCK) + if rest > 0 { Self::block(rest) } else { 0 }
+    /// Elements that a row of so many terms takes, cut like this.
+    pub(in crate::kernels) const fn row(terms: usize, blocking: Blocking) -> usize {
+        let (whole, rest) = (terms / blocking.terms, terms % blocking.terms);
+        whole * Self::length(blocking.terms) + if rest > 0 { Self::length(rest) } else { 0 }
     }
 
-    const fn block(terms: usize) -> usize {
-        LINE + 2 * terms.next_multiple_of(LINE)
+    /// The same of a block.
+    const fn length(terms: usize) -> usize {
+        Self::to_values(terms) + terms.next_multiple_of(LINE)
+    }
+
+    /// Elements before the values: the number and the places, half an element each.
+    const fn to_values(terms: usize) -> usize {
+        (FOUR + terms.next_multiple_of(LINE)).div_ceil(2).next_multiple_of(LINE)
     }
 
     /// Lists those of a row.
     ///
     /// # Panics
     /// Where the list has not the row's [length](Self::row).
-    pub(in crate::kernels) fn list(kernels: &Kernels, list: &mut [f32], row: &[f32]) {
-        assert_eq!(list.len(), Self::row(row.len()), "a list for the row");
-        for (list, row) in list.chunks_mut(Self::block(BLOCK)).zip(row.chunks(BLOCK)) {
-            let (number, list) = list.split_at_mut(LINE);
-            // SAFETY: a block's elements in whole vectors fit each half of its list; the table is that of an instruction set of
-            // this processor.
-            let count = unsafe { (kernels.compress)(row.as_ptr(), row.len(), list.as_mut_ptr()) };
-            number[0] = f32::from_bits(count as u32);
+    pub(in crate::kernels) fn list(kernels: &Kernels, list: &mut [f32], row: &[f32], blocking: Blocking) {
+        assert!(
+            blocking.terms <= TERMS && list.len() == Self::row(row.len(), blocking),
+            "a list for the row"
+        );
+        for (list, row) in list.chunks_mut(Self::length(blocking.terms)).zip(row.chunks(blocking.terms)) {
+            let to_values = Self::to_values(row.len());
+            // SAFETY: a block's elements in whole vectors fit either part of its list; the table is that of an instruction set
+            // of this processor.
+            let count = unsafe { (kernels.compress)(row.as_ptr(), row.len(), list.as_mut_ptr(), to_values) };
+            list[0] = f32::from_bits(count as u32);
         }
     }
 
     /// Lists of all rows of a matrix of so many terms.
     ///
     /// # Safety
-    /// [`list`](Self::list) made each of them, of a row of so many terms: what they say is not checked again.
-    pub(in crate::kernels) unsafe fn new(lists: &'a [f32], terms: usize) -> Self {
-        Self { lists, terms }
+    /// [`list`](Self::list) made each of them, of a row of so many terms, cut like this: what they say is not checked again.
+    pub(in crate::kernels) unsafe fn new(lists: &'a [f32], terms: usize, blocking: Blocking) -> Self {
+        Self { lists, terms, blocking }
     }
 
     /// Adds the terms of a block to the sums of some rows, which it begins where `sums` are `fresh`, and sends them where
@@ -93,17 +135,18 @@ impl<'a> Nonzeros<'a> {
         last: Option<Last<'_>>,
         ahead: &Stripes,
     ) {
-        let (row, terms) = (Self::row(self.terms), BLOCK.min(self.terms - block * BLOCK));
+        let row = Self::row(self.terms, self.blocking);
+        let terms = self.blocking.terms.min(self.terms - block * self.blocking.terms);
         assert!(rows.end * row <= self.lists.len(), "lists of all rows");
         assert!(0 < columns && columns <= WIDTH && terms * WIDTH <= panel.len(), "a panel of the block");
         assert!(rows.len() * WIDTH <= sums.len(), "sums of all rows");
         let vectors = columns.div_ceil(16);
-        let lists = &self.lists[rows.start * row + block * Self::block(BLOCK)..];
+        let lists = &self.lists[rows.start * row + block * Self::length(self.blocking.terms)..];
         let size = (rows.len(), columns);
         let run = Run {
             lists: lists.as_ptr(),
             row,
-            to_places: terms.next_multiple_of(LINE),
+            to_values: Self::to_values(terms),
             rows: rows.len(),
             panel: panel.as_ptr(),
             sums: sums.as_mut_ptr(),
@@ -163,7 +206,7 @@ impl Stripes {
 pub(super) struct Run<'a> {
     lists: *const f32,
     row: usize,
-    to_places: usize,
+    to_values: usize,
     rows: usize,
     panel: *const f32,
     sums: *mut f32,
@@ -201,11 +244,10 @@ pub(super) unsafe fn nonzero<S: Simd, const V: usize>(run: &Run<'_>, last: Optio
             }
             let list = run.lists.add(r * run.row);
             let count = *list.cast::<u32>() as usize;
-            let values = list.add(LINE);
-            let places = values.add(run.to_places).cast::<u32>();
+            let (places, values) = (list.cast::<u16>().add(FOUR), list.add(run.to_values));
             // The next row's list begins anew elsewhere.
-            for half in 0..2 {
-                let next = list.wrapping_add(run.row + half * run.to_places);
+            for part in [0, run.to_values] {
+                let next = list.wrapping_add(run.row + part);
                 prefetch_near(next);
                 prefetch_near(next.wrapping_add(LINE));
                 prefetch_near(next.wrapping_add(2 * LINE));
@@ -213,13 +255,17 @@ pub(super) unsafe fn nonzero<S: Simd, const V: usize>(run: &Run<'_>, last: Optio
             let kept = run.sums.add(r * WIDTH);
             let mut sums: [S::Vector; V] =
                 std::array::from_fn(|v| if run.fresh { S::splat(0.0) } else { S::load(kept.add(v * 16)) });
-            for i in 0..count {
-                // Hidden: added once, not in the address of every load.
-                let b = S::hide_pointer(run.panel.add(*places.add(i) as usize));
-                let x = S::splat(*values.add(i));
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::multiply_add(x, S::load(b.add(v * 16)), *sum);
+            let whole = count / FOUR * FOUR;
+            for i in (0..whole).step_by(FOUR) {
+                let four = places.add(i).cast::<u64>().read_unaligned();
+                for j in 0..FOUR {
+                    let shift = 16 * if cfg!(target_endian = "little") { j } else { FOUR - 1 - j };
+                    let place = (four >> shift) as u16;
+                    add_term::<S, V>(&mut sums, run.panel.add(place.into()), *values.add(i + j));
                 }
+            }
+            for i in whole..count {
+                add_term::<S, V>(&mut sums, run.panel.add((*places.add(i)).into()), *values.add(i));
             }
             if let Some(last) = last {
                 let begin = last.begin.skip(r * last.begin.row);
@@ -234,22 +280,44 @@ pub(super) unsafe fn nonzero<S: Simd, const V: usize>(run: &Run<'_>, last: Optio
     }
 }
 
-/// Lists those of up to [`BLOCK`] elements that are not 0, and their places; returns their number.
+/// Adds `x` times a row of a panel to the sums.
 ///
 /// # Safety
-/// The processor has the instruction set; the row is valid for `terms`, the list for twice as many in whole vectors.
+/// The processor has the instruction set; the row is valid for all vectors.
 #[inline(always)]
-pub(super) unsafe fn compress<S: Simd>(row: *const f32, terms: usize, list: *mut f32) -> usize {
+unsafe fn add_term<S: Simd, const V: usize>(sums: &mut [S::Vector; V], row: *const f32, x: f32) {
+    // SAFETY: the caller's.
+    unsafe {
+        // Hidden: added once, not in the address of every load.
+        let (row, x) = (S::hide_pointer(row), S::splat(x));
+        for (v, sum) in sums.iter_mut().enumerate() {
+            *sum = S::multiply_add(x, S::load(row.add(v * 16)), *sum);
+        }
+    }
+}
+
+/// Lists those of up to [`TERMS`] elements that are not 0 from element `to_values` of `list` on, and their places before them;
+/// returns their number.
+///
+/// # Safety
+/// The processor has the instruction set; the row is valid for `terms`, the list for `to_values` elements, the places of a
+/// block's terms, and for as many as the row has in whole vectors.
+#[inline(always)]
+pub(super) unsafe fn compress<S: Simd>(
+    row: *const f32,
+    terms: usize,
+    list: *mut f32,
+    to_values: usize,
+) -> usize {
     // SAFETY: the caller's; there are never more than were looked at.
     unsafe {
-        let places = list.add(terms.next_multiple_of(LINE));
+        let (places, values) = (list.cast::<u16>().add(FOUR), list.add(to_values));
         let mut count = 0;
         for first in (0..terms).step_by(16) {
             let x = S::load_lanes(row.add(first), S::lanes((terms - first).min(16)));
             let bits = S::nonzero(x);
-            S::pack(list.add(count), x, bits);
-            // Bits are moved as they are, whatever numbers they make.
-            S::pack(places.add(count), S::load(PLACES.as_ptr().add(first).cast()), bits);
+            S::pack(values.add(count), x, bits);
+            S::pack_halves(places.add(count), PLACES.as_ptr().add(first), bits);
             count += bits.count_ones() as usize;
         }
         count

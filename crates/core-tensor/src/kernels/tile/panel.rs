@@ -1,8 +1,6 @@
 //! How operands come to the tile: columns in panels, transposes, lines of the cache in time.
 
-use std::ops::Range;
-
-use super::nonzero::{VECTORS, WIDTH};
+use super::nonzero::WIDTH;
 use super::simd::Simd;
 use super::{Kernels, Layout};
 
@@ -60,18 +58,6 @@ pub(in crate::kernels) fn turn_panels(
             (width, rows),
         );
     }
-}
-
-/// How many wide panels so many vectors of columns are cut into.
-pub(in crate::kernels) const fn wide_panels(vectors: usize) -> usize {
-    vectors.div_ceil(VECTORS)
-}
-
-/// The columns of wide panel `i` of those that some vectors of a matrix of `columns` are cut into: as even as can be.
-pub(in crate::kernels) fn wide_panel(i: usize, vectors: &Range<usize>, columns: usize) -> Range<usize> {
-    let panels = wide_panels(vectors.len());
-    let vector = |i: usize| vectors.start + i * vectors.len() / panels;
-    vector(i) * LINE..(vector(i + 1) * LINE).min(columns)
 }
 
 /// Up to [`WIDTH`] columns of `rows` rows, `stride` apart, as rows so long, with zeros up to the next vector.

@@ -113,7 +113,13 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn pack(to: *mut f32, x: [f32; 16], bits: u16) {
         // SAFETY: the caller's.
-        unsafe { pack_lanes(to, &x, bits) }
+        unsafe { pack_lanes(to, x.as_ptr(), bits, |x| x) }
+    }
+
+    #[inline(always)]
+    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16) {
+        // SAFETY: the caller's.
+        unsafe { pack_lanes(to, from, bits, |x| x as u16) }
     }
 
     #[inline(always)]

@@ -39,6 +39,8 @@ pub(in crate::kernels) trait Simd: Copy {
     unsafe fn nonzero(x: Self::Vector) -> u16;
     /// Stores the lanes whose bit is 1 one after the other. Whatever else the 16 places hold is unspecified.
     unsafe fn pack(to: *mut f32, x: Self::Vector, bits: u16);
+    /// The same of the lower halves of 16 numbers in memory.
+    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16);
     /// Lanes whose bit is 0 become 0.
     unsafe fn keep(x: Self::Vector, bits: u16) -> Self::Vector;
     /// Lane `i` from element `i * stride`, for the first `count` lanes; the others are 0 and not read.
@@ -63,16 +65,16 @@ pub(in crate::kernels) trait Simd: Copy {
     fn hide_pointer(x: *const f32) -> *const f32;
 }
 
-/// [`Simd::pack`] of lanes that lie in memory.
+/// [`Simd::pack`] of lanes that lie in memory, as `of` makes them.
 ///
 /// # Safety
-/// `to` is valid for as many lanes as have bits.
+/// `to` is valid for as many lanes as have bits, `from` for 16.
 #[inline(always)]
-pub(super) unsafe fn pack_lanes(to: *mut f32, x: &[f32; 16], mut bits: u16) {
+pub(super) unsafe fn pack_lanes<T: Copy, U>(to: *mut U, from: *const T, mut bits: u16, of: impl Fn(T) -> U) {
     let mut count = 0;
     while bits != 0 {
         // SAFETY: the caller's.
-        unsafe { *to.add(count) = x[bits.trailing_zeros() as usize] };
+        unsafe { to.add(count).write(of(*from.add(bits.trailing_zeros() as usize))) };
         bits &= bits - 1;
         count += 1;
     }
