@@ -1,5 +1,5 @@
 //! Forward, input gradient and parameter gradients of layers as small networks have them, on one thread.
-//! Throughput is in multiplications with their addition: twice it is FLOP/s.
+//! Throughput is in multiplications with their addition, left out or not: twice it is FLOP/s.
 
 use std::hint::black_box;
 
@@ -19,17 +19,34 @@ fn normal(seed: u64, count: usize) -> Vec<f32> {
     (0..count).map(|_| rng.normal() as f32).collect()
 }
 
-/// Batch, inputs, outputs.
-const DENSE: [(usize, usize, usize); 5] =
-    [(1024, 16, 64), (1024, 64, 32), (1024, 32, 5), (128, 784, 1000), (128, 3136, 128)];
+/// Batch, inputs, outputs, and how many of 100 inputs and gradients of outputs are not 0, as behind a rectifier.
+const DENSE: [((usize, usize, usize), u64); 8] = [
+    ((1024, 16, 64), 100),
+    ((1024, 64, 32), 100),
+    ((1024, 32, 5), 100),
+    ((128, 3136, 128), 100),
+    ((128, 1000, 800), 100),
+    ((128, 1000, 800), 50),
+    ((128, 1000, 800), 40),
+    ((128, 1000, 800), 20),
+];
+
+/// Leaves so many of 100 numbers, wherever they are.
+fn thin_out(values: &mut [f32], kept: u64) {
+    let mut rng = Seed::new(5).rng();
+    values.iter_mut().filter(|_| rng.below(100) >= kept).for_each(|value| *value = 0.0);
+}
 
 fn dense(c: &mut Criterion) {
     let mut group = c.benchmark_group("core-tensor/dense");
-    for sizes @ (batch, inputs, outputs) in DENSE {
-        let name = format!("{inputs}-{outputs} batch {batch}");
+    for (sizes @ (batch, inputs, outputs), kept) in DENSE {
+        let zeros = if kept < 100 { format!(", {kept} % not 0") } else { String::new() };
+        let name = format!("{inputs}-{outputs} batch {batch}{zeros}");
         group.throughput(Throughput::Elements((batch * inputs * outputs) as u64));
-        let (x, w) = (normal(1, batch * inputs), normal(2, inputs * outputs));
-        let (bias, dy) = (normal(3, outputs), normal(4, batch * outputs));
+        let (mut x, w) = (normal(1, batch * inputs), normal(2, inputs * outputs));
+        let (bias, mut dy) = (normal(3, outputs), normal(4, batch * outputs));
+        thin_out(&mut x, kept);
+        thin_out(&mut dy, kept);
         let mut out = vec![0.0; batch * outputs];
         let mut bits = vec![0; gate_words(batch, outputs)];
         group.bench_function(BenchmarkId::new("forward", &name), |b| {

@@ -335,6 +335,8 @@ pub(super) struct Kernels {
     unit: [&'static [Tile]; 2],
     /// Of 1 and more vectors, by their number less one.
     nonzero: [unsafe fn(&nonzero::Run<'_>, Option<&nonzero::RawLast>); MOST],
+    /// Up to which part of a matrix that is not 0 lists of it are worth it.
+    pub(super) most_nonzero: f64,
     compress: unsafe fn(*const f32, usize, *mut f32, usize) -> usize,
     finish: Finish,
     close: Close,
@@ -425,6 +427,7 @@ macro_rules! kernels {
             nonzero: [
                 nonzero::<1>, nonzero::<2>, nonzero::<3>, nonzero::<4>, nonzero::<5>, nonzero::<6>, nonzero::<7>,
             ],
+            most_nonzero: <$simd as super::simd::Simd>::MOST_NONZERO,
             compress,
             finish,
             close,

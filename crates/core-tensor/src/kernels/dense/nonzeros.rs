@@ -7,10 +7,6 @@ use crate::kernels::{scratch, split};
 /// Columns whose lists a thread makes at a time: two lines of each row.
 const COLUMNS: usize = 32;
 
-/// The part of a matrix's elements that are not 0, above which its zeros are not left out: a product of lists has about two
-/// thirds of the speed of one of whole matrices, and lists take time to be made.
-const MOST: f64 = 0.6;
-
 /// The part of a matrix's elements that are not 0, by a look at 64 places, if lists of rows of so many `terms` are worth it: it
 /// is small enough, and they fit memory that is kept from step to step.
 pub(super) fn density(x: &[f32], terms: usize, blocking: Blocking) -> Option<f64> {
@@ -25,7 +21,7 @@ pub(super) fn density(x: &[f32], terms: usize, blocking: Blocking) -> Option<f64
         nonzero += x.iter().filter(|&&x| x != 0.0).count();
     }
     let density = nonzero as f64 / seen.max(1) as f64;
-    (density < MOST).then_some(density)
+    (density < Kernels::current().most_nonzero).then_some(density)
 }
 
 /// Lends `body` lists of the rows of a matrix of rows of `terms`.

@@ -1,7 +1,6 @@
 //! The gradient of a dense layer's weights and bias.
 
-use super::wide::{MOST_HINTS, Wide, is_wide};
-use crate::arena::Hint;
+use super::wide::{Wide, is_wide};
 use crate::kernels::epilogue::ParameterGradients;
 use crate::kernels::parts::in_parts;
 use crate::kernels::tile::{Axis, End, Kernels, LINE, Layout, Start, add_columns, add_some_columns, product};
@@ -109,7 +108,7 @@ fn wide_gradients(
         let (group, parts) = wide.slabs(threads);
         split::for_parts(threads, dw, (group * sizes.2, parts), |i, dw| {
             let first = wide.slab(i, (group, parts)).start;
-            wide.rows(first, dw, accumulate, [Hint::NONE; MOST_HINTS]);
+            wide.rows(first, dw, accumulate, None);
         });
     });
 }

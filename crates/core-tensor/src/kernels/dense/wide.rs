@@ -59,7 +59,7 @@ pub fn dense_gradient_in_pieces(
             let rows = wide.slab(i, (group, parts));
             scratch::with(rows.len() * outputs, |gradient| {
                 let at = rows.start * outputs;
-                wide.rows(rows.start, gradient, false, to.reads(at..at + gradient.len()));
+                wide.rows(rows.start, gradient, false, Some(to.reads(at..at + gradient.len())));
                 to.take(at, gradient);
             });
         });
@@ -142,14 +142,14 @@ impl Wide<'_> {
         groups.start * group..(groups.end * group).min(self.inputs)
     }
 
-    /// The gradient of the rows from `first` on, or that added to what is there. Where no element is left out, memory is
-    /// asked for `hints` meanwhile; sums without zeros are bound by loads already.
+    /// The gradient of the rows from `first` on, or that added to what is there. Where it is a piece that is taken from the
+    /// cache, memory is asked for `hints` meanwhile, unless elements are left out: sums over lists are bound by loads already.
     pub(super) fn rows(
         &self,
         first: usize,
         gradient: &mut [f32],
         accumulate: bool,
-        hints: [Hint; MOST_HINTS],
+        hints: Option<[Hint; MOST_HINTS]>,
     ) {
         if self.batch == 0 && !accumulate {
             gradient.fill(0.0);
@@ -158,11 +158,13 @@ impl Wide<'_> {
             let samples = from..self.batch.min(from + SAMPLES);
             let start = if from == 0 && !accumulate { Start::Zero } else { Start::Old };
             match self.way {
-                Way::All(dy) => self.of_all(dy, samples, (first, gradient), start, hints),
+                Way::All(dy) => {
+                    let hints = hints.unwrap_or([Hint::NONE; MOST_HINTS]);
+                    self.of_all(dy, samples, (first, gradient), start, hints);
+                }
                 Way::Inputs(lists, dy) => self.of_inputs((lists, dy), samples, (first, gradient), start),
                 Way::Outputs(lists) => {
-                    let in_place = hints.iter().all(|hint| hint.len == 0);
-                    self.of_outputs(lists, samples, (first, gradient), start, in_place);
+                    self.of_outputs(lists, samples, (first, gradient), start, hints.is_none());
                 }
             }
         }

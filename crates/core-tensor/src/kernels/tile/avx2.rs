@@ -23,6 +23,9 @@ impl Simd for Avx2 {
     type Lanes = [__m256i; 2];
     type Mask = [__m256; 2];
 
+    const MASKED: bool = false;
+    const MOST_NONZERO: f64 = 0.8;
+
     #[inline(always)]
     unsafe fn lanes(count: usize) -> [__m256i; 2] {
         // SAFETY: the caller's.
@@ -299,4 +302,4 @@ unsafe fn turn_8(rows: [__m256; 8]) -> [__m256; 8] {
     }
 }
 
-super::kernels!(Avx2, "avx2,fma,popcnt", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2 3]);
+super::kernels!(Avx2, "avx2,fma,popcnt", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2]);

@@ -38,6 +38,9 @@ impl Simd for Avx512 {
     type Lanes = __mmask16;
     type Mask = __mmask16;
 
+    const MASKED: bool = true;
+    const MOST_NONZERO: f64 = 0.6;
+
     #[inline(always)]
     unsafe fn lanes(count: usize) -> __mmask16 {
         u16::MAX >> (16 - count)

@@ -2,8 +2,8 @@
 //!
 //! `c[m, n] = sum over k where a[m, k] is not 0 of a[m, k] b[k, n]`: the other tiles' sums bit by bit, as long as `b` is finite.
 //! Every row has terms of its own to leave out, so `b` is read once a row: in panels that stay in the first-level cache. That
-//! makes loads the bottleneck, and a product half as fast as multiplications could be. (Two rows at a time, over the terms of
-//! both or each over its own, are no faster.)
+//! makes loads the bottleneck, and a product little more than half as fast as multiplications could be: hence wide panels, and
+//! four places a load. (Two rows at a time, over the terms of both or each over its own, are no faster.)
 
 use std::ops::Range;
 

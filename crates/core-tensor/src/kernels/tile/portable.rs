@@ -17,6 +17,9 @@ impl Simd for Portable {
     type Lanes = usize;
     type Mask = [bool; 16];
 
+    const MASKED: bool = false;
+    const MOST_NONZERO: f64 = 0.8;
+
     #[inline(always)]
     unsafe fn lanes(count: usize) -> usize {
         count

@@ -120,6 +120,30 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
     // SAFETY: the caller's.
     unsafe {
         let last = S::lanes(lanes);
+        // Two bodies, where to load some lanes takes longer than to load all.
+        let sums = if S::MASKED || lanes < 16 {
+            sums::<S, R, V, UNIT, false>(a, b, start, last, layout)
+        } else {
+            sums::<S, R, V, UNIT, true>(a, b, start, last, layout)
+        };
+        finish_sums::<S, R, V>(sums, (c, layout.c_row), start, end, last);
+    }
+}
+
+/// The sums of a [`tile`], of whose last vector some lanes are read or the `WHOLE` of it.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn sums<S: Simd, const R: usize, const V: usize, const UNIT: bool, const WHOLE: bool>(
+    a: *const f32,
+    b: *const f32,
+    start: Begin,
+    last: S::Lanes,
+    layout: &Layout<'_>,
+) -> [[S::Vector; V]; R] {
+    // SAFETY: the caller's.
+    unsafe {
         let mut sums = [[S::splat(0.0); V]; R];
         let mut ahead = start.ahead;
         let &Layout { sum, segments, blocks, .. } = layout;
@@ -137,7 +161,7 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
                 for _ in 0..sum.count {
                     let columns: [S::Vector; V] = std::array::from_fn(|v| {
                         let b = b.add(v * 16);
-                        if v + 1 < V { S::load(b) } else { S::load_lanes(b, last) }
+                        if WHOLE || v + 1 < V { S::load(b) } else { S::load_lanes(b, last) }
                     });
                     if V > 1 {
                         prefetch(ahead);
@@ -163,7 +187,7 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
                 }
             }
         }
-        finish_sums::<S, R, V>(sums, (c, layout.c_row), start, end, last);
+        sums
     }
 }
 

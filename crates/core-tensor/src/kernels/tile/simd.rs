@@ -14,6 +14,12 @@ pub(in crate::kernels) trait Simd: Copy {
     /// A truth for each lane.
     type Mask: Copy;
 
+    /// Whether some lanes are loaded as fast as all.
+    const MASKED: bool;
+    /// The part of a matrix that may be other than 0 for sums over lists to be faster than those over all: they have so much
+    /// of the speed of a tile, and lists take time to be made.
+    const MOST_NONZERO: f64;
+
     /// The first `count` lanes, 1 to 16.
     unsafe fn lanes(count: usize) -> Self::Lanes;
     unsafe fn splat(x: f32) -> Self::Vector;
