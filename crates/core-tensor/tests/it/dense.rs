@@ -74,7 +74,7 @@ impl TakePieces for Taken {
 #[test]
 fn pieces_of_a_gradient_are_those_of_the_whole() {
     assert!(!is_wide(784, 10) && !is_wide(16, 128), "few outputs, or few weights");
-    for sizes @ (b, i, o) in [(128, 131, 190), (3, 100, 97), (600, 200, 65), (0, 100, 100)] {
+    for sizes @ (b, i, o) in [(128, 131, 190), (3, 100, 97), (600, 200, 65), (0, 100, 100), (400, 5, 2100)] {
         assert!(is_wide(i, o));
         for (keep_x, keep_dy) in [(9.0, 9.0), (0.4, 9.0), (9.0, 0.4)] {
             let (mut x, mut dy) = (normal(1, b * i), normal(2, b * o));
@@ -83,7 +83,7 @@ fn pieces_of_a_gradient_are_those_of_the_whole() {
             on_every_path(|set| {
                 let mut whole = vec![f32::NAN; i * o];
                 dense_weight_gradient(&mut whole, &x, &dy, sizes, 1);
-                for threads in [1, 2, 3] {
+                for threads in [1, 2, 3, 16] {
                     let taken = Taken(Mutex::new((vec![f32::NAN; i * o], vec![0; i * o])));
                     dense_gradient_in_pieces(&taken, &x, &dy, sizes, threads);
                     let (values, times) = taken.0.into_inner().unwrap();

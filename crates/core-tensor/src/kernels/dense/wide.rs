@@ -16,6 +16,7 @@ use crate::kernels::{scratch, split};
 
 /// How sums over lists are cut.
 const BLOCKING: Blocking = Blocking::BATCH;
+const _: () = assert!(SAMPLES.is_multiple_of(BLOCKING.terms), "blocks end where sums over samples do");
 
 /// Slices that a taker of pieces reads at most: weights and an optimizer's state.
 pub const MOST_HINTS: usize = 4;
@@ -128,11 +129,11 @@ impl Wide<'_> {
         if let Way::Outputs(_) = self.way {
             let vectors = self.inputs.div_ceil(LINE);
             // Rather a slab with a vector too many than one that a thread computes while the others wait.
-            let even = (BLOCKING.panels(vectors) / threads * threads).max(1);
-            let fits = vectors.div_ceil(even) <= BLOCKING.vectors + 1;
-            (LINE, if fits { even } else { BLOCKING.panels(vectors) })
+            let panels = BLOCKING.panels(vectors);
+            let even = panels / threads * threads;
+            (LINE, if vectors <= (BLOCKING.vectors + 1) * even { even } else { panels })
         } else {
-            (1, self.inputs.div_ceil(SLAB).next_multiple_of(threads))
+            (1, self.inputs.div_ceil(SLAB).next_multiple_of(threads).min(self.inputs))
         }
     }
 
