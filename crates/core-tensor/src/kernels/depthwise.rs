@@ -123,7 +123,7 @@ pub fn depthwise_parameter_gradients(
             }
         }
         split::reduce(useful(threads, shape), parts, both, |part, both| {
-            let samples = part * shape.batch / parts..(part + 1) * shape.batch / parts;
+            let samples = split::even(part, parts, shape.batch);
             let x = &x[samples.start * shape.in_sample()..samples.end * shape.in_sample()];
             let dy = &dy[samples.start * shape.out_sample()..samples.end * shape.out_sample()];
             let (dw, db) = both.split_at_mut(kernel);

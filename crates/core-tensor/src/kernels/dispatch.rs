@@ -10,7 +10,7 @@ use std::cell::Cell;
 pub enum InstructionSet {
     /// What every processor of the architecture has.
     Portable,
-    /// AVX2 and FMA (x86-64).
+    /// AVX2, FMA and POPCNT (x86-64).
     Avx2,
     /// AVX-512 F, BW, DQ and VL (x86-64).
     Avx512,

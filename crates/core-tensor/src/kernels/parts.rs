@@ -43,7 +43,7 @@ pub(super) fn in_parts(
     let len = dw.len() + db.len();
     scratch::with(parts * len, |partials| {
         split::for_chunks(threads, partials, len, |i, partial| {
-            let samples = i * batch / parts..(i + 1) * batch / parts;
+            let samples = split::even(i, parts, batch);
             let (kernel, db) = partial.split_at_mut(len - if bias { row } else { 0 });
             body(samples, 0, ParameterGradients { kernel, bias: bias.then_some(db), accumulate: false });
         });

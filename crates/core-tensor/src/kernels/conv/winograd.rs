@@ -315,7 +315,7 @@ pub(super) fn parameter_gradients(
     let len = points * stride(matrix);
     scratch::with(parts * len, |sums| {
         split::for_chunks(split::useful(threads, shape.work()), sums, len, |i, sums| {
-            add_tiles(form, sums, (x, &source), (dy, &target), i * all / parts..(i + 1) * all / parts);
+            add_tiles(form, sums, (x, &source), (dy, &target), split::even(i, parts, all));
         });
         let (first, others) = sums.split_at_mut(len);
         for other in others.chunks_exact(len) {

@@ -109,7 +109,7 @@ pub(super) fn product_in_blocks(
     let vectors = columns.div_ceil(16);
     let shares = threads.min(vectors);
     let parts = threads.div_ceil(shares).min(rows.div_ceil(ROWS));
-    let rows_of = |part: usize| part * rows / parts..(part + 1) * rows / parts;
+    let rows_of = |part: usize| split::even(part, parts, rows);
     // The caller takes the larger share: its helpers begin later, and the last vector is often not whole.
     let vectors_of =
         |share: usize| (share * vectors).div_ceil(shares)..((share + 1) * vectors).div_ceil(shares);

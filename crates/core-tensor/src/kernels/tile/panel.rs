@@ -3,6 +3,7 @@
 use super::nonzero::WIDTH;
 use super::simd::Simd;
 use super::{Kernels, Layout};
+use crate::kernels::split::even;
 
 /// Columns that a tile covers, hence of a panel.
 pub(in crate::kernels) const PANEL: usize = 32;
@@ -172,7 +173,7 @@ pub(super) unsafe fn turn<S: Simd>(
 
 /// Part `i` of `count` of a slice.
 pub(in crate::kernels) fn part(slice: &[f32], i: usize, count: usize) -> &[f32] {
-    &slice[i * slice.len() / count..(i + 1) * slice.len() / count]
+    &slice[even(i, count, slice.len())]
 }
 
 /// What is asked for in advance, in shares for each tile.
