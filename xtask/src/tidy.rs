@@ -7,6 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::ci::say;
+use crate::language;
+
 /// Files may grow to this many lines; tables and generated code are named in [`LONG`].
 const MOST_LINES: usize = 800;
 const LONG: [&str; 0] = [];
@@ -108,6 +111,15 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     check_manifests(root, &files, &mut faults)?;
     check_dependencies(root, &mut faults)?;
+    let language = language::total(&language::count(root, &files)?);
+    if language.opener_fraction() > language::MOST_OPENERS {
+        faults.push(format!(
+            "{:.1} % of the documentation begins with What, Where, How, Who or Whether, want at most {:.0} %; \
+             `cargo xtask language --list` lists the places",
+            100.0 * language.opener_fraction(),
+            100.0 * language::MOST_OPENERS
+        ));
+    }
     let changelog = fs::read_to_string(root.join("CHANGELOG.md")).context("CHANGELOG.md")?;
     if !changelog.contains("## Unreleased") {
         faults.push("CHANGELOG.md has no section `## Unreleased`".to_owned());
@@ -115,6 +127,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     if !faults.is_empty() {
         bail!("{} faults:\n{}", faults.len(), faults.join("\n"));
     }
+    Ok(())
+}
+
+/// Prints the counts of [`language`], and the places behind them.
+pub(crate) fn language(root: &Path, list: bool) -> Result<()> {
+    let packages = language::count(root, &tracked(root)?)?;
+    if list {
+        for opener in &language::total(&packages).openers {
+            say(opener);
+        }
+    }
+    say(language::table(&packages).trim_end());
     Ok(())
 }
 
