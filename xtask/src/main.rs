@@ -133,7 +133,7 @@ fn sanitize(sh: &Shell) -> Result<()> {
     let _flags = sh.push_env("RUSTFLAGS", flags.trim());
     // Helpers are not waited for where a process ends, so what they keep for the next call counts as leaked.
     let _options = sh.push_env("ASAN_OPTIONS", "detect_leaks=0");
-    let crates = ["-p", "tinsmith-core-tensor", "-p", "tinsmith-layers"];
+    let crates = ["-p", "tinsmith-kernels", "-p", "tinsmith-core-tensor", "-p", "tinsmith-layers"];
     cmd!(sh, "cargo test {crates...} --lib --tests --target {host} --target-dir target/sanitize").run()?;
     Ok(())
 }

@@ -19,20 +19,21 @@ const VAGUE: [&str; 7] = ["utils", "util", "helpers", "common", "misc", "base", 
 
 /// Which crate may build on which: an edge that is not here is an error
 /// (dev-dependencies aside). The order is from the ground up: an entry names only crates above it.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("foundation", &[]),
     ("spec", &["foundation"]),
     ("study", &["foundation"]),
     ("data", &["foundation"]),
-    ("core-tensor", &["foundation"]),
-    ("quant", &["foundation", "spec", "core-tensor"]),
-    ("layers", &["foundation", "spec", "data", "core-tensor", "quant"]),
-    ("trainer", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers"]),
+    ("kernels", &[]),
+    ("core-tensor", &["foundation", "kernels"]),
+    ("quant", &["foundation", "spec", "kernels"]),
+    ("layers", &["foundation", "spec", "data", "kernels", "core-tensor", "quant"]),
+    ("trainer", &["foundation", "spec", "study", "data", "kernels", "core-tensor", "layers"]),
     ("fleet", &["foundation", "spec", "study", "data", "layers", "trainer"]),
     ("modelgen", &["foundation", "spec", "study"]),
     ("nas", &["foundation", "spec", "study", "modelgen"]),
     ("autoq", &["foundation", "spec", "study"]),
-    ("sparse", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers", "trainer"]),
+    ("sparse", &["foundation", "spec", "study", "data", "kernels", "core-tensor", "layers", "trainer"]),
     ("deploy", &["foundation", "spec", "core-tensor", "quant", "layers"]),
     ("report", &["foundation", "spec", "study"]),
     (
@@ -62,6 +63,7 @@ const EDGES: [(&str, &[&str]); 17] = [
             "spec",
             "study",
             "data",
+            "kernels",
             "core-tensor",
             "quant",
             "layers",
@@ -79,7 +81,8 @@ const EDGES: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that must build without a tensor library, and the packages that are one.
-const TENSOR_FREE: [&str; 8] = ["foundation", "spec", "study", "data", "modelgen", "nas", "autoq", "report"];
+const TENSOR_FREE: [&str; 9] =
+    ["foundation", "spec", "study", "data", "kernels", "modelgen", "nas", "autoq", "report"];
 const TENSOR_LIBRARIES: [&str; 6] =
     ["candle-core", "candle-nn", "gemm", "ndarray", "nalgebra", "tinsmith-core-tensor"];
 

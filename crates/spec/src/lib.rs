@@ -57,6 +57,8 @@
 //! | [`keras`] | Keras' and QKeras' model JSON, in and out |
 //! | [`json_schema`] | the schema of specification files, for editors |
 
+#![forbid(unsafe_code)]
+
 mod activation;
 mod canonical;
 pub mod cost;
