@@ -16,27 +16,33 @@ const VAGUE: [&str; 7] = ["utils", "util", "helpers", "common", "misc", "base", 
 
 /// Which crate may build on which: an edge that is not here is an error
 /// (dev-dependencies aside). The order is from the ground up: an entry names only crates above it.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("foundation", &[]),
-    ("spec", &["foundation"]),
+    ("network", &["foundation"]),
+    ("cost", &["foundation", "network"]),
+    ("keras", &["foundation", "network"]),
     ("study", &["foundation"]),
     ("data", &["foundation"]),
     ("core-tensor", &["foundation"]),
-    ("quant", &["foundation", "spec", "core-tensor"]),
-    ("layers", &["foundation", "spec", "data", "core-tensor", "quant"]),
-    ("trainer", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers"]),
-    ("fleet", &["foundation", "spec", "study", "data", "layers", "trainer"]),
-    ("modelgen", &["foundation", "spec", "study"]),
-    ("nas", &["foundation", "spec", "study", "modelgen"]),
-    ("autoq", &["foundation", "spec", "study"]),
-    ("sparse", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers", "trainer"]),
-    ("deploy", &["foundation", "spec", "core-tensor", "quant", "layers"]),
-    ("report", &["foundation", "spec", "study"]),
+    ("quant", &["foundation", "network", "core-tensor"]),
+    ("layers", &["foundation", "network", "keras", "data", "core-tensor", "quant"]),
+    ("trainer", &["foundation", "network", "study", "data", "core-tensor", "quant", "layers"]),
+    ("fleet", &["foundation", "network", "study", "data", "layers", "trainer"]),
+    ("modelgen", &["foundation", "network", "cost", "keras", "study"]),
+    ("nas", &["foundation", "network", "cost", "study", "modelgen"]),
+    ("autoq", &["foundation", "network", "cost", "study"]),
+    (
+        "sparse",
+        &["foundation", "network", "cost", "study", "data", "core-tensor", "quant", "layers", "trainer"],
+    ),
+    ("deploy", &["foundation", "network", "cost", "core-tensor", "quant", "layers"]),
+    ("report", &["foundation", "network", "cost", "study"]),
     (
         "workshop",
         &[
             "foundation",
-            "spec",
+            "network",
+            "cost",
             "study",
             "data",
             "core-tensor",
@@ -56,7 +62,9 @@ const EDGES: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "foundation",
-            "spec",
+            "network",
+            "cost",
+            "keras",
             "study",
             "data",
             "core-tensor",
@@ -76,7 +84,8 @@ const EDGES: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that must build without a tensor library, and the packages that are one.
-const TENSOR_FREE: [&str; 8] = ["foundation", "spec", "study", "data", "modelgen", "nas", "autoq", "report"];
+const TENSOR_FREE: [&str; 10] =
+    ["foundation", "network", "cost", "keras", "study", "data", "modelgen", "nas", "autoq", "report"];
 const TENSOR_LIBRARIES: [&str; 6] =
     ["candle-core", "candle-nn", "gemm", "ndarray", "nalgebra", "tinsmith-core-tensor"];
 

@@ -10,9 +10,9 @@ mod state;
 use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::{Fans, Initializer, Param, Params, Threads};
 use tinsmith_foundation::Seed;
+use tinsmith_network::op::Initializer as SpecInitializer;
+use tinsmith_network::{Graph, ModelSpec, Op, Role};
 use tinsmith_quant::LearnedOp;
-use tinsmith_spec::op::Initializer as SpecInitializer;
-use tinsmith_spec::{Graph, ModelSpec, Op, Role};
 
 use crate::error::Result;
 use crate::layer::{Blueprint, Forward, param_name};

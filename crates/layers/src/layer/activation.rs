@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::{Activation as Function, ops};
-use tinsmith_spec::{Activation, Clip};
+use tinsmith_network::{Activation, Clip};
 
 use super::quantize::{ParamSlot, QuantizerSlot};
 use super::{Blueprint, Context, Forward};

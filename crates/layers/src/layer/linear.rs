@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use tinsmith_core_tensor::kernels::conv::ConvShape;
 use tinsmith_core_tensor::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads, ops};
-use tinsmith_spec::{Activation, Op, Padding, Pair, Quantizer, Role};
+use tinsmith_network::{Activation, Op, Padding, Pair, Quantizer, Role};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tinsmith_core_tensor::{Threads, ops};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Quantizer;
+use tinsmith_network::Quantizer;
 
 use crate::data::{self, Score};
 use crate::golden_models::load;

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Shape, Tensor};
 use tinsmith_core_tensor::{Param, Threads};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::{Engine, Moments, Step, Update, WidthPenalty};
 use crate::config::TrainConfig;
