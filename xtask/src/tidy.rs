@@ -19,32 +19,36 @@ const VAGUE: [&str; 7] = ["utils", "util", "helpers", "common", "misc", "base", 
 
 /// Which crate may build on which: an edge that is not here is an error
 /// (dev-dependencies aside). The order is from the ground up: an entry names only crates above it.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("foundation", &[]),
-    ("spec", &["foundation"]),
+    ("network", &["foundation"]),
+    ("cost", &["foundation", "network"]),
+    ("keras", &["foundation", "network"]),
     ("study", &["foundation"]),
     ("data", &["foundation"]),
     ("kernels", &[]),
     ("core-tensor", &["foundation", "kernels"]),
-    ("quant", &["foundation", "spec", "kernels"]),
-    ("layers", &["foundation", "spec", "data", "kernels", "core-tensor", "quant"]),
-    ("trainer", &["foundation", "spec", "study", "data", "kernels", "core-tensor", "layers"]),
-    ("fleet", &["foundation", "spec", "study", "data", "layers", "trainer"]),
-    ("modelgen", &["foundation", "spec", "study"]),
-    ("nas", &["foundation", "spec", "study", "modelgen"]),
-    ("autoq", &["foundation", "spec", "study"]),
-    ("sparse", &["foundation", "spec", "study", "data", "kernels", "core-tensor", "layers", "trainer"]),
-    ("deploy", &["foundation", "spec", "core-tensor", "quant", "layers"]),
-    ("report", &["foundation", "spec", "study"]),
+    ("quant", &["foundation", "network", "kernels"]),
+    ("layers", &["foundation", "network", "keras", "data", "kernels", "core-tensor", "quant"]),
+    ("trainer", &["foundation", "network", "study", "data", "kernels", "core-tensor", "layers"]),
+    ("fleet", &["foundation", "network", "study", "data", "layers", "trainer"]),
+    ("modelgen", &["foundation", "network", "cost", "keras", "study"]),
+    ("nas", &["foundation", "network", "cost", "study"]),
+    ("autoq", &["foundation", "network", "cost", "study"]),
+    (
+        "sparse",
+        &["foundation", "network", "cost", "study", "data", "kernels", "core-tensor", "layers", "trainer"],
+    ),
+    ("deploy", &["foundation", "network", "cost", "core-tensor", "quant", "layers"]),
+    ("report", &["foundation", "network", "cost", "study"]),
     (
         "workshop",
         &[
             "foundation",
-            "spec",
+            "network",
+            "cost",
             "study",
             "data",
-            "core-tensor",
-            "quant",
             "layers",
             "trainer",
             "fleet",
@@ -60,29 +64,38 @@ const EDGES: [(&str, &[&str]); 18] = [
         "cli",
         &[
             "foundation",
-            "spec",
+            "network",
+            "cost",
+            "keras",
             "study",
             "data",
             "kernels",
             "core-tensor",
-            "quant",
-            "layers",
             "trainer",
             "fleet",
             "modelgen",
             "nas",
             "autoq",
             "sparse",
-            "deploy",
-            "report",
             "workshop",
         ],
     ),
 ];
 
 /// Crates that must build without a tensor library, and the packages that are one.
-const TENSOR_FREE: [&str; 9] =
-    ["foundation", "spec", "study", "data", "kernels", "modelgen", "nas", "autoq", "report"];
+const TENSOR_FREE: [&str; 11] = [
+    "foundation",
+    "network",
+    "cost",
+    "keras",
+    "study",
+    "data",
+    "kernels",
+    "modelgen",
+    "nas",
+    "autoq",
+    "report",
+];
 const TENSOR_LIBRARIES: [&str; 6] =
     ["candle-core", "candle-nn", "gemm", "ndarray", "nalgebra", "tinsmith-core-tensor"];
 

@@ -5,7 +5,7 @@
 //! use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Model};
-//! use tinsmith_spec::ModelSpec;
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "

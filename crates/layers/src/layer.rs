@@ -17,7 +17,7 @@ use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::Params;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
-use tinsmith_spec::{Graph, Layer, Op};
+use tinsmith_network::{Graph, Layer, Op};
 
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;

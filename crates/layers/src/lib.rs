@@ -1,4 +1,4 @@
-//! A network specification made trainable: for whoever has a [`ModelSpec`](tinsmith_spec::ModelSpec), drawn, found
+//! A network specification made trainable: for whoever has a [`ModelSpec`](tinsmith_network::ModelSpec), drawn, found
 //! by a search or read from Keras, and wants its outputs, its gradients and its weights.
 //!
 //! A [`Model`] holds named parameters and runs on candle's graph with the kernels of `core-tensor`: forward in
@@ -11,7 +11,7 @@
 //! use tinsmith_kernels::Threads;
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Mode, Model};
-//! use tinsmith_spec::ModelSpec;
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "

@@ -10,7 +10,7 @@ use tinsmith_kernels::optimizer::{Adam, Terms, adam};
 use tinsmith_kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_layers::Mode;
 use tinsmith_layers::plan::{Plan, PlanOptions};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -2,7 +2,7 @@
 
 use tinsmith_foundation::{Rng, Seed};
 use tinsmith_kernels::gate::{Gate, GateFunction};
-use tinsmith_spec::quantizer::{self as spec, Log2Rounding, Quantizer};
+use tinsmith_network::quantizer::{self as spec, Log2Rounding, Quantizer};
 
 use crate::binary::{Binary, BinaryDraw, BySign, TwoLevels};
 use crate::error::{QuantError, Result};

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use tinsmith_cost::{Cost, Target};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::Target;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
 use tinsmith_trainer::run::{Plan, build};
 use tinsmith_trainer::{Both, Context, Epoch, Observe, TrainConfig, TrainError, evaluate, fit};
@@ -67,7 +67,7 @@ impl PruneTrainer {
         let both = &mut Both(&mut pruner, &mut observer);
         fit(&mut model, &train, Some(&self.validation), &plan.config, &context, both)?;
         let found = evaluate(&model, &self.validation, plan.config.loss, request.grant)?;
-        let cost = with_smallest_storage(&model, &self.target)?.cost(&self.target)?;
+        let cost = Cost::of(&with_smallest_storage(&model, &self.target)?, &self.target)?;
         let names = mask::prunable(&model, request.candidate)?;
         let mut scores = Scores::from([
             ("val_loss".to_owned(), found.loss),

@@ -22,7 +22,7 @@ use tinsmith_data::Dataset;
 use tinsmith_foundation::{FoundationError, Seed, config, files};
 use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::tensorboard::SessionStatus;
 
 use self::log::EpochLog;

@@ -8,7 +8,7 @@ use tinsmith_data::{Dataset, Folds};
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_layers::Model;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
 
 use crate::callback::Observe;

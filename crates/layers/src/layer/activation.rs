@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
 use tinsmith_kernels::Activation as Function;
-use tinsmith_spec::{Activation, Clip};
+use tinsmith_network::{Activation, Clip};
 
 use super::quantize::{ParamSlot, QuantizerSlot};
 use super::{Blueprint, Context, Forward};

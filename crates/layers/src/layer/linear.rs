@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
 use tinsmith_kernels::conv::ConvShape;
 use tinsmith_kernels::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads};
-use tinsmith_spec::{Activation, Op, Padding, Pair, Quantizer, Role};
+use tinsmith_network::{Activation, Op, Padding, Pair, Quantizer, Role};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;

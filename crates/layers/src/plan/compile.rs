@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use tinsmith_core_tensor::Params;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::gate::Gate;
-use tinsmith_spec::{Graph, ModelSpec, Op};
+use tinsmith_network::{Graph, ModelSpec, Op};
 
 use super::blocks::Blocks;
 use super::operator::{Part, Pieces, Start};

@@ -41,7 +41,7 @@ struct Own {
 }
 
 impl BatchNorm {
-    pub(super) fn new(l: &tinsmith_spec::op::BatchNorm, sample: &[usize], unbiased: bool) -> Self {
+    pub(super) fn new(l: &tinsmith_network::op::BatchNorm, sample: &[usize], unbiased: bool) -> Self {
         let channels = sample.last().copied().unwrap_or_default();
         let zeros = || vec![0.0; channels];
         Self {

@@ -5,8 +5,8 @@ use tinsmith_core_tensor::{Fans, Param, Params};
 use tinsmith_kernels::conv::ConvShape;
 use tinsmith_kernels::gate::{Gate, GateFunction};
 use tinsmith_kernels::{Activation as Function, Pool2dGeometry};
+use tinsmith_network::{Activation, Op, Role, Weight};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
-use tinsmith_spec::{Activation, Op, Role, Weight};
 
 use super::combine::{Concat, Sum};
 use super::layered::Layered;

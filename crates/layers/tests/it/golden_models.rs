@@ -4,8 +4,8 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use tinsmith_foundation::Seed;
+use tinsmith_keras::read_json;
 use tinsmith_layers::{Activations, BuildOptions, Mode, Model};
-use tinsmith_spec::keras::read_json;
 
 use crate::data::{self, Score};
 

@@ -10,7 +10,7 @@ use tinsmith_core_tensor::ops;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Quantizer;
+use tinsmith_network::Quantizer;
 
 use crate::data::{self, Score};
 use crate::golden_models::load;

@@ -13,7 +13,7 @@ use tinsmith_layers::plan::{
     Backward, BlockSpec, Forward, Operator, Part, Plan, PlanOptions, Site, Start, Update,
 };
 use tinsmith_layers::{BuildOptions, LayersError, Mode, Model};
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, Op};
 
 use crate::data::{self, Score};
 use crate::golden_models::load;
@@ -598,7 +598,7 @@ fn an_operator_from_outside_trains_like_the_dense_layer_it_stands_for() {
     };
     let mut linear = spec;
     if let Op::Dense(layer) = &mut linear.layers[2].op {
-        layer.activation = tinsmith_spec::Activation::Linear;
+        layer.activation = tinsmith_network::Activation::Linear;
         layer.use_bias = false;
     }
     let mut dense = {

@@ -7,7 +7,7 @@ use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::{Engine, Moments, Step, Update, WidthPenalty};
 use crate::config::TrainConfig;

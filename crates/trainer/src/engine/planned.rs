@@ -3,7 +3,7 @@
 use tinsmith_kernels::Threads;
 use tinsmith_layers::plan::{Plan, PlanOptions, Update as Change};
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::{Engine, Moments, Step, WidthPenalty};
 use crate::config::TrainConfig;
