@@ -1,40 +1,41 @@
-//! The ways to the points and back: values of tiles and kernels gathered, transformed and stored, a vector of channels at a
-//! time.
+//! Gathers tiles and kernels, transforms them and stores the result, one vector of channels at a time; and the
+//! reverse.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::transform::{Both, F23, F43, F45, Filter};
-use super::{Form, Points, Tiles, kernel_points, stride};
+use super::layout::{Algorithm, PointLayout, Tiles, kernel_points, stride};
+use super::transform::{F23, F43, F45, Filter, Nested};
 use crate::lanes::{LANES, by_lanes};
 use crate::tile::panels;
 use crate::tile::simd::Simd;
 
-/// Calls `$call` for the instruction set `$S` with the filter of a form, and its numbers of points, results and taps.
-macro_rules! by_form {
-    ($form:expr, $call:ident::<$S:ty>($($arg:expr),*)) => {
-        match $form {
-            Form::Square2 => $call::<$S, Both<F23>, 16, 4, 9>($($arg),*),
-            Form::Square4 => $call::<$S, Both<F43>, 36, 16, 9>($($arg),*),
-            Form::Line3 => $call::<$S, F43, 6, 4, 3>($($arg),*),
-            Form::Line5 => $call::<$S, F45, 8, 4, 5>($($arg),*),
+/// Calls `$call` for the instruction set `$S` with the filter of an algorithm and its numbers of points, results and
+/// taps.
+macro_rules! by_algorithm {
+    ($algorithm:expr, $call:ident::<$S:ty>($($arg:expr),*)) => {
+        match $algorithm {
+            Algorithm::Square2 => $call::<$S, Nested<F23>, 16, 4, 9>($($arg),*),
+            Algorithm::Square4 => $call::<$S, Nested<F43>, 36, 16, 9>($($arg),*),
+            Algorithm::Line3 => $call::<$S, F43, 6, 4, 3>($($arg),*),
+            Algorithm::Line5 => $call::<$S, F45, 8, 4, 5>($($arg),*),
         }
     };
 }
 
-/// Whether points are made of an input or of a result's gradient.
+/// The operand that is transformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum Operand {
     Input,
     Gradient,
 }
 
 by_lanes! {
-    /// The points of some tiles of images `x.0`; `x.1` are zeros for every channel.
-    pub(super) fn spread<S>(form: Form, source: Source, to: &mut [f32], x: (&[f32], &[f32]), tiles: &Tiles, points: Points) {
+    /// Transforms a range of tiles of the images `x.0`; `x.1` holds zeros for every channel.
+    pub(super) fn transform<S>(algorithm: Algorithm, source: Operand, to: &mut [f32], x: (&[f32], &[f32]), tiles: &Tiles, points: PointLayout) {
         // SAFETY: guaranteed by the caller.
         unsafe {
             match source {
-                Source::Input => by_form!(form, spread_input::<S>(to, x, tiles, points)),
-                Source::Gradient => by_form!(form, spread_gradient::<S>(to, x, tiles, points)),
+                Operand::Input => by_algorithm!(algorithm, transform_input::<S>(to, x, tiles, points)),
+                Operand::Gradient => by_algorithm!(algorithm, transform_gradient::<S>(to, x, tiles, points)),
             }
         }
     }
@@ -43,15 +44,15 @@ by_lanes! {
 /// # Safety
 /// The processor must support the instruction set.
 #[inline(always)]
-unsafe fn spread_input<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+unsafe fn transform_input<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
     to: &mut [f32],
     x: (&[f32], &[f32]),
     tiles: &Tiles,
-    points: Points,
+    points: PointLayout,
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        spread_as::<S, P, P>(
+        transform_as::<S, P, P>(
             to,
             x,
             tiles,
@@ -66,15 +67,15 @@ unsafe fn spread_input<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usi
 /// # Safety
 /// The processor must support the instruction set.
 #[inline(always)]
-unsafe fn spread_gradient<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+unsafe fn transform_gradient<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
     to: &mut [f32],
     x: (&[f32], &[f32]),
     tiles: &Tiles,
-    points: Points,
+    points: PointLayout,
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        spread_as::<S, M, P>(
+        transform_as::<S, M, P>(
             to,
             x,
             tiles,
@@ -86,28 +87,30 @@ unsafe fn spread_gradient<S: Simd, F: Filter<P, M, R>, const P: usize, const M: 
     }
 }
 
-/// Points of tiles of `N` places; places outside of an image are 0.
+/// Transforms tiles of `N` places. Places outside the image are 0.
 ///
 /// # Safety
 /// The processor must support the instruction set.
 #[inline(always)]
-unsafe fn spread_as<S: Simd, const N: usize, const P: usize>(
+unsafe fn transform_as<S: Simd, const N: usize, const P: usize>(
     to: &mut [f32],
     (x, zeros): (&[f32], &[f32]),
     tiles: &Tiles,
-    points: Points,
+    points: PointLayout,
     (height, width): (usize, usize),
     transform: impl Fn([S::Vector; N]) -> [S::Vector; P],
 ) {
     let (image_h, image_w, channels) = tiles.image;
     let last = tiles.at(points.first + points.count - 1).0;
-    assert!((last + 1) * tiles.sample() <= x.len(), "all samples are there");
+    assert!((last + 1) * tiles.sample() <= x.len(), "the images hold all samples");
     assert!(points.len(P, channels) <= to.len(), "points fit their buffer");
     assert!(channels.is_multiple_of(LANES) && points.width.is_multiple_of(LANES), "vectors are whole");
-    assert!(channels <= zeros.len(), "there are zeros for every channel");
+    assert!(channels <= zeros.len(), "the zeros cover every channel");
     for i in 0..points.count {
         let (sample, y, x0) = tiles.at(points.first + i);
         let image = x[sample * tiles.sample()..].as_ptr();
+        // Every place of the tile has a pointer, into the image or to the zeros. The loop over channels then needs no
+        // branches.
         let mut places = [zeros.as_ptr(); N];
         for row in 0..height {
             let y = y + row as isize;
@@ -123,8 +126,8 @@ unsafe fn spread_as<S: Simd, const N: usize, const P: usize>(
             let panel = channel / points.width * points.width;
             let row = points.width.min(channels - panel);
             let at = points.panel(P, panel) + i * row + channel - panel;
-            // SAFETY: guaranteed by the caller; places lie within the image, whose channels are whole vectors, or are the zeros, and
-            // points lie within their buffer, by the sizes that were checked above.
+            // SAFETY: guaranteed by the caller. Every place is either within the image, whose channels are whole
+            // vectors, or the zeros; destinations lie within their buffer. Both follow from the sizes checked above.
             unsafe {
                 let mut d = [S::splat(0.0); N];
                 for (d, place) in d.iter_mut().zip(&places) {
@@ -140,49 +143,58 @@ unsafe fn spread_as<S: Simd, const N: usize, const P: usize>(
     }
 }
 
-/// What becomes of results. Gate bits, where there are any, are those of all of the output.
-pub(super) enum Fold<'a> {
-    /// A bias is added, unless it is empty.
+/// Epilogue of an output tile. Gate bits, if any, are those of the whole output.
+pub(super) enum WinogradEpilogue<'a> {
+    /// Adds a bias, unless it is empty.
     Store { bias: &'a [f32] },
-    /// Then `max(x, floor)`, with a record of where `x` is above `open` unless `bits` is empty.
+    /// Then computes `max(x, floor)`, and records the lanes above `open` unless `bits` is empty.
     Floor { bias: &'a [f32], floor: f32, open: f32, bits: &'a mut [u16] },
-    /// What is there is added, then the gate closes unless it is empty.
+    /// Adds the previous content if `accumulate`, then closes the gate unless it is empty.
     Sink { gate: &'a [u16], accumulate: bool },
 }
 
 by_lanes! {
-    /// Results of some tiles from their points `from` (point, tile, filter), for the panel of filters from `filter` on, that is as
-    /// wide as `points` says.
-    pub(super) fn fold<S>(form: Form, out: &mut [f32], from: &[f32], tiles: &Tiles, points: Points, filter: usize, end: &mut Fold<'_>) {
+    /// Transforms products `from` (point, tile, filter) into output tiles, for the panel of filters that starts at
+    /// `filter` and is as wide as `points`.
+    pub(super) fn inverse_transform<S>(algorithm: Algorithm, out: &mut [f32], from: &[f32], tiles: &Tiles, points: PointLayout, filter: usize, end: &mut WinogradEpilogue<'_>) {
         // SAFETY: guaranteed by the caller.
-        unsafe { by_form!(form, fold_as::<S>(out, from, tiles, points, filter, end)) }
+        unsafe { by_algorithm!(algorithm, inverse_transform_as::<S>(out, from, tiles, points, filter, end)) }
     }
 }
 
 /// # Safety
 /// The processor must support the instruction set.
 #[inline(always)]
-unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+unsafe fn inverse_transform_as<
+    S: Simd,
+    F: Filter<P, M, R>,
+    const P: usize,
+    const M: usize,
+    const R: usize,
+>(
     out: &mut [f32],
     from: &[f32],
     tiles: &Tiles,
-    points: Points,
+    points: PointLayout,
     filter: usize,
-    end: &mut Fold<'_>,
+    end: &mut WinogradEpilogue<'_>,
 ) {
     let (image_h, image_w, channels) = tiles.image;
     let (height, width) = F::RESULTS;
     let words = channels / LANES;
     let last = tiles.at(points.first + points.count - 1).0;
-    assert!((last + 1) * tiles.sample() <= out.len(), "all samples are there");
+    assert!((last + 1) * tiles.sample() <= out.len(), "the images hold all samples");
     assert!(points.len(P, points.width) <= from.len(), "all points are there");
-    assert!(filter + points.width <= channels && points.width.is_multiple_of(LANES), "filters are there");
+    assert!(
+        filter + points.width <= channels && points.width.is_multiple_of(LANES),
+        "the panel lies within the filters"
+    );
     let (bias, bits) = match end {
-        Fold::Store { bias } => (*bias, 0),
-        Fold::Floor { bias, bits, .. } => (*bias, bits.len()),
-        Fold::Sink { gate, .. } => (&[][..], gate.len()),
+        WinogradEpilogue::Store { bias } => (*bias, 0),
+        WinogradEpilogue::Floor { bias, bits, .. } => (*bias, bits.len()),
+        WinogradEpilogue::Sink { gate, .. } => (&[][..], gate.len()),
     };
-    assert!(bias.is_empty() || bias.len() >= channels, "one bias a filter");
+    assert!(bias.is_empty() || bias.len() >= channels, "one bias per filter");
     assert!(bits == 0 || bits * LANES >= (last + 1) * tiles.sample(), "gate bits hold all");
     for i in 0..points.count {
         let (sample, y, x) = tiles.at(points.first + i);
@@ -191,7 +203,8 @@ unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, c
         let pixel = (sample * image_h + y) * image_w + x;
         for v in 0..points.width / LANES {
             let channel = filter + v * LANES;
-            // SAFETY: guaranteed by the caller; points, pixels and words lie within their slices by the sizes checked above.
+            // SAFETY: guaranteed by the caller; points, pixels and words lie within their slices by the sizes checked
+            // above.
             unsafe {
                 let mut m = [S::splat(0.0); P];
                 let mut at = from.as_ptr().add(i * points.width + v * LANES);
@@ -210,15 +223,15 @@ unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, c
                     let word = pixel * words + channel / LANES;
                     let to = out.as_mut_ptr().add(pixel * channels + channel);
                     let value = match end {
-                        Fold::Store { .. } => S::add(result, bias),
-                        Fold::Floor { floor, open, bits, .. } => {
+                        WinogradEpilogue::Store { .. } => S::add(result, bias),
+                        WinogradEpilogue::Floor { floor, open, bits, .. } => {
                             let x = S::add(result, bias);
                             if let Some(word) = bits.get_mut(word) {
                                 *word = S::greater(x, S::splat(*open), S::lanes(LANES));
                             }
                             S::at_least(x, S::splat(*floor))
                         }
-                        Fold::Sink { gate, accumulate } => {
+                        WinogradEpilogue::Sink { gate, accumulate } => {
                             let x = if *accumulate { S::add(result, S::load(to)) } else { result };
                             gate.get(word).map_or(x, |&word| S::keep(x, word))
                         }
@@ -231,29 +244,30 @@ unsafe fn fold_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, c
 }
 
 by_lanes! {
-    /// Kernel `w` (tap, channel, filter) as points: panels of filters, in each a matrix (channel, filter) for every point.
-    pub(super) fn spread_kernel<S>(form: Form, to: &mut [f32], w: &[f32], sizes: (usize, usize)) {
+    /// Transforms the kernel `w` (tap, channel, filter) into panels of filters, each with one (channel, filter)
+    /// matrix per point.
+    pub(super) fn transform_kernel<S>(algorithm: Algorithm, to: &mut [f32], w: &[f32], sizes: (usize, usize)) {
         // SAFETY: guaranteed by the caller.
-        unsafe { by_form!(form, spread_kernel_as::<S>(to, w, sizes)) }
+        unsafe { by_algorithm!(algorithm, transform_kernel_as::<S>(to, w, sizes)) }
     }
 }
 
 /// # Safety
 /// The processor must support the instruction set.
 #[inline(always)]
-unsafe fn spread_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+unsafe fn transform_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
     to: &mut [f32],
     w: &[f32],
     (channels, filters): (usize, usize),
 ) {
-    assert!(R * channels * filters <= w.len(), "the kernel is whole");
+    assert!(R * channels * filters <= w.len(), "the kernel is complete");
     let points = kernel_points(channels);
     assert!(points.len(P, filters) <= to.len(), "points fit their buffer");
     assert!(filters.is_multiple_of(LANES), "vectors are whole");
     for (first, width) in panels(filters) {
         for channel in 0..channels {
             for filter in (0..width).step_by(LANES) {
-                // SAFETY: guaranteed by the caller; by the sizes that were checked above.
+                // SAFETY: guaranteed by the caller, and by the sizes checked above.
                 unsafe {
                     let mut g = [S::splat(0.0); R];
                     for (tap, g) in g.iter_mut().enumerate() {
@@ -271,26 +285,33 @@ unsafe fn spread_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M:
 }
 
 by_lanes! {
-    /// Gradient of a kernel (tap, channel, filter) from that of its points (point, channel, filter).
-    pub(super) fn fold_kernel<S>(form: Form, dw: &mut [f32], from: &[f32], matrix: usize, accumulate: bool) {
+    /// Transforms the gradient of a transformed kernel (point, channel, filter) into that of the kernel (tap,
+    /// channel, filter).
+    pub(super) fn transform_kernel_gradient<S>(algorithm: Algorithm, dw: &mut [f32], from: &[f32], matrix: usize, accumulate: bool) {
         // SAFETY: guaranteed by the caller.
-        unsafe { by_form!(form, fold_kernel_as::<S>(dw, from, matrix, accumulate)) }
+        unsafe { by_algorithm!(algorithm, transform_kernel_gradient_as::<S>(dw, from, matrix, accumulate)) }
     }
 }
 
 /// # Safety
 /// The processor must support the instruction set.
 #[inline(always)]
-unsafe fn fold_kernel_as<S: Simd, F: Filter<P, M, R>, const P: usize, const M: usize, const R: usize>(
+unsafe fn transform_kernel_gradient_as<
+    S: Simd,
+    F: Filter<P, M, R>,
+    const P: usize,
+    const M: usize,
+    const R: usize,
+>(
     dw: &mut [f32],
     from: &[f32],
     matrix: usize,
     accumulate: bool,
 ) {
-    assert!(R * matrix <= dw.len() && P * stride(matrix) <= from.len(), "kernels are whole");
+    assert!(R * matrix <= dw.len() && P * stride(matrix) <= from.len(), "kernels are complete");
     assert!(matrix.is_multiple_of(LANES), "vectors are whole");
     for at in (0..matrix).step_by(LANES) {
-        // SAFETY: guaranteed by the caller; by the sizes that were checked above.
+        // SAFETY: guaranteed by the caller, and by the sizes checked above.
         unsafe {
             let mut u = [S::splat(0.0); P];
             for (point, u) in u.iter_mut().enumerate() {
