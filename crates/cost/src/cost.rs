@@ -1,14 +1,14 @@
 //! The result: what a network costs, per layer and in total.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_network::quantizer::{Alpha, LearnedQuantizer, Quantizer};
+use tinsmith_network::op::{BatchNorm, Initializer};
 use tinsmith_network::{Graph, ModelSpec, Op, Role, Weight};
 
 use crate::error::Result;
 use crate::flops;
 use crate::peak_ram::{self, LiveTensor, PeakRam};
 use crate::steps::{self, Steps};
-use crate::storage::{Stored, product, stored};
+use crate::storage::{Stored, elements, stored};
 use crate::target::Target;
 
 /// The state of the network whose cost is counted.
@@ -152,7 +152,7 @@ impl Cost {
                 cost.activation_bits = step.elements.saturating_mul(u64::from(steps.bits[i]));
             }
             total.add(&cost);
-            let elements = product(&node.shape);
+            let elements = elements(&node.shape);
             let larger = |most: &LargestActivation| elements > most.elements;
             if larger(&largest_with_input) {
                 largest_with_input = LargestActivation { layer: i, elements };
@@ -221,9 +221,9 @@ impl Context<'_> {
         }
         let inputs = self.graph.input_shapes(i);
         let weights = self.weights(i, inputs.first().copied().unwrap_or_default());
-        let positions_of = if let Op::Conv2dTranspose(_) = op { inputs.first().copied() } else { None };
-        let positions_of = positions_of.unwrap_or(&node.shape);
-        let positions = product(&positions_of[..positions_of.len().saturating_sub(1)]);
+        let product = op.product();
+        let input = inputs.first().copied().unwrap_or_default();
+        let positions = product.map_or(0, |product| product.positions(input, &node.shape));
         let mut cost = Measures::default();
         let mut input_bits = node.inputs.first().map_or(self.target.activation_bits, |&k| self.steps.bits[k]);
         let mut kernels = 0;
@@ -244,8 +244,8 @@ impl Context<'_> {
             cost.macs = cost.macs.saturating_add(macs);
             cost.sparse_macs = cost.sparse_macs.saturating_add(positions.saturating_mul(kept));
             let (b_a, b_w) = (f64::from(input_bits), f64::from(width));
-            let products = summed(weight, op) as f64;
-            cost.bops += macs as f64 * (b_a * b_w + b_a + b_w + products.log2());
+            let summands = product.map_or(1, |product| product.summands(weight)) as f64;
+            cost.bops += macs as f64 * (b_a * b_w + b_a + b_w + summands.log2());
             // What a depthwise stage hands to its pointwise stage has no quantizer of its own.
             input_bits = self.target.activation_bits;
         }
@@ -285,7 +285,7 @@ impl Context<'_> {
                 role: Role::Bias,
                 shape: vec![channels],
                 fans: (channels, channels),
-                initializer: tinsmith_network::op::Initializer::Zeros,
+                initializer: Initializer::Zeros,
                 quantizer: None,
                 learned: None,
             });
@@ -293,8 +293,8 @@ impl Context<'_> {
         weights
     }
 
-    /// The batch norm that is folded into layer `i`.
-    fn folded_norm(&self, i: usize) -> Option<&tinsmith_network::op::BatchNorm> {
+    /// The batch normalization that is folded into layer `i`.
+    fn folded_norm(&self, i: usize) -> Option<&BatchNorm> {
         let &[after] = self.graph.nodes[i].consumers.as_slice() else { return None };
         match &self.spec.layers[after].op {
             Op::BatchNorm(norm) if self.steps.is_folded[after] => Some(norm),
@@ -305,39 +305,11 @@ impl Context<'_> {
     /// Flash for bringing accumulators back to the output's width: per channel where kernel scales are chosen
     /// from the values or carry a batch norm that was not folded in training, else once.
     fn scale_bytes(&self, i: usize, weights: &[Weight]) -> u64 {
-        let is_per_channel =
-            weights.iter().any(|w| w.role == Role::Kernel && !has_fixed_scale(w.quantizer.as_ref()))
-                || self.folded_norm(i).is_some_and(|norm| !norm.fold);
+        let is_per_channel = weights
+            .iter()
+            .any(|w| w.role == Role::Kernel && !w.quantizer.is_some_and(|q| q.facts().has_fixed_scale))
+            || self.folded_norm(i).is_some_and(|norm| !norm.fold);
         let channels = self.graph.shape(i).last().map_or(1, |&c| c as u64);
         self.target.scale_bytes.saturating_mul(if is_per_channel { channels } else { 1 })
     }
-}
-
-/// Whether a kernel's scale does not depend on its values. Layers turn no scale into an automatic one.
-fn has_fixed_scale(quantizer: Option<&Quantizer>) -> bool {
-    let alpha = match quantizer {
-        None => return false,
-        Some(Quantizer::QuantizedBits(q)) => q.alpha,
-        Some(Quantizer::QuantizedHswish(q)) => q.alpha,
-        Some(Quantizer::Binary(q)) => q.alpha,
-        Some(Quantizer::Ternary(q)) => q.alpha,
-        Some(Quantizer::StochasticBinary(q)) => q.alpha,
-        Some(Quantizer::StochasticTernary(q)) => q.alpha,
-        Some(Quantizer::Bernoulli(q)) => q.alpha,
-        Some(Quantizer::Learned(LearnedQuantizer::LearnedStep(q))) => return q.axis.is_none(),
-        Some(_) => Alpha::Value(1.0),
-    };
-    matches!(alpha, Alpha::Value(_))
-}
-
-/// Products that one output sums up, `C_in k^2`.
-fn summed(kernel: &Weight, op: &Op) -> u64 {
-    let elements = product(&kernel.shape);
-    let rank = kernel.shape.len();
-    let outputs = match op {
-        Op::Conv2dTranspose(_) => kernel.shape.get(2).map_or(1, |&c| c as u64),
-        _ if kernel.name == "depthwise_kernel" => product(&kernel.shape[rank.saturating_sub(2)..]),
-        _ => kernel.shape.last().map_or(1, |&c| c as u64),
-    };
-    (elements / outputs.max(1)).max(1)
 }

@@ -1,11 +1,12 @@
 //! What remains to be done when a network runs: layers that are folded or fused into others vanish, layers
 //! that only name a tensor anew share it.
 
-use tinsmith_network::{Activation, Graph, ModelSpec, Op};
+use tinsmith_network::op::Interpolation;
+use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind};
 
 use crate::cost::CostBasis;
 use crate::peak_ram::Step;
-use crate::storage::product;
+use crate::storage::elements;
 use crate::target::{Scratch, Target};
 
 /// The steps of a network and where each layer went.
@@ -29,10 +30,8 @@ fn can_fold(spec: &ModelSpec, graph: &Graph, layer: usize) -> bool {
     let Op::BatchNorm(_) = spec.layers[layer].op else { return false };
     let Some(&before) = graph.nodes[layer].inputs.first() else { return false };
     let op = &spec.layers[before].op;
-    matches!(
-        op,
-        Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_) | Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_)
-    ) && op.activation().is_some_and(Activation::is_linear)
+    op.product().is_some_and(|product| product.can_absorb_scale())
+        && op.activation().is_some_and(Activation::is_linear)
         && graph.nodes[before].consumers.len() == 1
         && !graph.outputs.contains(&before)
 }
@@ -56,11 +55,8 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
     }
     let widest = || inputs.iter().map(|&i| bits[i]).max().unwrap_or(target.activation_bits);
     match op {
+        _ if op.pooling().is_some_and(|pooling| !pooling.takes_mean) => widest(),
         Op::Activation(_)
-        | Op::MaxPool1d(_)
-        | Op::MaxPool2d(_)
-        | Op::GlobalMaxPool1d(_)
-        | Op::GlobalMaxPool2d(_)
         | Op::Permute(_)
         | Op::DepthToSpace(_)
         | Op::UpSampling1d(_)
@@ -69,7 +65,7 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
         | Op::ZeroPadding1d(_)
         | Op::ZeroPadding2d(_)
         | Op::Concat(_) => widest(),
-        Op::UpSampling2d(up) if up.interpolation == tinsmith_network::op::Interpolation::Nearest => widest(),
+        Op::UpSampling2d(up) if up.interpolation == Interpolation::Nearest => widest(),
         _ if is_view(op) => widest(),
         _ => target.activation_bits,
     }
@@ -78,13 +74,12 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
 fn scratch_bytes(op: &Op, input: Option<&[usize]>, target: &Target) -> u64 {
     let Scratch::Im2col { columns, bytes } = target.scratch else { return 0 };
     let channels = input.and_then(|shape| shape.last()).map_or(0, |&c| c as u64);
-    let window = match op {
-        Op::Conv1d(l) => product(&[l.kernel]).saturating_mul(channels / (l.groups as u64).max(1)),
-        Op::Conv2d(l) => {
-            product(&[l.kernel.height, l.kernel.width]).saturating_mul(channels / (l.groups as u64).max(1))
-        }
-        _ => return 0,
+    let Some(product) = op.product().filter(|product| product.kind == ProductKind::Convolution) else {
+        return 0;
     };
+    let size = product.window.size;
+    let window =
+        elements(&[size.height, size.width]).saturating_mul(channels / (product.groups as u64).max(1));
     columns.saturating_mul(bytes).saturating_mul(window)
 }
 
@@ -127,7 +122,7 @@ impl Steps {
                     continue;
                 }
             }
-            let elements = product(&node.shape);
+            let elements = elements(&node.shape);
             let mut inputs: Vec<usize> = node.inputs.iter().map(|&k| all.of_layer[k]).collect();
             inputs.sort_unstable();
             inputs.dedup();

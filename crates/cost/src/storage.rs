@@ -20,7 +20,7 @@ pub(crate) struct Stored {
 }
 
 /// The product of `sizes`, at most the largest number.
-pub(crate) fn product(sizes: &[usize]) -> u64 {
+pub(crate) fn elements(sizes: &[usize]) -> u64 {
     sizes.iter().fold(1, |n, &d| n.saturating_mul(d as u64))
 }
 
@@ -48,7 +48,7 @@ fn width(weight: &Weight, target: &Target) -> u32 {
 /// total bits, they replace `count * b`; a target that packs to bytes then takes their mean, rounded up, for
 /// all.
 pub(crate) fn stored(weight: &Weight, facts: Option<&WeightFacts>, target: &Target) -> Stored {
-    let elements = product(&weight.shape);
+    let elements = elements(&weight.shape);
     let mut width = width(weight, target);
     let Some(facts) = facts else {
         let bits = elements.saturating_mul(u64::from(width));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tinsmith_foundation::Faults;
 
+use crate::activation::Activation;
 use crate::model::{ModelSpec, SCHEMA};
 use crate::op::Op;
 use crate::shape;
@@ -177,19 +178,11 @@ fn check_folds(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) {
             continue;
         }
         let reason = nodes[i].inputs.first().and_then(|&before| {
-            let linear = match &spec.layers[before].op {
-                Op::Dense(d) => d.activation.is_linear(),
-                Op::Conv1d(c) => c.activation.is_linear(),
-                Op::Conv2d(c) => c.activation.is_linear(),
-                Op::DepthwiseConv1d(c) => c.activation.is_linear(),
-                Op::DepthwiseConv2d(c) => c.activation.is_linear(),
-                other => {
-                    return Some(format!(
-                        "follows a {}, want a dense, conv or depthwise layer",
-                        other.name()
-                    ));
-                }
-            };
+            let op = &spec.layers[before].op;
+            if !op.product().is_some_and(|product| product.can_absorb_scale()) {
+                return Some(format!("follows a {}, want a dense, conv or depthwise layer", op.name()));
+            }
+            let linear = op.activation().is_none_or(Activation::is_linear);
             let name = &spec.layers[before].name;
             if !linear {
                 return Some(format!("follows `{name}`, which has an activation of its own; want linear"));

@@ -11,7 +11,7 @@ pub use arrangement::{
     Border1d, Border2d, Concat, DepthToSpace, Dropout, Flatten, Interpolation, Merge, Permute, Reshape,
     UpSampling1d, UpSampling2d,
 };
-pub use normalization::{BatchNorm, LayerNorm};
+pub use normalization::{BatchNorm, LayerNorm, PerChannel, Rescaling};
 pub use pooling::{GlobalPool, Pool1d, Pool2d};
 pub use weighted::{
     Conv1d, Conv2d, Conv2dTranspose, Dense, DepthwiseConv1d, DepthwiseConv2d, SeparableConv1d,
@@ -57,7 +57,7 @@ pub enum Initializer {
 
 /// One table of all kinds: the enum, its names, and both directions of the serialised form.
 macro_rules! ops {
-    ($( $(#[$doc:meta])* $variant:ident($config:ty) = $name:literal, )*) => {
+    ($( $(#[$doc:meta])* $variant:ident($config:ty) = $name:literal / $class:literal $(/ $quantized:literal)?, )*) => {
         /// What a layer computes.
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
@@ -71,6 +71,18 @@ macro_rules! ops {
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$variant(_) => $name, )* }
+            }
+
+            /// The class in Keras 2.15; `Lambda` for kinds without a class.
+            #[must_use]
+            pub const fn keras_class(&self) -> &'static str {
+                match self { $( Self::$variant(_) => $class, )* }
+            }
+
+            /// The class in QKeras 0.9.0, if it has one.
+            #[must_use]
+            pub const fn qkeras_class(&self) -> Option<&'static str> {
+                match self { $( Self::$variant(_) => { let class = None; $( let _: Option<&str> = class; let class = Some($quantized); )? class } )* }
             }
 
             /// Reads the configuration of the kind called `name`; None where there is no such kind.
@@ -94,77 +106,79 @@ macro_rules! ops {
 
 ops! {
     /// Where data come in.
-    Input(Input) = "input",
+    Input(Input) = "input" / "InputLayer",
     /// Fully connected, on the last axis.
-    Dense(Dense) = "dense",
+    Dense(Dense) = "dense" / "Dense" / "QDense",
     /// Convolution over time.
-    Conv1d(Conv1d) = "conv1d",
+    Conv1d(Conv1d) = "conv1d" / "Conv1D" / "QConv1D",
     /// Convolution over an image.
-    Conv2d(Conv2d) = "conv2d",
+    Conv2d(Conv2d) = "conv2d" / "Conv2D" / "QConv2D",
     /// Transposed convolution over an image.
-    Conv2dTranspose(Conv2dTranspose) = "conv2d_transpose",
+    Conv2dTranspose(Conv2dTranspose) = "conv2d_transpose" / "Conv2DTranspose" / "QConv2DTranspose",
     /// Convolution over time, each channel by itself.
-    DepthwiseConv1d(DepthwiseConv1d) = "depthwise_conv1d",
+    DepthwiseConv1d(DepthwiseConv1d) = "depthwise_conv1d" / "DepthwiseConv1D",
     /// Convolution over an image, each channel by itself.
-    DepthwiseConv2d(DepthwiseConv2d) = "depthwise_conv2d",
+    DepthwiseConv2d(DepthwiseConv2d) = "depthwise_conv2d" / "DepthwiseConv2D" / "QDepthwiseConv2D",
     /// Depthwise, then pointwise, over time.
-    SeparableConv1d(SeparableConv1d) = "separable_conv1d",
+    SeparableConv1d(SeparableConv1d) = "separable_conv1d" / "SeparableConv1D" / "QSeparableConv1D",
     /// Depthwise, then pointwise, over an image.
-    SeparableConv2d(SeparableConv2d) = "separable_conv2d",
+    SeparableConv2d(SeparableConv2d) = "separable_conv2d" / "SeparableConv2D" / "QSeparableConv2D",
     /// An activation function as a layer.
-    Activation(Activation) = "activation",
+    Activation(Activation) = "activation" / "Activation" / "QActivation",
     /// Batch normalization over the last axis.
-    BatchNorm(BatchNorm) = "batch_norm",
+    BatchNorm(BatchNorm) = "batch_norm" / "BatchNormalization" / "QBatchNormalization",
     /// Layer normalization over the last axis.
-    LayerNorm(LayerNorm) = "layer_norm",
+    LayerNorm(LayerNorm) = "layer_norm" / "LayerNormalization",
+    /// `scale x + offset` with constants.
+    Rescaling(Rescaling) = "rescaling" / "Rescaling",
     /// Largest value in a window of time.
-    MaxPool1d(Pool1d) = "max_pool1d",
+    MaxPool1d(Pool1d) = "max_pool1d" / "MaxPooling1D",
     /// Largest value in a window of an image.
-    MaxPool2d(Pool2d) = "max_pool2d",
+    MaxPool2d(Pool2d) = "max_pool2d" / "MaxPooling2D",
     /// Mean of a window of time.
-    AveragePool1d(Pool1d) = "average_pool1d",
+    AveragePool1d(Pool1d) = "average_pool1d" / "AveragePooling1D",
     /// Mean of a window of an image.
-    AveragePool2d(Pool2d) = "average_pool2d",
+    AveragePool2d(Pool2d) = "average_pool2d" / "AveragePooling2D" / "QAveragePooling2D",
     /// Largest value over all time.
-    GlobalMaxPool1d(GlobalPool) = "global_max_pool1d",
+    GlobalMaxPool1d(GlobalPool) = "global_max_pool1d" / "GlobalMaxPooling1D",
     /// Largest value over all of an image.
-    GlobalMaxPool2d(GlobalPool) = "global_max_pool2d",
+    GlobalMaxPool2d(GlobalPool) = "global_max_pool2d" / "GlobalMaxPooling2D",
     /// Mean over all time.
-    GlobalAveragePool1d(GlobalPool) = "global_average_pool1d",
+    GlobalAveragePool1d(GlobalPool) = "global_average_pool1d" / "GlobalAveragePooling1D",
     /// Mean over all of an image.
-    GlobalAveragePool2d(GlobalPool) = "global_average_pool2d",
+    GlobalAveragePool2d(GlobalPool) = "global_average_pool2d" / "GlobalAveragePooling2D" / "QGlobalAveragePooling2D",
     /// All axes into one.
-    Flatten(Flatten) = "flatten",
+    Flatten(Flatten) = "flatten" / "Flatten",
     /// The same elements in another shape.
-    Reshape(Reshape) = "reshape",
+    Reshape(Reshape) = "reshape" / "Reshape",
     /// Axes in another order.
-    Permute(Permute) = "permute",
+    Permute(Permute) = "permute" / "Permute",
     /// Channels to blocks of pixels.
-    DepthToSpace(DepthToSpace) = "depth_to_space",
+    DepthToSpace(DepthToSpace) = "depth_to_space" / "Lambda",
     /// Each step of time several times.
-    UpSampling1d(UpSampling1d) = "up_sampling1d",
+    UpSampling1d(UpSampling1d) = "up_sampling1d" / "UpSampling1D",
     /// Each pixel several times.
-    UpSampling2d(UpSampling2d) = "up_sampling2d",
+    UpSampling2d(UpSampling2d) = "up_sampling2d" / "UpSampling2D",
     /// Cuts off both ends of time.
-    Cropping1d(Border1d) = "cropping1d",
+    Cropping1d(Border1d) = "cropping1d" / "Cropping1D",
     /// Cuts off an image's borders.
-    Cropping2d(Border2d) = "cropping2d",
+    Cropping2d(Border2d) = "cropping2d" / "Cropping2D",
     /// Adds zeros at both ends of time.
-    ZeroPadding1d(Border1d) = "zero_padding1d",
+    ZeroPadding1d(Border1d) = "zero_padding1d" / "ZeroPadding1D",
     /// Adds zeros at an image's borders.
-    ZeroPadding2d(Border2d) = "zero_padding2d",
+    ZeroPadding2d(Border2d) = "zero_padding2d" / "ZeroPadding2D",
     /// Sum of all inputs.
-    Add(Merge) = "add",
+    Add(Merge) = "add" / "Add",
     /// First input minus second.
-    Subtract(Merge) = "subtract",
+    Subtract(Merge) = "subtract" / "Subtract",
     /// Product of all inputs.
-    Multiply(Merge) = "multiply",
+    Multiply(Merge) = "multiply" / "Multiply",
     /// Inputs side by side along an axis.
-    Concat(Concat) = "concat",
+    Concat(Concat) = "concat" / "Concatenate",
     /// Elements set to zero at random in training, the others scaled up (inverted dropout).
-    Dropout(Dropout) = "dropout",
+    Dropout(Dropout) = "dropout" / "Dropout",
     /// Whole samples set to zero at random in training, the others scaled up (stochastic depth), for a residual branch.
-    DropConnect(Dropout) = "drop_connect",
+    DropConnect(Dropout) = "drop_connect" / "Dropout",
 }
 
 /// An input of the network.

@@ -21,6 +21,7 @@
 //! Quantizers with parameters of their own that training changes (LSQ, PACT, HGQ) have the same textual form and an
 //! enum of their own, [`LearnedQuantizer`], which is one of the kinds here: `learned_step(4,axis=-1)`.
 
+mod facts;
 mod grammar;
 mod keras_config;
 
@@ -31,6 +32,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+pub use facts::{InnerFunction, LevelSet, QuantizerFacts};
 pub use grammar::GrammarError;
 use grammar::{Argument, Call};
 
@@ -523,49 +525,10 @@ impl Quantizer {
         QuantizedRelu { bits, integer, ..QuantizedRelu::default() }.into()
     }
 
-    /// Bits that one quantized value takes in storage: binary kinds 1, ternary 2, others what they say; where the width
-    /// is learned, what it begins with ([`LearnedQuantizer::bits`]).
-    #[must_use]
-    pub const fn bits(&self) -> u32 {
-        match self {
-            Self::QuantizedBits(q) => q.bits,
-            Self::QuantizedRelu(q) => q.bits,
-            Self::QuantizedTanh(q) => q.bits,
-            Self::QuantizedSigmoid(q) => q.bits,
-            Self::QuantizedUlaw(q) => q.bits,
-            Self::QuantizedHswish(q) => q.bits,
-            Self::QuantizedPo2(q) => q.bits,
-            Self::QuantizedReluPo2(q) => q.bits,
-            Self::Binary(_) | Self::StochasticBinary(_) | Self::Bernoulli(_) => 1,
-            Self::Ternary(_) | Self::StochasticTernary(_) => 2,
-            Self::Learned(q) => q.bits(),
-        }
-    }
-
     /// The settings of one whose parameters are trained.
     #[must_use]
     pub const fn learned(&self) -> Option<&LearnedQuantizer> {
         if let Self::Learned(q) = self { Some(q) } else { None }
-    }
-
-    /// Whether negative values can come out.
-    #[must_use]
-    pub fn is_signed(&self) -> bool {
-        match self {
-            Self::QuantizedBits(q) => q.keep_negative,
-            Self::QuantizedRelu(q) => q.negative_slope != 0.0,
-            Self::QuantizedReluPo2(q) => q.negative_slope != 0.0,
-            Self::QuantizedSigmoid(_) | Self::Bernoulli(_) => false,
-            Self::Binary(q) => !q.use_01,
-            Self::Learned(q) => q.is_signed(),
-            Self::QuantizedTanh(_)
-            | Self::QuantizedUlaw(_)
-            | Self::QuantizedHswish(_)
-            | Self::QuantizedPo2(_)
-            | Self::Ternary(_)
-            | Self::StochasticBinary(_)
-            | Self::StochasticTernary(_) => true,
-        }
     }
 
     /// What is wrong with the parameters, if anything.
@@ -576,25 +539,16 @@ impl Quantizer {
         if let Self::Learned(q) = self {
             return q.validate();
         }
-        let bits = self.bits();
-        if !(1..=32).contains(&bits) {
-            return Err(format!("bits is {bits}, want 1..=32"));
+        let facts = self.facts();
+        if !(1..=32).contains(&facts.bits) {
+            return Err(format!("bits is {}, want 1..=32", facts.bits));
         }
-        let slope = match self {
-            Self::QuantizedRelu(q) => q.negative_slope,
-            Self::QuantizedReluPo2(q) => q.negative_slope,
-            _ => 0.0,
-        };
+        let slope = facts.negative_slope;
         let is_power = |v: f64| v > 0.0 && v.is_finite() && is_power_of_two(v);
         if slope != 0.0 && !is_power(slope) {
             return Err(format!("negative_slope is {slope:?}, want 0 or a power of two"));
         }
-        let max_value = match self {
-            Self::QuantizedPo2(q) => q.max_value,
-            Self::QuantizedReluPo2(q) => q.max_value,
-            _ => None,
-        };
-        if let Some(value) = max_value.filter(|v| !(v.is_finite() && *v > 0.0)) {
+        if let Some(value) = facts.max_value.filter(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(format!("max_value is {value:?}, want a number above 0"));
         }
         self.validate_shape()
@@ -602,18 +556,11 @@ impl Quantizer {
 
     /// The parameters that are not about bits and bounds.
     fn validate_shape(&self) -> Result<(), String> {
-        let qnoise_factor = match self {
-            Self::QuantizedBits(q) => q.qnoise_factor,
-            Self::QuantizedRelu(q) => q.qnoise_factor,
-            Self::QuantizedHswish(q) => q.qnoise_factor,
-            Self::QuantizedPo2(q) => q.qnoise_factor,
-            Self::QuantizedReluPo2(q) => q.qnoise_factor,
-            _ => 1.0,
-        };
+        let QuantizerFacts { qnoise_factor, alpha, .. } = self.facts();
         if !(0.0..=1.0).contains(&qnoise_factor) {
             return Err(format!("qnoise_factor is {qnoise_factor:?}, want 0 to 1"));
         }
-        if let Alpha::Value(alpha) = self.alpha()
+        if let Alpha::Value(alpha) = alpha
             && !(alpha.is_finite() && alpha != 0.0)
         {
             return Err(format!("alpha is {alpha:?}, want a finite number other than 0"));
@@ -641,27 +588,6 @@ impl Quantizer {
         match positive {
             (_, value) if value.is_finite() && value > 0.0 => Ok(()),
             (name, value) => Err(format!("{name} is {value:?}, want a number above 0")),
-        }
-    }
-
-    /// The scale; [`Alpha::None`] for kinds that have none.
-    #[must_use]
-    pub const fn alpha(&self) -> Alpha {
-        match self {
-            Self::QuantizedBits(q) => q.alpha,
-            Self::QuantizedHswish(q) => q.alpha,
-            Self::Binary(q) => q.alpha,
-            Self::Ternary(q) => q.alpha,
-            Self::StochasticBinary(q) => q.alpha,
-            Self::StochasticTernary(q) => q.alpha,
-            Self::Bernoulli(q) => q.alpha,
-            Self::QuantizedRelu(_)
-            | Self::QuantizedTanh(_)
-            | Self::QuantizedSigmoid(_)
-            | Self::QuantizedUlaw(_)
-            | Self::QuantizedPo2(_)
-            | Self::QuantizedReluPo2(_)
-            | Self::Learned(_) => Alpha::None,
         }
     }
 }

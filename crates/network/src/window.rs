@@ -125,6 +125,60 @@ pub enum Padding {
     Causal,
 }
 
+/// A window that slides over two axes. A window over time has height 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlidingWindow {
+    /// Taps of a kernel, or elements of a pooling window.
+    pub size: Pair,
+    /// Distance between neighboring outputs, in input elements.
+    pub stride: Pair,
+    /// Distance between neighboring taps; 1 means adjacent.
+    pub dilation: Pair,
+    /// Border rule.
+    pub padding: Padding,
+}
+
+impl SlidingWindow {
+    /// A single element with stride 1.
+    pub const POINT: Self =
+        Self { size: Pair::ONE, stride: Pair::ONE, dilation: Pair::ONE, padding: Padding::Valid };
+
+    /// Geometry of this window over a sample of shape `[features]`, `[time, channels]` or `[height, width, channels]`.
+    /// All axes before the last are positions if `spatial_axes` is 0. The output is empty along an axis that the window
+    /// does not fit.
+    #[must_use]
+    pub fn geometry(&self, input: &[usize], spatial_axes: usize) -> Geometry {
+        let channels = input.last().copied().unwrap_or(1);
+        let positions = &input[..input.len().saturating_sub(1)];
+        let (height, width) = match (spatial_axes, positions) {
+            (2, &[height, width]) => (height, width),
+            _ => (1, positions.iter().product()),
+        };
+        let axis = |n, size, stride, dilation| {
+            let (before, _) = self.padding.amounts(n, size, stride, dilation);
+            (before, self.padding.output_len(n, size, stride, dilation).unwrap_or(0))
+        };
+        let (top, rows) = if spatial_axes == 2 {
+            axis(height, self.size.height, self.stride.height, self.dilation.height)
+        } else {
+            (0, 1)
+        };
+        let (left, columns) = axis(width, self.size.width, self.stride.width, self.dilation.width);
+        Geometry { input: [height, width, channels], output: [rows, columns], before: [top, left] }
+    }
+}
+
+/// Position of a sliding window's outputs over an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Input height, width and channels.
+    pub input: [usize; 3],
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Padding above and to the left.
+    pub before: [usize; 2],
+}
+
 /// Number of elements under a window with `kernel` taps, `dilation` apart: `(kernel - 1) * dilation + 1`, or the largest
 /// number where that is larger.
 #[must_use]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tinsmith_network::{Activation, Graph, Layer, ModelSpec, Op, Role};
 
 use super::class_of;
-use crate::storage::product;
+use crate::storage::elements;
 
 /// What of a layer is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,7 +95,7 @@ impl Bits {
             let input = graph.nodes[i].inputs.first().map_or(&[][..], |&k| graph.shape(k));
             let mut bits = LayerBits {
                 parameters: parameter_bits(layer, class, input, config),
-                activations: product(graph.shape(i)).saturating_mul(activation_bits(layer, class, config)),
+                activations: elements(graph.shape(i)).saturating_mul(activation_bits(layer, class, config)),
                 total: 0,
             };
             let parts = config.config.get(class).or_else(|| config.config.get("default"));
@@ -139,7 +139,7 @@ fn parameter_bits(layer: &Layer, class: &str, input: &[usize], config: &BitsConf
             .iter()
             .filter(|w| matches!(w.role, Role::Kernel | Role::Bias))
             .map(|w| {
-                product(&w.shape).saturating_mul(w.quantizer.map_or(config.ref_bits, |q| q.bits()).into())
+                elements(&w.shape).saturating_mul(w.quantizer.map_or(config.ref_bits, |q| q.bits()).into())
             })
             .fold(0, u64::saturating_add),
         _ => 0,

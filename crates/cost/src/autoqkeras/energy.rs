@@ -23,7 +23,7 @@ use tinsmith_network::{Graph, ModelSpec, Op};
 use super::class_of;
 use super::operators::add_energy_pj;
 use super::widths::{Arithmetic, Assignment, LayerWidths, widths};
-use crate::storage::product;
+use crate::storage::elements;
 
 /// Where something is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -172,10 +172,10 @@ fn layer_energy(
     config: &EnergyConfig,
 ) -> LayerEnergy {
     let node = &graph.nodes[i];
-    let elements = product(&node.shape);
+    let output_elements = elements(&node.shape);
     let reads = node.inputs.iter().zip(&widths.inputs).map(|(&from, kind)| {
         let is_edge = matches!(spec.layers[origin(spec, graph, from)].op, Op::Input(_));
-        let bits = product(graph.shape(from)).saturating_mul(kind.bits.into());
+        let bits = elements(graph.shape(from)).saturating_mul(kind.bits.into());
         config.access_pj(bits, config.activations_on_memory, is_edge)
     });
     let parameters = widths.weights.iter().map(|weight| {
@@ -183,12 +183,12 @@ fn layer_energy(
         config.access_pj(bits, config.parameters_on_memory, false)
     });
     let is_last = graph.outputs.iter().any(|&output| origin(spec, graph, output) == i);
-    let output_bits = elements.saturating_mul(widths.output.bits.into());
+    let output_bits = output_elements.saturating_mul(widths.output.bits.into());
     LayerEnergy {
         inputs: reads.sum(),
         outputs: config.access_pj(output_bits, config.activations_on_memory, is_last),
         parameters: parameters.sum(),
-        op_cost: operations_pj(&widths.arithmetic, elements, node.inputs.len()),
+        op_cost: operations_pj(&widths.arithmetic, output_elements, node.inputs.len()),
     }
 }
 

@@ -8,11 +8,11 @@
 //! matter of a specification.
 
 use serde::Serialize;
-use tinsmith_network::{Activation, Graph, ModelSpec, Op, Quantizer, Role};
+use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind, Quantizer, Role};
 
 use super::keras_class;
 use super::operators::{Family, Type};
-use crate::storage::product;
+use crate::storage::elements;
 
 /// A type, as the estimator knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,19 +89,19 @@ pub fn operations(spec: &ModelSpec, graph: &Graph) -> Vec<Operations> {
         let bias = weights.iter().find(|w| w.role == Role::Bias);
         let mode = |quantizer: Option<Quantizer>| quantizer.map_or(Mode::FLOAT, |q| Mode::of(&q));
         let weight = mode(kernel.quantizer);
-        let elements = product(&kernel.shape);
-        let positions = product(&node.shape[..node.shape.len().saturating_sub(1)]);
+        let kernel_elements = elements(&kernel.shape);
+        let positions = elements(&node.shape[..node.shape.len().saturating_sub(1)]);
         let inputs = shape.last().map_or(1, |&c| c as u64);
-        let is_depthwise = matches!(layer.op, Op::DepthwiseConv2d(_));
+        let is_depthwise = layer.op.product().is_some_and(|product| product.kind == ProductKind::Depthwise);
         all.push(Operations {
             layer: i,
             kind: kind(weight.family, input.family),
             weight,
             input,
             bias: bias.map_or(Mode::FLOAT, |b| mode(b.quantizer)),
-            operations: positions.saturating_mul(elements),
-            weights: if is_depthwise { elements.saturating_mul(inputs) } else { elements },
-            biases: bias.map_or(0, |b| product(&b.shape)),
+            operations: positions.saturating_mul(kernel_elements),
+            weights: if is_depthwise { kernel_elements.saturating_mul(inputs) } else { kernel_elements },
+            biases: bias.map_or(0, |b| elements(&b.shape)),
         });
     }
     all

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use tinsmith_network::Quantizer;
+use tinsmith_network::quantizer::{InnerFunction, LevelSet};
 
 /// The families of types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -79,27 +80,23 @@ impl Type {
     #[must_use]
     pub fn of(quantizer: &Quantizer) -> Self {
         let name = quantizer.kind();
-        let fixed = |bits, int_bits, is_signed| Self { name, ..Self::fixed(bits, int_bits, is_signed) };
-        match quantizer {
-            Quantizer::QuantizedBits(q) => fixed(q.bits, q.integer, q.keep_negative),
-            Quantizer::QuantizedRelu(q) if q.bits == 1 && q.integer == 1 => {
+        let facts = quantizer.facts();
+        let fixed = |int_bits| Self { name, ..Self::fixed(facts.bits, int_bits, facts.is_signed) };
+        match (facts.levels, facts.function) {
+            (LevelSet::Uniform, InnerFunction::Rectifier)
+                if (facts.bits, facts.integer_bits) == (1, 1) && !facts.is_learned =>
+            {
                 Self::binary(name, Family::ZeroOne)
             }
-            Quantizer::QuantizedRelu(q) => fixed(q.bits, q.integer, q.negative_slope != 0.0),
-            Quantizer::QuantizedTanh(q) => fixed(q.bits, -1, true),
-            Quantizer::QuantizedSigmoid(q) => fixed(q.bits, 0, false),
-            Quantizer::QuantizedUlaw(q) => fixed(q.bits, q.integer, true),
-            Quantizer::QuantizedHswish(q) => fixed(q.bits, q.integer, true),
-            Quantizer::QuantizedPo2(q) => Self::power_of_two(q.bits, true, q.max_value),
-            Quantizer::QuantizedReluPo2(q) => {
-                Self { name, ..Self::power_of_two(q.bits, q.negative_slope != 0.0, q.max_value) }
+            (LevelSet::Uniform, InnerFunction::Tanh) => fixed(-1),
+            (LevelSet::PowersOfTwo, _) => {
+                Self { name, ..Self::power_of_two(facts.bits, facts.is_signed, facts.max_value) }
             }
-            Quantizer::Binary(q) if q.use_01 => Self::binary(name, Family::ZeroOne),
-            Quantizer::Binary(_) | Quantizer::StochasticBinary(_) => Self::binary(name, Family::Binary),
-            Quantizer::Bernoulli(_) => Self::binary(name, Family::ZeroOne),
-            Quantizer::Ternary(_) | Quantizer::StochasticTernary(_) => Self { name, ..Self::ternary(2) },
-            // `QTools` knows none that learn; the bits before the point are those of weights below 1.
-            _ => fixed(quantizer.bits(), 0, quantizer.is_signed()),
+            (LevelSet::Ternary, _) => Self { name, ..Self::ternary(2) },
+            (LevelSet::Binary, _) => Self::binary(name, Family::Binary),
+            (LevelSet::ZeroOne, _) => Self::binary(name, Family::ZeroOne),
+            // `QTools` knows no learned quantizers; their bits before the point are those of values below 1.
+            _ => fixed(facts.integer_bits),
         }
     }
 

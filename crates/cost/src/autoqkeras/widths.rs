@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tinsmith_network::op::{BatchNorm, Op};
-use tinsmith_network::{Activation, Graph, ModelSpec, Role, Weight};
+use tinsmith_network::{Activation, Graph, ModelSpec, Pooling, ProductKind, Role, Weight};
 
 use super::class_of;
 use super::operators::{Gate, MergeKind, Operator, Type, accumulator, merge, multiplier};
-use crate::storage::product;
+use crate::storage::elements;
 
 /// The types that a reference is measured with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -193,6 +193,7 @@ impl Context<'_> {
         // What quantizers learned goes into scales and codes.
         shapes.retain(|w| w.role != Role::Quantizer);
         let weights = self.weights(op, &shapes);
+        let pooling = op.pooling();
         let (arithmetic, computed) = match op {
             Op::Input(input) => {
                 let quantized = input.quantizer.filter(|_| !self.assignment.is_reference);
@@ -202,10 +203,9 @@ impl Context<'_> {
             Op::Add(_) | Op::Subtract(_) => Self::merge(MergeKind::Add, &inputs, first),
             Op::Multiply(_) => Self::merge(MergeKind::Multiply, &inputs, first),
             Op::Concat(_) => Self::merge(MergeKind::Concatenate, &inputs, first),
-            Op::AveragePool1d(_)
-            | Op::AveragePool2d(_)
-            | Op::GlobalAveragePool1d(_)
-            | Op::GlobalAveragePool2d(_) => self.average(op, input_shape, first),
+            _ if pooling.is_some_and(|pooling| pooling.takes_mean) => {
+                self.average(pooling, input_shape, first)
+            }
             _ if shapes.iter().any(|w| w.role == Role::Kernel) => self.products(&shapes, &weights, first),
             _ => (Arithmetic::None, first),
         };
@@ -222,7 +222,7 @@ impl Context<'_> {
     }
 
     fn weights(&self, op: &Op, shapes: &[Weight]) -> Vec<WeightType> {
-        let is_depthwise = matches!(op, Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_));
+        let is_depthwise = op.product().is_some_and(|product| product.kind == ProductKind::Depthwise);
         let kind = |weight: &Weight| match weight.quantizer.filter(|_| self.is_quantized()) {
             Some(q) => Type::of(&q),
             None if self.is_quantized() && weight.role == Role::Bias => Type::fixed(8, 0, true),
@@ -236,7 +236,7 @@ impl Context<'_> {
                 name: weight.name,
                 elements: match weight.role {
                     Role::Bias if is_depthwise => shapes[0].shape.last().map_or(1, |&n| n as u64),
-                    _ => product(&weight.shape),
+                    _ => elements(&weight.shape),
                 },
                 kind: kind(weight),
             })
@@ -246,22 +246,19 @@ impl Context<'_> {
     fn products(&self, shapes: &[Weight], weights: &[WeightType], input: Type) -> (Arithmetic, Type) {
         let op = &self.spec.layers[self.layer].op;
         let node = &self.graph.nodes[self.layer];
-        let shape = match op {
-            Op::Conv2dTranspose(_) => node.inputs.first().map_or(&[][..], |&k| self.graph.shape(k)),
-            _ => &node.shape,
-        };
-        let positions = product(&shape[..shape.len().saturating_sub(1)]);
+        let input_shape = node.inputs.first().map_or(&[][..], |&k| self.graph.shape(k));
+        let positions = op.product().map_or(0, |product| product.positions(input_shape, &node.shape));
         let mut stages = Vec::new();
         let mut flowing = input;
         for (weight, typed) in shapes.iter().zip(weights).filter(|(w, _)| w.role == Role::Kernel) {
             let multiplier = multiplier(&typed.kind, &flowing);
-            let terms = product(&weight.shape[..weight.shape.len().saturating_sub(1)]);
+            let terms = elements(&weight.shape[..weight.shape.len().saturating_sub(1)]);
             let sum = if self.is_quantized() {
                 accumulator(&multiplier.output, terms.saturating_add(1))
             } else {
                 self.assignment.accumulator.as_type()
             };
-            let operations = positions.saturating_mul(product(&weight.shape));
+            let operations = positions.saturating_mul(elements(&weight.shape));
             stages.push(Stage { multiplier, accumulator: sum, operations });
             flowing = sum;
         }
@@ -296,15 +293,9 @@ impl Context<'_> {
         merge(kind, inputs).map_or((Arithmetic::None, first), |o| (Arithmetic::Merge(o), o.output))
     }
 
-    fn average(&self, op: &Op, shape: &[usize], input: Type) -> (Arithmetic, Type) {
-        let (area, quantizer) = match op {
-            Op::AveragePool1d(p) => (p.size as u64, p.average_quantizer),
-            Op::AveragePool2d(p) => (product(&[p.size.height, p.size.width]), p.average_quantizer),
-            Op::GlobalAveragePool1d(p) | Op::GlobalAveragePool2d(p) => {
-                (product(&shape[..shape.len().saturating_sub(1)]), p.average_quantizer)
-            }
-            _ => (1, None),
-        };
+    fn average(&self, pooling: Option<Pooling<'_>>, shape: &[usize], input: Type) -> (Arithmetic, Type) {
+        let area = pooling.map_or(1, |pooling| pooling.area(shape));
+        let quantizer = pooling.and_then(|pooling| pooling.average_quantizer);
         let channels = shape.last().map_or(0, |&c| c as u64);
         let sum = if self.assignment.is_reference {
             self.assignment.accumulator.as_type()
@@ -312,7 +303,7 @@ impl Context<'_> {
             accumulator(&input, area)
         };
         let by_reciprocal =
-            quantizer.filter(|_| !self.assignment.is_reference).map(|q| multiplier(&Type::of(&q), &sum));
+            quantizer.filter(|_| !self.assignment.is_reference).map(|q| multiplier(&Type::of(q), &sum));
         let output = by_reciprocal.map_or(sum, |o| o.output);
         let operations = channels.saturating_mul(area);
         (Arithmetic::Pool { accumulator: sum, operations, multiplier: by_reciprocal }, output)

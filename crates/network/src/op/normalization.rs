@@ -68,3 +68,52 @@ impl Default for LayerNorm {
         Self { epsilon: 1e-3, center: true, scale: true }
     }
 }
+
+/// A constant for all channels, or one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PerChannel {
+    /// The same for all channels.
+    All(f64),
+    /// One for each index of the last axis.
+    Each(Vec<f64>),
+}
+
+impl PerChannel {
+    /// The constants as a list: one, or one for each channel.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::All(value) => std::slice::from_ref(value),
+            Self::Each(values) => values,
+        }
+    }
+
+    /// The constant of channel `channel`.
+    #[must_use]
+    pub fn of(&self, channel: usize) -> f64 {
+        match self {
+            Self::All(value) => *value,
+            Self::Each(values) => values[channel],
+        }
+    }
+}
+
+/// `scale x + offset` with constants that training does not change, for example to bring pixels into 0..1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rescaling {
+    /// The factor; one number or one for each channel (last axis).
+    pub scale: PerChannel,
+    /// Added after scaling; one number or one for each channel. Default 0.
+    #[serde(default = "no_offset", skip_serializing_if = "is_no_offset")]
+    pub offset: PerChannel,
+}
+
+fn no_offset() -> PerChannel {
+    PerChannel::All(0.0)
+}
+
+fn is_no_offset(offset: &PerChannel) -> bool {
+    *offset == no_offset()
+}
