@@ -1,6 +1,6 @@
-//! AutoQKeras' two measures of size, bits ([`bits`]) and energy ([`energy`]), figure for figure, so that
-//! searches can be compared with it and its settings carried over. They follow odd rules, which stand in the
-//! modules; the measures of this crate's own are those of [`crate::Cost`].
+//! AutoQKeras' two measures of size, bits ([`bits`]) and energy ([`energy`]), figure for figure: searches can be compared
+//! with it, and its settings carried over. Their rules, some of them odd, are documented in the modules. This crate's own
+//! measures are those of [`crate::Cost`].
 //!
 //! Source: the behavior of QKeras 0.9.0 (`autoqkeras.forgiving_metrics`, `qtools`).
 

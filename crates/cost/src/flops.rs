@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | multiply-accumulate | 2 | 2 |
 //! | bias | 1 per output | 1 per output |
-//! | batch norm that is not folded | 2 per element (scale and shift, known beforehand) | images: 2 per element and 6 per channel; else 2 per element and 6 per channel (5 without scale) |
+//! | batch normalization, not folded | 2 per element (precomputed scale and shift) | images: 2 per element and 6 per channel; else 2 per element and 6 per channel (5 without scale) |
 //! | rescaling | 2 per element | 2 per element |
 //! | layer norm | 5 per element, 1 more each for scale and shift | 2 per element and 6 per row (it runs as a fused batch norm), 1 more each for scale and shift |
 //! | max pooling | window - 1 per output | window per output; global 0 |
@@ -17,25 +17,25 @@
 //! | softmax | 5 | 5 |
 //! | quantizer | 4 (scale, round, two bounds) | 0 (that of the float network) |
 //! | bilinear up-sampling | 7 per output | 0 |
-//! | what only moves elements | 0 | 0 |
+//! | rearrangement of elements | 0 | 0 |
 //!
-//! The second is the `TensorFlow` profiler's count of the frozen inference graph at batch 1 with the registrations
-//! of keras-flops 0.1.2. It is odd where it counts `relu` for nothing, a mean by its inputs, a reciprocal square
-//! root as two, and a transposed convolution by its output divided by the stride; it is here so that figures can
-//! be compared.
+//! The second convention is the `TensorFlow` profiler's count of the frozen inference graph at batch 1 with the
+//! registrations of keras-flops 0.1.2. Its oddities are kept so that figures can be compared: `relu` counts nothing, a
+//! mean counts its inputs, a reciprocal square root counts two, and a transposed convolution counts its output divided
+//! by the stride.
 
 use tinsmith_network::op::{Interpolation, Op};
 use tinsmith_network::{Activation, Pooling, Product, ProductKind, Role, Weight};
 
 use crate::storage::elements;
 
-/// What the counts need of a layer beyond its kind.
+/// Sizes of a layer that the counts depend on.
 pub(crate) struct Sizes<'a> {
-    /// Shapes of its inputs.
+    /// Shapes of the inputs.
     pub(crate) inputs: &'a [&'a [usize]],
-    /// Shape of its output.
+    /// Shape of the output.
     pub(crate) output: &'a [usize],
-    /// Its weights.
+    /// Weights.
     pub(crate) weights: &'a [Weight],
     /// Multiply-accumulates.
     pub(crate) macs: u64,
@@ -60,7 +60,7 @@ fn window(pooling: &Pooling<'_>, sizes: &Sizes<'_>) -> u64 {
     pooling.area(sizes.inputs.first().copied().unwrap_or_default())
 }
 
-/// Own convention; see the module's table.
+/// FLOPs by our convention; see the module's table.
 pub(crate) fn flops(op: &Op, sizes: &Sizes<'_>) -> u64 {
     let n = elements(sizes.output);
     let per_element = match op {
@@ -89,7 +89,7 @@ fn merged(sizes: &Sizes<'_>) -> u64 {
     (sizes.inputs.len() as u64).saturating_sub(1)
 }
 
-/// The convention of keras-flops; see the module's table.
+/// FLOPs by the convention of keras-flops; see the module's table.
 pub(crate) fn keras_flops(op: &Op, sizes: &Sizes<'_>) -> u64 {
     let n = elements(sizes.output);
     let c = sizes.channels();

@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Program code, stack and lookup tables of activation functions are not counted.
+//! Program code, stack, lookup tables of activation functions and the constants of rescaling layers are not counted.
 //!
 //! | item | contents |
 //! | --- | --- |

@@ -1,5 +1,5 @@
-//! What remains to be done when a network runs: layers that are folded or fused into others vanish, layers
-//! that only name a tensor anew share it.
+//! The steps of a network at run time: layers that are folded or fused into others vanish, and layers that only change
+//! the shape share the tensor of their input.
 
 use tinsmith_network::op::Interpolation;
 use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind};
@@ -9,19 +9,19 @@ use crate::peak_ram::Step;
 use crate::storage::elements;
 use crate::target::{Scratch, Target};
 
-/// The steps of a network and where each layer went.
+/// The steps of a network, and the step of each layer.
 pub(crate) struct Steps {
-    /// In an order in which they can run.
+    /// Steps in topological order.
     pub(crate) steps: Vec<Step>,
-    /// For each layer its step.
+    /// Step of each layer.
     pub(crate) of_layer: Vec<usize>,
-    /// For each layer whether it is a batch norm that is folded into the layer before it.
+    /// For each layer: true for a batch normalization that is folded into the preceding layer.
     pub(crate) is_folded: Vec<bool>,
-    /// For each layer the bits of an element of its output.
+    /// Bits of an output element of each layer.
     pub(crate) bits: Vec<u32>,
 }
 
-/// Whether a layer only gives the elements of its input another shape or, at inference, none at all.
+/// True for layers that, at inference, only change the shape of their input or nothing at all.
 pub(crate) const fn is_view(op: &Op) -> bool {
     matches!(op, Op::Flatten(_) | Op::Reshape(_) | Op::Dropout(_) | Op::DropConnect(_))
 }
@@ -36,7 +36,7 @@ fn can_fold(spec: &ModelSpec, graph: &Graph, layer: usize) -> bool {
         && !graph.outputs.contains(&before)
 }
 
-/// Whether an activation layer can be done by whatever makes its input, element by element.
+/// True for activation layers that can be fused, element by element, into the layer that makes their input.
 fn is_elementwise(op: &Op) -> bool {
     matches!(op, Op::Activation(a) if *a != Activation::Softmax)
 }
@@ -84,9 +84,9 @@ fn scratch_bytes(op: &Op, input: Option<&[usize]>, target: &Target) -> u64 {
 }
 
 impl Steps {
-    /// The steps of `spec` as trained (every layer that computes is one) or as deployed (batch norms folded,
-    /// activations done by whatever makes their input, where nothing else reads it).
-    pub(crate) fn of(spec: &ModelSpec, graph: &Graph, target: &Target, form: CostBasis) -> Self {
+    /// Steps of `spec` as trained (one per computing layer) or as deployed (batch normalizations folded, activations fused
+    /// into the layer that makes their input if nothing else reads it).
+    pub(crate) fn of(spec: &ModelSpec, graph: &Graph, target: &Target, basis: CostBasis) -> Self {
         let n = spec.layers.len();
         let mut all = Self {
             steps: Vec::with_capacity(n),
@@ -94,7 +94,7 @@ impl Steps {
             is_folded: vec![false; n],
             bits: vec![0; n],
         };
-        // Whether the last layer of a step feeds one layer alone, so that this may join the step.
+        // True while the last layer of a step feeds exactly one layer, which may then join the step.
         let mut is_open: Vec<bool> = Vec::with_capacity(n);
         for &i in &graph.order {
             let op = &spec.layers[i].op;
@@ -109,7 +109,7 @@ impl Steps {
                 is_open[step] &= feeds_one;
                 continue;
             }
-            if let (CostBasis::Deployed, Some(&before)) = (form, node.inputs.first()) {
+            if let (CostBasis::Deployed, Some(&before)) = (basis, node.inputs.first()) {
                 let step = all.of_layer[before];
                 all.is_folded[i] = can_fold(spec, graph, i);
                 let joins = all.is_folded[i] || is_elementwise(op);

@@ -1,5 +1,5 @@
-//! What a layer computes. One struct per kind, all fields with Keras' names (in the field's plain terms) and
-//! Keras' defaults; quantizers are optional fields of the layer they belong to.
+//! Operations of layers: one struct per kind, with Keras' field names (in plain terms) and Keras' defaults. Quantizers
+//! are optional fields of the layer they belong to.
 
 mod arrangement;
 mod normalization;
@@ -11,7 +11,7 @@ pub use arrangement::{
     Border1d, Border2d, Concat, DepthToSpace, Dropout, Flatten, Interpolation, Merge, Permute, Reshape,
     UpSampling1d, UpSampling2d,
 };
-pub use normalization::{BatchNorm, LayerNorm, PerChannel, Rescaling};
+pub use normalization::{BatchNorm, LayerNorm};
 pub use pooling::{GlobalPool, Pool1d, Pool2d};
 pub use weighted::{
     Conv1d, Conv2d, Conv2dTranspose, Dense, DepthwiseConv1d, DepthwiseConv2d, SeparableConv1d,
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::activation::Activation;
 use crate::quantizer::Quantizer;
 
-/// How weights start. Variances and bounds are Keras'.
+/// Distribution of initial weights. Variances and bounds are Keras'.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Initializer {
@@ -47,7 +47,7 @@ pub enum Initializer {
     Zeros,
     /// All one.
     Ones,
-    /// All the same.
+    /// All equal to this constant.
     Constant(f64),
     /// Normal with mean 0 and this deviation.
     RandomNormal(f64),
@@ -55,19 +55,20 @@ pub enum Initializer {
     RandomUniform(f64),
 }
 
-/// One table of all kinds: the enum, its names, and both directions of the serialised form.
+/// Generates, from one table of all kinds, the enum, the names, the Keras classes and both directions of the serialized
+/// form.
 macro_rules! ops {
     ($( $(#[$doc:meta])* $variant:ident($config:ty) = $name:literal / $class:literal $(/ $quantized:literal)?, )*) => {
-        /// What a layer computes.
+        /// Operation of a layer.
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         pub enum Op { $( $(#[$doc])* $variant($config), )* }
 
         impl Op {
-            /// The names of all kinds, as specifications write them.
+            /// Names of all kinds in specifications.
             pub const NAMES: &'static [&'static str] = &[$( $name, )*];
 
-            /// The name of this kind.
+            /// Name of this kind in specifications.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$variant(_) => $name, )* }
@@ -85,7 +86,7 @@ macro_rules! ops {
                 match self { $( Self::$variant(_) => { let class = None; $( let _: Option<&str> = class; let class = Some($quantized); )? class } )* }
             }
 
-            /// Reads the configuration of the kind called `name`; None where there is no such kind.
+            /// Reads the configuration of the kind called `name`; None for an unknown kind.
             pub(crate) fn read<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option<Self>, A::Error> {
                 match name {
                     $( $name => map.next_value::<$config>().map(|config| Some(Self::$variant(config))), )*
@@ -105,9 +106,9 @@ macro_rules! ops {
 }
 
 ops! {
-    /// Where data come in.
+    /// Input of the network.
     Input(Input) = "input" / "InputLayer",
-    /// Fully connected, on the last axis.
+    /// Fully connected layer on the last axis.
     Dense(Dense) = "dense" / "Dense" / "QDense",
     /// Convolution over time.
     Conv1d(Conv1d) = "conv1d" / "Conv1D" / "QConv1D",
@@ -115,13 +116,13 @@ ops! {
     Conv2d(Conv2d) = "conv2d" / "Conv2D" / "QConv2D",
     /// Transposed convolution over an image.
     Conv2dTranspose(Conv2dTranspose) = "conv2d_transpose" / "Conv2DTranspose" / "QConv2DTranspose",
-    /// Convolution over time, each channel by itself.
+    /// Depthwise convolution over time.
     DepthwiseConv1d(DepthwiseConv1d) = "depthwise_conv1d" / "DepthwiseConv1D",
-    /// Convolution over an image, each channel by itself.
+    /// Depthwise convolution over an image.
     DepthwiseConv2d(DepthwiseConv2d) = "depthwise_conv2d" / "DepthwiseConv2D" / "QDepthwiseConv2D",
-    /// Depthwise, then pointwise, over time.
+    /// Separable convolution over time: depthwise, then pointwise.
     SeparableConv1d(SeparableConv1d) = "separable_conv1d" / "SeparableConv1D" / "QSeparableConv1D",
-    /// Depthwise, then pointwise, over an image.
+    /// Separable convolution over an image: depthwise, then pointwise.
     SeparableConv2d(SeparableConv2d) = "separable_conv2d" / "SeparableConv2D" / "QSeparableConv2D",
     /// An activation function as a layer.
     Activation(Activation) = "activation" / "Activation" / "QActivation",
@@ -131,41 +132,41 @@ ops! {
     LayerNorm(LayerNorm) = "layer_norm" / "LayerNormalization",
     /// `scale x + offset` with constants.
     Rescaling(Rescaling) = "rescaling" / "Rescaling",
-    /// Largest value in a window of time.
+    /// Maximum over windows of time.
     MaxPool1d(Pool1d) = "max_pool1d" / "MaxPooling1D",
-    /// Largest value in a window of an image.
+    /// Maximum over windows of an image.
     MaxPool2d(Pool2d) = "max_pool2d" / "MaxPooling2D",
-    /// Mean of a window of time.
+    /// Mean over windows of time.
     AveragePool1d(Pool1d) = "average_pool1d" / "AveragePooling1D",
-    /// Mean of a window of an image.
+    /// Mean over windows of an image.
     AveragePool2d(Pool2d) = "average_pool2d" / "AveragePooling2D" / "QAveragePooling2D",
-    /// Largest value over all time.
+    /// Maximum over all time steps.
     GlobalMaxPool1d(GlobalPool) = "global_max_pool1d" / "GlobalMaxPooling1D",
-    /// Largest value over all of an image.
+    /// Maximum over all pixels.
     GlobalMaxPool2d(GlobalPool) = "global_max_pool2d" / "GlobalMaxPooling2D",
-    /// Mean over all time.
+    /// Mean over all time steps.
     GlobalAveragePool1d(GlobalPool) = "global_average_pool1d" / "GlobalAveragePooling1D",
-    /// Mean over all of an image.
+    /// Mean over all pixels.
     GlobalAveragePool2d(GlobalPool) = "global_average_pool2d" / "GlobalAveragePooling2D" / "QGlobalAveragePooling2D",
-    /// All axes into one.
+    /// Merges all axes into one.
     Flatten(Flatten) = "flatten" / "Flatten",
-    /// The same elements in another shape.
+    /// Changes the shape and keeps the order of the elements.
     Reshape(Reshape) = "reshape" / "Reshape",
-    /// Axes in another order.
+    /// Transposes the axes.
     Permute(Permute) = "permute" / "Permute",
-    /// Channels to blocks of pixels.
+    /// Moves channels into blocks of pixels.
     DepthToSpace(DepthToSpace) = "depth_to_space" / "Lambda",
-    /// Each step of time several times.
+    /// Repeats each time step.
     UpSampling1d(UpSampling1d) = "up_sampling1d" / "UpSampling1D",
-    /// Each pixel several times.
+    /// Enlarges an image.
     UpSampling2d(UpSampling2d) = "up_sampling2d" / "UpSampling2D",
-    /// Cuts off both ends of time.
+    /// Crops both ends of the time axis.
     Cropping1d(Border1d) = "cropping1d" / "Cropping1D",
-    /// Cuts off an image's borders.
+    /// Crops an image's borders.
     Cropping2d(Border2d) = "cropping2d" / "Cropping2D",
-    /// Adds zeros at both ends of time.
+    /// Pads both ends of the time axis with zeros.
     ZeroPadding1d(Border1d) = "zero_padding1d" / "ZeroPadding1D",
-    /// Adds zeros at an image's borders.
+    /// Pads an image's borders with zeros.
     ZeroPadding2d(Border2d) = "zero_padding2d" / "ZeroPadding2D",
     /// Sum of all inputs.
     Add(Merge) = "add" / "Add",
@@ -173,11 +174,11 @@ ops! {
     Subtract(Merge) = "subtract" / "Subtract",
     /// Product of all inputs.
     Multiply(Merge) = "multiply" / "Multiply",
-    /// Inputs side by side along an axis.
+    /// Concatenates the inputs along an axis.
     Concat(Concat) = "concat" / "Concatenate",
-    /// Elements set to zero at random in training, the others scaled up (inverted dropout).
+    /// Sets random elements to zero in training and scales the others up (inverted dropout).
     Dropout(Dropout) = "dropout" / "Dropout",
-    /// Whole samples set to zero at random in training, the others scaled up (stochastic depth), for a residual branch.
+    /// Sets random samples to zero in training and scales the others up (stochastic depth), for a residual branch.
     DropConnect(Dropout) = "drop_connect" / "Dropout",
 }
 
@@ -187,7 +188,56 @@ ops! {
 pub struct Input {
     /// Shape of one sample, channels last: `[features]`, `[time, channels]`, `[height, width, channels]`.
     pub shape: Vec<usize>,
-    /// What input values are rounded to, if to anything. Default none.
+    /// Quantizer of the input values. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantizer: Option<Quantizer>,
+}
+
+/// A constant for all channels, or one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PerChannel {
+    /// One constant for all channels.
+    All(f64),
+    /// One for each index of the last axis.
+    Each(Vec<f64>),
+}
+
+impl PerChannel {
+    /// The constants as a list: one, or one for each channel.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::All(value) => std::slice::from_ref(value),
+            Self::Each(values) => values,
+        }
+    }
+
+    /// The constant of channel `channel`.
+    #[must_use]
+    pub fn of(&self, channel: usize) -> f64 {
+        match self {
+            Self::All(value) => *value,
+            Self::Each(values) => values[channel],
+        }
+    }
+}
+
+/// `scale x + offset` with constants that training does not change, for example to bring pixels into 0..1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rescaling {
+    /// The factor; one number or one for each channel (last axis).
+    pub scale: PerChannel,
+    /// Added after scaling; one number or one for each channel. Default 0.
+    #[serde(default = "no_offset", skip_serializing_if = "is_no_offset")]
+    pub offset: PerChannel,
+}
+
+fn no_offset() -> PerChannel {
+    PerChannel::All(0.0)
+}
+
+fn is_no_offset(offset: &PerChannel) -> bool {
+    *offset == no_offset()
 }

@@ -59,6 +59,8 @@ pub struct Product {
     pub pointwise: Option<KernelSettings>,
     /// Quantizer of the bias; none means float.
     pub bias_quantizer: Option<Quantizer>,
+    /// Distribution of the bias' initial values.
+    pub bias_initializer: Initializer,
 }
 
 const fn line(padding: Padding, size: usize, stride: usize, dilation: usize) -> SlidingWindow {
@@ -80,6 +82,7 @@ macro_rules! view {
             use_bias: $l.use_bias,
             kernel: KernelSettings { name: $kernel, quantizer: $l.$quantizer, initializer: $l.$initializer },
             bias_quantizer: $l.bias_quantizer,
+            bias_initializer: $l.bias_initializer,
             $($field: $value,)*
             ..NEUTRAL
         }
@@ -97,6 +100,7 @@ const NEUTRAL: Product = Product {
     kernel: KernelSettings { name: "kernel", quantizer: None, initializer: Initializer::GlorotUniform },
     pointwise: None,
     bias_quantizer: None,
+    bias_initializer: Initializer::Zeros,
 };
 
 /// Writes the settings that all kinds share back into a layer's fields.
@@ -106,6 +110,7 @@ macro_rules! restore {
         $l.$quantizer = $p.kernel.quantizer;
         $l.$initializer = $p.kernel.initializer;
         $l.bias_quantizer = $p.bias_quantizer;
+        $l.bias_initializer = $p.bias_initializer;
     }};
     (line $l:ident, $p:ident) => {
         ($l.kernel, $l.stride, $l.dilation, $l.padding) =
@@ -304,7 +309,7 @@ impl Product {
                 "bias",
                 Role::Bias,
                 vec![filters],
-                Initializer::Zeros,
+                self.bias_initializer,
                 self.bias_quantizer,
             ));
         }

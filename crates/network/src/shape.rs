@@ -1,4 +1,4 @@
-//! The shape of each layer's output from those of its inputs, or the reason why there is none.
+//! Shape inference: each layer's output shape from its inputs', or the reason for a fault.
 
 use tinsmith_foundation::Faults;
 
@@ -15,12 +15,12 @@ use crate::window::{Padding, Pair, SlidingWindow, span};
 const TIME: &str = "time, channels";
 const IMAGE: &str = "height, width, channels";
 
-/// The largest number of elements of one tensor: beyond it a size is surely a mistake.
+/// Maximum number of elements of one tensor; a larger size is taken for a mistake.
 const MOST_ELEMENTS: usize = 1 << 40;
 
-/// Notes faults of one layer under its path.
+/// Collects the faults of one layer under its path.
 struct Check<'a> {
-    /// The layer's number.
+    /// Number of the layer.
     index: usize,
     layer: &'a Layer,
     faults: &'a mut Faults,
@@ -30,7 +30,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn fault(&mut self, field: &str, message: impl AsRef<str>) {
         self.sound = false;
-        // Most layers are sound, so that the path is made here, where it is needed.
+        // The path is formatted only here, since most layers have no faults.
         let path = format!("layers[{}].{}", self.index, self.layer.op.name());
         let message = format!("{} (layer `{}`)", message.as_ref(), self.layer.name);
         self.faults.within(&path, |faults| faults.add(field, message));
@@ -48,7 +48,7 @@ impl Check<'_> {
         }
     }
 
-    /// Refuses a kernel that no machine can hold; the axes of its shape.
+    /// Refuses a kernel with more than [`MOST_ELEMENTS`] elements.
     fn kernel(&mut self, axes: &[usize]) {
         let elements = axes.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
         if elements.is_none_or(|n| n > MOST_ELEMENTS) {
@@ -68,7 +68,7 @@ impl Check<'_> {
         }
     }
 
-    /// Refuses a quantizer that learns where there is no place for its parameters.
+    /// Refuses a learned quantizer at a place without room for its parameters.
     fn fixed_quantizer(&mut self, field: &str, quantizer: Option<&Quantizer>) {
         if let Some(learned) = quantizer.and_then(Quantizer::learned) {
             self.fault(field, format!("is {learned}, which learns; want one that does not here"));
@@ -88,7 +88,7 @@ impl Check<'_> {
         }
     }
 
-    /// Output length along one axis, with the reason where there is none.
+    /// Output length along one axis; adds a fault if the window does not fit.
     fn window(
         &mut self,
         field: &str,
@@ -145,7 +145,7 @@ impl Check<'_> {
     }
 }
 
-/// Output shape of `layer` (number `index`) for inputs of `shapes`; None where a fault was noted.
+/// Output shape of `layer` (number `index`) for inputs of `shapes`; None if a fault was added.
 pub(crate) fn infer(
     index: usize,
     layer: &Layer,
@@ -249,7 +249,7 @@ fn concatenate(concat: &Concat, shapes: &[&[usize]], check: &mut Check<'_>) -> O
 }
 
 impl Concat {
-    /// The axis within a sample (0 the first after the batch) of inputs with `rank` axes.
+    /// Axis within a sample (0 is the first after the batch) of inputs with `rank` axes; None if it does not exist.
     #[must_use]
     pub fn sample_axis(&self, rank: usize) -> Option<usize> {
         let axis = if self.axis < 0 { self.axis + i64::try_from(rank).ok()? } else { self.axis - 1 };

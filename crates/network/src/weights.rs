@@ -1,11 +1,11 @@
-//! The weight tensors of each kind of layer: names, shapes, fans and quantizers, in Keras' order.
+//! Weight tensors of each kind of layer: names, shapes, fans and quantizers, in Keras' order.
 
 use crate::activation::Activation;
 use crate::op::{Initializer, Op};
 use crate::product::KernelSettings;
 use crate::quantizer::{LearnedQuantizer, LearnedStep, Quantizer, Sharing};
 
-/// What part a weight tensor plays.
+/// Role of a weight tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Role {
@@ -23,12 +23,12 @@ pub enum Role {
     MovingVariance,
     /// Negative slope of a parametric rectifier.
     Slope,
-    /// What a quantizer learns: the steps, the upper end, the bits behind the point.
+    /// Learned parameter of a quantizer: step sizes, upper bound, fractional bits.
     Quantizer,
 }
 
 impl Role {
-    /// Whether an optimizer changes it.
+    /// True for roles that are trained.
     #[must_use]
     pub const fn is_trainable(self) -> bool {
         !matches!(self, Self::MovingMean | Self::MovingVariance)
@@ -38,28 +38,28 @@ impl Role {
 /// One weight tensor of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {
-    /// Its name in the layer: `kernel`, `bias`, `depthwise_kernel`, `gamma`, `moving_mean`, ...
+    /// Name in the layer: `kernel`, `bias`, `depthwise_kernel`, `gamma`, `moving_mean`, ...
     pub name: &'static str,
-    /// Its part.
+    /// Role.
     pub role: Role,
-    /// Its shape, Keras' layout.
+    /// Shape, in Keras' order of axes.
     pub shape: Vec<usize>,
-    /// Inputs and outputs that an initializer counts.
+    /// Fan-in and fan-out for initializers.
     pub fans: (usize, usize),
-    /// How it starts.
+    /// Distribution of the initial values.
     pub initializer: Initializer,
-    /// Its quantizer, where it has one.
+    /// Quantizer of the values.
     pub quantizer: Option<Quantizer>,
-    /// What it is learned for, where it is a parameter of a quantizer ([`Role::Quantizer`]).
+    /// The quantizer that it is a parameter of; set for [`Role::Quantizer`].
     pub learned: Option<Learned>,
 }
 
-/// Whose parameter a weight tensor is that a quantizer learns.
+/// Owner of a learned quantizer parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learned {
     /// The quantizer.
     pub quantizer: LearnedQuantizer,
-    /// The weight that it quantizes; None for the layer's activation.
+    /// Name of the quantized weight; None for the layer's activation.
     pub weight: Option<&'static str>,
 }
 
@@ -96,20 +96,20 @@ impl Weight {
         Self { name, role, shape, fans: (n, n), initializer, quantizer, learned: None }
     }
 
-    /// Elements.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it has no elements; no valid layer has such a weight.
+    /// True without elements; no valid layer has such a weight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The parameter that a quantizer learns for a tensor of this shape; None where they do not fit.
+/// Learned parameter of `quantizer` for a tensor of this shape; None if they do not fit.
 fn learned(quantizer: LearnedQuantizer, weight: Option<&'static str>, shape: &[usize]) -> Option<Weight> {
     let (step, bits) = match weight {
         Some("kernel") => ("kernel_step", "kernel_fractional_bits"),
@@ -130,7 +130,7 @@ fn learned(quantizer: LearnedQuantizer, weight: Option<&'static str>, shape: &[u
     Some(Weight { learned: Some(Learned { quantizer, weight }), ..parameter })
 }
 
-/// The field that has the quantizer of a weight.
+/// Name of the layer's field with the quantizer of `weight`.
 pub(crate) fn quantizer_field(weight: &str) -> &'static str {
     match weight {
         "kernel" => "kernel_quantizer",
@@ -144,8 +144,8 @@ pub(crate) fn quantizer_field(weight: &str) -> &'static str {
     }
 }
 
-/// The step for values that nothing is known of yet: `2 mean |x| / sqrt(high)` for standard normal ones, rectified
-/// where they are.
+/// Initial step size before calibration: `2 mean |x| / sqrt(high)` for standard normal values, rectified ones if
+/// unsigned.
 fn first_step(q: &LearnedStep) -> f64 {
     let high = f64::from((1_u32 << (q.bits.clamp(2, 24) - u32::from(q.signed))) - 1);
     let mean = std::f64::consts::FRAC_2_PI.sqrt() * if q.signed { 1.0 } else { 0.5 };
@@ -153,8 +153,8 @@ fn first_step(q: &LearnedStep) -> f64 {
 }
 
 impl Op {
-    /// The weight tensors of this kind for a first input of shape `input`, in Keras' order, and then what its
-    /// quantizers learn. Empty for kinds without weights and for shapes that do not fit.
+    /// Returns the weight tensors for a first input of shape `input`, in Keras' order, followed by the learned parameters of
+    /// quantizers. Empty for kinds without weights and for shapes that do not fit.
     #[must_use]
     pub fn weights(&self, input: &[usize]) -> Vec<Weight> {
         let mut weights = self.own_weights(input);
@@ -166,7 +166,7 @@ impl Op {
         }
         if let Some(quantizer) = self.learned_activation()
             && let Some(channels) = self.channels(input)
-            // How many elements a sample has is no matter of the weights: steps and bits go with channels at most.
+            // The number of elements of a sample is unknown here, so parameters of activations are per channel at most.
             && quantizer.sharing() != Sharing::Weight
         {
             weights.extend(learned(*quantizer, None, &[channels]));
@@ -174,7 +174,7 @@ impl Op {
         weights
     }
 
-    /// The quantizer of the activation, where it learns.
+    /// Learned quantizer of the activation.
     fn learned_activation(&self) -> Option<&LearnedQuantizer> {
         self.activation()?.quantizer()?.learned()
     }
@@ -185,16 +185,16 @@ impl Op {
         Some(self.product().map_or(channels, |product| product.output_channels(channels)))
     }
 
-    /// The quantizers that learn, each with its field.
+    /// Learned quantizers, each with the name of its field.
     pub fn learned_quantizers(&self) -> Vec<(&'static str, LearnedQuantizer)> {
-        // Any input does: which weights there are does not depend on its shape.
+        // The shape is arbitrary: it does not affect which weights exist.
         let weights = self.own_weights(&[1, 1, 1]);
         let of_weights =
             weights.iter().filter_map(|w| Some((quantizer_field(w.name), *w.quantizer.as_ref()?.learned()?)));
         of_weights.chain(self.learned_activation().map(|q| ("activation", *q))).collect()
     }
 
-    /// What learned quantizers of this kind cannot be: the field and the reason, for a first input of shape `input`.
+    /// Faults of the learned quantizers for a first input of shape `input`: field and reason.
     pub(crate) fn learned_faults(&self, input: &[usize]) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         for weight in self.own_weights(input) {
@@ -277,7 +277,7 @@ impl Op {
         }
     }
 
-    /// The activation fused into this kind of layer, or the layer's own where it is one.
+    /// The fused activation, or the function of an activation layer.
     #[must_use]
     pub const fn activation(&self) -> Option<&Activation> {
         match self {
@@ -300,7 +300,7 @@ impl Op {
         }
     }
 
-    /// [`Op::activation`], to be changed.
+    /// Mutable [`Op::activation`].
     #[must_use]
     pub const fn activation_mut(&mut self) -> Option<&mut Activation> {
         match self {

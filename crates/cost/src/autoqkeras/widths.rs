@@ -1,4 +1,4 @@
-//! `QTools`' bit widths: the type of every tensor in a network, and the operators between them.
+//! `QTools`' bit widths: the number type of every tensor in a network, and the operators between them.
 //!
 //! A quantized layer multiplies its weights' type by its input's; without an activation its accumulator's
 //! type flows on. A plain (Keras) layer computes with the types of the [`Assignment`], 32-bit floats by
@@ -6,7 +6,7 @@
 //! the bias of a depthwise layer as one number, and an accumulator makes room for one product more than there
 //! are.
 //!
-//! Ours where `QTools` has no rule: 1-D convolutions follow the rule for 2-D ones; a separable layer is its
+//! Our additions for cases without a rule in `QTools`: 1-D convolutions follow the rule for 2-D ones; a separable layer is its
 //! two stages in a row; a kernel without a quantizer in a quantized layer is a 32-bit float.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use super::class_of;
 use super::operators::{Gate, MergeKind, Operator, Type, accumulator, merge, multiplier};
 use crate::storage::elements;
 
-/// The types that a reference is measured with.
+/// Number types of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -34,7 +34,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The type.
+    /// The number type.
     #[must_use]
     pub const fn as_type(self) -> Type {
         match self {
@@ -46,27 +46,27 @@ impl Precision {
     }
 }
 
-/// How types are assigned where no quantizer says it.
+/// Number types of tensors without a quantizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assignment {
     /// Type of inputs without a quantizer.
     pub source: Type,
     /// Type of the weights of plain layers.
     pub internal: Precision,
-    /// Type of the sums of plain layers, of plain activations and of everything in plain batch norms.
+    /// Type of the sums of plain layers, of plain activations and of everything in plain batch normalizations.
     pub accumulator: Precision,
-    /// Whether quantizers do not count and every layer's output has the type of `accumulator`.
+    /// Ignores quantizers: every layer's output has the type of `accumulator`.
     pub is_reference: bool,
 }
 
 impl Assignment {
-    /// For the network that is tried: quantizers count, inputs have 8 bits.
+    /// Assignment for a trial: quantizers count, inputs have 8 bits.
     #[must_use]
     pub const fn trial(internal: Precision, accumulator: Precision) -> Self {
         Self { source: Type::fixed(8, 0, true), internal, accumulator, is_reference: false }
     }
 
-    /// For the network that it is compared with.
+    /// Assignment for the reference of a trial.
     #[must_use]
     pub const fn reference(internal: Precision, accumulator: Precision) -> Self {
         Self { source: internal.as_type(), internal, accumulator, is_reference: true }
@@ -82,18 +82,18 @@ impl Default for Assignment {
 /// A weight tensor with its type.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightType {
-    /// Its name in the layer.
+    /// Name in the layer.
     pub name: &'static str,
     /// Elements, as far as its memory is concerned.
     pub elements: u64,
-    /// Its type.
+    /// Number type.
     pub kind: Type,
 }
 
 /// One stage of products and sums: a dense or convolution layer has one, a separable layer two.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Stage {
-    /// What multiplies.
+    /// Multiplier.
     pub multiplier: Operator,
     /// The type of the sum.
     pub accumulator: Type,
@@ -101,13 +101,13 @@ pub struct Stage {
     pub operations: u64,
 }
 
-/// What a layer computes with.
+/// Operators of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arithmetic {
     /// Products and sums.
     Products(Vec<Stage>),
-    /// A batch norm: gamma over deviation, times the input, plus the rest.
+    /// A batch normalization: gamma over deviation, times the input, plus the rest.
     Norm {
         /// Of gamma by the deviation.
         divider: Operator,
@@ -122,31 +122,30 @@ pub enum Arithmetic {
         accumulator: Type,
         /// Additions, as `QTools` counts them: channels times window, not times the number of windows.
         operations: u64,
-        /// What multiplies the sum by the quantized reciprocal, where there is one.
+        /// Multiplier by the quantized reciprocal, if the mean has one.
         multiplier: Option<Operator>,
     },
     /// A merge.
     Merge(Operator),
-    /// Nothing that is counted.
+    /// No counted operations.
     None,
 }
 
 /// The types of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerWidths {
-    /// Of what it takes.
+    /// Types of the inputs.
     pub inputs: Vec<Type>,
-    /// Of its weights.
+    /// Types of the weights.
     pub weights: Vec<WeightType>,
-    /// Of its operators.
+    /// Operators.
     pub arithmetic: Arithmetic,
-    /// Of its output.
+    /// Type of the output.
     pub output: Type,
 }
 
-/// The types of a network, one entry for each layer, as declared. `classes` names layers whose class differs
-/// from [`super::keras_class`]: a `ReLU` layer passes its input's type on, an `Activation` with `relu` does
-/// not.
+/// Returns the types of a network, one entry per layer, in the order of declaration. `classes` lists layers with another
+/// class than [`super::keras_class`]: a `ReLU` layer keeps its input's type, an `Activation` with `relu` does not.
 #[must_use]
 pub fn widths(
     spec: &ModelSpec,
@@ -179,7 +178,7 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether the layer's own quantizers count.
+    /// True if the layer's own quantizers count.
     fn is_quantized(&self) -> bool {
         self.class.starts_with('Q') && !self.assignment.is_reference
     }
@@ -190,7 +189,7 @@ impl Context<'_> {
             self.graph.nodes[self.layer].inputs.first().map_or(&[][..], |&k| self.graph.shape(k));
         let first = inputs.first().copied().unwrap_or(self.assignment.source);
         let mut shapes = op.weights(input_shape);
-        // What quantizers learned goes into scales and codes.
+        // Learned parameters of quantizers become scales and codes at deployment.
         shapes.retain(|w| w.role != Role::Quantizer);
         let weights = self.weights(op, &shapes);
         let pooling = op.pooling();

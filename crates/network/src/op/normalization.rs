@@ -9,17 +9,17 @@ use crate::quantizer::Quantizer;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNorm {
-    /// Weight of the old moving statistics at each step. Default 0.99.
+    /// Weight of the previous moving statistics at each step. Default 0.99.
     pub momentum: f64,
     /// Added to the variance. Default 0.001.
     pub epsilon: f64,
-    /// Whether `beta` is learned. Default true.
+    /// Has a learned `beta`. Default true.
     pub center: bool,
-    /// Whether `gamma` is learned. Default true.
+    /// Has a learned `gamma`. Default true.
     pub scale: bool,
-    /// Whether it is trained folded into the weights of the layer before it (which is then quantized after folding),
-    /// as `QConv2DBatchnorm` of QKeras does. The layer before must be a dense, convolution or depthwise layer with a linear activation
-    /// that feeds nothing else. Default false.
+    /// Trains it folded into the preceding layer's weights, which are quantized after folding, as QKeras'
+    /// `QConv2DBatchnorm` does. The preceding layer must be dense, a convolution or depthwise, have a linear activation
+    /// and feed nothing else. Default false.
     pub fold: bool,
     /// Quantizer of gamma. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,9 +57,9 @@ impl Default for BatchNorm {
 pub struct LayerNorm {
     /// Added to the variance. Default 0.001.
     pub epsilon: f64,
-    /// Whether `beta` is learned. Default true.
+    /// Has a learned `beta`. Default true.
     pub center: bool,
-    /// Whether `gamma` is learned. Default true.
+    /// Has a learned `gamma`. Default true.
     pub scale: bool,
 }
 
@@ -67,53 +67,4 @@ impl Default for LayerNorm {
     fn default() -> Self {
         Self { epsilon: 1e-3, center: true, scale: true }
     }
-}
-
-/// A constant for all channels, or one for each.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum PerChannel {
-    /// The same for all channels.
-    All(f64),
-    /// One for each index of the last axis.
-    Each(Vec<f64>),
-}
-
-impl PerChannel {
-    /// The constants as a list: one, or one for each channel.
-    #[must_use]
-    pub fn values(&self) -> &[f64] {
-        match self {
-            Self::All(value) => std::slice::from_ref(value),
-            Self::Each(values) => values,
-        }
-    }
-
-    /// The constant of channel `channel`.
-    #[must_use]
-    pub fn of(&self, channel: usize) -> f64 {
-        match self {
-            Self::All(value) => *value,
-            Self::Each(values) => values[channel],
-        }
-    }
-}
-
-/// `scale x + offset` with constants that training does not change, for example to bring pixels into 0..1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rescaling {
-    /// The factor; one number or one for each channel (last axis).
-    pub scale: PerChannel,
-    /// Added after scaling; one number or one for each channel. Default 0.
-    #[serde(default = "no_offset", skip_serializing_if = "is_no_offset")]
-    pub offset: PerChannel,
-}
-
-fn no_offset() -> PerChannel {
-    PerChannel::All(0.0)
-}
-
-fn is_no_offset(offset: &PerChannel) -> bool {
-    *offset == no_offset()
 }
