@@ -5,11 +5,11 @@ use std::sync::Barrier;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
-use tinsmith_core_tensor::kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::{Rng, Seed};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::optimizer::{Adam, Terms, adam};
+use tinsmith_kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_layers::Mode;
 use tinsmith_layers::plan::{Block, Plan, PlanOptions};
 use tinsmith_network::ModelSpec;

@@ -48,6 +48,8 @@
 //! | a quantized network on integers | [`IntegerModel`] |
 //! | why not | [`DeployError`] |
 
+#![forbid(unsafe_code)]
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tinsmith_core_tensor::TensorError;
 use tinsmith_foundation::FoundationError;
 use tinsmith_keras::KerasError;
+use tinsmith_kernels::ShapeError;
 use tinsmith_network::NetworkError;
 use tinsmith_quant::QuantError;
 
@@ -21,6 +22,9 @@ pub enum LayersError {
     /// An operation, a parameter or a weight file was refused.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// Shapes or geometry of a layer that its kernel refused.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A quantizer was refused.
     #[error(transparent)]
     Quant(#[from] QuantError),

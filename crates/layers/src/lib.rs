@@ -7,7 +7,8 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use tinsmith_core_tensor::{Threads, ops::softmax_cross_entropy};
+//! use tinsmith_core_tensor::ops::softmax_cross_entropy;
+//! use tinsmith_kernels::Threads;
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Mode, Model};
 //! use tinsmith_network::ModelSpec;
@@ -57,6 +58,8 @@
 //! | weights carried over to a changed network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
 //! | batch normalizations folded for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
 //! | which quantizer a kernel really has | [`effective_quantizer`] |
+
+#![forbid(unsafe_code)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -8,8 +8,9 @@ mod inherit;
 mod state;
 
 use candle_core::{Device, Tensor};
-use tinsmith_core_tensor::{Fans, Initializer, Param, Params, Threads};
+use tinsmith_core_tensor::{Fans, Initializer, Param, Params};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_network::op::Initializer as SpecInitializer;
 use tinsmith_network::{Graph, ModelSpec, Op, Role};
 use tinsmith_quant::LearnedOp;

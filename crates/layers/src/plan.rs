@@ -25,9 +25,9 @@ mod segment;
 mod step;
 mod translate;
 
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::arena::{Arena, Ledger};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::arena::{Arena, Ledger};
 use tinsmith_network::{Layer, ModelSpec};
 
 use crate::error::{LayersError, Result};

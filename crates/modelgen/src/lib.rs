@@ -106,6 +106,8 @@
 //!
 //! [`ModelSpec`]: tinsmith_network::ModelSpec
 
+#![forbid(unsafe_code)]
+
 mod batch;
 mod budget;
 mod config;

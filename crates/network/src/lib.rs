@@ -52,6 +52,8 @@
 //! | [`Summary`] | a table like Keras' |
 //! | [`json_schema`] | JSON schema of specification files, for editors |
 
+#![forbid(unsafe_code)]
+
 mod activation;
 mod canonical;
 mod error;

@@ -41,6 +41,8 @@
 //! | [`Affine`] | int8 with scale and zero point, as TensorFlow Lite has it |
 //! | [`tanh_sigmoid`] | the piecewise linear functions that QKeras calls hard and smooth |
 
+#![forbid(unsafe_code)]
+
 mod affine;
 mod binary;
 mod codes;

@@ -58,6 +58,8 @@
 //! Values that have no place in a chart (not finite; not above 0 on a logarithmic axis) are left out and counted in
 //! its legend, and a chart of nothing says "no data".
 
+#![forbid(unsafe_code)]
+
 mod bars;
 mod error;
 mod frame;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_core_tensor::Threads;
 use tinsmith_cost::{Cost, Target};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_network::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
 use tinsmith_trainer::run::{Plan, build};
@@ -52,7 +52,7 @@ impl PruneTrainer {
             start: Some(self.weights.clone()),
             attributes: BTreeMap::new(),
         };
-        let mut model = build(&plan, Threads::from(request.grant))?;
+        let mut model = build(&plan, Threads::new(request.grant.threads()))?;
         let mut pruner = GradualPruner::new(request.candidate.clone(), plan.config.epochs)?;
         let mut observer = Observe(|epoch: &Epoch| {
             let found = [("val_loss", epoch.val_loss), ("val_accuracy", epoch.val_accuracy)];

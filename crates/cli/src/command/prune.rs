@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_core_tensor::Threads;
 use tinsmith_cost::Cost;
 use tinsmith_foundation::Grant;
+use tinsmith_kernels::Threads;
 use tinsmith_sparse::{GradualPruner, PruneConfig, Scope, mask, with_smallest_storage};
 use tinsmith_trainer::run::{build, load_model};
 use tinsmith_trainer::{Context, Plan, evaluate, fit};

@@ -1,7 +1,8 @@
 //! Pooling over windows and over everything.
 
 use candle_core::Tensor;
-use tinsmith_core_tensor::{Pool2dGeometry, ops};
+use tinsmith_core_tensor::ops;
+use tinsmith_kernels::Pool2dGeometry;
 use tinsmith_network::op::{GlobalPool, Pool1d, Pool2d};
 use tinsmith_network::{Activation, Op, Pair, Quantizer};
 

@@ -55,7 +55,7 @@ fn golden_models_are_finite_and_do_not_depend_on_threads() {
         let x = data::tensor(&data::json(&folder.join("io.json"))["input"]);
         assert_eq!(model.first_non_finite(&[&x], None).expect("a run"), None);
         let one = model.forward(&x, Mode::Infer).expect("a run");
-        model.set_threads(tinsmith_core_tensor::Threads::new(2));
+        model.set_threads(tinsmith_kernels::Threads::new(2));
         let two = model.forward(&x, Mode::Infer).expect("a run");
         assert_eq!(data::values(&one), data::values(&two));
     }

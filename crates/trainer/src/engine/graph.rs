@@ -3,8 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Shape, Tensor};
-use tinsmith_core_tensor::{Param, Threads};
+use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
 use tinsmith_network::Role;
 

@@ -1,6 +1,6 @@
 //! Training steps by a plan: buffers laid out beforehand, no tape.
 
-use tinsmith_core_tensor::Threads;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::plan::{Plan, PlanOptions, Update as Change};
 use tinsmith_layers::{Mode, Model};
 use tinsmith_network::Role;
