@@ -1,6 +1,7 @@
 //! The forgiving factor: how much of a metric a smaller network is worth (AutoQKeras, `forgiving_metrics`).
 
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::ForgivingFactor;
 use tinsmith_foundation::Faults;
 
 /// How size is traded for quality. A network of `1 / rate` of the reference's size may be worse by `delta_p` percent
@@ -53,9 +54,8 @@ impl Goal {
     /// ```
     #[must_use]
     pub fn forgiving_factor(&self, reference: f64, trial: f64) -> f64 {
-        let reference = reference * self.stress;
-        let delta = if trial < reference { self.delta_p } else { self.delta_n };
-        delta / 100.0 * (reference / trial).ln() / self.rate.ln()
+        let Self { delta_p, delta_n, rate, stress } = *self;
+        ForgivingFactor { delta_p, delta_n, rate, stress }.delta(reference, trial)
     }
 
     /// The metric with its factor: `metric * (1 + factor)` where more is better, `metric / (1 + factor)` where less

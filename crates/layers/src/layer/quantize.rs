@@ -105,21 +105,9 @@ pub(crate) fn quantizer_mode(
     }
 }
 
-/// Whether a quantizer draws at random in training. Kinds that this crate does not know are taken to.
+/// True for quantizers that draw random numbers in training.
 pub(crate) const fn is_random(quantizer: &Quantizer) -> bool {
-    match quantizer {
-        Quantizer::QuantizedBits(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedRelu(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedTanh(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedSigmoid(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedHswish(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedPo2(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedReluPo2(q) => q.use_stochastic_rounding,
-        Quantizer::Binary(q) => q.use_stochastic_rounding,
-        Quantizer::Ternary(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedUlaw(_) | Quantizer::Learned(_) => false,
-        _ => true,
-    }
+    quantizer.facts().rounds_at_random
 }
 
 /// A parameter's place among the parameters, and its quantizer.
