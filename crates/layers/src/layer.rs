@@ -1,5 +1,5 @@
-//! What the kinds of layers compute. Each is built once, with geometry, quantizers and parameter numbers worked
-//! out, and then runs as often as needed.
+//! Forward passes of all layer kinds. A layer is built once, with geometry, quantizers and parameter indices
+//! resolved, and then runs many times.
 
 mod activation;
 mod arrange;
@@ -27,20 +27,20 @@ pub(crate) use pool::{Window, pool_geometry};
 pub use quantize::effective_quantizer;
 pub(crate) use quantize::{is_random, quantize_once, quantizer_mode};
 
-/// What a layer may know of the run that it is part of.
+/// Context of the current run, as passed to each layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) params: &'a Params,
     pub(crate) mode: Mode,
     pub(crate) threads: Threads,
-    /// Name of the layer that runs: its random draws hang on it.
+    /// Name of the running layer; its random draws derive from it.
     pub(crate) layer: &'a str,
-    /// Whether a softmax at the end of this layer is left out.
+    /// True if a softmax at the end of this layer is left out.
     pub(crate) keeps_logits: bool,
 }
 
 impl Context<'_> {
-    /// The seed of this layer's draws for `purpose`; None outside training.
+    /// Derives the seed of this layer's draws for `purpose`; None outside training.
     pub(crate) fn seed(&self, purpose: &str) -> Option<Seed> {
         match self.mode {
             Mode::Train { seed } => Some(draw_seed(seed, self.layer, purpose)),
@@ -49,13 +49,13 @@ impl Context<'_> {
     }
 }
 
-/// One layer that can run.
+/// A layer that is ready to run.
 pub(crate) trait Forward: fmt::Debug + Send + Sync {
-    /// Its output for `inputs`, contiguous where those are.
+    /// Computes the output for `inputs`; contiguous if the inputs are.
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor>;
 }
 
-/// What layers are built from.
+/// Everything needed to build a layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Blueprint<'a> {
     pub(crate) layers: &'a [Layer],
@@ -65,8 +65,8 @@ pub(crate) struct Blueprint<'a> {
 }
 
 impl Blueprint<'_> {
-    /// Layer number `index`, ready to run. A folded batch normalization is built with the layer that it is folded
-    /// into, and runs from that layer's input.
+    /// Builds layer number `index`. A folded batch normalization is built together with the layer it is folded into,
+    /// and reads that layer's input.
     pub(crate) fn build(&self, index: usize) -> Result<Box<dyn Forward>> {
         let layer = &self.layers[index];
         self.build_op(index).map_err(|e| e.of_layer(&layer.name))
@@ -108,12 +108,12 @@ impl Blueprint<'_> {
     }
 }
 
-/// The seed of a layer's draws for `purpose` in the step whose seed is `step`.
+/// Derives the seed of a layer's draws for `purpose` from the seed `step` of the training step.
 pub(crate) fn draw_seed(step: Seed, layer: &str, purpose: &str) -> Seed {
     step.derive(layer, 0).derive(purpose, 0)
 }
 
-/// The name of a parameter: the layer's, a dot, the weight's.
+/// Name of a parameter: `layer.weight`.
 pub(crate) fn param_name(layer: &str, weight: &str) -> String {
     format!("{layer}.{weight}")
 }

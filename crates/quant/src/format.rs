@@ -1,4 +1,4 @@
-//! What integer codes mean: number formats.
+//! Number formats of integer codes.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use crate::pointwise::Pointwise;
 use crate::power_of_two::{Exponents, PowerOfTwo};
 use crate::ulaw::MuLaw;
 
-/// How a code stands for a level, before any scale. Printed as `fixed<b,i>` (b bits in all, i before the point, the
-/// sign bit not counted: the letters of `quantized_bits(b,i)`, and `ap_fixed<b,i+1>` of high-level synthesis),
-/// `ufixed<b,i>` without a sign bit, `po2<b,lowest,highest>` and `upo2<...>` with the exponents' range,
-/// `ulaw<b,i>`, `binary`, `binary01`, `ternary`.
+/// Meaning of a code before any scale. Displayed as `fixed<b,i>` (b bits in total, i before the point without the
+/// sign bit, as in `quantized_bits(b,i)` and `ap_fixed<b,i+1>` of high-level synthesis), `ufixed<b,i>` without a sign
+/// bit, `po2<b,lowest,highest>` and `upo2<...>` with the exponents' range, `ulaw<b,i>`, `binary`, `binary01`,
+/// `ternary`.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
     kind: Kind,
@@ -54,31 +54,31 @@ impl PartialEq for Format {
 }
 
 impl Format {
-    /// Bits that a code takes in storage.
+    /// Storage bits of a code.
     #[must_use]
     pub const fn storage_bits(&self) -> u32 {
         self.bits
     }
 
-    /// The smallest code.
+    /// Smallest code.
     #[must_use]
     pub const fn min_code(&self) -> i32 {
         self.min_code
     }
 
-    /// The largest code.
+    /// Largest code.
     #[must_use]
     pub const fn max_code(&self) -> i32 {
         self.max_code
     }
 
-    /// Whether there are negative levels.
+    /// True if there are negative levels.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         self.min_value() < 0.0
     }
 
-    /// The code whose level is 0; None where there is none (powers of two, -1 and 1).
+    /// The code of level 0. None if there is none (powers of two, -1 and 1).
     #[must_use]
     pub fn zero_code(&self) -> Option<i32> {
         match self.kind {
@@ -89,8 +89,7 @@ impl Format {
         }
     }
 
-    /// By what codes are multiplied to be levels, for the kinds where it is that simple (fixed point, binary,
-    /// ternary).
+    /// Factor from codes to levels, for linear formats (fixed point, binary, ternary).
     #[must_use]
     pub fn unit(&self) -> Option<f32> {
         match self.kind {
@@ -112,33 +111,33 @@ impl Format {
         }
     }
 
-    /// The smallest level.
+    /// Smallest level.
     #[must_use]
     pub fn min_value(&self) -> f32 {
         self.level(self.min_code)
     }
 
-    /// The largest level.
+    /// Largest level.
     #[must_use]
     pub fn max_value(&self) -> f32 {
         self.level(self.max_code)
     }
 
-    /// Whether a code is one of this format. Powers of two have no code 0, and no 0 as a value.
+    /// True if the format has this code. Powers of two have neither a code 0 nor a value 0.
     #[must_use]
     pub fn has_code(&self, code: i32) -> bool {
         let gap = matches!(self.kind, Kind::PowerOfTwo { .. } | Kind::Sign);
         (self.min_code..=self.max_code).contains(&code) && !(gap && code == 0)
     }
 
-    /// Whole numbers from `low` to `high`, at most 2^24 in magnitude; the scale says what they are worth.
+    /// Integers from `low` to `high`, at most 2^24 in magnitude; their value is given by the scale.
     pub(crate) fn whole_numbers(low: f32, high: f32, bits: u32) -> Self {
         let kind = Kind::Fixed { unit: 1.0, bound: f32::INFINITY };
         Self { kind, bits, min_code: low as i32, max_code: high as i32 }
     }
 
     fn fixed(unit: f32, bound: f32, low: f32, high: f32, bits: u32) -> Option<Self> {
-        // 2^31 itself is rounded to the largest code when it is cast, and back when it is decoded.
+        // 2^31 saturates to the largest code when cast, and rounds back when decoded.
         if low < -2_147_483_648.0 || high > 2_147_483_648.0 {
             return None;
         }
@@ -155,7 +154,7 @@ impl fmt::Display for Format {
         let unsigned = if self.is_signed() { "" } else { "u" };
         match self.kind {
             Kind::Fixed { unit, .. } => {
-                // A power of two, so that the logarithm is exact.
+                // The unit is a power of two, so its logarithm is exact.
                 let integer = unit.log2() as i32 + self.bits as i32 - i32::from(self.is_signed());
                 write!(f, "{unsigned}fixed<{},{integer}>", self.bits)
             }
@@ -171,10 +170,10 @@ impl fmt::Display for Format {
 }
 
 impl QuantizerOp {
-    /// The format of this quantizer's codes.
+    /// Returns the format of this quantizer's codes.
     ///
     /// # Errors
-    /// [`QuantError::NoCodes`] where values are no levels (`qnoise_factor` below 1) or codes take more than 32 bits
+    /// [`QuantError::NoCodes`] if values are not discrete (`qnoise_factor` below 1) or codes take more than 32 bits
     /// with their sign.
     pub fn format(&self) -> Result<Format> {
         let refuse = |reason| QuantError::NoCodes { quantizer: self.quantizer().to_string(), reason };
@@ -215,18 +214,17 @@ impl QuantizerOp {
         format.ok_or_else(|| refuse("32 bits hold no more than 31 and a sign"))
     }
 
-    /// The smallest and the largest value that can come out, with the scale where it is known beforehand, else at
-    /// scale 1.
+    /// Smallest and largest possible value. Includes a fixed scale; a fitted scale counts as 1.
     ///
     /// # Errors
-    /// As [`format`](Self::format).
+    /// Those of [`format`](Self::format).
     pub fn range(&self) -> Result<(f32, f32)> {
         let format = self.format()?;
         let (a, b) = (self.fixed_alpha() * format.min_value(), self.fixed_alpha() * format.max_value());
         Ok((a.min(b), a.max(b)))
     }
 
-    /// The codes that [`encode`](Self::encode) gives of values alone, as whole numbers.
+    /// Writes the codes of an element-wise kernel as integers. Returns false for kernels that are not element-wise.
     pub(crate) fn pointwise_codes(&self, xs: &[f32], out: &mut [f32]) -> bool {
         with_pointwise!(&self.kernel, p => {
                 for (y, &x) in out.iter_mut().zip(xs) {

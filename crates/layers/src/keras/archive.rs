@@ -7,12 +7,12 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::document::{self, Document};
 
-/// Members may take this many bytes, or [`BYTES_PER_BYTE`] times the archive, whichever is more.
+/// Byte limit of an archive member: this, or [`BYTES_PER_BYTE`] times the archive size if that is more.
 const MEMBER: u64 = 1 << 24;
-/// Keras stores members as they are, so an honest one is no larger than the archive.
+/// Keras stores members uncompressed, so a valid member is no larger than the archive.
 const BYTES_PER_BYTE: u64 = 64;
 
-/// What an archive holds.
+/// Contents of a `.keras` archive.
 pub(super) struct Archive {
     pub(super) config: String,
     pub(super) weights: Vec<u8>,

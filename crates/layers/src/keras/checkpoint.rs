@@ -1,4 +1,5 @@
-//! The layout of Keras 2.12 to 3: a group for each layer, called by its class and counted, with numbered arrays.
+//! Weight layout of Keras 2.12 to 3: one group per layer, named after its class with a counter, holding numbered
+//! arrays.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use super::hdf5::{Hdf5, texts};
 use super::legacy::put;
 use crate::model::Model;
 
-/// All weights, called `layer/weight`. Which group is which layer: the name that Keras 3 leaves in the group, else the
-/// class and the place among the layers of that class.
+/// Reads all weights as `layer/weight`. A group is matched to a layer by the name that Keras 3 stores in it, else by
+/// class and position among the layers of that class.
 pub(super) fn read(
     file: &Hdf5,
     root: &Group,
@@ -29,7 +30,7 @@ pub(super) fn read(
         let Ok(own) = group.group("vars") else { continue };
         let named = texts(&own, "name").map_err(wrong)?.and_then(|names| names.into_iter().next());
         let named = named.and_then(|name| by_name.get(name.as_str()).copied());
-        // Keras 2.12 wrote some groups under the layer's own name.
+        // Keras 2.12 named some groups after the layer.
         let layer =
             named.or_else(|| layers.get(&child).copied()).or_else(|| by_name.get(child.as_str()).copied());
         let arrays = own.datasets().map_err(|e| wrong(e.to_string()))?;
@@ -65,7 +66,7 @@ pub(super) fn read(
     Ok(weights)
 }
 
-/// The weights of a network, without its architecture.
+/// Writes the weights of a network without its architecture.
 pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, String> {
     let mut file = FileBuilder::new();
     let mut root = file.create_group("layers");

@@ -1,4 +1,4 @@
-//! The legacy layout: `layer_names`, `weight_names`, and arrays called by both.
+//! The legacy weight layout: `layer_names`, `weight_names`, and arrays named after both.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::document::{Document, Part};
 use super::hdf5::{Hdf5, texts};
 use crate::model::Model;
 
-/// All weights, called `layer/weight`.
+/// Reads all weights as `layer/weight`.
 pub(super) fn read(file: &Hdf5, root: &Group) -> Result<BTreeMap<String, Tensor>, String> {
     let mut weights = BTreeMap::new();
     for layer in texts(root, "layer_names")?.unwrap_or_default() {
@@ -28,7 +28,7 @@ pub(super) fn read(file: &Hdf5, root: &Group) -> Result<BTreeMap<String, Tensor>
     Ok(weights)
 }
 
-/// The whole model.
+/// Writes the whole model.
 pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, String> {
     let mut file = FileBuilder::new();
     let text = |text: &str| AttrValue::VarLenAsciiString(text.to_owned());
@@ -47,7 +47,7 @@ pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, Strin
             Part::Weight { weight, .. } => (Some("batch_normalization"), format!("{weight}:0")),
             Part::StepCounter => (None, "iteration:0".to_owned()),
         };
-        // Keras assigns arrays by their order: trained ones first.
+        // Keras assigns arrays by position, trained ones first.
         let (trained, moved): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|part| part.is_trained());
         let ordered: Vec<&Part> = trained.into_iter().chain(moved).collect();
         let full = |part: &Part| match called(part) {
@@ -79,7 +79,7 @@ fn names(names: Vec<String>) -> AttrValue {
     if names.is_empty() { AttrValue::F64Array(Vec::new()) } else { AttrValue::VarLenAsciiStringArray(names) }
 }
 
-/// Adds the array of a weight.
+/// Adds the array of one weight.
 pub(super) fn put(group: &mut GroupBuilder, name: &str, part: &Part, model: &Model) -> Result<(), String> {
     match part {
         Part::Weight { own, weight, .. } => {
@@ -91,7 +91,7 @@ pub(super) fn put(group: &mut GroupBuilder, name: &str, part: &Part, model: &Mod
             let shape: Vec<u64> = param.dims().iter().map(|&d| d as u64).collect();
             group.create_dataset(name).with_f32_data(&values).with_shape(&shape);
         }
-        // Where QKeras begins to count.
+        // QKeras starts counting at -1.
         Part::StepCounter => {
             group.create_dataset(name).with_i64_data(&[-1]).with_shape(&[]);
         }

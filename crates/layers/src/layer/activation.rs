@@ -1,4 +1,4 @@
-//! Activation functions, fused into another layer or layers themselves.
+//! Activation functions, fused into another layer or as layers.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::{Activation as Function, ops};
@@ -8,7 +8,7 @@ use super::quantize::{ParamSlot, QuantizerSlot};
 use super::{Blueprint, Context, Forward};
 use crate::error::{LayersError, Result};
 
-/// A function of each element (softmax: of each row).
+/// An element-wise function (softmax: row-wise).
 #[derive(Debug)]
 pub(super) enum Activator {
     Function(Function),
@@ -16,7 +16,7 @@ pub(super) enum Activator {
     Quantizer(QuantizerSlot),
 }
 
-/// The kernel of an activation that is a plain function of each element (softmax: of each row).
+/// Returns the kernel of a plain element-wise activation (softmax: row-wise).
 pub(crate) const fn function_of(activation: &Activation) -> Option<Function> {
     Some(match activation {
         Activation::Linear => Function::Linear,
@@ -34,7 +34,7 @@ pub(crate) const fn function_of(activation: &Activation) -> Option<Function> {
 }
 
 impl Activator {
-    /// The activation of layer number `layer`.
+    /// Builds the activation of layer number `layer`.
     pub(super) fn new(blueprint: &Blueprint<'_>, layer: usize, activation: &Activation) -> Result<Self> {
         match activation {
             Activation::Clip(clip) => Ok(Self::Clip(*clip)),
@@ -57,7 +57,7 @@ impl Activator {
     }
 }
 
-/// `min(max(x, low), high)`; the gradient passes inside and on the bounds, as TensorFlow's `clip_by_value` has it.
+/// `min(max(x, low), high)`. The gradient passes inside and on the bounds, as in TensorFlow's `clip_by_value`.
 fn clipped(cx: &Context<'_>, x: &Tensor, clip: &Clip) -> Result<Tensor> {
     let (low, high) = (clip.min as f32, clip.max as f32);
     let clip = move |x: f32| {
@@ -72,7 +72,7 @@ fn clipped(cx: &Context<'_>, x: &Tensor, clip: &Clip) -> Result<Tensor> {
     Ok(ops::map_with_gradient(x, clip, cx.threads)?)
 }
 
-/// The activation as a layer.
+/// Builds an activation layer.
 pub(super) fn layer(
     blueprint: &Blueprint<'_>,
     index: usize,

@@ -1,6 +1,6 @@
-//! Layers that only move elements: into another shape or order, repeated, cut or padded. All are composed of
-//! candle's reshapes, permutations, broadcasts, slices and concatenations, whose gradients are right (its own
-//! upsampling goes through convolutions in another layout).
+//! Layers that only move elements: reshape, permute, repeat, crop and pad. They are composed of candle's reshapes,
+//! permutations, broadcasts, slices and concatenations, which have correct gradients. candle's own upsampling goes
+//! through convolutions in another memory format.
 
 use candle_core::{D, Device, Tensor};
 use tinsmith_spec::op::Interpolation;
@@ -11,9 +11,9 @@ use crate::error::Result;
 
 #[derive(Debug)]
 enum Arrangement {
-    /// A sample's new shape.
+    /// New shape of a sample.
     Reshape(Vec<usize>),
-    /// For each output axis, the batch included, the input's.
+    /// Input axis of each output axis, batch axis included.
     Permute(Vec<usize>),
     DepthToSpace {
         block: usize,
@@ -27,13 +27,13 @@ enum Arrangement {
         width: usize,
         channels: usize,
     },
-    /// Interpolation matrices (new height, height) and (new width, width).
+    /// Interpolation matrices of shapes (new height, height) and (new width, width).
     Interpolate {
         rows: Tensor,
         columns: Tensor,
         channels: usize,
     },
-    /// (axis, start, length) of what stays.
+    /// (axis, start, length) of the elements kept.
     Crop(Vec<(usize, usize, usize)>),
     /// (axis, zeros before, zeros after).
     Pad(Vec<(usize, usize, usize)>),
@@ -44,7 +44,7 @@ enum Arrangement {
 pub(super) struct Arrange(Arrangement);
 
 impl Arrange {
-    /// None where `op` is of another kind.
+    /// None if `op` is of another kind.
     pub(super) fn new(op: &Op, input: &[usize], output: &[usize], device: &Device) -> Result<Option<Self>> {
         let arrangement = match op {
             Op::Flatten(_) | Op::Reshape(_) => Arrangement::Reshape(output.to_vec()),
@@ -85,7 +85,7 @@ impl Arrange {
     }
 }
 
-/// The matrix (n times, n) of linear interpolation with pixel centers at halves, clamped at the borders
+/// Interpolation matrix of shape (n times, n): linear, pixel centers at halves, clamped at the borders
 /// (`tf.image.resize`, `half_pixel_centers=True`).
 fn interpolation(n: usize, times: usize, device: &Device) -> Result<Tensor> {
     let out = n * times;

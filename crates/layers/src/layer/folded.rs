@@ -1,9 +1,9 @@
 //! A linear layer and the batch normalization folded into it, trained as one.
 //!
-//! As `QConv2DBatchnorm` of QKeras 0.9.0 with its default `ema_stats_folding` (Krishnamoorthi, arXiv 1806.08342):
-//! kernels are scaled by the *moving* variance before they are quantized, so that their levels do not jump from
-//! batch to batch; in training the output is corrected back to the batch's variance, and the bias is folded with
-//! the batch's moments. In inference both are the moving ones.
+//! Equivalent to `QConv2DBatchnorm` of QKeras 0.9.0 with its default `ema_stats_folding` (Krishnamoorthi, arXiv
+//! 1806.08342). Kernels are scaled by the *moving* variance before quantization, so their levels do not jump between
+//! batches. In training the output is corrected to the batch variance and the bias is folded with the batch moments.
+//! Inference uses the moving moments for both.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
@@ -15,7 +15,7 @@ use super::quantize::QuantizerSlot;
 use super::{Blueprint, Context, Forward};
 use crate::error::{LayersError, Result};
 
-/// Runs from the input of the linear layer.
+/// A folded layer; reads the input of the linear layer.
 #[derive(Debug)]
 pub(super) struct Folded {
     linear: Linear,

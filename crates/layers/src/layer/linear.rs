@@ -1,4 +1,4 @@
-//! Layers that multiply by a kernel: dense, convolutions, depthwise, separable and transposed ones.
+//! Layers that multiply by a kernel: dense, convolution, depthwise, separable and transposed.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::kernels::conv::ConvShape;
@@ -10,7 +10,7 @@ use super::quantize::ParamSlot;
 use super::{Blueprint, Context, Forward};
 use crate::error::Result;
 
-/// Zeros around (height, width) of an input for windows of (size, stride, dilation).
+/// Padding of (height, width) of an input for windows of (size, stride, dilation).
 pub(super) fn pads(padding: Padding, input: [usize; 2], [size, stride, dilation]: [Pair; 3]) -> (Pads, Pads) {
     let axis = |n, k, s, d| {
         let (before, after) = padding.amounts(n, k, s, d);
@@ -26,7 +26,7 @@ const fn wide(n: usize) -> Pair {
     Pair { height: 1, width: n }
 }
 
-/// How a kernel is multiplied with an input.
+/// Kind of product between a kernel and an input.
 #[derive(Debug, Clone, Copy)]
 enum Product {
     Dense,
@@ -47,7 +47,7 @@ impl Geometry {
         let [size, stride, dilation] = self.sizes;
         let mut padding = pads(self.padding, extent, self.sizes);
         if over_time {
-            // Causal padding is along time alone, and the image is one pixel high.
+            // Causal padding applies to time only, and the image is one pixel high.
             padding.0 = Pads::NONE;
         }
         debug_assert!(size.height > 0 && size.width > 0, "the specification was resolved");
@@ -62,7 +62,7 @@ impl Geometry {
 }
 
 impl Product {
-    /// None where `op` has no kernel that is multiplied in one go.
+    /// None if `op` has no kernel that is applied as a single product.
     fn new<'a>(op: &'a Op, input: &[usize]) -> Option<(Self, &'a Activation)> {
         Some(match op {
             Op::Dense(l) => (Self::Dense, &l.activation),
@@ -124,19 +124,19 @@ impl Product {
     }
 }
 
-/// All sizes of a product for one sample, as kernels take them.
+/// All dimensions of a product for one sample, as the kernels expect them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape {
-    /// On the last axis: `outer` rows for each sample.
+    /// On the last axis: `outer` rows per sample.
     Dense { outer: usize, inputs: usize, outputs: usize },
     /// Every channel (of a group) with every filter.
     Convolution(ConvShape),
-    /// Each channel by itself.
+    /// Each channel with its own filter.
     Depthwise(ConvShape),
 }
 
 impl Product {
-    /// None for a transposed convolution. `kernel` is the weight's shape.
+    /// None for a transposed convolution. `kernel` is the shape of the weight.
     fn shape(&self, input: &[usize], kernel: &[usize]) -> Result<Option<Shape>> {
         let (&[.., inputs], &[.., outputs]) = (input, kernel) else { return Ok(None) };
         let image = |over_time: bool| match (over_time, input, kernel) {
@@ -159,8 +159,8 @@ impl Product {
     }
 }
 
-/// The products that a layer is made of, in order, for samples of `input`. None where it has none, or one that
-/// [`Shape`] does not say.
+/// Returns the products of a layer in order, for samples of shape `input`. None if it has none, or one that [`Shape`]
+/// cannot describe.
 pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shape>>> {
     let weights = op.weights(input);
     let kernels: Vec<&[usize]> =
@@ -180,7 +180,8 @@ pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shap
     Ok(pointwise.shape(&inner, second)?.map(|point| vec![Shape::Depthwise(shape), point]))
 }
 
-/// The depthwise and the pointwise product of a separable convolution, whether it is over time, and its activation.
+/// Returns the depthwise and the pointwise product of a separable convolution, a flag for convolution over time, and
+/// its activation.
 fn separable_products<'a>(op: &'a Op, input: &[usize]) -> Option<(Product, Product, bool, &'a Activation)> {
     let (geometry, over_time, activation) = match op {
         Op::SeparableConv1d(l) => {
@@ -204,7 +205,7 @@ fn separable_products<'a>(op: &'a Op, input: &[usize]) -> Option<(Product, Produ
     ))
 }
 
-/// The quantizer of a linear layer's bias, whether or not it has a bias of its own: a folded normalization gives it
+/// Quantizer of a linear layer's bias. Defined even if the layer has no bias, because a folded normalization adds
 /// one.
 pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
     match op {
@@ -217,7 +218,7 @@ pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
     }
 }
 
-/// A layer with one kernel, perhaps a bias, and an activation.
+/// A layer with one kernel, an optional bias, and an activation.
 #[derive(Debug)]
 pub(super) struct Linear {
     product: Product,
@@ -227,7 +228,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// None where the layer has no kernel that is multiplied in one go.
+    /// None if the layer has no kernel that is applied as a single product.
     pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
         let layer = &blueprint.layers[index];
         let shapes = blueprint.graph.input_shapes(index);
@@ -245,13 +246,13 @@ impl Linear {
         }))
     }
 
-    /// The product with the parameters as stored, unquantized, before any activation.
+    /// Product with the stored, unquantized parameters, before any activation.
     pub(super) fn raw(&self, cx: &Context<'_>, x: &Tensor) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.raw(cx)).transpose()?;
         self.product.apply(cx, x, &self.kernel.raw(cx)?, bias.as_ref())
     }
 
-    /// The kernel as stored with each output channel multiplied by its entry of `scale`, then quantized.
+    /// Kernel with each output channel multiplied by its entry of `scale`, then quantized.
     pub(super) fn scaled_kernel(&self, cx: &Context<'_>, scale: &Tensor) -> Result<Tensor> {
         let kernel = self.kernel.raw(cx)?;
         let scaled = if let Product::Depthwise { .. } = self.product {
@@ -264,12 +265,12 @@ impl Linear {
         self.kernel.quantize(cx, scaled)
     }
 
-    /// The bias as stored.
+    /// Bias as stored.
     pub(super) fn raw_bias(&self, cx: &Context<'_>) -> Result<Option<Tensor>> {
         self.bias.as_ref().map(|b| b.raw(cx)).transpose()
     }
 
-    /// The product with other parameters, without the activation.
+    /// Product with the given parameters, without the activation.
     pub(super) fn product(
         &self,
         cx: &Context<'_>,
@@ -289,7 +290,7 @@ impl Forward for Linear {
     }
 }
 
-/// A depthwise convolution and a pointwise one, one bias, one activation.
+/// A depthwise convolution followed by a pointwise one, with one bias and one activation.
 #[derive(Debug)]
 pub(super) struct Separable {
     depthwise: Product,

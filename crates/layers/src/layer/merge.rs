@@ -19,12 +19,12 @@ enum Combination {
 #[derive(Debug)]
 pub(super) struct Merge {
     combination: Combination,
-    /// Whether shapes differ, so that axes of length 1 stretch.
+    /// True if shapes differ and axes of length 1 are broadcast.
     stretches: bool,
 }
 
 impl Merge {
-    /// None where `op` is of another kind.
+    /// None if `op` is of another kind.
     pub(super) fn new(op: &Op, shapes: &[&[usize]]) -> Option<Self> {
         let combination = match op {
             Op::Add(_) => Combination::Sum,

@@ -1,4 +1,4 @@
-//! Layers that are random in training and do nothing else.
+//! Layers that act in training only, at random.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
@@ -19,7 +19,7 @@ impl Noise {
         Self { rate, by_sample: false }
     }
 
-    /// Stochastic depth (Huang et al., arXiv 1603.09382) of a residual branch, with the survivors scaled up.
+    /// Stochastic depth (Huang et al., arXiv 1603.09382) of a residual branch, with surviving samples scaled up.
     pub(super) const fn per_sample(rate: f64) -> Self {
         Self { rate, by_sample: true }
     }

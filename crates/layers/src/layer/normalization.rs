@@ -8,19 +8,19 @@ use super::quantize::ParamSlot;
 use super::{Blueprint, Context, Forward};
 use crate::error::Result;
 
-/// The moving statistics of a batch normalization and how they move.
+/// Moving statistics of a batch normalization and their update rule.
 #[derive(Debug)]
 pub(super) struct Statistics {
     mean: ParamSlot,
     variance: ParamSlot,
     momentum: f64,
-    /// Whether the moving variance takes the batch's unbiased variance.
+    /// True if the moving variance tracks the unbiased batch variance.
     unbiased: bool,
 }
 
 impl Statistics {
-    /// `rank` counts the batch axis. Keras' fused kernel, which it takes for rank 4, moves the variance by the
-    /// unbiased one; its other path and `QBatchNormalization` by the biased one.
+    /// `rank` includes the batch axis. Keras' fused kernel, used at rank 4, updates the moving variance with the
+    /// unbiased variance; its other path and `QBatchNormalization` use the biased one.
     pub(super) fn new(
         blueprint: &Blueprint<'_>,
         index: usize,
@@ -39,7 +39,7 @@ impl Statistics {
         })
     }
 
-    /// `momentum * old + (1 - momentum) * new` of both statistics, for moments over `rows` rows.
+    /// Updates both statistics to `momentum * old + (1 - momentum) * new`, for moments over `rows` rows.
     pub(super) fn update(
         &self,
         cx: &Context<'_>,
@@ -63,12 +63,12 @@ fn move_towards(param: &Param, value: &Tensor, momentum: f64, factor: f64) -> Re
     Ok(param.set(&moved)?)
 }
 
-/// Rows that moments are taken over: all elements but the last axis.
+/// Number of rows that moments are computed over: the product of all axes but the last.
 pub(super) fn rows(x: &Tensor) -> Result<usize> {
     Ok(x.elem_count() / x.dim(D::Minus1)?.max(1))
 }
 
-/// Scale and shift of a normalization; where one is not learned, ones or zeros stand for it.
+/// Scale and shift of a normalization. An unlearned one is replaced by ones or zeros.
 #[derive(Debug)]
 pub(super) struct ScaleShift {
     gamma: Option<ParamSlot>,
@@ -137,8 +137,8 @@ impl Forward for BatchNorm {
     }
 }
 
-/// Layer normalization over the last axis (Ba, Kiros, Hinton, arXiv 1607.06450), composed of candle's operations
-/// because its own has no gradient.
+/// Layer normalization over the last axis (Ba, Kiros, Hinton, arXiv 1607.06450), composed of candle operations
+/// because candle's own kernel has no gradient.
 #[derive(Debug)]
 pub(super) struct LayerNorm {
     scale_shift: ScaleShift,

@@ -1,4 +1,4 @@
-//! Parameters of a plan: values, gradients and optimizer state, each in one flat piece of memory.
+//! Parameters of a plan: values, gradients and optimizer state, each in one flat arena.
 
 use std::ops::Range;
 
@@ -26,14 +26,14 @@ pub struct Block {
     pub(super) prune_mask: Option<Vec<f32>>,
     pub(super) update_mask: Option<Vec<f32>>,
     pub(super) quantizer: Option<BlockQuantizer>,
-    /// Where it lies among the values.
+    /// Range among the values.
     pub(super) range: Range<usize>,
-    /// Where its gradients by the shares of a batch but the first begin.
+    /// Offset of the gradients of all shards but the first.
     more_gradients: usize,
 }
 
 impl Block {
-    /// Where its gradient by a share of a batch lies; that by the first becomes that by all.
+    /// Range of the gradient for one batch shard. The other shards are reduced into shard 0.
     pub(super) fn gradient(&self, share: usize) -> Range<usize> {
         if share == 0 {
             return self.range.clone();
@@ -42,56 +42,56 @@ impl Block {
         start..start + self.range.len()
     }
 
-    /// `layer.weight`.
+    /// Name, `layer.weight`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its shape.
+    /// Shape.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         &self.dims
     }
 
-    /// Elements.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.range.len()
     }
 
-    /// Whether it has none.
+    /// True if it has no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.range.is_empty()
     }
 
-    /// Whether it is a parameter and no statistic, frozen or not.
+    /// True for parameters, frozen or not; false for statistics.
     #[must_use]
     pub const fn is_trainable(&self) -> bool {
         self.trainable
     }
 
-    /// Whether an optimizer changes it: trainable and not frozen.
+    /// True if an optimizer updates it: trainable and not frozen.
     #[must_use]
     pub const fn takes_updates(&self) -> bool {
         self.trainable && !self.frozen
     }
 
-    /// 1 for weights that stay, 0 for those that are pruned.
+    /// Prune mask: 1 for kept weights, 0 for pruned ones.
     #[must_use]
     pub fn prune_mask(&self) -> Option<&[f32]> {
         self.prune_mask.as_deref()
     }
 
-    /// What gradients are multiplied by.
+    /// Update mask: a factor for the gradients.
     #[must_use]
     pub fn update_mask(&self) -> Option<&[f32]> {
         self.update_mask.as_deref()
     }
 }
 
-/// A block's quantizer and where the quantized values lie.
+/// Quantizer of a block, and the range of its quantized values.
 #[derive(Debug, Clone)]
 pub(super) struct BlockQuantizer {
     op: QuantizerOp,
@@ -102,32 +102,32 @@ pub(super) struct BlockQuantizer {
     pub(super) range: Range<usize>,
 }
 
-/// What an optimizer changes in one step: a block with its gradient and state.
+/// Arguments of an optimizer step: a block, or a tile of it, with gradient and state.
 #[derive(Debug)]
 pub struct Update<'a> {
-    /// The block's name.
+    /// Name of the block.
     pub name: &'a str,
-    /// The number of the first element: 0, but where [gradients come in pieces](super::Plan::backward_in_pieces).
+    /// Index of the first element. 0 unless [gradients come in tiles](super::Plan::backward_in_pieces).
     pub first: usize,
-    /// Its values.
+    /// Values to update.
     pub values: &'a mut [f32],
-    /// Their gradient, masked; may be used up.
+    /// Masked gradient. May be overwritten.
     pub gradient: &'a mut [f32],
-    /// The optimizer's state: as many numbers for each element as [`Plan::set_slots`](super::Plan::set_slots) said.
+    /// Optimizer state: as many slots as [`Plan::set_slots`](super::Plan::set_slots) allocated.
     pub slots: Pieces<&'a mut [f32]>,
-    /// 0 where weight and state stay 0.
+    /// Weight and state stay 0 under a 0.
     pub prune_mask: Option<&'a [f32]>,
-    /// 0 where the weight stays as it is.
+    /// The weight stays unchanged under a 0.
     pub update_mask: Option<&'a [f32]>,
-    /// Threads that may be used.
+    /// Threads available.
     pub threads: Threads,
 }
 
-/// Who changes blocks after a backward pass.
+/// Receiver of finished gradients after a backward pass.
 pub(super) enum Change<'c> {
-    /// Takes whole blocks, one after the other.
+    /// Receives whole blocks, one after another.
     Blocks(&'c mut dyn FnMut(Update<'_>)),
-    /// Also takes pieces, on several threads at a time.
+    /// Also receives tiles, on several threads at a time.
     Pieces(&'c (dyn Fn(Update<'_>) + Sync)),
 }
 
@@ -150,12 +150,12 @@ pub(super) struct Blocks {
     pub(super) used: Arena,
     pub(super) slots: Arena,
     pub(super) slot_count: usize,
-    /// Whether values changed since they were quantized last.
+    /// True if values changed since they were last quantized.
     is_stale: bool,
 }
 
 impl Blocks {
-    /// Adds a block. Returns its number.
+    /// Adds a block and returns its id.
     pub(super) fn add(&mut self, spec: BlockSpec) -> usize {
         let last = self.list.last().map_or(0, |b| b.range.end);
         let start = last.next_multiple_of(LINE);
@@ -184,7 +184,7 @@ impl Blocks {
         self.list.len() - 1
     }
 
-    /// Finds a place for gradients by every share of a batch. Returns how many elements values and gradients have.
+    /// Assigns gradient ranges for every shard. Returns the number of elements of values and gradients.
     pub(super) fn lay_out_gradients(&mut self, steps: &[Step], segments: &Segments) -> usize {
         let len = self.list.last().map_or(0, |b| b.range.end);
         self.gradients_len = len.next_multiple_of(LINE);
@@ -200,7 +200,7 @@ impl Blocks {
         len + self.gradients_len
     }
 
-    /// Lays out the memory once all blocks are there, and fills it by `starts`, one for each block.
+    /// Allocates memory once all blocks are known, and initializes each block from its entry of `starts`.
     pub(super) fn lay_out(&mut self, starts: &[Start], seed: Seed, training: bool) -> Result<()> {
         let len = self.list.last().map_or(0, |b| b.range.end);
         let mut used = 0;
@@ -268,7 +268,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Sets or takes away the prune mask: values and optimizer state under a 0 are 0 from now on.
+    /// Sets or removes the prune mask. Values and optimizer state under a 0 are 0 from now on.
     pub(super) fn set_prune_mask(&mut self, block: usize, mask: Option<Vec<f32>>) -> Result<()> {
         let own = &mut self.list[block];
         if let Some(mask) = &mask {
@@ -293,7 +293,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Quantizes what changed.
+    /// Quantizes the blocks that changed.
     pub(super) fn refresh(&mut self, mode: Mode, threads: usize) -> Result<()> {
         let Self { list, values, used, is_stale, .. } = self;
         for block in list {
@@ -315,13 +315,13 @@ impl Blocks {
                 }
             }
         }
-        // Random draws of a training step are not those of an inference.
+        // The random draws of a training step must not be reused by inference.
         *is_stale =
             mode.is_training() && self.list.iter().any(|b| b.quantizer.as_ref().is_some_and(|q| q.is_random));
         Ok(())
     }
 
-    /// Adds up a block's gradients by so many shares of a batch.
+    /// Reduces a block's shard gradients into shard 0.
     pub(super) fn add_shares(&mut self, block: usize, shares: usize) {
         let (block, first) = (&self.list[block], self.values.len().next_multiple_of(LINE));
         let (total, more) = self.gradients.as_mut_slice().split_at_mut(first);
@@ -332,7 +332,8 @@ impl Blocks {
         }
     }
 
-    /// Turns a finished gradient of what was used into that of the values: through the quantizer, under the masks.
+    /// Turns a finished gradient by the quantized values into the gradient by the values: through the quantizer, then
+    /// the masks.
     pub(super) fn finish_gradient(&mut self, block: usize, mode: Mode) -> Result<()> {
         let Self { list, values, gradients, .. } = self;
         let block = &list[block];
@@ -350,7 +351,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Lends a block to an optimizer.
+    /// Passes a block to an optimizer.
     pub(super) fn update(&mut self, block: usize, change: &mut Change<'_>, threads: Threads) {
         let Self { list, values, gradients, slots, slot_count, is_stale, .. } = self;
         let block = &list[block];
@@ -369,12 +370,12 @@ impl Blocks {
         });
     }
 
-    /// Whether a block's gradient is that of what was used, up to masks.
+    /// True if the gradient by the quantized values is, up to masks, the gradient by the values.
     pub(super) fn is_gradient_final(&self, block: usize, mode: Mode) -> bool {
         self.list[block].quantizer.as_ref().is_none_or(|q| q.op.is_gradient_one(q.mode(mode)))
     }
 
-    /// Lends pieces of a block to an optimizer as `compute` hands out those of its gradient.
+    /// Passes tiles of a block to an optimizer as `compute` produces the tiles of its gradient.
     pub(super) fn update_in_pieces(
         &mut self,
         block: usize,
@@ -412,7 +413,7 @@ impl Blocks {
     }
 }
 
-/// A block that an optimizer changes piece by piece.
+/// A block that an optimizer updates tile by tile.
 struct BlockInPieces<'a> {
     block: &'a Block,
     slot_count: usize,
@@ -423,13 +424,13 @@ struct BlockInPieces<'a> {
 }
 
 impl BlockInPieces<'_> {
-    /// Where some of the block's elements lie among all values.
+    /// Range of some elements among all values.
     fn values_at(&self, part: &Range<usize>) -> Range<usize> {
         let start = self.block.range.start;
         start + part.start..start + part.end
     }
 
-    /// Where their state lies, slot by slot.
+    /// Ranges of their optimizer state, slot by slot.
     fn slots_at(&self, part: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let (Range { start, end }, count) = (self.block.range.clone(), self.slot_count);
         let Range { start: first, end: last } = part.clone();

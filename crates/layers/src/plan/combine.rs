@@ -1,4 +1,4 @@
-//! Operators of several inputs, and copies.
+//! Operators with several inputs.
 
 use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, add_gated};
 
@@ -6,7 +6,7 @@ use super::operator::{Backward, Forward, Operator, Passing};
 use super::product::fuse_into;
 use crate::error::Result;
 
-/// The sum of two inputs of one shape.
+/// Sum of two inputs of the same shape.
 #[derive(Debug)]
 pub(super) struct Sum {
     channels: usize,
@@ -50,15 +50,15 @@ impl Operator for Sum {
     }
 }
 
-/// Inputs side by side along an axis.
+/// Concatenation of inputs along an axis.
 #[derive(Debug)]
 pub(super) struct Concat {
-    /// Elements that each input gives to a block.
+    /// Elements that each input contributes to one contiguous run of the output.
     widths: Vec<usize>,
 }
 
 impl Concat {
-    /// Of samples of these shapes, along `axis`.
+    /// For samples of these shapes, along `axis`.
     pub(super) fn new(shapes: &[&[usize]], axis: usize) -> Self {
         Self { widths: shapes.iter().map(|s| s[axis..].iter().product()).collect() }
     }

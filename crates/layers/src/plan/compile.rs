@@ -1,4 +1,4 @@
-//! From a specification to the steps of a plan.
+//! Compiles a specification into the steps of a plan.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::error::{LayersError, Result};
 use crate::layer::Blueprint;
 use crate::model::Wiring;
 
-/// What is compiled.
+/// State of a compilation.
 struct Compiler<'a> {
     spec: &'a ModelSpec,
     graph: &'a Graph,
@@ -29,9 +29,9 @@ struct Compiler<'a> {
     steps: Vec<Step>,
     blocks: Blocks,
     starts: Vec<Start>,
-    /// The value that each layer puts out.
+    /// Tensor holding each layer's output.
     value_of: Vec<Option<usize>>,
-    /// How many layers of the plan (and its end) read each layer's value.
+    /// Number of readers of each layer's output within the plan, its end included.
     readers: Vec<usize>,
 }
 
@@ -74,7 +74,8 @@ pub(super) fn compile(
     }
     for &i in graph.order.iter().filter(|i| needed.contains(i)) {
         let is_begin = begins.contains(&i);
-        // An input's own quantizer is part of the plan; what a layer in the middle computes is not, where the plan begins there.
+        // An input's own quantizer is part of the plan. If the plan starts at an inner layer, the caller supplies
+        // that layer's output, and the layer itself is not computed.
         if is_begin && !matches!(spec.layers[i].op, Op::Input(_)) {
             continue;
         }
@@ -87,7 +88,7 @@ pub(super) fn compile(
     compiler.finish(seed, inputs, outputs, &begins, &ends)
 }
 
-/// The layers called so, or others where no name is given.
+/// Layers with the given names, or `default` if none are given.
 fn named(spec: &ModelSpec, names: &[String], others: &[usize]) -> Result<Vec<usize>> {
     if names.is_empty() {
         return Ok(others.to_vec());
@@ -210,7 +211,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Hands `gate` to the step that makes `value`, if it takes it.
+    /// Fuses `gate` into the step that produces `value`, if that step accepts it.
     fn fuse(&mut self, value: usize, gate: Gate) -> bool {
         self.steps.iter_mut().any(|s| s.output == value && s.operator.fuse(gate))
     }
@@ -218,7 +219,7 @@ impl Compiler<'_> {
     fn step(&mut self, layer: &str, part: Part, inputs: Pieces<(usize, usize)>, output: usize) {
         let mut distinct: Pieces<(usize, usize)> = SmallVec::new();
         for (value, channels) in inputs {
-            // A value that is read twice has two gradients to add: the second reading gets a copy.
+            // A value read twice by one step has two gradients to add, so the second read gets a copy.
             if distinct.iter().any(|&(v, _)| v == value) {
                 let len = self.values[value].len;
                 let copy = self.value(&[len / channels.max(1), channels]);
@@ -296,7 +297,7 @@ impl Compiler<'_> {
         Ok(Plan::new(self.values, self.steps, segments, self.blocks, ends, memory, options))
     }
 
-    /// Which steps have a backward pass, who gives what to which gradient, and who closes gates.
+    /// Decides which steps have a backward pass, which writes or adds to each gradient, and which applies the gates.
     fn plan_backward(&mut self, inputs: &[usize], outputs: &[usize]) {
         let options = self.options;
         let mut wants = vec![false; self.values.len()];
@@ -307,7 +308,7 @@ impl Compiler<'_> {
             let trains = step.weights.iter().any(|&b| self.blocks.list[b].takes_updates());
             wants[step.output] = trains || step.inputs.iter().any(|&(v, _)| wants[v]);
         }
-        // Values whose gradient something has been given to already; a loss gives the first to the outputs.
+        // Tensors whose gradient has been written already. The loss writes first to the outputs.
         let mut given = vec![false; self.values.len()];
         outputs.iter().for_each(|&v| given[v] = wants[v]);
         let mut last_giver: Vec<Option<(usize, usize)>> = vec![None; self.values.len()];
@@ -342,7 +343,7 @@ impl Compiler<'_> {
                 same
             });
             self.values[value].closes_itself = !closed;
-            // The place is found later; that it is not empty says that bits are kept.
+            // The range is assigned later. A non-empty one marks that bits are kept.
             self.values[value].bits = 0..1;
         }
         for (value, wants) in self.values.iter_mut().zip(wants) {

@@ -1,5 +1,5 @@
-//! A layer of candle's graph as an operator: for the kinds that are too rare to deserve kernels of their own. It asks
-//! the system for memory in every step, which the others do not.
+//! Runs a layer of candle's graph as an operator, for layer kinds too rare to deserve kernels of their own. It
+//! allocates in every step; the other operators do not.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,21 +10,21 @@ use super::operator::{Backward, Forward, Operator};
 use crate::error::Result;
 use crate::layer::{self, Context};
 
-/// A layer (or a linear layer and the normalization folded into it) with parameters of its own.
+/// A layer (or a linear layer and the normalization folded into it) with its own copy of the parameters.
 #[derive(Debug)]
 pub(super) struct Layered {
     pub(super) layer: Box<dyn layer::Forward>,
     pub(super) name: String,
     /// Copies of the blocks, in an order of their own.
     pub(super) params: Params,
-    /// Their places: first those of the weights, then those of the state.
+    /// Indices of the weights among the parameters, then those of the state.
     pub(super) weights: Vec<usize>,
     pub(super) state: Vec<usize>,
-    /// Shapes of the inputs' samples.
+    /// Sample shapes of the inputs.
     pub(super) inputs: Vec<Vec<usize>>,
-    /// Whether a softmax at the end is left out.
+    /// True if a softmax at the end is left out.
     pub(super) keeps_logits: bool,
-    /// What the last forward pass in training computed: its inputs and its output.
+    /// Inputs and output of the last forward pass in training.
     pub(super) graph: Mutex<Option<(Vec<Var>, Tensor)>>,
 }
 

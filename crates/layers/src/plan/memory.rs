@@ -1,4 +1,4 @@
-//! Where everything lies that a plan's steps read and write.
+//! Memory layout of a plan's steps and tensors.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::segment::{Life, Moment, Segments, Times, Use};
 use super::step::{Step, Value};
 use super::{Ends, PlanOptions};
 
-/// Where words of gate bits lie, of the values that have some.
+/// Assigns ranges for gate bits. Returns the number of words.
 pub(super) fn lay_out_bits(values: &mut [Value], rows: usize) -> usize {
     let mut at = 0;
     for value in values.iter_mut().filter(|v| !v.bits.is_empty()) {
@@ -22,7 +22,7 @@ pub(super) fn lay_out_bits(values: &mut [Value], rows: usize) -> usize {
     at
 }
 
-/// Where bytes lie that steps keep for the backward pass.
+/// Assigns ranges for the bytes that steps save for the backward pass. Returns their number.
 pub(super) fn lay_out_kept(steps: &mut [Step], rows: usize) -> usize {
     let mut at = 0;
     for step in steps {
@@ -32,7 +32,7 @@ pub(super) fn lay_out_kept(steps: &mut [Step], rows: usize) -> usize {
     at
 }
 
-/// Where the sums lie that steps gather, each as often as there are shares.
+/// Assigns ranges for the sums that steps gather, one copy per shard. Returns their number.
 pub(super) fn lay_out_sums(steps: &mut [Step], segments: &Segments) -> usize {
     let mut at = 0;
     for segment in segments.forward.iter().chain(&segments.backward) {
@@ -46,8 +46,8 @@ pub(super) fn lay_out_sums(steps: &mut [Step], segments: &Segments) -> usize {
     at
 }
 
-/// Finds a place for every value, gradient and scratch. Time runs through the forward steps, the loss, and the
-/// backward steps. Returns the size of the memory that all threads share, and that of what each has for itself.
+/// Assigns ranges for all values, gradients and scratch buffers. Time runs through the forward steps, the loss, and
+/// the backward steps. Returns the size of the memory shared by all threads, and of that owned by each thread.
 pub(super) fn lay_out(
     all: &mut [Value],
     steps: &mut [Step],
@@ -126,14 +126,14 @@ pub(super) fn lay_out(
     (shared, own)
 }
 
-/// Buffers in the memory that all threads share and in that which each has for itself, behind it.
+/// Buffers in the memory shared by all threads, followed by those in the memory owned by each thread.
 #[derive(Debug, Default)]
 struct Layout {
     buffers: Vec<(Lifetime, bool)>,
 }
 
 impl Layout {
-    /// A buffer's life and its elements; none takes no room.
+    /// Adds a buffer with its lifetime and length. None occupies no memory.
     fn add(&mut self, buffer: Option<(Life, usize)>) {
         let nothing = (Lifetime { len: 0, first: 0, last: 0 }, false);
         self.buffers.push(
@@ -141,7 +141,8 @@ impl Layout {
         );
     }
 
-    /// Where each buffer lies (the first thread's, where each has its own), and the sizes of both memories.
+    /// Returns each buffer's range (for thread-owned buffers that of the first thread) and the sizes of both
+    /// memories.
     fn place(&self) -> (Vec<Range<usize>>, usize, usize) {
         let of = |own: bool| -> Vec<Lifetime> {
             self.buffers.iter().filter(|(_, is_own)| *is_own == own).map(|(life, _)| *life).collect()

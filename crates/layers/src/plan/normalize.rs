@@ -1,4 +1,4 @@
-//! Batch normalization in float.
+//! Batch normalization in floating point.
 
 use tinsmith_core_tensor::kernels::batch_norm::{
     add_gradient_sums, add_moments, batch_norm_fused, finish_moments, input_gradient_into, join_moments,
@@ -10,8 +10,8 @@ use super::operator::{Backward, Batch, Forward, Gather, Operator, Passing};
 use super::product::fuse_into;
 use crate::error::Result;
 
-/// Scale and shift by learned factors after normalization by the batch's moments, or the moving ones in inference
-/// (Ioffe and Szegedy, arXiv 1502.03167). Blocks: gamma and beta where they are learned; state: moving mean and variance.
+/// Normalization by the batch moments, or by the moving ones in inference, followed by a learned scale and shift
+/// (Ioffe and Szegedy, arXiv 1502.03167). Blocks: gamma and beta, if learned. State: moving mean and variance.
 #[derive(Debug)]
 pub(super) struct BatchNorm {
     channels: usize,
@@ -19,7 +19,7 @@ pub(super) struct BatchNorm {
     has_beta: bool,
     epsilon: f32,
     momentum: f64,
-    /// Whether the moving variance takes the batch's unbiased one.
+    /// True if the moving variance tracks the unbiased batch variance.
     unbiased: bool,
     own: Own,
     gate: Gate,
@@ -31,9 +31,9 @@ struct Own {
     variance: Vec<f32>,
     ones: Vec<f32>,
     zeros: Vec<f32>,
-    /// Of the rows of this batch.
+    /// Moment sums over the rows of this batch.
     moments: Vec<f64>,
-    /// Of the gradients of this batch: for beta, then for gamma.
+    /// Gradient sums of this batch: for beta, then for gamma.
     sums: Vec<f64>,
     d_gamma: Vec<f32>,
     d_beta: Vec<f32>,
@@ -109,7 +109,7 @@ impl Operator for BatchNorm {
         let found = [(self.has_gamma, d_gamma), (self.has_beta, d_beta)];
         let found = found.into_iter().filter(|(learned, _)| *learned).map(|(_, values)| values);
         for (gradient, found) in io.gradients.iter_mut().zip(found).filter(|(g, _)| !g.is_empty()) {
-            // They were found for the whole batch at once.
+            // The gradients were computed for the whole batch at once, so shard 0 takes all of them.
             if io.span.share == 0 {
                 gradient.copy_from_slice(found);
             } else {
@@ -123,7 +123,7 @@ impl Operator for BatchNorm {
         Passing::Gathered
     }
 
-    /// Reading the input once more costs less than writing the output and reading it again, both through main memory.
+    /// Reading the input again costs less than writing the output and reading it back, both through main memory.
     fn repeats(&self) -> bool {
         true
     }

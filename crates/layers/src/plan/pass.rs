@@ -1,4 +1,5 @@
-//! What threads do in a pass of a plan: each takes its shares of the batch through a segment, part by part, step by step.
+//! Passes of a plan as run by its threads: each takes shards of the batch through a segment, chunk by chunk, step by
+//! step.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::mode::Mode;
 
 impl Plan {
-    /// What threads see of the plan while they pass over one of its segments.
+    /// Lends the plan's buffers to the threads that run one of its segments.
     pub(super) fn open_pass(&mut self, rows: usize, mode: Mode) -> (Pass<'_>, &Segments) {
         let Self {
             values, steps, segments, blocks, memory, ledger, arena, bits, kept, sums, threads, ..
@@ -44,7 +45,7 @@ impl Plan {
     }
 }
 
-/// A pass over a batch, as all its threads see it.
+/// A pass over a batch, shared by all its threads.
 pub(super) struct Pass<'a> {
     values: &'a [Value],
     steps: &'a [Step],
@@ -58,19 +59,20 @@ pub(super) struct Pass<'a> {
     kept: Lender<'a, u8>,
     sums: Lender<'a, f64>,
     threads: Threads,
-    /// Threads that have memory of their own, and how much.
+    /// Threads with memory of their own, and floats for each.
     slots: usize,
     own: usize,
     rows: usize,
     mode: Mode,
 }
 
-/// What is done with a part of a batch, whether it is not the first of its share, and on how many threads.
+/// Callback for a chunk, with a flag that is false for the first chunk of its shard, and the threads available.
 type Visit<'a> = &'a (dyn Fn(Place, bool, Threads) -> Result<()> + Sync);
 
 impl Pass<'_> {
-    /// Visits every part of the batch: those of each share one after the other, the shares side by side on threads that
-    /// each have their own, and who is done helps out. Odd segments go backwards, as what was visited last is in the cache.
+    /// Visits every chunk of the batch. The chunks of a shard run one after another; the shards run side by side on
+    /// threads, and a thread that finishes early takes over remaining shards. Odd segments run backwards, since the
+    /// chunks visited last are still in the cache.
     pub(super) fn over(&self, segment: &Segment, number: usize, visit: Visit<'_>) -> Result<()> {
         let (rows, goes_back) = (segment.share(self.rows), number % 2 == 1);
         let shares = segment.shares_of(self.rows);
@@ -170,14 +172,14 @@ impl Pass<'_> {
         step.operator.gather(&mut part);
     }
 
-    /// The values that the backward pass reads.
+    /// Values that the backward pass reads.
     fn kept_inputs<'p>(&'p self, loan: &'p Loan<'_>, step: &Step, place: Place) -> Pieces<&'p [f32]> {
         let keeps = step.operator.keeps_inputs();
         let rows = |v: usize| if keeps { self.values[v].kept_rows(place) } else { 0..0 };
         step.inputs.iter().map(|&(v, _)| loan.read(&self.numbers, rows(v))).collect()
     }
 
-    /// The gradient of a step's output, and the gate to close on it where nobody has done so.
+    /// Gradient of a step's output, and the gate that no consumer has applied to it yet.
     fn gradient_of_output<'p>(
         &'p self,
         loan: &'p Loan<'_>,
@@ -201,7 +203,7 @@ impl Pass<'_> {
         step.operator.gather_backward(&mut part);
     }
 
-    /// Computes anew what step `s` is the first to need.
+    /// Recomputes the outputs that step `s` is the first to need.
     pub(super) fn repeat_for(
         &self,
         s: usize,
@@ -234,7 +236,7 @@ impl Pass<'_> {
         step.state.iter().map(|&b| &self.params[self.list[b].range.clone()]).collect()
     }
 
-    /// The backward pass of step `s`, without the gradient of the block `left_out`.
+    /// Backward pass of step `s`, without the gradient of the block `left_out`.
     pub(super) fn backward(
         &self,
         s: usize,

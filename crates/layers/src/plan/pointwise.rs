@@ -1,4 +1,4 @@
-//! Functions of each element: gates, activations, quantized ones, dropout.
+//! Element-wise operators: gates, activations, quantizers, dropout.
 
 use tinsmith_core_tensor::Activation;
 use tinsmith_core_tensor::kernels::activation::{activate, activation_gradient};
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::layer::{draw_seed, is_random, quantizer_mode};
 use crate::mode::Mode;
 
-/// A gate of its own, behind what cannot take it in.
+/// A gate as an operator, after an operator that cannot fuse it.
 #[derive(Debug)]
 pub(super) struct Gated {
     gate: Gate,
@@ -32,7 +32,7 @@ impl Operator for Gated {
     }
 
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
-        // The gradient comes with the gate closed on it.
+        // The gate has been applied to the gradient already.
         if let Some(dx) = &mut io.d_inputs[0] {
             dx.put(io.d_output, io.threads);
         }
@@ -52,7 +52,7 @@ impl Operator for Gated {
     }
 }
 
-/// An activation function that is no gate.
+/// An activation function that cannot be expressed as a gate.
 #[derive(Debug)]
 pub(super) struct Activated {
     function: Activation,
@@ -99,7 +99,7 @@ impl Operator for Activated {
     }
 }
 
-/// A quantizer as a function of activations.
+/// A quantizer of activations.
 #[derive(Debug)]
 pub(super) struct Quantized {
     op: QuantizerOp,

@@ -1,4 +1,4 @@
-//! Pooling over windows and over everything.
+//! Pooling over windows and over whole samples.
 
 use tinsmith_core_tensor::kernels::pool::{
     PoolShape, average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
@@ -7,7 +7,7 @@ use tinsmith_core_tensor::kernels::pool::{
 use super::operator::{Backward, Forward, Operator, Passing};
 use crate::error::Result;
 
-/// The largest value of each window.
+/// Maximum of each window.
 #[derive(Debug)]
 pub(super) struct MaxPool {
     shape: PoolShape,
@@ -34,7 +34,7 @@ impl Operator for MaxPool {
         Ok(())
     }
 
-    /// Which element of its window each output was.
+    /// Index of the maximum within each window.
     fn kept(&self) -> usize {
         PoolShape { batch: 1, ..self.shape }.taps_len()
     }
@@ -48,7 +48,7 @@ impl Operator for MaxPool {
     }
 }
 
-/// The mean of each window, or of everything where the window is the whole image.
+/// Mean of each window; global if the window covers the whole image.
 #[derive(Debug)]
 pub(super) struct AveragePool {
     shape: PoolShape,

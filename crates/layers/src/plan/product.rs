@@ -1,4 +1,4 @@
-//! Dense layers and convolutions: a product, a bias and a gate in one go.
+//! Dense layers and convolutions: product, bias and gate in one kernel.
 
 use tinsmith_core_tensor::kernels::conv::{
     ConvShape, add_bias_gradient, bias_gradient, conv2d_fused, conv2d_input_gradient_into,
@@ -16,18 +16,18 @@ use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, ParameterGradients
 use super::operator::{Backward, Forward, GradientSource, Operator, Passing};
 use crate::error::Result;
 
-/// What is multiplied with what. The shapes' batch is set anew for each pass.
+/// Kind of product. The batch size in the shapes is set for each pass.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    /// On the last axis: `outer` rows for each sample.
+    /// On the last axis: `outer` rows per sample.
     Dense { outer: usize, inputs: usize, outputs: usize },
     /// All of an input's channels, or those of a group, with each filter.
     Convolution(ConvShape),
-    /// Each channel by itself.
+    /// Each channel with its own filter.
     Depthwise(ConvShape),
 }
 
-/// A product with its kernel and perhaps a bias (in this order of blocks).
+/// A product with a kernel and an optional bias, in this order of blocks.
 #[derive(Debug)]
 pub(super) struct Product {
     kind: Kind,
@@ -134,7 +134,7 @@ impl Operator for Product {
     }
 }
 
-/// Takes `gate` for an operator that has none yet.
+/// Sets `gate` if the operator has none yet.
 pub(super) fn fuse_into(own: &mut Gate, gate: Gate) -> bool {
     let is_free = *own == Gate::LINEAR;
     if is_free {

@@ -1,5 +1,5 @@
-//! Which steps pass over a batch together, part by part, so that what one writes is still in the cache when the next
-//! reads it.
+//! Segments: runs of steps that process a batch together, chunk by chunk, so that each step reads its inputs from the
+//! cache.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,42 +8,40 @@ use super::PlanOptions;
 use super::operator::Passing;
 use super::step::{Step, Value};
 
-/// Bytes of values and gradients that a part of a segment should touch at most: three quarters of the second-level cache of
-/// a core (2 MiB on today's servers).
+/// Limit in bytes of the values and gradients that a chunk touches: three quarters of a core's second-level cache (2
+/// MiB on current servers).
 const PART: usize = 3 << 19;
 
-/// Parameters from which a step takes the whole batch at once: each part would read them anew.
+/// Number of parameters above which a step takes the whole batch at once, because every chunk would read them again.
 const HEAVY: usize = 1 << 16;
 
-/// Samples that a part has a multiple of where threads share it: fewer would be mostly overhead.
+/// Chunk sizes are multiples of this if threads share a chunk; fewer rows per thread would be mostly overhead.
 const EVEN: usize = 4;
 
-/// The most shares of a batch: as many threads can pass over their own samples.
+/// Maximum number of shards, and so of threads that process rows of their own.
 pub(super) const MOST_SHARES: usize = 8;
 
-/// How often a share has to use each parameter at least: every share computes gradients of its own, and adding them up should
-/// take little of the time that it takes to compute them.
+/// Minimum number of uses of each parameter per shard. Every shard has gradients of its own, and reducing them should
+/// cost little compared with computing them.
 const USES: usize = 512;
 
-/// What moving one value costs, in multiplications.
+/// Cost of moving one value, in multiplications.
 const VALUE: usize = 16;
 
-/// Steps that pass over a batch together: each part of it goes through all of them before the next part does.
+/// Steps that process a batch together: each chunk passes through all of them before the next chunk starts.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
-    /// In the order in which they run.
+    /// Step indices in execution order.
     pub(super) steps: Vec<usize>,
-    /// Shares of a batch, which threads pass over side by side. They depend on the network and the largest batch alone, so
-    /// that results do not depend on threads.
+    /// Number of shards. It depends on the network and the largest batch only, so results do not depend on threads.
     pub(super) shares: usize,
-    /// Samples of a part of a share.
+    /// Rows of a chunk.
     pub(super) rows: usize,
-    /// The step that looks at each part after all others, since it comes next and has to see all parts first.
+    /// Step of the next segment that gathers statistics over all chunks of this one.
     pub(super) gathers: Option<usize>,
-    /// In the backward pass steps whose outputs are computed anew, each with the step before which that happens, the first
-    /// to need it.
+    /// Backward pass: steps whose outputs are recomputed, each with the step that needs it first.
     pub(super) repeats: Vec<(usize, usize)>,
-    /// Multiplications, or what takes as long, of a sample.
+    /// Cost of a row, in multiplications.
     pub(super) work: usize,
     is_whole: bool,
 }
@@ -53,23 +51,23 @@ impl Segment {
         Self { steps, shares: 1, rows: 0, gathers: None, repeats: Vec::new(), work: 0, is_whole: false }
     }
 
-    /// Samples of a share of a batch of `rows`; the last may have fewer.
+    /// Rows of a shard for a batch of `rows` rows; the last shard can have fewer.
     pub(super) const fn share(&self, rows: usize) -> usize {
         rows.div_ceil(self.shares)
     }
 
-    /// The step whose gradients may be had in pieces: one that takes all samples at once, alone.
+    /// The only step of a whole-batch segment, whose gradient can be computed in tiles.
     pub(super) fn alone(&self) -> Option<usize> {
         self.steps.first().copied().filter(|_| self.is_whole)
     }
 
-    /// Shares of such a batch that have any samples.
+    /// Number of non-empty shards for a batch of `rows` rows.
     pub(super) const fn shares_of(&self, rows: usize) -> usize {
         rows.div_ceil(self.share(rows))
     }
 }
 
-/// The segments of a forward pass, and those of a backward pass.
+/// Segments of the forward pass and of the backward pass.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     pub(super) forward: Vec<Segment>,
@@ -77,7 +75,7 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// As the options say; `weights` are the numbers of parameters of each step.
+    /// Cuts the steps into segments according to the options; `weights` is the number of parameters of each step.
     pub(super) fn new(
         steps: &[Step],
         values: &[Value],
@@ -88,7 +86,7 @@ impl Segments {
         let passing = |s: usize| {
             let passing = steps[s].operator.passing();
             match passing {
-                // Inference needs to know nothing of other samples.
+                // Inference needs no statistics over other rows.
                 Passing::Gathered if !options.training => Passing::Parts,
                 Passing::Parts if weights[s] > HEAVY => Passing::Whole,
                 _ => passing,
@@ -127,17 +125,17 @@ impl Segments {
         Self { forward, backward }
     }
 
-    /// Shares that are passed over side by side at most.
+    /// Maximum number of shards of any segment.
     pub(super) fn most_shares(&self) -> usize {
         self.forward.iter().chain(&self.backward).map(|segment| segment.shares).max().unwrap_or(1)
     }
 }
 
-/// The segment of the backward pass that alone needs the output of step `r`, and the first step there that does, where it may
-/// be computed anew.
+/// Returns the backward segment that alone needs the output of step `r`, and the first step there that reads it, if
+/// the output can be recomputed.
 fn repeated(steps: &[Step], backward: &[Segment], r: usize) -> Option<(usize, usize)> {
     let Step { operator, output, .. } = &steps[r];
-    // Its own backward pass, which comes later, keeps its inputs until then.
+    // Its own backward pass, which comes later, keeps its inputs alive until then.
     let is_possible = steps[r].sinks.is_some() && operator.keeps_inputs() && !operator.keeps_output();
     let reads = |s: usize| {
         steps[s].operator.keeps_inputs() && steps[s].inputs.iter().any(|&(value, _)| value == *output)
@@ -171,7 +169,7 @@ fn cut(steps: impl Iterator<Item = (usize, Passing)>) -> Vec<Segment> {
     segments
 }
 
-/// What the sizes of shares and parts depend on.
+/// Inputs of the shard and chunk size choice.
 struct Sizes<'a> {
     steps: &'a [Step],
     values: &'a [Value],
@@ -212,7 +210,7 @@ impl Sizes<'_> {
     }
 }
 
-/// When what happens, for the layout of memory: each step at its own time.
+/// Execution times for the memory layout; every step has a time of its own.
 #[derive(Debug)]
 pub(super) struct Times {
     pub(super) forward: Steps,
@@ -222,14 +220,14 @@ pub(super) struct Times {
     spans: Vec<SpanOf>,
 }
 
-/// Times in one direction: of each step's pass, and of its look at the parts before it.
+/// Times in one direction: of each step's pass, and of its gathering.
 #[derive(Debug)]
 pub(super) struct Steps {
     pub(super) pass: Vec<Option<Moment>>,
     pub(super) gather: Vec<Option<Moment>>,
 }
 
-/// A segment: from its beginning to its end, the samples of a part, and whether threads pass over it side by side.
+/// A segment's time range, its chunk size, and a flag for parallel shards.
 #[derive(Debug)]
 struct SpanOf {
     times: Range<usize>,
@@ -247,7 +245,7 @@ pub(super) struct Moment {
 impl Times {
     pub(super) fn new(segments: &Segments, steps: usize) -> Self {
         let mut spans: Vec<SpanOf> = Vec::new();
-        // The inputs are written at time 0.
+        // Inputs are written at time 0.
         let mut at = 1;
         let mut walk = |segments: &[Segment], at: &mut usize| {
             let mut times = Steps { pass: vec![None; steps], gather: vec![None; steps] };
@@ -274,29 +272,29 @@ impl Times {
         self.spans[moment.segment].rows
     }
 
-    /// Whether several threads pass over their own samples at this time.
+    /// True if several threads process shards of their own at this time.
     pub(super) fn is_shared(&self, moment: Moment) -> bool {
         self.spans[moment.segment].is_shared
     }
 }
 
-/// What a buffer has to hold, and when.
+/// Lifetime and size of a buffer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {
     pub(super) first: usize,
     pub(super) last: usize,
-    /// Samples that it holds.
+    /// Rows that it holds.
     pub(super) rows: usize,
-    /// Whether these are those of a part.
+    /// True if these are the rows of one chunk.
     pub(super) is_part: bool,
-    /// Whether every thread needs one of its own.
+    /// True if every thread needs a copy of its own.
     pub(super) is_own: bool,
 }
 
-/// From when to when a buffer is in use.
+/// Time range in which a buffer is used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Use {
-    /// First and last time, each with the segment that it is in, if any.
+    /// First and last time, each with its segment, if any.
     ends: Option<[(usize, Option<usize>); 2]>,
     crosses: bool,
 }
@@ -306,7 +304,7 @@ impl Use {
         self.put(moment.at, Some(moment.segment));
     }
 
-    /// Outside of all segments: by the caller.
+    /// Use by the caller, outside of all segments.
     pub(super) fn touch_at(&mut self, at: usize) {
         self.put(at, None);
     }
@@ -318,8 +316,8 @@ impl Use {
         self.ends = Some([if at < first.0 { new } else { first }, if at > last.0 { new } else { last }]);
     }
 
-    /// None where it is never used. What is used in one segment only needs to hold one part; anything else is in use over
-    /// whole segments.
+    /// None if it is never used. A buffer used within one segment holds one chunk; any other is live over whole
+    /// segments.
     pub(super) fn life(&self, times: &Times, rows: usize) -> Option<Life> {
         let [first, last] = self.ends?;
         let in_parts = |segment: Option<usize>| segment.map(|s| &times.spans[s]).filter(|s| s.rows < rows);

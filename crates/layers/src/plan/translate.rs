@@ -1,4 +1,4 @@
-//! Which operators a layer is made of.
+//! Translates a layer into operators.
 
 use candle_core::{DType, Tensor};
 use tinsmith_core_tensor::kernels::conv::ConvShape;
@@ -20,27 +20,27 @@ use crate::layer::{
 };
 use crate::model::initializer;
 
-/// What a step of a layer reads.
+/// Input of a layer's step.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source {
     /// The layer's inputs.
     Inputs,
-    /// What the step before it put out.
+    /// The output of the preceding step.
     Last,
 }
 
-/// A part of a layer.
+/// One operation of a layer.
 #[derive(Debug)]
 pub(super) enum Draft {
     /// The same elements in another shape.
     Alias,
-    /// A function that the step before it may take in.
+    /// A function that the preceding step may fuse.
     Gate(Gate),
-    /// A step of its own, with the shape of its output's samples.
+    /// A step with the sample shape of its output.
     Step { part: Part, source: Source, sample: Vec<usize> },
 }
 
-/// Layer number `index`, whose inputs have samples of `shapes`.
+/// Translates layer number `index`, whose inputs have sample shapes `shapes`.
 pub(super) fn translate(
     blueprint: &Blueprint<'_>,
     index: usize,
@@ -119,7 +119,7 @@ impl Translation<'_> {
         self.weights().iter().filter_map(|w| self.block(w).ok()).collect()
     }
 
-    /// A layer's weight as a block, quantized as it is used.
+    /// A layer's weight as a block, quantized before use.
     fn block(&self, weight: &Weight) -> Result<BlockSpec> {
         let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
         Ok(BlockSpec {
@@ -128,7 +128,7 @@ impl Translation<'_> {
         })
     }
 
-    /// One product, or a depthwise and a pointwise one, and the activation.
+    /// One product, or a depthwise and a pointwise one, followed by the activation.
     fn products(&self, products: &[Shape]) -> Result<Option<Vec<Draft>>> {
         let Some(activation) = self.op().activation() else { return Ok(None) };
         let Some(after) = self.activation(activation, Source::Last)? else { return Ok(None) };
@@ -183,7 +183,7 @@ impl Translation<'_> {
         Ok(Some(std::iter::once(step).chain(after).collect()))
     }
 
-    /// None for the activations that only candle's graph computes.
+    /// None for activations that only candle's graph computes.
     fn activation(&self, activation: &Activation, source: Source) -> Result<Option<Vec<Draft>>> {
         if let Activation::Quantized(quantizer) = activation {
             if quantizer.learned().is_some() {
@@ -219,10 +219,10 @@ impl Translation<'_> {
         }
     }
 
-    /// The layer as candle's graph has it.
+    /// Falls back to the layer of candle's graph.
     fn layered(&self, shapes: &[&[usize]]) -> Result<Draft> {
         let Blueprint { layers, graph, device, .. } = *self.blueprint;
-        // A folded normalization runs from the input of the layer that it is folded into, with both their weights.
+        // A folded normalization reads the input of the layer that it is folded into, and uses the weights of both.
         let mut owners = vec![self.index];
         if let Op::BatchNorm(norm) = self.op()
             && norm.fold
@@ -262,7 +262,7 @@ impl Translation<'_> {
     }
 }
 
-/// A weight as a block that is used as it is.
+/// A weight as a block that is used as stored.
 fn plain_block(layer: &str, weight: &Weight) -> Result<BlockSpec> {
     let start = match weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) {
         Some((quantizer, of)) => Start::Learned(LearnedOp::new(&quantizer)?, param_name(layer, of)),

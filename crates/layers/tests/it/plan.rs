@@ -27,7 +27,7 @@ fn spec(layers: &str) -> ModelSpec {
     ModelSpec::parse(&format!("layers:\n{layers}"), "test").unwrap_or_else(|e| panic!("{e}\n{layers}"))
 }
 
-/// Inputs that a seed decides, of the shapes that the network takes.
+/// Inputs drawn from a seed, in the network's input shapes.
 fn inputs(model: &Model, rows: usize) -> Vec<Tensor> {
     let mut rng = Seed::new(11).rng();
     let graph = model.graph();
@@ -129,7 +129,7 @@ pub(crate) fn compare_spec(what: &str, layers: &str) {
     }
 }
 
-/// Weights after some steps of a network with every way of passing over a batch: parts, what is gathered, all at once.
+/// Weights after some steps of a network with every traversal: chunks, gathered chunks, whole batches.
 fn trained(threads: &[usize], shares: usize) -> Vec<u32> {
     let spec = spec(
         "- {name: x, input: {shape: [9, 9, 3]}}
@@ -233,7 +233,7 @@ fn blocks_that_change_piece_by_piece_become_the_same() {
     }
 }
 
-/// Networks that between them hold every kind of layer and every way in which steps are fused.
+/// Networks that together hold every layer kind and every way of fusing steps.
 const NETWORKS: &[(&str, &str)] = &[
     (
         "dense layers of odd widths",
@@ -532,7 +532,7 @@ fn what_is_not_finite_is_traced_to_its_layer() {
     assert_eq!(plan.find_non_finite(2, Mode::Infer).expect("run"), Some("b"));
 }
 
-/// A dense layer of which only some weights exist: a block of its own length, and an operator of this test's own.
+/// A dense layer with only some of its weights: a block of its own length, and a custom operator.
 #[derive(Debug)]
 struct Sparse {
     places: Vec<(usize, usize)>,

@@ -1,4 +1,4 @@
-//! From a description to constants.
+//! Computes the constants of a kernel from its description.
 
 use super::{
     Alpha, Binary, BinaryDraw, BySign, ByThreshold, Chance, Exponents, FixedPoint, HardSwish, Kernel,
@@ -6,10 +6,10 @@ use super::{
     Squash, Squashed, Swished, Ternary, TernaryDraw, ThreeLevels, TwoLevels, spec,
 };
 
-/// What QKeras takes where no threshold is given.
+/// Default threshold of QKeras.
 const DEFAULT_THRESHOLD: f64 = 0.33;
 
-/// What the description's own check does not look at.
+/// Validates settings that the description's own check does not cover.
 pub(super) fn check(quantizer: &Quantizer) -> Result<(), String> {
     quantizer.validate()?;
     let integer = match quantizer {
@@ -43,7 +43,7 @@ pub(super) fn check(quantizer: &Quantizer) -> Result<(), String> {
     }
 }
 
-/// The kernel, how much of it acts, and whether it rounds at random in training.
+/// Returns the kernel, its mix factor, and a flag for random rounding in training.
 pub(super) fn kernel(quantizer: &Quantizer) -> Result<(Kernel, Mix, bool), String> {
     Ok(match quantizer {
         Quantizer::QuantizedBits(q) => {
@@ -224,7 +224,7 @@ fn relu(q: &spec::QuantizedRelu) -> Kernel {
             bound: user_bound,
         });
     }
-    // The negative end, -2^integer slope, is a level even where the step is larger than that.
+    // The negative end, -2^integer slope, is a level even if the step size exceeds it.
     let unit = if slope == 0.0 { span / levels } else { (span / levels).min(span * slope) };
     Kernel::LeakyRelu(LeakyRelu {
         levels,
@@ -238,7 +238,7 @@ fn relu(q: &spec::QuantizedRelu) -> Kernel {
     })
 }
 
-/// `exponent_bits` includes the exponent's sign, which is there unless `max_value` is at most 1.
+/// `exponent_bits` includes the exponent's sign bit, which exists unless `max_value` is at most 1.
 fn exponents(
     exponent_bits: i32,
     max_value: Option<f64>,
@@ -250,7 +250,7 @@ fn exponents(
     if bits < 0 {
         return Err("bits leave none for the exponent, want one more, or a max_value of at most 1".to_owned());
     }
-    // More than 2^20 is beyond every f32, so that larger counts of bits come to the same.
+    // Exponents of 2^20 and more exceed every f32, so higher bit widths are equivalent.
     let limit = exp2(bits.min(20));
     let max = if quadratic { 2.0 * ((limit - 1.0) / 2.0).floor() } else { limit - 1.0 };
     Ok(Exponents {

@@ -1,4 +1,4 @@
-//! Where each axis of a parameter takes its values.
+//! Value sources for each axis of a parameter.
 
 use tinsmith_spec::{Op, Padding, Role, Weight};
 
@@ -6,12 +6,12 @@ use super::Source;
 use super::channels::{Channels, Routes};
 use crate::model::Model;
 
-/// The common part of two shapes.
+/// Common region of two shapes.
 pub(super) fn common(new: &[usize], old: &[usize]) -> Vec<Vec<Source>> {
     new.iter().zip(old).map(|(&new, &old)| prefix(new, old)).collect()
 }
 
-/// The axes of a weight of the layer `layer.0` of the new network, whose namesake in the old one is `layer.1`.
+/// Value sources per axis for a weight of new layer `layer.0`, whose old counterpart is `layer.1`.
 pub(super) fn axes(
     new: &Model,
     old: &Model,
@@ -33,7 +33,7 @@ pub(super) fn axes(
     let mut axes: Vec<Vec<Source>> = common(dims, was);
     let rank = dims.len();
     if weight.role != Role::Kernel {
-        // Biases, normalizations and slopes go along with the channels, without a share.
+        // Biases, normalizations and slopes follow their channels without a fraction.
         if let Some(last) = axes.last_mut() {
             *last = follow(outputs, dims[rank - 1], was[rank - 1], Share::Ignored);
         }
@@ -45,7 +45,7 @@ pub(super) fn axes(
     };
     let is_depthwise = weight.name == "depthwise_kernel";
     let is_pointwise = weight.name == "pointwise_kernel";
-    // A grouped kernel has no axis with all inputs.
+    // A grouped kernel has no axis over all inputs.
     let is_grouped =
         matches!(op, Op::Conv1d(l) if l.groups > 1) || matches!(op, Op::Conv2d(l) if l.groups > 1);
     if is_depthwise {
@@ -81,7 +81,7 @@ pub(super) fn axes(
     axes
 }
 
-/// Elements assumed before the input along an axis of the kernel, in taps; None without such padding.
+/// Padding before the input along a kernel axis, in taps; None without such padding.
 fn before(op: &Op, axis: usize, input: &[usize]) -> Option<usize> {
     let pair = |p: tinsmith_spec::Pair| if axis == 0 { p.height } else { p.width };
     let (padding, kernel, stride, dilation) = match op {
@@ -99,7 +99,7 @@ fn before(op: &Op, axis: usize, input: &[usize]) -> Option<usize> {
     Some(padding.amounts(*input.get(axis)?, kernel, stride, dilation).0 / dilation.max(1))
 }
 
-/// `old` taps in `new`, the first at `shift`; zeros around them.
+/// Places `old` taps within `new`, the first at `shift`, surrounded by zeros.
 fn shifted(new: usize, old: usize, shift: isize) -> Vec<Source> {
     let at = |tap: usize| usize::try_from(tap as isize - shift).ok().filter(|&k| k < old);
     (0..new).map(|tap| at(tap).map_or(Source::Zero, |k| Source::From(k, 1.0))).collect()
@@ -111,7 +111,7 @@ enum Share {
     Ignored,
 }
 
-/// An axis of `new` channels, of which there were `old`; the common part where they cannot be followed.
+/// Value sources of an axis of `new` channels out of `old`; the common region if they cannot be matched.
 fn follow(channels: Option<&Channels>, new: usize, old: usize, share: Share) -> Vec<Source> {
     match channels {
         Some(channels) if channels.sources.len() == new && channels.old == old => channels
