@@ -8,7 +8,7 @@
 //! | `.weights.h5`: `layers/<class>/vars/<number>` | Keras 2.12 to 3 | as Keras 2.15 does |
 //!
 //! The file kind is detected from the first bytes, not from the name. Architectures are read by
-//! [`tinsmith_spec::keras::read_json`]; a setting that would change the result is an error that names the layer.
+//! [`tinsmith_keras::read_json`]; a setting that would change the result is an error that names the layer.
 //! Optimizer state and training settings are ignored. Memory is bounded by a small multiple of the file size,
 //! independent of the sizes claimed in headers. Compressed HDF5 is supported.
 //!
@@ -36,7 +36,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use tinsmith_foundation::{FoundationError, Seed, files};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::error::{LayersError, Result};
 use crate::model::{BuildOptions, Model};
@@ -46,7 +46,7 @@ use hdf5::Hdf5;
 /// Reads architecture and weights.
 ///
 /// # Errors
-/// [`LayersError::Keras`] if the file is damaged or has no architecture, [`LayersError::Spec`] with every unsupported
+/// [`LayersError::Keras`] if the file is damaged or has no architecture, [`LayersError::Architecture`] with every unsupported
 /// layer and setting, [`LayersError::Mismatch`] if architecture and weights do not match.
 pub fn load(path: &Path, options: &BuildOptions) -> Result<Model> {
     load_bytes(&read(path)?, path, options)
@@ -82,10 +82,10 @@ pub fn is_named_so(path: &Path) -> bool {
 }
 
 /// Reads the weights by name, in the form accepted by [`Model::set_weights`]. Files without an architecture must hold
-/// the layers that [`tinsmith_spec::keras::write_json`] writes for `spec`.
+/// the layers that [`tinsmith_keras::write_json`] writes for `spec`.
 ///
 /// # Errors
-/// [`LayersError::Keras`] if the file is damaged or holds other layers, [`LayersError::Spec`] if the specification
+/// [`LayersError::Keras`] if the file is damaged or holds other layers, [`LayersError::Architecture`] if the specification
 /// has layers without a Keras class and the file does not name its own.
 pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Tensor>> {
     let contents = Contents::open(&read(path)?).map_err(malformed(path))?;
@@ -101,7 +101,7 @@ pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Te
 /// `.weights.h5`. The write is atomic. Equal networks give equal bytes.
 ///
 /// # Errors
-/// [`LayersError::Spec`] naming each layer without a class in Keras and `QKeras`, [`LayersError::FileKind`] for other
+/// [`LayersError::Architecture`] naming each layer without a class in Keras and `QKeras`, [`LayersError::FileKind`] for other
 /// extensions, [`LayersError::File`] if the file cannot be written.
 pub fn save(model: &Model, path: &Path) -> Result<()> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Contents {
             let reason = "holds weights and no architecture; want it loaded into a network".to_owned();
             return Err(malformed(path)(reason));
         };
-        let spec = tinsmith_spec::keras::read_json(config, &path.display().to_string())?;
+        let spec = tinsmith_keras::read_json(config, &path.display().to_string())?;
         Ok((spec, Document::parse(config).map_err(malformed(path))?))
     }
 

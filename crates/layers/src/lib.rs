@@ -1,4 +1,4 @@
-//! Trainable networks built from a [`ModelSpec`](tinsmith_spec::ModelSpec): outputs, gradients and weights.
+//! Trainable networks built from a [`ModelSpec`](tinsmith_network::ModelSpec): outputs, gradients and weights.
 //!
 //! A [`Model`] holds named parameters and runs on candle's graph with the project's kernels: forward in training or
 //! inference, backward by [`Tensor::backward`](candle_core::Tensor::backward). A quantized layer is the same layer
@@ -7,10 +7,11 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use tinsmith_core_tensor::{Threads, ops::softmax_cross_entropy};
+//! use tinsmith_core_tensor::ops::softmax_cross_entropy;
+//! use tinsmith_kernels::Threads;
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Mode, Model};
-//! use tinsmith_spec::ModelSpec;
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "
@@ -59,6 +60,8 @@
 //! | inherit weights from another network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
 //! | fold batch normalizations for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
 //! | find the quantizer in effect | [`effective_quantizer`] |
+
+#![forbid(unsafe_code)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

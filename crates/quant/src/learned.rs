@@ -1,7 +1,7 @@
 //! Quantizers with one learned parameter tensor, of any kind, behind one interface.
 
 use candle_core::Tensor;
-use tinsmith_spec::quantizer::LearnedQuantizer;
+use tinsmith_network::quantizer::LearnedQuantizer;
 
 use crate::Codes;
 use crate::error::Result;

@@ -1,10 +1,10 @@
-//! Quantizer arithmetic: implements the quantizers described by [`tinsmith_spec::Quantizer`], for training networks
+//! Quantizer arithmetic: implements the quantizers described by [`tinsmith_network::Quantizer`], for training networks
 //! that will compute with few bits. Values and gradients match QKeras (checked against its output), random draws
 //! derive from seeds, and every quantizer has integer codes.
 //!
 //! ```
 //! use tinsmith_quant::{Mode, QuantizerOp};
-//! use tinsmith_spec::Quantizer;
+//! use tinsmith_network::Quantizer;
 //!
 //! let quantizer: Quantizer = "quantized_bits(4,0,alpha='auto_po2')".parse()?;
 //! let op = QuantizerOp::new(&quantizer)?;
@@ -40,6 +40,8 @@
 //! | [`Pact`] | PACT: learned upper end of a rectifier |
 //! | [`Affine`] | int8 with scale and zero point, as in TensorFlow Lite |
 //! | [`tanh_sigmoid`] | piecewise linear functions that QKeras calls hard and smooth |
+
+#![forbid(unsafe_code)]
 
 mod affine;
 mod binary;

@@ -3,7 +3,7 @@
 //! A channel is an index of one axis (by default the last), over all the others. On tensors of rank 1 the largest
 //! magnitude is taken over the whole vector, while least squares are taken per element, as in the reference.
 
-use tinsmith_spec::quantizer::Sharing;
+use tinsmith_network::quantizer::Sharing;
 
 use crate::error::{QuantError, Result};
 use crate::pointwise::Mix;

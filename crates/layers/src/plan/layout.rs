@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tinsmith_core_tensor::arena::LINE;
+use tinsmith_kernels::arena::LINE;
 
 /// Length of a buffer, and the first and last time of its use.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Codes decode to the quantizer's output, for every kind.
 
 use proptest::prelude::*;
+use tinsmith_network::Quantizer;
 use tinsmith_quant::{Codes, Mode, QuantError, QuantizerOp, Scale};
-use tinsmith_spec::Quantizer;
 
 /// One of every kind and of every variant with its own arithmetic.
 pub(crate) const KINDS: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Maps each channel of the new network to a unit of the old one.
 
 use tinsmith_foundation::Seed;
-use tinsmith_spec::{Op, Role};
+use tinsmith_network::{Op, Role};
 
 use super::identity;
 use crate::error::Result;
