@@ -71,7 +71,7 @@ pub enum LayersError {
         got: Vec<usize>,
     },
     /// A single output was requested from a network with several.
-    #[error("the network has {count} outputs ({names}), want all of them asked for")]
+    #[error("the network has {count} outputs ({names}), request all of them with `forward_many`")]
     OutputCount {
         /// Number of outputs.
         count: usize,
@@ -79,7 +79,7 @@ pub enum LayersError {
         names: String,
     },
     /// The batch is empty or larger than the plan's largest batch.
-    #[error("a batch of {rows} samples, want 1 to {most}, which the plan was laid out for")]
+    #[error("a batch of {rows} rows, want 1 to {most}, the size that the plan was compiled for")]
     Rows {
         /// Rows of the batch.
         rows: usize,
@@ -88,7 +88,7 @@ pub enum LayersError {
     },
     /// The plan needs more memory than allowed.
     #[error(
-        "a plan for batches of {rows} samples takes {bytes} bytes, {limit} are allowed; want smaller batches"
+        "a plan for batches of {rows} rows needs {bytes} bytes, more than the limit of {limit}; use smaller batches"
     )]
     Memory {
         /// Bytes needed.
@@ -100,13 +100,11 @@ pub enum LayersError {
     },
     /// A backward pass was requested without a preceding forward pass in training mode.
     #[error(
-        "gradients were asked for without a forward pass in training before, want one for each backward pass"
+        "a backward pass without a forward pass in training mode; run one forward pass before each backward pass"
     )]
     NoForward,
     /// A training pass was requested from a plan compiled for inference.
-    #[error(
-        "a forward pass in training by a plan for inference, want one that is compiled with `training: true`"
-    )]
+    #[error("a training pass of a plan compiled for inference; compile it with `training: true`")]
     NoTraining,
     /// Weights do not match the network.
     #[error("{origin} does not fit the network: {faults}")]
@@ -117,7 +115,7 @@ pub enum LayersError {
         faults: String,
     },
     /// The extension of a weight file is unknown.
-    #[error("{path} is no weight file by its name: want .safetensors, .npz, .h5 or .keras", path = path.display())]
+    #[error("{path} has no known extension of a weight file: want .safetensors, .npz, .h5 or .keras", path = path.display())]
     FileKind {
         /// Path of the file.
         path: PathBuf,
@@ -131,7 +129,7 @@ pub enum LayersError {
         reason: String,
     },
     /// A Keras file is damaged or holds something else.
-    #[error("cannot use {path} as a file of Keras: {reason}", path = path.display())]
+    #[error("cannot use {path} as a Keras file: {reason}", path = path.display())]
     Keras {
         /// Path of the file.
         path: PathBuf,

@@ -46,8 +46,8 @@ use hdf5::Hdf5;
 /// Reads architecture and weights.
 ///
 /// # Errors
-/// [`LayersError::Keras`] if the file is damaged or has no architecture, [`LayersError::Architecture`] with every unsupported
-/// layer and setting, [`LayersError::Mismatch`] if architecture and weights do not match.
+/// [`LayersError::Keras`] if the file is damaged or has no architecture, [`LayersError::Architecture`] with every
+/// unsupported layer and setting, [`LayersError::Mismatch`] if architecture and weights do not match.
 pub fn load(path: &Path, options: &BuildOptions) -> Result<Model> {
     load_bytes(&read(path)?, path, options)
 }
@@ -77,7 +77,7 @@ pub fn load_spec(path: &Path) -> Result<ModelSpec> {
 
 /// Returns true if the file name has an extension of Keras: `.keras`, `.h5` or `.hdf5`.
 #[must_use]
-pub fn is_named_so(path: &Path) -> bool {
+pub fn has_keras_extension(path: &Path) -> bool {
     matches!(path.extension().and_then(|e| e.to_str()), Some("keras" | "h5" | "hdf5"))
 }
 
@@ -85,8 +85,8 @@ pub fn is_named_so(path: &Path) -> bool {
 /// the layers that [`tinsmith_keras::write_json`] writes for `spec`.
 ///
 /// # Errors
-/// [`LayersError::Keras`] if the file is damaged or holds other layers, [`LayersError::Architecture`] if the specification
-/// has layers without a Keras class and the file does not name its own.
+/// [`LayersError::Keras`] if the file is damaged or holds other layers, [`LayersError::Architecture`] if the
+/// specification has layers without a Keras class and the file does not name its own.
 pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Tensor>> {
     let contents = Contents::open(&read(path)?).map_err(malformed(path))?;
     let document = match &contents.config {
@@ -101,8 +101,8 @@ pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Te
 /// `.weights.h5`. The write is atomic. Equal networks give equal bytes.
 ///
 /// # Errors
-/// [`LayersError::Architecture`] naming each layer without a class in Keras and `QKeras`, [`LayersError::FileKind`] for other
-/// extensions, [`LayersError::File`] if the file cannot be written.
+/// [`LayersError::Architecture`] naming each layer without a class in Keras and `QKeras`, [`LayersError::FileKind`]
+/// for other extensions, [`LayersError::File`] if the file cannot be written.
 pub fn save(model: &Model, path: &Path) -> Result<()> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let document = Document::write(model.spec())?;
@@ -110,7 +110,7 @@ pub fn save(model: &Model, path: &Path) -> Result<()> {
         checkpoint::write(model, &document)
     } else if name.ends_with(".keras") {
         checkpoint::write(model, &document).and_then(|weights| archive::write(&document, &weights))
-    } else if is_named_so(path) {
+    } else if has_keras_extension(path) {
         legacy::write(model, &document)
     } else {
         return Err(LayersError::FileKind { path: path.to_owned() });
@@ -147,7 +147,8 @@ impl Contents {
 
     fn architecture(&self, path: &Path) -> Result<(ModelSpec, Document)> {
         let Some(config) = &self.config else {
-            let reason = "holds weights and no architecture; want it loaded into a network".to_owned();
+            let reason = "holds weights without an architecture; load it into a network with `load_weights`"
+                .to_owned();
             return Err(malformed(path)(reason));
         };
         let spec = tinsmith_keras::read_json(config, &path.display().to_string())?;
@@ -156,9 +157,9 @@ impl Contents {
 
     fn weights(&self, spec: &ModelSpec, document: &Document) -> Result<BTreeMap<String, Tensor>, String> {
         match self.hdf5.layout() {
-            hdf5::Layout::Legacy(root) => legacy::read(&self.hdf5, &root),
-            hdf5::Layout::Checkpoint(root) => checkpoint::read(&self.hdf5, &root, document, spec),
-            hdf5::Layout::Unknown => {
+            hdf5::WeightLayout::Legacy(root) => legacy::read(&self.hdf5, &root),
+            hdf5::WeightLayout::Checkpoint(root) => checkpoint::read(&self.hdf5, &root, document, spec),
+            hdf5::WeightLayout::Unknown => {
                 Err("has neither `layer_names` nor a group `layers`, want weights of Keras".to_owned())
             }
         }
@@ -166,7 +167,7 @@ impl Contents {
 
     /// True if weights are grouped by layer name.
     fn names_layers(&self) -> bool {
-        matches!(self.hdf5.layout(), hdf5::Layout::Legacy(_))
+        matches!(self.hdf5.layout(), hdf5::WeightLayout::Legacy(_))
     }
 }
 

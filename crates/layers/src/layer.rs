@@ -23,7 +23,7 @@ use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
 pub(crate) use activation::function_of;
-pub(crate) use linear::{Shape, product_shapes};
+pub(crate) use linear::{ProductShape, product_shapes};
 pub(crate) use pool::{Window, pool_geometry};
 pub use quantize::effective_quantizer;
 pub(crate) use quantize::{is_random, quantize_once, quantizer_mode};
@@ -51,7 +51,7 @@ impl Context<'_> {
 }
 
 /// A layer that is ready to run.
-pub(crate) trait Forward: fmt::Debug + Send + Sync {
+pub(crate) trait LayerForward: fmt::Debug + Send + Sync {
     /// Computes the output for `inputs`; contiguous if the inputs are.
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor>;
 }
@@ -68,12 +68,12 @@ pub(crate) struct Blueprint<'a> {
 impl Blueprint<'_> {
     /// Builds layer number `index`. A folded batch normalization is built together with the layer it is folded into,
     /// and reads that layer's input.
-    pub(crate) fn build(&self, index: usize) -> Result<Box<dyn Forward>> {
+    pub(crate) fn build(&self, index: usize) -> Result<Box<dyn LayerForward>> {
         let layer = &self.layers[index];
         self.build_op(index).map_err(|e| e.of_layer(&layer.name))
     }
 
-    fn build_op(&self, index: usize) -> Result<Box<dyn Forward>> {
+    fn build_op(&self, index: usize) -> Result<Box<dyn LayerForward>> {
         let layer = &self.layers[index];
         let shapes = self.graph.input_shapes(index);
         if let Some(merge) = merge::Merge::new(&layer.op, &shapes) {
@@ -91,7 +91,7 @@ impl Blueprint<'_> {
             return Ok(Box::new(arrange));
         }
         match &layer.op {
-            Op::Input(l) => Ok(Box::new(quantize::Entrance::new(l.quantizer.as_ref())?)),
+            Op::Input(l) => Ok(Box::new(quantize::InputLayer::new(l.quantizer.as_ref())?)),
             Op::Activation(l) => activation::layer(self, index, l),
             Op::BatchNorm(l) if l.fold => Ok(Box::new(folded::Folded::new(self, index, l)?)),
             Op::BatchNorm(l) => Ok(Box::new(normalization::BatchNorm::new(self, index, l)?)),
@@ -103,7 +103,7 @@ impl Blueprint<'_> {
             Op::DropConnect(l) => Ok(Box::new(noise::Noise::per_sample(l.rate))),
             other => Err(LayersError::Unsupported {
                 layer: layer.name.clone(),
-                what: format!("is a {}, which this crate cannot run", other.name()),
+                what: format!("is a {}, which has no implementation here", other.name()),
             }),
         }
     }

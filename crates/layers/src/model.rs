@@ -16,7 +16,7 @@ use tinsmith_network::{Graph, ModelSpec, Op, Role};
 use tinsmith_quant::LearnedOp;
 
 use crate::error::Result;
-use crate::layer::{Blueprint, Forward, param_name};
+use crate::layer::{Blueprint, LayerForward, param_name};
 
 pub use finite::{NonFinite, Place};
 pub use forward::Activations;
@@ -47,7 +47,7 @@ pub struct Model {
     spec: ModelSpec,
     graph: Graph,
     params: Params,
-    layers: Vec<Box<dyn Forward>>,
+    layers: Vec<Box<dyn LayerForward>>,
     wiring: Wiring,
     threads: Threads,
     device: Device,

@@ -11,12 +11,14 @@
 mod blocks;
 mod combine;
 mod compile;
-mod layered;
-mod layout;
+mod describe;
+mod graph_layer;
+
 mod memory;
 mod normalize;
 mod operator;
 mod pass;
+mod placement;
 mod pointwise;
 mod pooling;
 mod product;
@@ -35,12 +37,13 @@ use crate::mode::Mode;
 use crate::model::Model;
 use blocks::Blocks;
 use segment::Segments;
-use step::{Place, Step, Value};
+use step::{ChunkPlace, PlanStep, PlanTensor};
 
 pub use blocks::{Block, Update};
+pub use describe::PlanDescription;
 pub use operator::{
-    Backward, Batch, BlockSpec, Forward, Gather, GradientSource, InputGradient, Operator, Part, Passing,
-    Pieces, Span, Start,
+    Backward, Batch, BlockInit, BlockSpec, Chunk, Forward, Gather, GradientSource, InputGradient,
+    LayerOperator, Operator, ShortList, Traversal,
 };
 
 /// Settings for compiling a network.
@@ -67,11 +70,11 @@ pub struct PlanOptions {
     pub memory_limit: Option<usize>,
     /// Rows of a chunk, which passes through all layers of a segment together. Default as many as keep the touched
     /// memory within the second-level cache.
-    pub part_rows: Option<usize>,
+    pub chunk_rows: Option<usize>,
     /// Shards of a batch, at most 8, processed by threads side by side. Each shard has gradients of its own, which
     /// are summed; results depend on the number of shards in their last digits, but not on threads. Default up to 8,
     /// as long as shards are large enough for the reduction to be cheap.
-    pub shares: Option<usize>,
+    pub shards: Option<usize>,
 }
 
 impl Default for PlanOptions {
@@ -86,8 +89,8 @@ impl Default for PlanOptions {
             frozen: Vec::new(),
             input_gradients: false,
             memory_limit: None,
-            part_rows: None,
-            shares: None,
+            chunk_rows: None,
+            shards: None,
         }
     }
 }
@@ -104,10 +107,10 @@ pub struct Site<'a> {
 }
 
 /// Supplier of the caller's operators.
-type Custom<'a> = &'a mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>;
+type Custom<'a> = &'a mut dyn FnMut(&Site<'_>) -> Result<Option<LayerOperator>>;
 
 #[derive(Debug)]
-struct Ends {
+struct PlanEnds {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     input_names: Vec<String>,
@@ -181,11 +184,11 @@ impl Memory {
 /// ```
 #[derive(Debug)]
 pub struct Plan {
-    values: Vec<Value>,
-    steps: Vec<Step>,
+    values: Vec<PlanTensor>,
+    steps: Vec<PlanStep>,
     segments: Segments,
     blocks: Blocks,
-    ends: Ends,
+    ends: PlanEnds,
     memory: Memory,
     ledger: Ledger,
     arena: Arena,
@@ -219,13 +222,13 @@ impl Plan {
         spec: &ModelSpec,
         seed: Seed,
         options: &PlanOptions,
-        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>,
+        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<LayerOperator>>,
     ) -> Result<Self> {
-        compile::compile(spec, seed, options, customize)
+        compile::compile(spec, Some(seed), options, customize)
     }
 
-    /// Compiles a model with its parameters, masks and frozen flags as they are now. [`store`](Self::store) brings
-    /// trained parameters back.
+    /// Compiles a model with copies of its present values and masks, and with its frozen flags. The model does not
+    /// see later changes of the plan until [`store`](Self::store) copies the values back.
     ///
     /// # Errors
     /// Those of [`compile`](Self::compile).
@@ -233,17 +236,18 @@ impl Plan {
         let frozen = model.params().iter().filter(|p| p.is_frozen()).map(|p| p.name().to_owned());
         let mut options = options.clone();
         options.frozen.extend(frozen);
-        let mut plan = Self::compile(model.spec(), Seed::new(0), &options)?;
+        // No draw: every block, and so every learned quantizer parameter, is copied from the model.
+        let mut plan = compile::compile(model.spec(), None, &options, &mut |_| Ok(None))?;
         plan.load(model)?;
         Ok(plan)
     }
 
     fn new(
-        values: Vec<Value>,
-        steps: Vec<Step>,
+        values: Vec<PlanTensor>,
+        steps: Vec<PlanStep>,
         segments: Segments,
         blocks: Blocks,
-        ends: Ends,
+        ends: PlanEnds,
         memory: Memory,
         options: &PlanOptions,
     ) -> Self {
@@ -266,7 +270,9 @@ impl Plan {
         }
     }
 
-    /// Copies values, masks and frozen flags from a model of the same network.
+    /// Copies values and masks from a model of the same network. The plan works on copies of its own in one arena;
+    /// this and [`of_model`](Self::of_model) are the only places that read a model. Frozen flags are fixed when the
+    /// plan is compiled, since they decide which steps have a backward pass.
     ///
     /// # Errors
     /// [`LayersError::Mismatch`] if a block is missing in the model or has another length.
@@ -397,7 +403,7 @@ impl Plan {
     /// discards the contents of the plan's buffers.
     pub fn set_threads(&mut self, threads: Threads) {
         self.threads = threads;
-        let slots = threads.count().min(self.segments.most_shares());
+        let slots = threads.count().min(self.segments.max_shards());
         if slots > self.memory.slots {
             self.memory.slots = slots;
             self.arena = Arena::new(self.memory.floats());
@@ -432,7 +438,7 @@ impl Plan {
                 got: index + 1,
             });
         };
-        let range = self.values[value].rows(Place::whole(rows));
+        let range = self.values[value].rows(ChunkPlace::whole(rows));
         Ok(&mut self.arena.as_mut_slice()[range])
     }
 
@@ -450,7 +456,7 @@ impl Plan {
     #[must_use]
     pub fn output(&self, index: usize) -> &[f32] {
         let rows = self.last.map_or(0, |(rows, _)| rows);
-        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(Place::whole(rows))]
+        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(ChunkPlace::whole(rows))]
     }
 
     /// Values of an output, and the buffer for the loss's gradient by it. Write the gradient before
@@ -461,10 +467,14 @@ impl Plan {
     pub fn output_and_gradient(&mut self, index: usize) -> (&[f32], &mut [f32]) {
         let rows = self.last.map_or(0, |(rows, _)| rows);
         let value = &self.values[self.ends.outputs[index]];
-        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(Place::whole(rows)) };
+        let gradient =
+            if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(ChunkPlace::whole(rows)) };
         // Both buffers are live at the time of the loss, so they are disjoint.
-        let both = self.arena.as_mut_slice().get_disjoint_mut([value.rows(Place::whole(rows)), gradient]);
-        both.map_or((&[], &mut []), |[output, gradient]| (output, gradient))
+        let both =
+            self.arena.as_mut_slice().get_disjoint_mut([value.rows(ChunkPlace::whole(rows)), gradient]);
+        let [output, gradient] =
+            both.expect("invariant: an output and its gradient are live together and so disjoint");
+        (output, gradient)
     }
 
     /// Gradient by input number `index` after [`backward`](Self::backward), if enabled in the options.
@@ -478,7 +488,7 @@ impl Plan {
         if value.gradient.is_empty() {
             &[]
         } else {
-            &self.arena.as_slice()[value.gradient_rows(Place::whole(rows))]
+            &self.arena.as_slice()[value.gradient_rows(ChunkPlace::whole(rows))]
         }
     }
 }

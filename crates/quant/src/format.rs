@@ -14,14 +14,14 @@ use crate::ulaw::MuLaw;
 /// `ternary`.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
-    kind: Kind,
+    kind: FormatKind,
     bits: u32,
     min_code: i32,
     max_code: i32,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum FormatKind {
     /// `code * unit`, at most `bound`.
     Fixed {
         unit: f32,
@@ -39,14 +39,18 @@ enum Kind {
 impl PartialEq for Format {
     fn eq(&self, other: &Self) -> bool {
         let same_kind = match (&self.kind, &other.kind) {
-            (Kind::Fixed { unit: a, bound: b }, Kind::Fixed { unit: c, bound: d }) => a == c && b == d,
-            (Kind::MuLaw(a), Kind::MuLaw(b)) => {
+            (FormatKind::Fixed { unit: a, bound: b }, FormatKind::Fixed { unit: c, bound: d }) => {
+                a == c && b == d
+            }
+            (FormatKind::MuLaw(a), FormatKind::MuLaw(b)) => {
                 (a.levels, a.span, a.low, a.u) == (b.levels, b.span, b.low, b.u)
             }
-            (Kind::PowerOfTwo { exponents: a }, Kind::PowerOfTwo { exponents: b }) => {
+            (FormatKind::PowerOfTwo { exponents: a }, FormatKind::PowerOfTwo { exponents: b }) => {
                 (a.lowest(), a.highest()) == (b.lowest(), b.highest())
             }
-            (Kind::Sign, Kind::Sign) | (Kind::Bit, Kind::Bit) | (Kind::Ternary, Kind::Ternary) => true,
+            (FormatKind::Sign, FormatKind::Sign)
+            | (FormatKind::Bit, FormatKind::Bit)
+            | (FormatKind::Ternary, FormatKind::Ternary) => true,
             _ => false,
         };
         same_kind && (self.bits, self.min_code, self.max_code) == (other.bits, other.min_code, other.max_code)
@@ -82,10 +86,10 @@ impl Format {
     #[must_use]
     pub fn zero_code(&self) -> Option<i32> {
         match self.kind {
-            Kind::Fixed { .. } => Some(0).filter(|zero| (self.min_code..=self.max_code).contains(zero)),
-            Kind::MuLaw(law) => Some((law.levels / 2.0) as i32).filter(|code| self.level(*code) == 0.0),
-            Kind::Bit | Kind::Ternary => Some(0),
-            Kind::Sign | Kind::PowerOfTwo { .. } => None,
+            FormatKind::Fixed { .. } => Some(0).filter(|zero| (self.min_code..=self.max_code).contains(zero)),
+            FormatKind::MuLaw(law) => Some((law.levels / 2.0) as i32).filter(|code| self.level(*code) == 0.0),
+            FormatKind::Bit | FormatKind::Ternary => Some(0),
+            FormatKind::Sign | FormatKind::PowerOfTwo { .. } => None,
         }
     }
 
@@ -93,9 +97,9 @@ impl Format {
     #[must_use]
     pub fn unit(&self) -> Option<f32> {
         match self.kind {
-            Kind::Fixed { unit, .. } => Some(unit),
-            Kind::Sign | Kind::Bit | Kind::Ternary => Some(1.0),
-            Kind::PowerOfTwo { .. } | Kind::MuLaw(_) => None,
+            FormatKind::Fixed { unit, .. } => Some(unit),
+            FormatKind::Sign | FormatKind::Bit | FormatKind::Ternary => Some(1.0),
+            FormatKind::PowerOfTwo { .. } | FormatKind::MuLaw(_) => None,
         }
     }
 
@@ -104,10 +108,10 @@ impl Format {
     pub fn level(&self, code: i32) -> f32 {
         let code = code as f32;
         match self.kind {
-            Kind::Fixed { unit, bound } => (code * unit).min(bound),
-            Kind::PowerOfTwo { exponents } => PowerOfTwo { exponents }.level(code),
-            Kind::MuLaw(law) => law.level(code),
-            Kind::Sign | Kind::Bit | Kind::Ternary => code,
+            FormatKind::Fixed { unit, bound } => (code * unit).min(bound),
+            FormatKind::PowerOfTwo { exponents } => PowerOfTwo { exponents }.level(code),
+            FormatKind::MuLaw(law) => law.level(code),
+            FormatKind::Sign | FormatKind::Bit | FormatKind::Ternary => code,
         }
     }
 
@@ -126,13 +130,13 @@ impl Format {
     /// True if the format has this code. Powers of two have neither a code 0 nor a value 0.
     #[must_use]
     pub fn has_code(&self, code: i32) -> bool {
-        let gap = matches!(self.kind, Kind::PowerOfTwo { .. } | Kind::Sign);
+        let gap = matches!(self.kind, FormatKind::PowerOfTwo { .. } | FormatKind::Sign);
         (self.min_code..=self.max_code).contains(&code) && !(gap && code == 0)
     }
 
     /// Integers from `low` to `high`, at most 2^24 in magnitude; their value is given by the scale.
     pub(crate) fn whole_numbers(low: f32, high: f32, bits: u32) -> Self {
-        let kind = Kind::Fixed { unit: 1.0, bound: f32::INFINITY };
+        let kind = FormatKind::Fixed { unit: 1.0, bound: f32::INFINITY };
         Self { kind, bits, min_code: low as i32, max_code: high as i32 }
     }
 
@@ -145,7 +149,7 @@ impl Format {
         let (min_code, max_code) = (low as i32, high as i32);
         let magnitude = max_code.unsigned_abs().max(if min_code < 0 { !min_code as u32 } else { 0 });
         let needed = 32 - magnitude.leading_zeros() + u32::from(min_code < 0);
-        Some(Self { kind: Kind::Fixed { unit, bound }, bits: bits.max(needed), min_code, max_code })
+        Some(Self { kind: FormatKind::Fixed { unit, bound }, bits: bits.max(needed), min_code, max_code })
     }
 }
 
@@ -153,18 +157,18 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unsigned = if self.is_signed() { "" } else { "u" };
         match self.kind {
-            Kind::Fixed { unit, .. } => {
+            FormatKind::Fixed { unit, .. } => {
                 // The unit is a power of two, so its logarithm is exact.
                 let integer = unit.log2() as i32 + self.bits as i32 - i32::from(self.is_signed());
                 write!(f, "{unsigned}fixed<{},{integer}>", self.bits)
             }
-            Kind::PowerOfTwo { exponents } => {
+            FormatKind::PowerOfTwo { exponents } => {
                 write!(f, "{unsigned}po2<{},{},{}>", self.bits, exponents.lowest(), exponents.highest())
             }
-            Kind::MuLaw(law) => write!(f, "ulaw<{},{}>", self.bits, law.span.log2()),
-            Kind::Sign => f.write_str("binary"),
-            Kind::Bit => f.write_str("binary01"),
-            Kind::Ternary => f.write_str("ternary"),
+            FormatKind::MuLaw(law) => write!(f, "ulaw<{},{}>", self.bits, law.span.log2()),
+            FormatKind::Sign => f.write_str("binary"),
+            FormatKind::Bit => f.write_str("binary01"),
+            FormatKind::Ternary => f.write_str("ternary"),
         }
     }
 }
@@ -181,13 +185,18 @@ impl QuantizerOp {
             return Err(refuse("a qnoise_factor below 1 mixes levels with unquantized values"));
         }
         let bits = self.quantizer().bits();
-        let sign = Format { kind: Kind::Sign, bits: 1, min_code: -1, max_code: 1 };
-        let bit = Format { kind: Kind::Bit, bits: 1, min_code: 0, max_code: 1 };
-        let ternary = Format { kind: Kind::Ternary, bits: 2, min_code: -1, max_code: 1 };
+        let sign = Format { kind: FormatKind::Sign, bits: 1, min_code: -1, max_code: 1 };
+        let bit = Format { kind: FormatKind::Bit, bits: 1, min_code: 0, max_code: 1 };
+        let ternary = Format { kind: FormatKind::Ternary, bits: 2, min_code: -1, max_code: 1 };
         let powers = |exponents: &Exponents, signed: bool| {
             let codes = (exponents.highest() - exponents.lowest() + 1.0) as i32;
             let min_code = if signed { -codes } else { 1 };
-            Some(Format { kind: Kind::PowerOfTwo { exponents: *exponents }, bits, min_code, max_code: codes })
+            Some(Format {
+                kind: FormatKind::PowerOfTwo { exponents: *exponents },
+                bits,
+                min_code,
+                max_code: codes,
+            })
         };
         let no_bound = f32::INFINITY;
         let format = match &self.kernel {
@@ -201,7 +210,7 @@ impl QuantizerOp {
             }
             Kernel::Squashed(p) => Format::fixed(1.0 / p.levels, no_bound, p.low, p.high, bits),
             Kernel::MuLaw(law) if law.levels < 2_147_483_648.0 => {
-                Some(Format { kind: Kind::MuLaw(*law), bits, min_code: 0, max_code: law.levels as i32 })
+                Some(Format { kind: FormatKind::MuLaw(*law), bits, min_code: 0, max_code: law.levels as i32 })
             }
             Kernel::MuLaw(_) => None,
             Kernel::PowerOfTwo(p) => powers(&p.exponents, true),

@@ -29,11 +29,11 @@ use crate::rounding::EPSILON;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LearnedOp {
     settings: LearnedQuantizer,
-    kind: Kind,
+    kind: LearnedKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum LearnedKind {
     Step(LearnedStep),
     Upper(Pact),
     Bits(LearnedBits),
@@ -48,9 +48,9 @@ impl LearnedOp {
         let refuse = |reason| crate::QuantError::Parameter { quantizer: settings.to_string(), reason };
         settings.validate().map_err(refuse)?;
         let kind = match settings {
-            LearnedQuantizer::LearnedStep(q) => Kind::Step(LearnedStep::try_from(q)?),
-            LearnedQuantizer::Pact(q) => Kind::Upper(Pact::try_from(q)?),
-            LearnedQuantizer::LearnedBits(q) => Kind::Bits(LearnedBits::new(q)?),
+            LearnedQuantizer::LearnedStep(q) => LearnedKind::Step(LearnedStep::try_from(q)?),
+            LearnedQuantizer::Pact(q) => LearnedKind::Upper(Pact::try_from(q)?),
+            LearnedQuantizer::LearnedBits(q) => LearnedKind::Bits(LearnedBits::new(q)?),
             other => return Err(refuse(format!("{} has no arithmetic here", other.kind()))),
         };
         Ok(Self { settings: *settings, kind })
@@ -65,7 +65,7 @@ impl LearnedOp {
     /// The learned bit widths, for that kind.
     #[must_use]
     pub const fn learned_bits(&self) -> Option<&LearnedBits> {
-        if let Kind::Bits(bits) = &self.kind { Some(bits) } else { None }
+        if let LearnedKind::Bits(bits) = &self.kind { Some(bits) } else { None }
     }
 
     /// Initial parameters for a tensor of these values. Step sizes follow [`LearnedStep::initial_steps`]; if all
@@ -76,12 +76,12 @@ impl LearnedOp {
     /// and shape do not match.
     pub fn initial(&self, xs: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         match (&self.kind, &self.settings) {
-            (Kind::Step(q), LearnedQuantizer::LearnedStep(settings)) => {
+            (LearnedKind::Step(q), LearnedQuantizer::LearnedStep(settings)) => {
                 let unit = ((settings.bits - u32::from(settings.signed)) as f32).exp2().recip();
                 let steps = q.initial_steps(xs, shape)?;
                 Ok(steps.into_iter().map(|step| if step > EPSILON { step } else { unit }).collect())
             }
-            (Kind::Bits(q), _) => q.initial(shape),
+            (LearnedKind::Bits(q), _) => q.initial(shape),
             (_, LearnedQuantizer::Pact(settings)) => Ok(vec![settings.upper as f32]),
             _ => Ok(Vec::new()),
         }
@@ -94,9 +94,9 @@ impl LearnedOp {
     /// and shape do not match.
     pub fn apply_slice(&self, xs: &[f32], shape: &[usize], learned: &[f32], out: &mut [f32]) -> Result<()> {
         match &self.kind {
-            Kind::Step(q) => q.apply_slice(xs, shape, &positive(learned), out),
-            Kind::Upper(q) => q.apply_slice(xs, upper(learned)?, out),
-            Kind::Bits(q) => q.apply_slice(xs, shape, learned, out),
+            LearnedKind::Step(q) => q.apply_slice(xs, shape, &positive(learned), out),
+            LearnedKind::Upper(q) => q.apply_slice(xs, upper(learned)?, out),
+            LearnedKind::Bits(q) => q.apply_slice(xs, shape, learned, out),
         }
     }
 
@@ -107,9 +107,9 @@ impl LearnedOp {
     /// NaN.
     pub fn encode(&self, xs: &[f32], shape: &[usize], learned: &[f32]) -> Result<Codes> {
         match &self.kind {
-            Kind::Step(q) => q.encode(xs, shape, &positive(learned)),
-            Kind::Upper(q) => q.encode(xs, shape, upper(learned)?),
-            Kind::Bits(q) => q.encode(xs, shape, learned),
+            LearnedKind::Step(q) => q.encode(xs, shape, &positive(learned)),
+            LearnedKind::Upper(q) => q.encode(xs, shape, upper(learned)?),
+            LearnedKind::Bits(q) => q.encode(xs, shape, learned),
         }
     }
 
@@ -129,9 +129,9 @@ impl LearnedOp {
                 .to_device(xs.device())?);
         }
         match &self.kind {
-            Kind::Step(q) => q.apply(xs, &positive_tensor(learned)?),
-            Kind::Upper(q) => q.apply(xs, &positive_tensor(learned)?),
-            Kind::Bits(q) => q.apply(xs, learned),
+            LearnedKind::Step(q) => q.apply(xs, &positive_tensor(learned)?),
+            LearnedKind::Upper(q) => q.apply(xs, &positive_tensor(learned)?),
+            LearnedKind::Bits(q) => q.apply(xs, learned),
         }
     }
 
@@ -145,7 +145,7 @@ impl LearnedOp {
     /// Those of [`apply`](Self::apply).
     pub fn apply_to_batch(&self, xs: &Tensor, learned: &Tensor) -> Result<Tensor> {
         let rows = xs.dims().first().copied().unwrap_or(1);
-        if !matches!(self.kind, Kind::Step(_)) || !learned.track_op() {
+        if !matches!(self.kind, LearnedKind::Step(_)) || !learned.track_op() {
             return self.apply(xs, learned);
         }
         // Same value, gradient times the square root of the rows.

@@ -73,11 +73,14 @@ pub(crate) use with_pointwise;
 /// tensors ([`apply`](Self::apply)).
 ///
 /// # Source
-/// QKeras 0.9.0. Deliberate differences: it returns `x + (q - x)` in f32, which is off by rounding for large
-/// |x|, the quantized value itself comes out; random rounding of `quantized_relu`, `quantized_tanh` and
-/// `quantized_sigmoid` goes to whole levels, not half ones; `binary` with random rounding works for every shape;
-/// `stochastic_ternary` can be trained with a fixed scale too; parameters without meaning (a scale to be chosen for
-/// the single level of `quantized_bits(1)`, powers of two without an exponent bit) are refused, not NaN.
+/// QKeras 0.9.0. Deliberate differences:
+///
+/// - The result is the quantized value itself, not `x + (q - x)` in f32, which is off by rounding for large values.
+/// - Random rounding of `quantized_relu`, `quantized_tanh` and `quantized_sigmoid` goes to whole levels, not half ones.
+/// - `binary` with random rounding works for every shape.
+/// - `stochastic_ternary` can be trained with a fixed scale too.
+/// - Invalid parameters (a fitted scale for the single level of `quantized_bits(1)`, powers of two without an exponent
+///   bit) are refused instead of giving NaN.
 #[derive(Debug, Clone, Copy)]
 pub struct QuantizerOp {
     quantizer: Quantizer,

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use hdf5_pure::{FileBuilder, Group};
 use tinsmith_network::ModelSpec;
 
-use super::document::{Document, Layer, Part};
+use super::document::{Document, Layer, SavedWeight};
 use super::hdf5::{Hdf5, texts};
 use super::legacy::put;
 use crate::model::Model;
@@ -40,17 +40,17 @@ pub(super) fn read(
             }
             return Err(wrong("has weights, and the architecture has no such layer".to_owned()));
         };
-        let parts = Document::parts(spec, &graph, layer);
-        let (inner, outer): (Vec<&Part>, Vec<&Part>) =
-            parts.iter().partition(|part| part.is_inner(&layer.name));
-        let mut take = |vars: &Group, parts: Vec<&Part>| -> Result<(), String> {
+        let saved = Document::saved_weights(spec, &graph, layer);
+        let (inner, outer): (Vec<&SavedWeight>, Vec<&SavedWeight>) =
+            saved.iter().partition(|saved_weight| saved_weight.is_inner(&layer.name));
+        let mut take = |vars: &Group, saved: Vec<&SavedWeight>| -> Result<(), String> {
             let count = vars.datasets().map_err(|e| wrong(e.to_string()))?.len();
-            if count != parts.len() {
-                let want = parts.len();
+            if count != saved.len() {
+                let want = saved.len();
                 return Err(wrong(format!("has {count} weights, and layer `{}` has {want}", layer.name)));
             }
-            for (number, part) in parts.into_iter().enumerate() {
-                if let Part::Weight { own, weight, .. } = part {
+            for (number, saved_weight) in saved.into_iter().enumerate() {
+                if let SavedWeight::Param { own, weight, .. } = saved_weight {
                     let tensor = file.tensor(vars, &number.to_string()).map_err(wrong)?;
                     weights.insert(format!("{own}/{weight}"), tensor);
                 }
@@ -71,21 +71,21 @@ pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, Strin
     let mut file = FileBuilder::new();
     let mut root = file.create_group("layers");
     for (name, layer) in document.groups() {
-        let parts = Document::parts(model.spec(), model.graph(), layer);
-        let (inner, outer): (Vec<&Part>, Vec<&Part>) =
-            parts.iter().partition(|part| part.is_inner(&layer.name));
+        let saved = Document::saved_weights(model.spec(), model.graph(), layer);
+        let (inner, outer): (Vec<&SavedWeight>, Vec<&SavedWeight>) =
+            saved.iter().partition(|saved_weight| saved_weight.is_inner(&layer.name));
         let mut group = root.create_group(&name);
         let mut own = group.create_group("vars");
         own.set_attr("name", hdf5_pure::AttrValue::VarLenAsciiString(layer.name.clone()));
-        for (number, part) in outer.into_iter().enumerate() {
-            put(&mut own, &number.to_string(), part, model)?;
+        for (number, saved_weight) in outer.into_iter().enumerate() {
+            put(&mut own, &number.to_string(), saved_weight, model)?;
         }
         group.add_group(own.finish());
         if !inner.is_empty() {
             let mut norm = group.create_group("batchnorm");
             let mut vars = norm.create_group("vars");
-            for (number, part) in inner.into_iter().enumerate() {
-                put(&mut vars, &number.to_string(), part, model)?;
+            for (number, saved_weight) in inner.into_iter().enumerate() {
+                put(&mut vars, &number.to_string(), saved_weight, model)?;
             }
             norm.add_group(vars.finish());
             group.add_group(norm.finish());

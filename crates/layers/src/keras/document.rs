@@ -19,9 +19,9 @@ pub(super) struct Layer {
 
 /// One weight that a Keras layer saves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum SavedWeight {
     /// A parameter of the model.
-    Weight {
+    Param {
         /// Layer of the specification that owns it. For a layer trained folded this can be the normalization.
         own: String,
         weight: &'static str,
@@ -31,15 +31,15 @@ pub(super) enum Part {
     StepCounter,
 }
 
-impl Part {
+impl SavedWeight {
     /// True if an optimizer updates it.
     pub(super) const fn is_trained(&self) -> bool {
-        matches!(self, Self::Weight { role, .. } if role.is_trainable())
+        matches!(self, Self::Param { role, .. } if role.is_trainable())
     }
 
     /// True if it belongs to the normalization inside the layer called `layer`.
     pub(super) fn is_inner(&self, layer: &str) -> bool {
-        matches!(self, Self::Weight { own, .. } if own != layer)
+        matches!(self, Self::Param { own, .. } if own != layer)
     }
 }
 
@@ -54,7 +54,7 @@ impl Document {
     /// Parses the layers of a text accepted by [`tinsmith_keras::read_json`], in its order.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let json: Value =
-            serde_json::from_str(text).map_err(|e| format!("the architecture is no JSON: {e}"))?;
+            serde_json::from_str(text).map_err(|e| format!("the architecture is not JSON: {e}"))?;
         let config = &json["config"];
         let list = config.as_array().or_else(|| config["layers"].as_array());
         let layer = |value: &Value| {
@@ -120,21 +120,25 @@ impl Document {
     }
 
     /// Returns the weights saved by `layer` in creation order; empty if the specification has no such layer.
-    pub(super) fn parts(spec: &ModelSpec, graph: &Graph, layer: &Layer) -> Vec<Part> {
+    pub(super) fn saved_weights(spec: &ModelSpec, graph: &Graph, layer: &Layer) -> Vec<SavedWeight> {
         let weights = |i: usize| {
             let shapes = graph.input_shapes(i);
             let weights = shapes.first().map(|input| spec.layers[i].op.weights(input)).unwrap_or_default();
             let own = spec.layers[i].name.clone();
-            weights.into_iter().map(move |w| Part::Weight { own: own.clone(), weight: w.name, role: w.role })
+            weights.into_iter().map(move |w| SavedWeight::Param {
+                own: own.clone(),
+                weight: w.name,
+                role: w.role,
+            })
         };
         let Some(i) = spec.layers.iter().position(|l| l.name == layer.name) else { return Vec::new() };
-        let mut parts: Vec<Part> = weights(i).collect();
+        let mut weights_of_layer: Vec<SavedWeight> = weights(i).collect();
         let is_fold = |&&k: &&usize| matches!(&spec.layers[k].op, Op::BatchNorm(norm) if norm.fold);
         if let Some(&norm) = graph.nodes[i].consumers.iter().find(is_fold) {
-            parts.push(Part::StepCounter);
-            parts.extend(weights(norm));
+            weights_of_layer.push(SavedWeight::StepCounter);
+            weights_of_layer.extend(weights(norm));
         }
-        parts
+        weights_of_layer
     }
 }
 
@@ -142,7 +146,7 @@ impl Document {
 pub(super) fn with_version(config: &str, version: Option<&str>) -> Result<String, String> {
     let Some(version) = version else { return Ok(config.to_owned()) };
     let mut json: Value =
-        serde_json::from_str(config).map_err(|e| format!("the architecture is no JSON: {e}"))?;
+        serde_json::from_str(config).map_err(|e| format!("the architecture is not JSON: {e}"))?;
     match json.as_object_mut() {
         Some(map) if !map.contains_key("keras_version") => {
             map.insert("keras_version".to_owned(), version.into());

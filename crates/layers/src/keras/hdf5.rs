@@ -16,7 +16,7 @@ pub(super) struct Hdf5 {
 }
 
 /// Weight layout of a file, with the group that holds the weights.
-pub(super) enum Layout {
+pub(super) enum WeightLayout {
     /// Attribute `layer_names`, and one group per layer with an attribute `weight_names`.
     Legacy(Group),
     /// One group per layer, named after its class, with numbered arrays in a group `vars`.
@@ -28,24 +28,24 @@ pub(super) enum Layout {
 impl Hdf5 {
     pub(super) fn open(bytes: Vec<u8>) -> Result<Self, String> {
         let length = bytes.len() as u64;
-        let file = File::from_bytes(bytes).map_err(|e| format!("is no HDF5: {e}"))?;
+        let file = File::from_bytes(bytes).map_err(|e| format!("is not an HDF5 file: {e}"))?;
         Ok(Self { file, length })
     }
 
-    pub(super) fn layout(&self) -> Layout {
+    pub(super) fn layout(&self) -> WeightLayout {
         let root = self.file.root();
         for legacy in [root.group("model_weights").ok(), Some(root.clone())].into_iter().flatten() {
             if matches!(texts(&legacy, "layer_names"), Ok(Some(_))) {
-                return Layout::Legacy(legacy);
+                return WeightLayout::Legacy(legacy);
             }
         }
         // Keras 2.12 and 2.13 use the second name.
         for name in ["layers", "_layer_checkpoint_dependencies"] {
             if let Ok(group) = root.group(name) {
-                return Layout::Checkpoint(group);
+                return WeightLayout::Checkpoint(group);
             }
         }
-        Layout::Unknown
+        WeightLayout::Unknown
     }
 
     /// A text attribute of the file's root.

@@ -6,7 +6,7 @@ use tinsmith_kernels::Activation as Function;
 use tinsmith_network::{Activation, Clip};
 
 use super::quantize::{ParamSlot, QuantizerSlot};
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::{LayersError, Result};
 
 /// An element-wise function (softmax: row-wise).
@@ -42,7 +42,7 @@ impl Activator {
             Activation::Quantized(q) => Ok(Self::Quantizer(QuantizerSlot::find(blueprint, layer, None, q)?)),
             other => function_of(other).map(Self::Function).ok_or_else(|| LayersError::Unsupported {
                 layer: blueprint.layers[layer].name.clone(),
-                what: format!("has the activation {other}, which is no function of each element"),
+                what: format!("has the activation {other}, which is not element-wise"),
             }),
         }
     }
@@ -78,14 +78,14 @@ pub(super) fn layer(
     blueprint: &Blueprint<'_>,
     index: usize,
     activation: &Activation,
-) -> Result<Box<dyn Forward>> {
+) -> Result<Box<dyn LayerForward>> {
     if let Activation::Prelu(_) = activation {
         return Ok(Box::new(Prelu { slopes: ParamSlot::find(blueprint, index, "alpha")? }));
     }
     Ok(Box::new(Activator::new(blueprint, index, activation)?))
 }
 
-impl Forward for Activator {
+impl LayerForward for Activator {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         self.apply(cx, inputs[0].clone())
     }
@@ -97,7 +97,7 @@ struct Prelu {
     slopes: ParamSlot,
 }
 
-impl Forward for Prelu {
+impl LayerForward for Prelu {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let slopes = self.slopes.value(cx)?;

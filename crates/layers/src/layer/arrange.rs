@@ -6,7 +6,7 @@ use candle_core::{D, Device, Tensor};
 use tinsmith_network::op::Interpolation;
 use tinsmith_network::{Op, Pair};
 
-use super::{Context, Forward};
+use super::{Context, LayerForward};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -92,15 +92,15 @@ fn interpolation(n: usize, times: usize, device: &Device) -> Result<Tensor> {
     let mut matrix = vec![0.0_f32; out * n];
     for (i, row) in matrix.chunks_exact_mut(n).enumerate() {
         let center = (i as f64 + 0.5) / times as f64 - 0.5;
-        let (below, share) = (center.floor(), center - center.floor());
+        let (below, fraction) = (center.floor(), center - center.floor());
         let clamp = |v: f64| (v.max(0.0) as usize).min(n - 1);
-        row[clamp(below)] += (1.0 - share) as f32;
-        row[clamp(below + 1.0)] += share as f32;
+        row[clamp(below)] += (1.0 - fraction) as f32;
+        row[clamp(below + 1.0)] += fraction as f32;
     }
     Ok(Tensor::from_vec(matrix, (out, n), device)?)
 }
 
-impl Forward for Arrange {
+impl LayerForward for Arrange {
     fn forward(&self, _: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let batch = x.dim(0)?;

@@ -12,7 +12,7 @@ use tinsmith_network::op;
 use super::linear::{Linear, bias_quantizer};
 use super::normalization::{ScaleShift, Statistics, rows};
 use super::quantize::QuantizerSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::{LayersError, Result};
 
 /// A folded layer; reads the input of the linear layer.
@@ -54,7 +54,7 @@ impl Folded {
     }
 }
 
-impl Forward for Folded {
+impl LayerForward for Folded {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let (gamma, beta) = self.scale_shift.values(cx)?;

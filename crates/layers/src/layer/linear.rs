@@ -8,7 +8,7 @@ use tinsmith_network::{Activation, Op, Padding, Pair, Quantizer, Role};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
 /// Padding of (height, width) of an input for windows of (size, stride, dilation).
@@ -127,7 +127,7 @@ impl Product {
 
 /// All dimensions of a product for one sample, as the kernels expect them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Shape {
+pub(crate) enum ProductShape {
     /// On the last axis: `outer` rows per sample.
     Dense { outer: usize, inputs: usize, outputs: usize },
     /// Every channel (of a group) with every filter.
@@ -138,7 +138,7 @@ pub(crate) enum Shape {
 
 impl Product {
     /// None for a transposed convolution. `kernel` is the shape of the weight.
-    fn shape(&self, input: &[usize], kernel: &[usize]) -> Result<Option<Shape>> {
+    fn shape(&self, input: &[usize], kernel: &[usize]) -> Result<Option<ProductShape>> {
         let (&[.., inputs], &[.., outputs]) = (input, kernel) else { return Ok(None) };
         let image = |over_time: bool| match (over_time, input, kernel) {
             (true, &[l, c], &[k, a, b]) => ([1, 1, l, c], [1, k, a, b]),
@@ -146,23 +146,25 @@ impl Product {
             _ => ([0; 4], [0; 4]),
         };
         Ok(Some(match self {
-            Self::Dense => Shape::Dense { outer: input[..input.len() - 1].iter().product(), inputs, outputs },
+            Self::Dense => {
+                ProductShape::Dense { outer: input[..input.len() - 1].iter().product(), inputs, outputs }
+            }
             Self::Convolution { geometry, over_time } => {
                 let (x, w) = image(*over_time);
-                Shape::Convolution(geometry.resolve("convolution", &x, &w)?)
+                ProductShape::Convolution(geometry.resolve("convolution", &x, &w)?)
             }
             Self::Depthwise { geometry, over_time } => {
                 let (x, w) = image(*over_time);
-                Shape::Depthwise(geometry.resolve_depthwise("depthwise convolution", &x, &w)?)
+                ProductShape::Depthwise(geometry.resolve_depthwise("depthwise convolution", &x, &w)?)
             }
             Self::Transposed(_) => return Ok(None),
         }))
     }
 }
 
-/// Returns the products of a layer in order, for samples of shape `input`. None if it has none, or one that [`Shape`]
-/// cannot describe.
-pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shape>>> {
+/// Returns the products of a layer in order, for samples of shape `input`. None if it has none, or one that
+/// [`ProductShape`] cannot describe.
+pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<ProductShape>>> {
     let weights = op.weights(input);
     let kernels: Vec<&[usize]> =
         weights.iter().filter(|w| w.role == Role::Kernel).map(|w| w.shape.as_slice()).collect();
@@ -175,10 +177,10 @@ pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shap
     else {
         return Ok(None);
     };
-    let Some(Shape::Depthwise(shape)) = depthwise.shape(input, first)? else { return Ok(None) };
+    let Some(ProductShape::Depthwise(shape)) = depthwise.shape(input, first)? else { return Ok(None) };
     let inner =
         if over_time { vec![shape.out_w, shape.out_c] } else { vec![shape.out_h, shape.out_w, shape.out_c] };
-    Ok(pointwise.shape(&inner, second)?.map(|point| vec![Shape::Depthwise(shape), point]))
+    Ok(pointwise.shape(&inner, second)?.map(|point| vec![ProductShape::Depthwise(shape), point]))
 }
 
 /// Returns the depthwise and the pointwise product of a separable convolution, a flag for convolution over time, and
@@ -283,7 +285,7 @@ impl Linear {
     }
 }
 
-impl Forward for Linear {
+impl LayerForward for Linear {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.value(cx)).transpose()?;
         let out = self.product.apply(cx, inputs[0], &self.kernel.value(cx)?, bias.as_ref())?;
@@ -324,7 +326,7 @@ impl Separable {
     }
 }
 
-impl Forward for Separable {
+impl LayerForward for Separable {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.value(cx)).transpose()?;
         let inner = self.depthwise.apply(cx, inputs[0], &self.depthwise_kernel.value(cx)?, None)?;

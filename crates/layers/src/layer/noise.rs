@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
 
-use super::{Context, Forward};
+use super::{Context, LayerForward};
 use crate::error::Result;
 
 /// Dropout of elements, or of whole samples.
@@ -25,7 +25,7 @@ impl Noise {
     }
 }
 
-impl Forward for Noise {
+impl LayerForward for Noise {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let Some(seed) = cx.seed("noise").filter(|_| self.rate > 0.0) else { return Ok(x.clone()) };

@@ -5,7 +5,7 @@ use tinsmith_core_tensor::{Param, ops};
 use tinsmith_network::op;
 
 use super::quantize::ParamSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
 /// Moving statistics of a batch normalization and their update rule.
@@ -58,8 +58,8 @@ impl Statistics {
 }
 
 fn move_towards(param: &Param, value: &Tensor, momentum: f64, factor: f64) -> Result<()> {
-    let share = (1.0 - momentum) * factor;
-    let moved = ((param.tensor().detach() * momentum)? + (value.detach() * share)?)?;
+    let step = (1.0 - momentum) * factor;
+    let moved = ((param.tensor().detach() * momentum)? + (value.detach() * step)?)?;
     Ok(param.set(&moved)?)
 }
 
@@ -116,7 +116,7 @@ impl BatchNorm {
     }
 }
 
-impl Forward for BatchNorm {
+impl LayerForward for BatchNorm {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let (gamma, beta) = self.scale_shift.values(cx)?;
@@ -151,7 +151,7 @@ impl LayerNorm {
     }
 }
 
-impl Forward for LayerNorm {
+impl LayerForward for LayerNorm {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let (gamma, beta) = self.scale_shift.values(cx)?;

@@ -9,7 +9,7 @@ use tinsmith_network::{Activation, Op, Pair, Quantizer};
 use super::activation::Activator;
 use super::linear::pads;
 use super::quantize::QuantizerSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
 /// Maximum or mean of windows, followed by an activation.
@@ -119,7 +119,7 @@ fn over_all<'a>(l: &'a GlobalPool, input: &[usize], takes_mean: bool) -> PoolGeo
     }
 }
 
-impl Forward for Pool {
+impl LayerForward for Pool {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let mut out = match self.window {

@@ -5,7 +5,7 @@ use tinsmith_core_tensor::Param;
 use tinsmith_network::{Quantizer, Role};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
 
-use super::{Blueprint, Context, Forward, draw_seed, param_name};
+use super::{Blueprint, Context, LayerForward, draw_seed, param_name};
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
@@ -58,7 +58,7 @@ impl QuantizerSlot {
             Some(index) => Ok(Self::Learned { op: LearnedOp::new(settings)?, index }),
             None => Err(LayersError::Unsupported {
                 layer: node.name.clone(),
-                what: format!("has no place for the parameters of {settings}"),
+                what: format!("has no parameter for the learned quantizer {settings}"),
             }),
         }
     }
@@ -194,15 +194,15 @@ impl ParamSlot {
 
 /// An input layer: passes its values, quantized if it has a quantizer.
 #[derive(Debug)]
-pub(super) struct Entrance(Option<QuantizerSlot>);
+pub(super) struct InputLayer(Option<QuantizerSlot>);
 
-impl Entrance {
+impl InputLayer {
     pub(super) fn new(quantizer: Option<&Quantizer>) -> Result<Self> {
         Ok(Self(quantizer.map(QuantizerSlot::new).transpose()?))
     }
 }
 
-impl Forward for Entrance {
+impl LayerForward for InputLayer {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         match &self.0 {
             Some(quantizer) => quantizer.apply(cx, "input", inputs[0]),

@@ -23,7 +23,7 @@ pub enum Inherited {
     /// Copied with units repeated or dropped and kernels padded or cropped.
     Rearranged,
     /// The common region of both shapes, starting at the origin. The rest keeps its own values.
-    Part(Vec<usize>),
+    Common(Vec<usize>),
     /// Values that make a new layer the identity.
     Identity,
     /// Nothing: no parameter of that name, or a different number of axes.
@@ -47,7 +47,7 @@ impl Inheritance {
 
 /// Source of the values at one index along an axis of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Source {
+pub(super) enum ValueSource {
     /// This index of the other parameter, times a factor.
     From(usize, f32),
     /// Zero.
@@ -95,12 +95,12 @@ impl Model {
                 let what = match (namesake, from) {
                     (Some(old), Some(from))
                         if weight.learned.is_some()
-                            && goes_on(&weight, &layer.name, &old_weights(other, old), &report) =>
+                            && stays_valid(&weight, &layer.name, &old_weights(other, old), &report) =>
                     {
                         gather(param, from, &kernels::axes(self, other, &routes, (i, old), &weight))?
                     }
                     _ if weight.learned.is_some() => {
-                        self.begin_anew(&layer.name, &weight)?;
+                        self.reset_learned(&layer.name, &weight)?;
                         Inherited::Nothing
                     }
                     (Some(old), Some(from)) if from.dims().len() == param.dims().len() => {
@@ -122,7 +122,7 @@ impl Model {
     }
 
     /// Initializes the learned quantizer parameters of a weight from its present values.
-    fn begin_anew(&self, layer: &str, weight: &Weight) -> Result<()> {
+    fn reset_learned(&self, layer: &str, weight: &Weight) -> Result<()> {
         let Some((quantizer, of)) = weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) else {
             return Ok(());
         };
@@ -140,7 +140,7 @@ fn old_weights(other: &Model, layer: usize) -> Vec<Weight> {
 
 /// Returns true if learned quantizer parameters are valid for the inherited weight: the quantizer is the same and,
 /// for one parameter per element, no element moved.
-fn goes_on(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -> bool {
+fn stays_valid(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -> bool {
     let Some(learned) = weight.learned else { return false };
     let is_same = old.iter().any(|w| w.name == weight.name && w.learned == weight.learned);
     let is_in_place = || {
@@ -151,8 +151,9 @@ fn goes_on(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -
 }
 
 /// Fills a parameter from another, axis by axis.
-fn gather(param: &Param, from: &Param, axes: &[Vec<Source>]) -> Result<Inherited> {
-    let is_plain = |axis: &[Source]| axis.iter().enumerate().all(|(i, s)| *s == Source::From(i, 1.0));
+fn gather(param: &Param, from: &Param, axes: &[Vec<ValueSource>]) -> Result<Inherited> {
+    let is_plain =
+        |axis: &[ValueSource]| axis.iter().enumerate().all(|(i, s)| *s == ValueSource::From(i, 1.0));
     if param.dims() == from.dims() && axes.iter().all(|axis| is_plain(axis)) {
         param.set(&from.tensor().detach())?;
         return Ok(Inherited::Whole);
@@ -164,12 +165,12 @@ fn gather(param: &Param, from: &Param, axes: &[Vec<Source>]) -> Result<Inherited
         let (mut is_zero, mut is_own) = (false, false);
         for axis in (0..axes.len()).rev() {
             match axes[axis][rest % param.dims()[axis]] {
-                Source::From(index, share) => {
+                ValueSource::From(index, fraction) => {
                     at += index * stride;
-                    factor *= share;
+                    factor *= fraction;
                 }
-                Source::Zero => is_zero = true,
-                Source::Own => is_own = true,
+                ValueSource::Zero => is_zero = true,
+                ValueSource::Own => is_own = true,
             }
             rest /= param.dims()[axis];
             stride *= from.dims()[axis];
@@ -177,11 +178,13 @@ fn gather(param: &Param, from: &Param, axes: &[Vec<Source>]) -> Result<Inherited
         if is_own {
             continue;
         }
-        *value = if is_zero { 0.0 } else { theirs.get(at).copied().unwrap_or_default() * factor };
+        *value = if is_zero { 0.0 } else { theirs[at] * factor };
     }
     param.set(&Tensor::from_vec(values, param.dims(), param.tensor().device())?)?;
-    if axes.iter().flatten().any(|source| *source == Source::Own) {
-        return Ok(Inherited::Part(param.dims().iter().zip(from.dims()).map(|(&a, &b)| a.min(b)).collect()));
+    if axes.iter().flatten().any(|source| *source == ValueSource::Own) {
+        return Ok(Inherited::Common(
+            param.dims().iter().zip(from.dims()).map(|(&a, &b)| a.min(b)).collect(),
+        ));
     }
     Ok(Inherited::Rearranged)
 }

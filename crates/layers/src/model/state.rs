@@ -91,7 +91,7 @@ impl Model {
                 (contents.tensors, contents.metadata)
             }
             Some("npz") => (crate::npz::read(path)?, BTreeMap::new()),
-            _ if crate::keras::is_named_so(path) => {
+            _ if crate::keras::has_keras_extension(path) => {
                 (crate::keras::load_weights(path, &self.spec)?, BTreeMap::new())
             }
             _ => return Err(LayersError::FileKind { path: path.to_owned() }),

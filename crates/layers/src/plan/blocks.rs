@@ -10,9 +10,9 @@ use tinsmith_kernels::epilogue::{Epilogue, apply_gate};
 use tinsmith_kernels::gate::Gate;
 use tinsmith_quant::QuantizerOp;
 
-use super::operator::{BlockSpec, Pieces, Start};
+use super::operator::{BlockInit, BlockSpec, ShortList};
 use super::segment::Segments;
-use super::step::Step;
+use super::step::PlanStep;
 use crate::error::{LayersError, Result};
 use crate::layer::{is_random, quantizer_mode};
 use crate::mode::Mode;
@@ -35,11 +35,11 @@ pub struct Block {
 
 impl Block {
     /// Range of the gradient for one batch shard. The other shards are reduced into shard 0.
-    pub(super) fn gradient(&self, share: usize) -> Range<usize> {
-        if share == 0 {
+    pub(super) fn gradient(&self, shard: usize) -> Range<usize> {
+        if shard == 0 {
             return self.range.clone();
         }
-        let start = self.more_gradients + (share - 1) * self.range.len().next_multiple_of(LINE);
+        let start = self.more_gradients + (shard - 1) * self.range.len().next_multiple_of(LINE);
         start..start + self.range.len()
     }
 
@@ -108,14 +108,14 @@ pub(super) struct BlockQuantizer {
 pub struct Update<'a> {
     /// Name of the block.
     pub name: &'a str,
-    /// Index of the first element. 0 unless [gradients come in tiles](super::Plan::backward_in_pieces).
+    /// Index of the first element. 0 unless [gradients come in tiles](super::Plan::backward_by_tiles).
     pub first: usize,
     /// Values to update.
     pub values: &'a mut [f32],
     /// Masked gradient. May be overwritten.
     pub gradient: &'a mut [f32],
     /// Optimizer state: as many slots as [`Plan::set_slots`](super::Plan::set_slots) allocated.
-    pub slots: Pieces<&'a mut [f32]>,
+    pub slots: ShortList<&'a mut [f32]>,
     /// Weight and state stay 0 under a 0.
     pub prune_mask: Option<&'a [f32]>,
     /// The weight stays unchanged under a 0.
@@ -129,14 +129,14 @@ pub(super) enum Change<'c> {
     /// Receives whole blocks, one after another.
     Blocks(&'c mut dyn FnMut(Update<'_>)),
     /// Also receives tiles, on several threads at a time.
-    Pieces(&'c (dyn Fn(Update<'_>) + Sync)),
+    Tiles(&'c (dyn Fn(Update<'_>) + Sync)),
 }
 
 impl Change<'_> {
     fn take(&mut self, update: Update<'_>) {
         match self {
             Self::Blocks(change) => change(update),
-            Self::Pieces(change) => change(update),
+            Self::Tiles(change) => change(update),
         }
     }
 }
@@ -186,7 +186,7 @@ impl Blocks {
     }
 
     /// Assigns gradient ranges for every shard. Returns the number of elements of values and gradients.
-    pub(super) fn lay_out_gradients(&mut self, steps: &[Step], segments: &Segments) -> usize {
+    pub(super) fn lay_out_gradients(&mut self, steps: &[PlanStep], segments: &Segments) -> usize {
         let len = self.list.last().map_or(0, |b| b.range.end);
         self.gradients_len = len.next_multiple_of(LINE);
         for segment in &segments.backward {
@@ -194,15 +194,15 @@ impl Blocks {
                 let block = &mut self.list[block];
                 block.more_gradients = self.gradients_len;
                 if block.takes_updates() {
-                    self.gradients_len += (segment.shares - 1) * block.range.len().next_multiple_of(LINE);
+                    self.gradients_len += (segment.shards - 1) * block.range.len().next_multiple_of(LINE);
                 }
             }
         }
         len + self.gradients_len
     }
 
-    /// Allocates memory once all blocks are known, and initializes each block from its entry of `starts`.
-    pub(super) fn lay_out(&mut self, starts: &[Start], seed: Seed, training: bool) -> Result<()> {
+    /// Allocates memory once all blocks are known. Values are 0.
+    pub(super) fn allocate(&mut self, training: bool) {
         let len = self.list.last().map_or(0, |b| b.range.end);
         let mut used = 0;
         for quantizer in self.list.iter_mut().filter_map(|b| Some((b.range.len(), b.quantizer.as_mut()?))) {
@@ -213,32 +213,29 @@ impl Blocks {
         self.values = Arena::new(len);
         self.used = Arena::new(used);
         self.gradients = Arena::new(if training { self.gradients_len } else { 0 });
-        for (block, start) in self.list.iter().zip(starts) {
-            let learned = match start {
-                Start::Learned(op, of) => {
-                    let of = self.find(of)?;
-                    Some(op.initial(self.values_of(of), &self.list[of].dims)?)
-                }
-                _ => None,
-            };
-            let values = &mut self.values.as_mut_slice()[block.range.clone()];
-            match start {
-                Start::Drawn(initializer, fans) => {
-                    let mut rng = seed.derive(&block.name, 0).rng();
-                    initializer.fill(values, *fans, &mut rng)?;
-                }
-                Start::Values(given) => {
-                    check_len(&block.name, "values", given.len(), values.len())?;
-                    values.copy_from_slice(given);
-                }
-                Start::Learned(..) => {
-                    let given = learned.unwrap_or_default();
-                    check_len(&block.name, "values", given.len(), values.len())?;
-                    values.copy_from_slice(&given);
-                }
-            }
-        }
         self.is_stale = true;
+    }
+
+    /// Initializes each block from its entry of `starts`, in order: a learned quantizer parameter is computed from the
+    /// values of a block before it.
+    pub(super) fn initialize(&mut self, starts: &[BlockInit], seed: Seed) -> Result<()> {
+        for (block, start) in self.list.iter().zip(starts) {
+            let given = match start {
+                BlockInit::Drawn(initializer, fans) => {
+                    let mut rng = seed.derive(&block.name, 0).rng();
+                    let values = &mut self.values.as_mut_slice()[block.range.clone()];
+                    initializer.fill(values, *fans, &mut rng)?;
+                    continue;
+                }
+                BlockInit::Values(given) => given.clone(),
+                BlockInit::Learned(op, of) => {
+                    let of = self.find(of)?;
+                    op.initial(self.values_of(of), &self.list[of].dims)?
+                }
+            };
+            check_len(&block.name, "values", given.len(), block.range.len())?;
+            self.values.as_mut_slice()[block.range.clone()].copy_from_slice(&given);
+        }
         Ok(())
     }
 
@@ -323,12 +320,12 @@ impl Blocks {
     }
 
     /// Reduces a block's shard gradients into shard 0.
-    pub(super) fn add_shares(&mut self, block: usize, shares: usize) {
+    pub(super) fn reduce_shards(&mut self, block: usize, shards: usize) {
         let (block, first) = (&self.list[block], self.values.len().next_multiple_of(LINE));
         let (total, more) = self.gradients.as_mut_slice().split_at_mut(first);
         let total = &mut total[block.range.clone()];
-        for share in 1..shares {
-            let Range { start, end } = block.gradient(share);
+        for shard in 1..shards {
+            let Range { start, end } = block.gradient(shard);
             total.iter_mut().zip(&more[start - first..end - first]).for_each(|(sum, g)| *sum += g);
         }
     }
@@ -377,16 +374,18 @@ impl Blocks {
     }
 
     /// Passes tiles of a block to an optimizer as `compute` produces the tiles of its gradient.
-    pub(super) fn update_in_pieces(
+    pub(super) fn update_by_tiles(
         &mut self,
         block: usize,
         change: &(dyn Fn(Update<'_>) + Sync),
         ledger: &Ledger,
         compute: impl FnOnce(&dyn GradientConsumer),
     ) {
+        // Tiles of one block are disjoint, and each thread lends the values and the state of its tile only, so tiles
+        // can be updated in parallel. The gradient of a tile never reaches the gradient arena.
         let Self { list, values, slots, slot_count, is_stale, .. } = self;
         *is_stale = true;
-        compute(&BlockInPieces {
+        compute(&TiledBlock {
             block: &list[block],
             slot_count: *slot_count,
             values: values.lend(ledger),
@@ -415,7 +414,7 @@ impl Blocks {
 }
 
 /// A block that an optimizer updates tile by tile.
-struct BlockInPieces<'a> {
+struct TiledBlock<'a> {
     block: &'a Block,
     slot_count: usize,
     values: Lender<'a, f32>,
@@ -424,27 +423,27 @@ struct BlockInPieces<'a> {
     change: &'a (dyn Fn(Update<'_>) + Sync),
 }
 
-impl BlockInPieces<'_> {
+impl TiledBlock<'_> {
     /// Range of some elements among all values.
-    fn values_at(&self, part: &Range<usize>) -> Range<usize> {
+    fn values_at(&self, tile: &Range<usize>) -> Range<usize> {
         let start = self.block.range.start;
-        start + part.start..start + part.end
+        start + tile.start..start + tile.end
     }
 
     /// Ranges of their optimizer state, slot by slot.
-    fn slots_at(&self, part: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    fn slots_at(&self, tile: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let (Range { start, end }, count) = (self.block.range.clone(), self.slot_count);
-        let Range { start: first, end: last } = part.clone();
+        let Range { start: first, end: last } = tile.clone();
         let slots = (0..count).map(move |slot| count * start + slot * (end - start));
         slots.map(move |at| at + first..at + last)
     }
 }
 
-impl GradientConsumer for BlockInPieces<'_> {
+impl GradientConsumer for TiledBlock<'_> {
     fn consume(&self, first: usize, gradient: &mut [f32]) {
-        let part = first..first + gradient.len();
+        let tile = first..first + gradient.len();
         let masks = [&self.block.prune_mask, &self.block.update_mask];
-        let [prune_mask, update_mask] = masks.map(|mask| mask.as_ref().map(|mask| &mask[part.clone()]));
+        let [prune_mask, update_mask] = masks.map(|mask| mask.as_ref().map(|mask| &mask[tile.clone()]));
         for mask in [prune_mask, update_mask].into_iter().flatten() {
             multiply(gradient, mask);
         }
@@ -452,9 +451,9 @@ impl GradientConsumer for BlockInPieces<'_> {
         let update = Update {
             name: &self.block.name,
             first,
-            values: loan.write(&self.values, self.values_at(&part)),
+            values: loan.write(&self.values, self.values_at(&tile)),
             gradient,
-            slots: self.slots_at(&part).map(|range| loan.write(&self.slots, range)).collect(),
+            slots: self.slots_at(&tile).map(|range| loan.write(&self.slots, range)).collect(),
             prune_mask,
             update_mask,
             threads: Threads::ONE,
@@ -471,6 +470,11 @@ impl GradientConsumer for BlockInPieces<'_> {
 }
 
 impl BlockQuantizer {
+    /// Textual form of the quantizer.
+    pub(super) fn description(&self) -> String {
+        self.op.quantizer().to_string()
+    }
+
     fn mode(&self, mode: Mode) -> tinsmith_quant::Mode {
         quantizer_mode(mode, self.is_random, &self.layer, &self.weight)
     }

@@ -3,7 +3,7 @@
 use tinsmith_kernels::epilogue::{Epilogue, add_gated};
 use tinsmith_kernels::gate::Gate;
 
-use super::operator::{Backward, Forward, Operator, Passing};
+use super::operator::{Backward, Forward, Operator, Traversal};
 use super::product::fuse_into;
 use crate::error::Result;
 
@@ -38,8 +38,8 @@ impl Operator for Sum {
         false
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 
     fn fuse(&mut self, gate: Gate) -> bool {
@@ -106,7 +106,7 @@ impl Operator for Concat {
         false
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 }

@@ -15,25 +15,25 @@ use crate::error::Result;
 use crate::mode::Mode;
 
 /// A short list of slices, stored inline up to four.
-pub type Pieces<T> = SmallVec<[T; 4]>;
+pub type ShortList<T> = SmallVec<[T; 4]>;
 
 /// Access pattern of an operator over a batch. Networks of many small images run faster if a few rows pass through
 /// several layers while they are in the cache than if each layer passes over the whole batch. Threads also wait less
 /// for each other if each one takes its own rows through several layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
+pub enum Traversal {
     /// All rows at once.
     Whole,
     /// In chunks, in any order and in parallel. The result of a row depends on no other row.
-    Parts,
-    /// Like [`Passing::Parts`], but training needs statistics over all rows first: [`Operator::gather`] and
+    Chunks,
+    /// Like [`Traversal::Chunks`], but training needs statistics over all rows first: [`Operator::gather`] and
     /// [`Operator::gather_backward`] see every chunk before the pass itself starts.
-    Gathered,
+    GatheredChunks,
 }
 
 /// Rows of a batch that are processed together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct Chunk {
     /// Index of the first row.
     pub first: usize,
     /// Number of rows.
@@ -41,14 +41,14 @@ pub struct Span {
     /// Rows of the whole batch.
     pub batch: usize,
     /// Index of the shard that holds them. Block gradients are computed per shard and then summed.
-    pub share: usize,
+    pub shard: usize,
 }
 
-impl Span {
+impl Chunk {
     /// All rows of a batch, as one chunk.
     #[must_use]
     pub const fn whole(batch: usize) -> Self {
-        Self { first: 0, rows: batch, batch, share: 0 }
+        Self { first: 0, rows: batch, batch, shard: 0 }
     }
 }
 
@@ -68,9 +68,9 @@ pub struct Batch<'a> {
 #[derive(Debug)]
 pub struct Gather<'a> {
     /// Rows of the chunk.
-    pub span: Span,
+    pub chunk: Chunk,
     /// Input values. Empty in the backward pass if [`Operator::keeps_inputs`] is false.
-    pub inputs: Pieces<&'a [f32]>,
+    pub inputs: ShortList<&'a [f32]>,
     /// In the backward pass the gradient of the output, with the gate applied.
     pub d_output: &'a [f32],
     /// Accumulators of this shard, [`Operator::sums`] numbers, 0 before the first chunk.
@@ -79,21 +79,21 @@ pub struct Gather<'a> {
     pub threads: Threads,
 }
 
-/// Arguments of [`Operator::forward`]. Buffers are row-major, samples first, `span.rows` rows each.
+/// Arguments of [`Operator::forward`]. Buffers are row-major, samples first, `chunk.rows` rows each.
 #[derive(Debug)]
 pub struct Forward<'a> {
-    /// Rows to process: all, unless [`Operator::passing`] allows chunks.
-    pub span: Span,
+    /// Rows to process: all, unless [`Operator::traversal`] allows chunks.
+    pub chunk: Chunk,
     /// Input values.
-    pub inputs: Pieces<&'a [f32]>,
+    pub inputs: ShortList<&'a [f32]>,
     /// Output buffer.
     pub output: &'a mut [f32],
     /// Destination of the gate's bits (see [`Gate`]). Empty if no step reads them.
     pub bits: &'a mut [u16],
     /// Trainable blocks as used: masked and quantized.
-    pub weights: Pieces<&'a [f32]>,
+    pub weights: ShortList<&'a [f32]>,
     /// Blocks that no optimizer updates. The operator updates them in [`Operator::after`].
-    pub state: Pieces<&'a [f32]>,
+    pub state: ShortList<&'a [f32]>,
     /// Bytes saved for the backward pass, [`Operator::kept`] per row. Empty in inference.
     pub kept: &'a mut [u8],
     /// Scratch memory of [`Operator::scratch`] elements with unspecified contents.
@@ -108,19 +108,19 @@ pub struct Forward<'a> {
 #[derive(Debug)]
 pub struct Backward<'a> {
     /// Rows to process, as in the forward pass.
-    pub span: Span,
+    pub chunk: Chunk,
     /// Input values, as in the forward pass. Empty if [`Operator::keeps_inputs`] is false.
-    pub inputs: Pieces<&'a [f32]>,
+    pub inputs: ShortList<&'a [f32]>,
     /// Output of the forward pass. Empty if [`Operator::keeps_output`] is false.
     pub output: &'a [f32],
     /// Gradient of the output, with the gate applied. The operator may overwrite it.
     pub d_output: &'a mut [f32],
     /// Gradient buffer of each input. None if no step reads that gradient.
-    pub d_inputs: Pieces<Option<InputGradient<'a>>>,
+    pub d_inputs: ShortList<Option<InputGradient<'a>>>,
     /// Trainable blocks as used in the forward pass.
-    pub weights: Pieces<&'a [f32]>,
+    pub weights: ShortList<&'a [f32]>,
     /// Their gradients for this shard. Empty for frozen blocks.
-    pub gradients: Pieces<&'a mut [f32]>,
+    pub gradients: ShortList<&'a mut [f32]>,
     /// True to add to these gradients. False for the first chunk of a shard, which overwrites them.
     pub accumulate: bool,
     /// Bytes saved by the forward pass.
@@ -189,16 +189,23 @@ impl InputGradient<'_> {
 
 /// One step of a plan: computes values from values, and gradients from gradients.
 ///
-/// Methods with `&self` are called on several threads at a time if [`passing`](Self::passing) allows chunks. Methods
-/// with `&mut self` run alone.
+/// Methods with `&self` are called on several threads at a time if [`traversal`](Self::traversal) allows chunks.
+/// Methods with `&mut self` run alone.
 pub trait Operator: fmt::Debug + Send + Sync {
+    /// Name of its kernel, for [`Plan::describe`](super::Plan::describe). By default the name of the type.
+    fn kernel(&self) -> &'static str {
+        let path = std::any::type_name::<Self>();
+        path.rsplit("::").next().unwrap_or(path)
+    }
+
     /// Computes the output.
     ///
     /// # Errors
     /// Any failure of the operator.
     fn forward(&self, io: &mut Forward<'_>) -> Result<()>;
 
-    /// Computes the gradients of the blocks and of the inputs. Runs after [`forward`](Self::forward) for the same batch.
+    /// Computes the gradients of the blocks and of the inputs. Runs after [`forward`](Self::forward) for the same
+    /// batch.
     ///
     /// # Errors
     /// Any failure of the operator.
@@ -206,30 +213,30 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
     /// True if it can compute the gradient of its first block in tiles, each consumed while in the cache. In that
     /// mode [`backward`](Self::backward) receives no buffer for that gradient, as if the block were frozen, must not
-    /// overwrite [`Backward::d_output`], and is followed by [`gradient_in_pieces`](Self::gradient_in_pieces).
-    fn gives_pieces(&self) -> bool {
+    /// overwrite [`Backward::d_output`], and is followed by [`gradient_by_tiles`](Self::gradient_by_tiles).
+    fn has_tiled_gradient(&self) -> bool {
         false
     }
 
     /// Computes the gradient of its first block and passes every element to `to` exactly once.
-    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn GradientConsumer) {
+    fn gradient_by_tiles(&self, source: &GradientSource<'_>, to: &dyn GradientConsumer) {
         let _ = (source, to);
     }
 
     /// Access pattern over a batch.
-    fn passing(&self) -> Passing {
-        Passing::Whole
+    fn traversal(&self) -> Traversal {
+        Traversal::Whole
     }
 
     /// Accumulates statistics of a chunk of inputs before [`forward`](Self::forward) in training, if
-    /// [`passing`](Self::passing) requires it.
-    fn gather(&self, part: &mut Gather<'_>) {
-        let _ = part;
+    /// [`traversal`](Self::traversal) requires it.
+    fn gather(&self, chunk: &mut Gather<'_>) {
+        let _ = chunk;
     }
 
     /// Accumulates statistics of a chunk of gradients before [`backward`](Self::backward), under the same condition.
-    fn gather_backward(&self, part: &mut Gather<'_>) {
-        let _ = part;
+    fn gather_backward(&self, chunk: &mut Gather<'_>) {
+        let _ = chunk;
     }
 
     /// Number of accumulators that [`gather`](Self::gather) and [`gather_backward`](Self::gather_backward) use per
@@ -305,7 +312,7 @@ pub trait Operator: fmt::Debug + Send + Sync {
 
 /// Initial values of a block.
 #[derive(Debug, Clone)]
-pub enum Start {
+pub enum BlockInit {
     /// Drawn from the plan's seed and the block's name.
     Drawn(Initializer, Fans),
     /// Given values.
@@ -324,7 +331,7 @@ pub struct BlockSpec {
     /// Shape, row-major.
     pub dims: Vec<usize>,
     /// Initial values.
-    pub start: Start,
+    pub start: BlockInit,
     /// True if an optimizer updates it.
     pub trainable: bool,
     /// Quantizer applied before use.
@@ -348,14 +355,14 @@ impl BlockSpec {
 /// An operator and its blocks: the trainable ones in the order of [`Forward::weights`], the others in the order of
 /// [`Forward::state`].
 #[derive(Debug)]
-pub struct Part {
+pub struct LayerOperator {
     /// The operator.
     pub operator: Box<dyn Operator>,
     /// Its blocks.
     pub blocks: Vec<BlockSpec>,
 }
 
-impl Part {
+impl LayerOperator {
     /// An operator without parameters.
     #[must_use]
     pub fn new(operator: impl Operator + 'static) -> Self {

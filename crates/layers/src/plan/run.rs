@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Plan;
 use super::blocks::{Change, Update};
-use super::operator::{Batch, GradientSource, Pieces};
-use super::step::{Place, Step};
+use super::operator::{Batch, GradientSource, ShortList};
+use super::step::{ChunkPlace, PlanStep};
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
@@ -41,6 +41,7 @@ impl Plan {
         if mode.is_training() && !self.is_training {
             return Err(LayersError::NoTraining);
         }
+        // Until the pass has succeeded there are no outputs to read and nothing to run backward from.
         self.last = None;
         self.blocks.refresh(mode, self.threads.count())?;
         self.sums.as_mut_slice().fill(0.0);
@@ -75,13 +76,13 @@ impl Plan {
         let Self { segments, steps, blocks, ledger, .. } = self;
         let params = blocks.values.lend(ledger);
         for &s in &segments.forward[segment].steps {
-            let Step { layer, operator, state, .. } = &mut steps[s];
+            let PlanStep { layer, operator, state, .. } = &mut steps[s];
             if state.is_empty() {
                 continue;
             }
             let loan = ledger.open();
             let ranges = state.iter().map(|&b| blocks.list[b].range.clone());
-            let mut state: Pieces<&mut [f32]> = ranges.map(|range| loan.write(&params, range)).collect();
+            let mut state: ShortList<&mut [f32]> = ranges.map(|range| loan.write(&params, range)).collect();
             operator.after(&mut state).map_err(|e| e.of_layer(layer))?;
         }
         Ok(())
@@ -106,8 +107,8 @@ impl Plan {
     ///
     /// # Errors
     /// Those of [`backward`](Self::backward).
-    pub fn backward_in_pieces(&mut self, change: &(dyn Fn(Update<'_>) + Sync)) -> Result<()> {
-        self.pass_backward(Change::Pieces(change))
+    pub fn backward_by_tiles(&mut self, change: &(dyn Fn(Update<'_>) + Sync)) -> Result<()> {
+        self.pass_backward(Change::Tiles(change))
     }
 
     fn pass_backward(&mut self, mut change: Change<'_>) -> Result<()> {
@@ -121,11 +122,11 @@ impl Plan {
                 let sums = &self.sums.as_slice()[step.sums.clone()];
                 step.operator.before_backward(&Batch { rows, mode, sums });
             }
-            let in_pieces = match change {
-                Change::Pieces(change) => self.in_pieces(number, mode).map(|(s, block)| (s, block, change)),
+            let by_tiles = match change {
+                Change::Tiles(change) => self.by_tiles(number, mode).map(|(s, block)| (s, block, change)),
                 Change::Blocks(_) => None,
             };
-            let left_out = in_pieces.map(|(_, block, _)| block);
+            let left_out = by_tiles.map(|(_, block, _)| block);
             let (pass, segments) = self.open_pass(rows, mode);
             let segment = &segments.backward[number];
             pass.over(segment, number, &|place, accumulate, threads| {
@@ -138,15 +139,16 @@ impl Plan {
                 }
                 Ok(())
             })?;
-            if let Some((s, block, change)) = in_pieces {
-                self.change_in_pieces(s, block, rows, change);
+            if let Some((s, block, change)) = by_tiles {
+                self.change_by_tiles(s, block, rows, change);
             }
             let Self { segments, steps, blocks, threads, .. } = self;
             let segment = &segments.backward[number];
-            let shares = segment.shares_of(rows);
+            // Values are read by no later segment of this pass, so they may change now.
+            let shards = segment.shards_of(rows);
             for &block in segment.steps.iter().flat_map(|&s| &steps[s].weights) {
                 if blocks.list[block].takes_updates() && left_out != Some(block) {
-                    blocks.add_shares(block, shares);
+                    blocks.reduce_shards(block, shards);
                     blocks.finish_gradient(block, mode)?;
                     blocks.update(block, &mut change, *threads);
                 }
@@ -156,36 +158,30 @@ impl Plan {
     }
 
     /// The step of a backward segment and its first block, if that block can be updated in tiles.
-    fn in_pieces(&self, segment: usize, mode: Mode) -> Option<(usize, usize)> {
+    fn by_tiles(&self, segment: usize, mode: Mode) -> Option<(usize, usize)> {
         let s = self.segments.backward[segment].alone()?;
         let (step, blocks) = (&self.steps[s], &self.blocks);
         let block = *step.weights.first()?;
-        let may = step.operator.gives_pieces()
+        let may = step.operator.has_tiled_gradient()
             && blocks.list[block].takes_updates()
             && blocks.is_gradient_final(block, mode);
         may.then_some((s, block))
     }
 
     /// Updates a block while its step produces the gradient in tiles.
-    fn change_in_pieces(
-        &mut self,
-        s: usize,
-        block: usize,
-        rows: usize,
-        change: &(dyn Fn(Update<'_>) + Sync),
-    ) {
+    fn change_by_tiles(&mut self, s: usize, block: usize, rows: usize, change: &(dyn Fn(Update<'_>) + Sync)) {
         let Self { values, steps, blocks, arena, ledger, threads, .. } = self;
-        let (step, place) = (&steps[s], Place::whole(rows));
+        let (step, place) = (&steps[s], ChunkPlace::whole(rows));
         let (numbers, loan) = (arena.lend(ledger), ledger.open());
-        let input = step.inputs.first().map_or(0..0, |&(v, _)| values[v].kept_rows(place));
+        let &(input, _) = step.inputs.first().expect("invariant: a step with a tiled gradient has an input");
         let source = GradientSource {
             rows,
-            input: loan.read(&numbers, input),
+            input: loan.read(&numbers, values[input].kept_rows(place)),
             d_output: loan.read(&numbers, values[step.output].gradient_rows(place)),
             threads: *threads,
         };
         loan.seal();
-        blocks.update_in_pieces(block, change, ledger, |to| step.operator.gradient_in_pieces(&source, to));
+        blocks.update_by_tiles(block, change, ledger, |to| step.operator.gradient_by_tiles(&source, to));
     }
 
     /// Passes every trained block to `change`, with the gradient of the last [`backward`](Self::backward).

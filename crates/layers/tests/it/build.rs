@@ -63,7 +63,10 @@ fn one_output_cannot_be_asked_of_two() {
         "{layers: [{name: x, input: {shape: [3]}}, {name: a, dense: {units: 2}}, {name: b, dense: {units: 2}}], outputs: [a, b]}",
     );
     let error = model.forward(&input(&[1, 3]), Mode::Infer).expect_err("two outputs");
-    assert_eq!(error.to_string(), "the network has 2 outputs (a, b), want all of them asked for");
+    assert_eq!(
+        error.to_string(),
+        "the network has 2 outputs (a, b), request all of them with `forward_many`"
+    );
 }
 
 #[test]

@@ -202,8 +202,8 @@ fn what_cannot_be_followed_takes_the_common_part() {
     let (old, new) = (trained(&text(4, 2)), heir(&text(8, 5)));
     let own = new.params().get("b.kernel").and_then(Param::values).expect("values");
     let report = new.inherit(&old).expect("a report");
-    assert_eq!(what(&report, "b.kernel"), &Inherited::Part(vec![2, 3]));
-    assert_eq!(what(&report, "o.kernel"), &Inherited::Part(vec![6, 2]));
+    assert_eq!(what(&report, "b.kernel"), &Inherited::Common(vec![2, 3]));
+    assert_eq!(what(&report, "o.kernel"), &Inherited::Common(vec![6, 2]));
     assert_eq!(what(&report, "b.bias"), &Inherited::Whole);
     let (now, was) = (
         new.params().get("b.kernel").and_then(Param::values).expect("values"),

@@ -115,7 +115,7 @@ fn keras_files_of_the_data_folder_are_read() {
         for path in entries.map(|entry| entry.expect("an entry").path()) {
             if path.is_dir() {
                 folders.push(path);
-            } else if keras::is_named_so(&path) {
+            } else if keras::has_keras_extension(&path) {
                 copies(&load(&path), &path.display().to_string());
                 count += 1;
             }

@@ -65,7 +65,7 @@ pub(super) struct Routes {
 
 impl Routes {
     pub(super) fn new(new: &Model, old: &Model) -> Result<Self> {
-        let mut draft = Draft { new, old, groups: Vec::new(), parents: Vec::new() };
+        let mut draft = RouteDraft { new, old, groups: Vec::new(), parents: Vec::new() };
         let count = new.spec.layers.len();
         let mut origins = vec![Origin::Unknown; count];
         let mut identities = vec![false; count];
@@ -92,13 +92,15 @@ impl Routes {
                 Origin::Flat { of, places } => channels[*of].as_ref().map(|inner| Channels {
                     old: inner.old * places,
                     sources: (0..*places)
-                        .flat_map(|p| inner.sources.iter().map(move |&(c, share)| (p * inner.old + c, share)))
+                        .flat_map(|p| {
+                            inner.sources.iter().map(move |&(c, fraction)| (p * inner.old + c, fraction))
+                        })
                         .collect(),
                 }),
                 Origin::Multiplied { of, copies } => channels[*of].as_ref().map(|inner| Channels {
                     old: inner.old * copies,
                     sources: (inner.sources.iter())
-                        .flat_map(|&(c, share)| (0..*copies).map(move |j| (c * copies + j, share)))
+                        .flat_map(|&(c, fraction)| (0..*copies).map(move |j| (c * copies + j, fraction)))
                         .collect(),
                 }),
                 Origin::Joined(parts) => {
@@ -106,7 +108,7 @@ impl Routes {
                     parts.map(|parts| {
                         let mut joined = Channels { old: 0, sources: Vec::new() };
                         for part in parts {
-                            let moved = part.sources.iter().map(|&(c, share)| (joined.old + c, share));
+                            let moved = part.sources.iter().map(|&(c, fraction)| (joined.old + c, fraction));
                             joined.sources.extend(moved);
                             joined.old += part.old;
                         }
@@ -141,7 +143,7 @@ pub(super) fn namesake(new: &Model, old: &Model, layer: usize) -> Option<usize> 
     (old.spec.layers[found].op.name() == own.op.name()).then_some(found)
 }
 
-struct Draft<'a> {
+struct RouteDraft<'a> {
     new: &'a Model,
     old: &'a Model,
     groups: Vec<Group>,
@@ -149,7 +151,7 @@ struct Draft<'a> {
     parents: Vec<usize>,
 }
 
-impl Draft<'_> {
+impl RouteDraft<'_> {
     fn root(&self, mut group: usize) -> usize {
         while self.parents[group] != group {
             group = self.parents[group];
@@ -307,8 +309,8 @@ fn repeated(old: usize, new: usize, seed: Seed) -> Channels {
     let weights: Vec<f64> = index.iter().map(|_| rng.uniform_in(0.8, 1.2)).collect();
     let mut sums = vec![0.0; old];
     index.iter().zip(&weights).for_each(|(&c, weight)| sums[c] += weight);
-    let share = |(&c, weight): (&usize, &f64)| (c, (weight / sums[c]) as f32);
-    let mut sources: Vec<(usize, f32)> = index.iter().zip(&weights).map(share).collect();
+    let fraction = |(&c, weight): (&usize, &f64)| (c, (weight / sums[c]) as f32);
+    let mut sources: Vec<(usize, f32)> = index.iter().zip(&weights).map(fraction).collect();
     for source in &mut sources {
         if index.iter().filter(|&&c| c == source.0).count() == 1 {
             source.1 = 1.0;

@@ -12,8 +12,8 @@ use crate::layer::{self, Context};
 
 /// A layer (or a linear layer and the normalization folded into it) with its own copy of the parameters.
 #[derive(Debug)]
-pub(super) struct Layered {
-    pub(super) layer: Box<dyn layer::Forward>,
+pub(super) struct GraphLayer {
+    pub(super) layer: Box<dyn layer::LayerForward>,
     pub(super) name: String,
     /// Copies of the blocks, in an order of their own.
     pub(super) params: Params,
@@ -28,7 +28,7 @@ pub(super) struct Layered {
     pub(super) graph: Mutex<Option<(Vec<Var>, Tensor)>>,
 }
 
-impl Layered {
+impl GraphLayer {
     fn tensor(values: &[f32], rows: usize, sample: &[usize]) -> Result<Tensor> {
         let dims: Vec<usize> = std::iter::once(rows).chain(sample.iter().copied()).collect();
         Ok(Tensor::from_slice(values, dims, &Device::Cpu)?)
@@ -49,7 +49,7 @@ fn copy_out(to: &mut [f32], from: &Tensor) -> Result<()> {
     Ok(())
 }
 
-impl Operator for Layered {
+impl Operator for GraphLayer {
     fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         for (&place, values) in self.weights.iter().zip(&io.weights) {
             self.load(place, values)?;
@@ -59,7 +59,7 @@ impl Operator for Layered {
         }
         let inputs = io.inputs.iter().zip(&self.inputs);
         let inputs: Vec<Var> = inputs
-            .map(|(x, sample)| Ok(Var::from_tensor(&Self::tensor(x, io.span.rows, sample)?)?))
+            .map(|(x, sample)| Ok(Var::from_tensor(&Self::tensor(x, io.chunk.rows, sample)?)?))
             .collect::<Result<_>>()?;
         let arguments: Vec<&Tensor> = inputs.iter().map(Var::as_tensor).collect();
         let cx = Context {
