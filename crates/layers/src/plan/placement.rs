@@ -1,10 +1,10 @@
-//! Where buffers lie that live at different times: memory is used again.
+//! Assigns offsets to buffers with different lifetimes, reusing memory.
 
 use std::ops::Range;
 
 use tinsmith_kernels::arena::LINE;
 
-/// A buffer and the steps of time, first and last, that it is used in.
+/// Length of a buffer, and the first and last time of its use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
     pub(super) len: usize,
@@ -12,8 +12,8 @@ pub(super) struct Lifetime {
     pub(super) last: usize,
 }
 
-/// An offset for each buffer, such that no two overlap that live at one time, and the size of the whole: the largest
-/// are placed first, each at the lowest offset where it fits (greedy by size; Pisarchyk and Lee, arXiv 2001.03288).
+/// Returns an offset for each buffer, with no overlap among buffers live at the same time, and the total size. Larger
+/// buffers are placed first, each at the lowest free offset (greedy by size; Pisarchyk and Lee, arXiv 2001.03288).
 pub(super) fn place(buffers: &[Lifetime]) -> (Vec<Range<usize>>, usize) {
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].len), buffers[i].first, i));

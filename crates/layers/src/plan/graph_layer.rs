@@ -1,5 +1,5 @@
-//! A layer of candle's graph as an operator: for the kinds that are too rare to deserve kernels of their own. It asks
-//! the system for memory in every step, which the others do not.
+//! Runs a layer of candle's graph as an operator, for layer kinds too rare to deserve kernels of their own. It
+//! allocates in every step; the other operators do not.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,25 +10,25 @@ use super::operator::{Backward, Forward, Operator};
 use crate::error::Result;
 use crate::layer::{self, Context};
 
-/// A layer (or a linear layer and the normalization folded into it) with parameters of its own.
+/// A layer (or a linear layer and the normalization folded into it) with its own copy of the parameters.
 #[derive(Debug)]
-pub(super) struct Layered {
-    pub(super) layer: Box<dyn layer::Forward>,
+pub(super) struct GraphLayer {
+    pub(super) layer: Box<dyn layer::LayerForward>,
     pub(super) name: String,
     /// Copies of the blocks, in an order of their own.
     pub(super) params: Params,
-    /// Their places: first those of the weights, then those of the state.
+    /// Indices of the weights among the parameters, then those of the state.
     pub(super) weights: Vec<usize>,
     pub(super) state: Vec<usize>,
-    /// Shapes of the inputs' samples.
+    /// Sample shapes of the inputs.
     pub(super) inputs: Vec<Vec<usize>>,
-    /// Whether a softmax at the end is left out.
+    /// True if a softmax at the end is left out.
     pub(super) keeps_logits: bool,
-    /// What the last forward pass in training computed: its inputs and its output.
+    /// Inputs and output of the last forward pass in training.
     pub(super) graph: Mutex<Option<(Vec<Var>, Tensor)>>,
 }
 
-impl Layered {
+impl GraphLayer {
     fn tensor(values: &[f32], rows: usize, sample: &[usize]) -> Result<Tensor> {
         let dims: Vec<usize> = std::iter::once(rows).chain(sample.iter().copied()).collect();
         Ok(Tensor::from_slice(values, dims, &Device::Cpu)?)
@@ -49,7 +49,7 @@ fn copy_out(to: &mut [f32], from: &Tensor) -> Result<()> {
     Ok(())
 }
 
-impl Operator for Layered {
+impl Operator for GraphLayer {
     fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
         for (&place, values) in self.weights.iter().zip(&io.weights) {
             self.load(place, values)?;
@@ -59,7 +59,7 @@ impl Operator for Layered {
         }
         let inputs = io.inputs.iter().zip(&self.inputs);
         let inputs: Vec<Var> = inputs
-            .map(|(x, sample)| Ok(Var::from_tensor(&Self::tensor(x, io.span.rows, sample)?)?))
+            .map(|(x, sample)| Ok(Var::from_tensor(&Self::tensor(x, io.chunk.rows, sample)?)?))
             .collect::<Result<_>>()?;
         let arguments: Vec<&Tensor> = inputs.iter().map(Var::as_tensor).collect();
         let cx = Context {
