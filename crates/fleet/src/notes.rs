@@ -11,9 +11,9 @@ use crate::layout::Layout;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
-    /// When, in UTC.
+    /// Time, in UTC.
     pub(crate) written: String,
-    /// The run; none for the whole project.
+    /// The run; `None` for the whole project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<u64>,
     pub(crate) text: String,
@@ -24,7 +24,7 @@ pub(crate) fn annotate(layout: &Layout, run: Option<u64>, text: &str) -> Result<
     append(&layout.notes(), &note)
 }
 
-/// Adds a line to a file of JSON lines.
+/// Appends a value to a file of JSON lines.
 pub(crate) fn append<T: Serialize>(path: &std::path::Path, value: &T) -> Result<()> {
     let line = serde_json::to_string(value).map_err(|e| FleetError::usage(e.to_string()))?;
     let (mut log, _) = LineLog::open(path)?;

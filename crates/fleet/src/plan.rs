@@ -1,4 +1,4 @@
-//! The plan: which runs there are, each with its seed, written down before anything is trained.
+//! Plan of a project: all runs with their seeds, written before anything is trained.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,36 +21,36 @@ use crate::sweep::Sweep;
 pub struct PlannedModel {
     /// Class and architecture.
     pub model: ModelName,
-    /// Networks that one array element trains.
+    /// Networks per array element.
     pub count: u64,
     /// Array elements.
     pub array: u64,
-    /// Epochs that were asked for.
+    /// Requested epochs.
     pub epochs: u32,
-    /// Samples of an epoch that were asked for; 0 means all rows.
+    /// Requested samples per epoch; 0 means all rows.
     pub epoch_samples: u64,
-    /// Whether training may end once it no longer gets better.
+    /// Allow training to stop early once it stops improving.
     pub intelligent: bool,
 }
 
-/// What one `generate` or `add` planned.
+/// Header of one part of the plan, written by one `generate` or `add`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartHeader {
-    /// When, in UTC.
+    /// Creation time, in UTC.
     pub created: String,
-    /// The command line.
+    /// Command line that created it.
     pub command: Vec<String>,
     /// The models.
     pub models: Vec<PlannedModel>,
-    /// The training's configuration, before the values of a sweep.
+    /// Training configuration, before the values of a sweep are applied.
     pub training: TrainConfig,
-    /// The sweep, where there is one.
+    /// The sweep, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
-    /// Number of its first run.
+    /// Index of its first run.
     pub first: u64,
-    /// How many runs it has.
+    /// Number of its runs.
     pub runs: u64,
 }
 
@@ -58,17 +58,17 @@ pub struct PartHeader {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedRun {
-    /// Number, from 0.
+    /// Index in the project, from 0.
     pub index: u64,
     /// The model's class.
     pub class: String,
     /// The model's architecture.
     pub architecture: String,
-    /// Which network of this model, from 0 and throughout the project.
+    /// Index among the networks of this model in the project, from 0.
     pub replicate: u64,
-    /// The seed of everything random in it.
+    /// Seed of everything random in the run.
     pub seed: Seed,
-    /// Its point of the sweep.
+    /// Values of the sweep for this run.
     #[serde(default, skip_serializing_if = "no_values")]
     pub values: Params,
 }
@@ -78,38 +78,38 @@ fn no_values(values: &Params) -> bool {
 }
 
 impl PlannedRun {
-    /// Class and architecture.
+    /// Returns class and architecture.
     #[must_use]
     pub fn model(&self) -> ModelName {
         ModelName { class: self.class.clone(), architecture: self.architecture.clone() }
     }
 
-    /// Whether the run is of this model.
+    /// Returns true if the run is of this model.
     #[must_use]
     pub fn is_of(&self, model: &ModelName) -> bool {
         self.class == model.class && self.architecture == model.architecture
     }
 }
 
-/// A part of the plan, where it lies.
+/// A part of the plan, as loaded.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// What was planned.
+    /// Header.
     pub header: PartHeader,
-    /// The copied specifications.
+    /// Folder of the copied specifications.
     pub specs: PathBuf,
 }
 
-/// All parts.
+/// All parts of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// The parts, in the order in which they were added.
+    /// Parts, in the order of their creation.
     pub parts: Vec<Part>,
-    /// The runs; run number i is at place i.
+    /// Runs; run `i` is at position `i`.
     pub runs: Vec<PlannedRun>,
 }
 
-/// A line of `seeds.jsonl`: a run starts over from another seed.
+/// A line of `seeds.jsonl`: restarts a run from another seed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSeed {
@@ -118,7 +118,7 @@ pub(crate) struct NewSeed {
 }
 
 impl Plan {
-    /// Reads all parts of a project.
+    /// Reads all parts of a project's plan.
     pub(crate) fn load(layout: &Layout) -> Result<Self> {
         let mut plan = Self::default();
         for number in exclusive::numbers(&layout.plan())? {
@@ -144,7 +144,7 @@ impl Plan {
             plan.parts.push(Part { header, specs: folder.join("specs") });
         }
         if let Ok(text) = fs::read_to_string(layout.seeds()) {
-            // A torn last line is of a command that did not come to its end.
+            // A torn last line belongs to a command that was killed while writing it.
             for new in text.lines().filter_map(|line| serde_json::from_str::<NewSeed>(line).ok()) {
                 if let Some(run) = plan.runs.get_mut(usize::try_from(new.index).unwrap_or(usize::MAX)) {
                     run.seed = new.seed;
@@ -154,10 +154,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The run with this number.
+    /// Returns the run with this index.
     ///
     /// # Errors
-    /// [`FleetError::Usage`] where there is none.
+    /// [`FleetError::Usage`] if it does not exist.
     pub fn run(&self, index: u64) -> Result<&PlannedRun> {
         let place = usize::try_from(index).ok();
         place.and_then(|i| self.runs.get(i)).ok_or_else(|| {
@@ -165,10 +165,10 @@ impl Plan {
         })
     }
 
-    /// The part that a run belongs to, and its model there.
+    /// Returns the part that a run belongs to, and its model there.
     ///
     /// # Errors
-    /// [`FleetError::Usage`] where there is none.
+    /// [`FleetError::Usage`] if no part contains it.
     pub fn part_of(&self, run: &PlannedRun) -> Result<(&Part, &PlannedModel)> {
         let part = self.parts.iter().rfind(|p| p.header.first <= run.index);
         let model = part.and_then(|p| p.header.models.iter().find(|m| run.is_of(&m.model)));
@@ -176,7 +176,7 @@ impl Plan {
             .ok_or_else(|| FleetError::usage(format!("run {} is in no part of the plan", run.index)))
     }
 
-    /// The models with how many runs each has, by name.
+    /// Returns the number of runs of each model.
     #[must_use]
     pub fn models(&self) -> BTreeMap<ModelName, u64> {
         let mut counts = BTreeMap::new();
@@ -194,8 +194,8 @@ impl Plan {
     }
 }
 
-/// The runs of a new part: every model at every point of the sweep, count times array. Replicates go on from `before`, so
-/// that no two runs of a project have the same seed.
+/// Lays out the runs of a new part: each model at each point of the sweep, `count` times `array`. Replicates
+/// continue from `before`, so no two runs of a project share a seed.
 pub(crate) fn lay_out(
     models: &[PlannedModel],
     points: &[Params],

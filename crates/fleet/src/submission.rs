@@ -1,4 +1,4 @@
-//! Submissions: which runs were handed to Slurm together, in which arrays, and under which job numbers.
+//! Submissions: runs submitted to Slurm together, their arrays, and their job numbers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,25 +11,25 @@ use crate::exclusive;
 use crate::layout::Layout;
 use crate::slurm::SlurmConfig;
 
-/// The file `submission.yaml`, written before anything is submitted.
+/// Content of `submission.yaml`, written before anything is submitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
-    /// From 1.
+    /// Number, from 1.
     pub(crate) number: u32,
-    /// When, in UTC.
+    /// Creation time, in UTC.
     pub(crate) created: String,
-    /// The name that all of its jobs have.
+    /// Name shared by all of its jobs.
     pub(crate) name: String,
-    /// Whether failed runs are tried again.
+    /// Retry failed runs.
     pub(crate) retry: bool,
     /// The runs, as ranges: `0-99,105`.
     pub(crate) runs: Ranges,
-    /// Runs of each task; the last may have fewer.
+    /// Runs per task; the last task may have fewer.
     pub(crate) runs_per_task: u64,
     /// The arrays.
     pub(crate) arrays: Vec<ArrayJob>,
-    /// The settings, as they were.
+    /// Submission settings in effect.
     pub(crate) slurm: SlurmConfig,
 }
 
@@ -37,21 +37,21 @@ pub(crate) struct Submission {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ArrayJob {
-    /// Its first task; element i of the array is task `offset + i`.
+    /// First task; element `i` of the array is task `offset + i`.
     pub(crate) offset: u64,
-    /// How many tasks it has.
+    /// Number of tasks.
     pub(crate) tasks: u64,
 }
 
-/// A line of `jobs.jsonl`, written after sbatch took an array.
+/// A line of `jobs.jsonl`, written after sbatch accepted an array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobLine {
     /// First task.
     pub(crate) offset: u64,
-    /// How many tasks; 0 for the job that collects.
+    /// Number of tasks; 0 for the final job.
     pub(crate) tasks: u64,
-    /// Slurm's number.
+    /// Slurm's job number.
     pub(crate) job: String,
 }
 
@@ -64,7 +64,7 @@ impl Submission {
         exclusive::numbers(&layout.submissions())?.into_iter().map(|n| Self::load(layout, n)).collect()
     }
 
-    /// The runs of a task, in order.
+    /// Returns the runs of a task, in ascending order.
     pub(crate) fn runs_of(&self, task: u64) -> Vec<u64> {
         let skip = usize::try_from(task.saturating_mul(self.runs_per_task)).unwrap_or(usize::MAX);
         self.runs.iter().skip(skip).take(usize::try_from(self.runs_per_task).unwrap_or(usize::MAX)).collect()
@@ -74,7 +74,7 @@ impl Submission {
         layout.submission(self.number).join("jobs.jsonl")
     }
 
-    /// The arrays that sbatch took.
+    /// Returns the accepted arrays.
     pub(crate) fn jobs(&self, layout: &Layout) -> Result<Vec<JobLine>> {
         let path = self.jobs_path(layout);
         let text = match std::fs::read_to_string(&path) {
@@ -82,7 +82,7 @@ impl Submission {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(FleetError::read(&path)(source)),
         };
-        // A torn last line is of a command that was killed; the job is found by its name.
+        // A torn last line belongs to a command that was killed; its job is found by name.
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
@@ -96,24 +96,24 @@ impl Submission {
         layout.submission(self.number).join("cancelled.jsonl")
     }
 
-    /// Notes that these runs are not wanted any more. Tasks look here before they ask to be requeued.
+    /// Records that these runs are no longer wanted. Tasks check this before they ask to be requeued.
     pub(crate) fn cancel(&self, layout: &Layout, runs: &[u64]) -> Result<()> {
         let (mut log, _) = files::LineLog::open(&self.cancelled_path(layout))?;
         Ok(log.append(&[Ranges::of(runs.iter().copied()).to_string()])?)
     }
 
-    /// A file for each task: tasks on different nodes do not write into one.
+    /// One file per task, so that tasks on different nodes never write to the same file.
     fn returned_path(&self, layout: &Layout, task: u64) -> PathBuf {
         layout.submission(self.number).join("returned").join(task.to_string())
     }
 
-    /// Notes that a task ends without these runs, which may be submitted again.
+    /// Records that a task ends without these runs, which may then be submitted again.
     pub(crate) fn give_back(&self, layout: &Layout, task: u64, runs: &[u64]) -> Result<()> {
         let text = Ranges::of(runs.iter().copied()).to_string();
         Ok(files::write_atomic(&self.returned_path(layout, task), text.as_bytes())?)
     }
 
-    /// A task that was started again after all takes back what it gave back.
+    /// Withdraws the record of [`give_back`](Self::give_back) after the task was started again.
     pub(crate) fn take_back(&self, layout: &Layout, task: u64) -> Result<()> {
         let path = self.returned_path(layout, task);
         match std::fs::remove_file(&path) {
@@ -124,7 +124,7 @@ impl Submission {
         }
     }
 
-    /// What tasks have given back.
+    /// Returns the runs that tasks have given back.
     pub(crate) fn returned(&self, layout: &Layout) -> Vec<u64> {
         let entries = std::fs::read_dir(layout.submission(self.number).join("returned"));
         let text = |e: std::fs::DirEntry| std::fs::read_to_string(e.path()).ok()?.parse::<Ranges>().ok();
@@ -141,7 +141,8 @@ impl Submission {
     }
 }
 
-/// For each run the newest submission that has it, as a place in `submissions`, and its task there.
+/// Returns, for each run, the newest submission that contains it, as a position in `submissions`, and its
+/// task there.
 pub(crate) fn newest_task_of(submissions: &[Submission]) -> BTreeMap<u64, (usize, u64)> {
     let mut found = BTreeMap::new();
     for (place, submission) in submissions.iter().enumerate() {
@@ -152,13 +153,13 @@ pub(crate) fn newest_task_of(submissions: &[Submission]) -> BTreeMap<u64, (usize
     found
 }
 
-/// Increasing numbers as text: `0-99,105`.
+/// Increasing numbers in text form: `0-99,105`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// The ranges of increasing numbers.
+    /// Collects increasing numbers into ranges.
     pub(crate) fn of(numbers: impl IntoIterator<Item = u64>) -> Self {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for n in numbers {

@@ -1,4 +1,4 @@
-//! Sweeps: which values of the configuration a fleet's runs try.
+//! Sweeps: configuration values that the runs of a fleet try.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,30 +12,31 @@ use tinsmith_trainer::TrainConfig;
 
 use crate::error::{FleetError, Result};
 
-/// Pairwise exchanges that improve a Latin hypercube, for each of its points.
+/// Pairwise exchanges per point that improve a Latin hypercube.
 const SWAPS: usize = 20;
 
-/// How the points of a sweep are chosen.
+/// Method that chooses the points of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Design {
-    /// Every combination; a continuous parameter gets `levels` values.
+    /// Every combination of values.
     Grid {
-        /// Values of each continuous parameter. Default 3.
+        /// Number of values of each continuous parameter, and the maximum number of values of an integer
+        /// parameter. Default: 3 for continuous parameters, every value for integers.
         #[serde(default = "three")]
         levels: u64,
     },
     /// Independent uniform draws.
     Random {
-        /// How many.
+        /// Number of points.
         points: usize,
     },
-    /// Each parameter has one value in each of `points` equal shares of its range.
+    /// Each parameter has one value in each of `points` equal intervals of its range.
     LatinHypercube {
-        /// How many.
+        /// Number of points.
         points: usize,
     },
-    /// These points and no others: parameters that go together.
+    /// An explicit list of points, for parameters that vary together.
     List(Vec<Params>),
 }
 
@@ -64,9 +65,9 @@ const fn three() -> u64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
-    /// How points are chosen.
+    /// Method that chooses the points.
     pub design: Design,
-    /// The parameters; left out with a list.
+    /// The parameters; omitted with a list.
     #[serde(default)]
     pub space: Space,
 }
@@ -75,12 +76,12 @@ impl Sweep {
     /// Reads a YAML or JSON file.
     ///
     /// # Errors
-    /// [`FleetError::Config`] with line and column, [`FleetError::File`] where it cannot be read.
+    /// [`FleetError::Config`] with line and column, [`FleetError::File`] if it cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
         Ok(config::load(path, Self::check)?)
     }
 
-    /// Notes what cannot be used.
+    /// Reports invalid values, and designs of more than [`MOST_RUNS`](crate::MOST_RUNS) points.
     pub fn check(&self, faults: &mut Faults) {
         match &self.design {
             Design::List(points) if points.is_empty() => {
@@ -97,10 +98,10 @@ impl Sweep {
         }
     }
 
-    /// The points, always the same for the same seed.
+    /// Returns the points; equal seeds give equal points.
     ///
     /// # Errors
-    /// [`FleetError::Study`] where a grid has too many points to count.
+    /// [`FleetError::Study`] if a grid has too many points.
     pub fn points(&self, seed: Seed) -> Result<Vec<Params>> {
         let mut rng = seed.derive("sweep", 0).rng();
         Ok(match &self.design {
@@ -120,13 +121,13 @@ impl Sweep {
     }
 }
 
-/// The prefix of names that lie in the specification.
+/// Prefix of names that refer to the specification.
 const MODEL: &str = "model.";
 
-/// The configuration of a training with the values of a sweep's point.
+/// Applies the values of a sweep's point to a training configuration.
 ///
 /// # Errors
-/// [`FleetError::Config`] where a name is no key of the configuration or a value cannot be used.
+/// [`FleetError::Config`] if a name is not a key of the configuration or a value is invalid.
 pub fn with_values(base: &TrainConfig, values: &Params) -> Result<TrainConfig> {
     let own: Vec<_> = values.0.iter().filter(|(name, _)| !name.starts_with(MODEL)).collect();
     if own.is_empty() {
@@ -143,10 +144,10 @@ pub fn with_values(base: &TrainConfig, values: &Params) -> Result<TrainConfig> {
     Ok(config::from_str(&tree.to_string(), "sweep", TrainConfig::check)?)
 }
 
-/// A specification with the values of a sweep's point: those whose names begin with `model.`.
+/// Applies the values whose names begin with `model.` to a specification.
 ///
 /// # Errors
-/// [`FleetError::Config`] where there is no such layer or key; [`FleetError::Spec`] where the network cannot be.
+/// [`FleetError::Config`] if there is no such layer or key, [`FleetError::Spec`] if the network is invalid.
 pub fn with_model_values(base: &ModelSpec, values: &Params) -> Result<ModelSpec> {
     let own: Vec<_> = values.0.iter().filter_map(|(name, v)| Some((name.strip_prefix(MODEL)?, v))).collect();
     if own.is_empty() {
@@ -171,8 +172,8 @@ fn to_tree<T: Serialize>(value: &T) -> Result<Value> {
         .map_err(|e| FleetError::usage(format!("a configuration has no JSON form: {e}")))
 }
 
-/// Sets the value at a path whose parents are there; says whether it could. A new key may be set (defaults are left out
-/// of files); whether it is one is for the reader to say.
+/// Sets the value at a path whose parents exist; returns false if they do not. New keys are allowed, because
+/// files omit defaults; the configuration's reader rejects unknown ones.
 fn set(tree: &mut Value, path: &str, value: &ParamValue) -> bool {
     let Some((parents, key)) = path.rsplit_once('.').map_or(Some(("", path)), Some) else { return false };
     let mut here = tree;
@@ -188,7 +189,7 @@ fn set(tree: &mut Value, path: &str, value: &ParamValue) -> bool {
     true
 }
 
-/// A point in words: `batch_size=32 optimizer.learning_rate=0.001`.
+/// Formats a point: `batch_size=32 optimizer.learning_rate=0.001`.
 #[must_use]
 pub fn describe(values: &Params) -> String {
     let pairs: BTreeMap<_, _> = values.0.iter().collect();

@@ -22,7 +22,7 @@ use crate::state::{RunState, State, Status};
 use crate::submission::{Submission, newest_task_of};
 use crate::task::{self, TaskId};
 
-/// The runs that were meant.
+/// Returns the selected runs.
 pub(super) fn selected<'a>(plan: &'a Plan, select: &SelectArgs) -> Result<Vec<&'a PlannedRun>> {
     let runs: Vec<&PlannedRun> = match &select.runs {
         Some(numbers) => numbers.iter().map(|n| plan.run(n)).collect::<Result<_>>()?,
@@ -71,7 +71,7 @@ fn with_overrides(mut config: SlurmConfig, args: &OverrideArgs) -> Result<SlurmC
     Ok(config)
 }
 
-/// A run that nobody is at and that did not fail.
+/// Returns true for a run that is not in progress, not done, not failed and not submitted.
 fn is_open(state: &RunState) -> bool {
     match state.state {
         State::Pending | State::Stalled => !state.submitted,
@@ -93,7 +93,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         self.hand_out(&project, &args.select, &args.executor, &args.slurm, args.dry_run, surroundings)
     }
 
-    /// Hands what is open to an executor.
+    /// Passes open runs to the chosen executor.
     pub(super) fn hand_out(
         &self,
         project: &Project,
@@ -236,7 +236,8 @@ impl<C: ModelConfigurator> Fleet<C> {
     }
 }
 
-/// The settings of the runs' last submission, with more of what they ran out of, or with what was asked for.
+/// Returns the settings of the runs' last submission with more of the exhausted resource, then applies
+/// `overrides`.
 fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &OverrideArgs) -> Result<SlurmConfig> {
     let submissions = Submission::load_all(project.layout())?;
     let last = runs.first().and_then(|run| newest_task_of(&submissions).get(run).copied());
@@ -297,7 +298,7 @@ fn words(tally: &Tally) -> String {
     parts.join(", ")
 }
 
-/// Cancels submitted runs. Tasks that have other runs too go on with those.
+/// Cancels submitted runs. Tasks that contain other runs as well continue with those.
 pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.project.project)?;
     let layout = project.layout();
@@ -317,7 +318,8 @@ pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> 
         if own.is_empty() {
             continue;
         }
-        // Noted first, so that a task that is told to stop does not ask to be started again.
+        // The cancellation is recorded before the job is signalled: a task that receives the signal first
+        // would otherwise ask to be requeued.
         submission.cancel(layout, &own)?;
         for run in &own {
             let Some((_, task)) = task_of.get(run) else { continue };
@@ -333,7 +335,7 @@ pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> 
         }
     }
     let jobs: Vec<String> = jobs.into_iter().collect();
-    // A command line holds only so much.
+    // The length of a command line is limited.
     for some in jobs.chunks(500) {
         slurm::cancel(some, layout.root())?;
     }

@@ -82,7 +82,7 @@ pub(super) fn status(args: &StatusArgs, surroundings: &mut Surroundings<'_>) -> 
         let status = Status::of(&project, &plan)?;
         let is_over = print_status(&project, &plan, &status, args, surroundings)?;
         match args.follow {
-            // The controller of a cluster serves all of its users.
+            // One controller serves all users of a cluster, so it is not polled more often than every 30 s.
             Some(seconds) if !is_over => std::thread::sleep(Duration::from_secs(seconds.max(30))),
             _ => return Ok(Exit::SUCCESS),
         }
@@ -194,7 +194,7 @@ pub(super) fn annotate(args: &AnnotateArgs, surroundings: &mut Surroundings<'_>)
     Ok(Exit::SUCCESS)
 }
 
-/// Folds what there is into the index, and writes the table and a summary beside the plan.
+/// Folds all results into the index, and writes the results table and a summary beside the plan.
 pub(super) fn collect(args: &ProjectArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.project)?;
     let plan = project.plan()?;

@@ -30,7 +30,7 @@ fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
     })
 }
 
-/// `add`: plans more runs.
+/// Executes `add`: plans more runs.
 pub(super) fn add(args: &AddArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.to)?;
     let added = project.add(&part(&args.part, &surroundings.command)?)?;
@@ -80,7 +80,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         Ok(Exit::SUCCESS)
     }
 
-    /// `run`: trains what is open in this process.
+    /// Executes `run`: trains open runs in this process.
     pub(super) fn train_here(&self, args: &RunArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
         let project = Project::open(&args.project.project)?;
         self.train_open(&project, &args.select, args.jobs, args.quiet, surroundings)

@@ -1,4 +1,4 @@
-//! Pools: every run a folder, resumed where it was interrupted, the same for any number of cores.
+//! Pools: one folder per run, resumed after an interruption, equal results for any number of cores.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn an_interrupted_pool_ends_the_same() {
 
     let broken = pool(&dir.path().join("broken"));
     train(&broken, 1).unwrap();
-    // As a kill leaves it: one run without its result and with a torn line, another not begun.
+    // As after a kill: one run lacks its result and has a torn line, another has not begun.
     let first = broken.run_of(&broken.members()[0]);
     std::fs::remove_file(first.folder().join("result.json")).unwrap();
     std::fs::write(first.folder().join("metrics.jsonl"), "{\"epoch\":1,\"lear").unwrap();

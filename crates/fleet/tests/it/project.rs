@@ -1,4 +1,4 @@
-//! Projects through the commands: planned, trained here, interrupted, failed, tried again, compared.
+//! Projects through the commands: planned, trained, interrupted, failed, retried, compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use clap::Parser;
 use tinsmith_fleet::{Exit, Fleet, FleetCommand, FleetError, Outcome, Project, State, Status, Surroundings};
 use tinsmith_foundation::Silent;
 
-/// A network that does not take the digits.
+/// A network that does not fit the digits.
 const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
 
@@ -17,7 +17,7 @@ struct Args {
     command: FleetCommand,
 }
 
-/// Runs a command in a way that does not depend on the working directory.
+/// Runs a command independently of the working directory.
 pub(crate) fn fleet(args: &[&str]) -> Result<(Exit, String), FleetError> {
     let all = std::iter::once("fleet").chain(args.iter().copied());
     let parsed = Args::try_parse_from(all).unwrap();
@@ -122,7 +122,7 @@ fn a_project_is_planned_trained_and_compared() {
     let lines = ok(&["export", text(&project), "--format", "jsonl"]);
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert!(project.join(first["folder"].as_str().unwrap()).join("weights.safetensors").is_file());
-    // Done runs are not trained again.
+    // Finished runs are not trained again.
     let before = outcome(&project, 0);
     ok(&["run", text(&project), "--quiet"]);
     assert_eq!(outcome(&project, 0), before);
@@ -172,7 +172,7 @@ fn a_killed_process_loses_nothing_and_the_end_is_the_same() {
         ["whole", "broken"].map(|name| generate(dir.path(), name, "classifier.small=3", &[]));
     ok(&["run", text(&whole), "--quiet", "--jobs", "2"]);
     ok(&["run", text(&broken), "--quiet", "--jobs", "1", "--runs", "0-1"]);
-    // As a kill leaves it: a claim of a process that is no more, files half written, no result.
+    // As after a kill: a claim of a dead process, half-written files, no result.
     let run = broken.join("runs/000/000001");
     fs::remove_file(run.join("result.json")).unwrap();
     let attempt = run.join("attempt-0001");
@@ -196,7 +196,7 @@ fn a_killed_process_loses_nothing_and_the_end_is_the_same() {
 fn a_failure_has_a_reason_and_waits_for_a_retry() {
     let dir = tempfile::tempdir().unwrap();
     let project = generate(dir.path(), "p", "classifier.small=2", &[]);
-    // The data are no longer those that the second model was planned for.
+    // The second model was planned for other data.
     let spec = project.join("plan/0001/specs/classifier/small.yaml");
     let good = fs::read_to_string(&spec).unwrap();
     fs::write(&spec, UNFIT).unwrap();

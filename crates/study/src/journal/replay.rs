@@ -1,4 +1,4 @@
-//! Replaying a journal: what each record does to the studies and trials before it.
+//! Replay of a journal: the effect of each record on studies and trials.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::parameter::{Domain, ParamValue};
 
 type Fault<T> = Result<T, String>;
 
-/// One line. Which fields a record has depends on its code; readers ignore the others.
+/// One line. The fields of a record depend on its code; readers ignore all others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Record {
@@ -41,11 +41,11 @@ struct Record {
 
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    /// By id; deleted ones are None.
+    /// Studies by id; `None` once deleted.
     studies: Vec<Option<JournalStudy>>,
-    /// By trial id: the study's id and the number within it.
+    /// Study id and number of each trial, by trial id.
     trials: Vec<(u64, u64)>,
-    /// The domain that a name has in a study, from the first trial that used it.
+    /// Domain of a name in a study, from the first trial that used it.
     domains: BTreeMap<(u64, String), Domain>,
 }
 
@@ -92,7 +92,7 @@ impl Replay {
                 let attributes = want(record.system_attr, "system_attr")?;
                 self.with_trial(record.trial_id, |trial| trial.system_attributes.extend(attributes))
             }
-            // Rustuna's own; Optuna 5 passes over it.
+            // Rustuna's own code, which Optuna 5 skips.
             10 => Ok(()),
             code => Err(format!("op_code {code} is not known, want 0 to 10")),
         }
@@ -125,7 +125,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Changes a trial that is there and not finished; others are passed over, as Optuna's readers do.
+    /// Changes a trial that exists and is unfinished. Others are skipped, as Optuna's readers do.
     fn with_trial(&mut self, id: Option<u64>, change: impl FnOnce(&mut JournalTrial)) -> Fault<()> {
         let id = want(id, "trial_id")?;
         let Some(&(study, number)) = usize::try_from(id).ok().and_then(|i| self.trials.get(i)) else {

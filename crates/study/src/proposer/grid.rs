@@ -1,4 +1,4 @@
-//! All points of a finite space, one after the other.
+//! Grid search: all points of a finite space in order.
 
 use tinsmith_foundation::{Faults, Rng};
 
@@ -8,7 +8,7 @@ use crate::parameter::{Domain, Params};
 use crate::space::Space;
 use crate::trial::{History, Proposal};
 
-/// The Cartesian product of the domains, the last name running fastest. Made on demand, never as a list.
+/// The Cartesian product of the domains, the last name varying fastest. Points are computed on demand.
 #[derive(Debug, Clone)]
 pub struct GridSearch {
     space: Space,
@@ -16,11 +16,11 @@ pub struct GridSearch {
 }
 
 impl GridSearch {
-    /// A grid over `space`. A continuous parameter gets `levels` values, evenly spread from its lowest to its
-    /// highest (in the logarithm where it asks for it); a finite one all of its own.
+    /// Creates a grid over `space`. A continuous parameter gets `levels` values, evenly spaced from its
+    /// lowest to its highest (in the logarithm if it asks for it); a finite one all of its own.
     ///
     /// # Errors
-    /// [`crate::StudyError::Config`] where `levels` is 0 and a parameter is continuous, or where the grid has more
+    /// [`crate::StudyError::Config`] if `levels` is 0 and a parameter is continuous, or if the grid has more
     /// than 2^63 points.
     pub fn new(space: Space, levels: u64) -> Result<Self> {
         let mut faults = Faults::new();
@@ -37,19 +37,19 @@ impl GridSearch {
         Ok(Self { space, levels: counts })
     }
 
-    /// How many points there are.
+    /// Returns the number of points.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.levels.iter().product()
     }
 
-    /// Whether there is nothing to try.
+    /// Returns true if there are no points.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The point at place `index`; None past the end.
+    /// Returns the point at position `index`; `None` past the end.
     #[must_use]
     pub fn point(&self, index: u64) -> Option<Params> {
         if index >= self.len() {

@@ -1,6 +1,6 @@
 //! `TFRecord` framing: length, masked CRC of the length, data, masked CRC of the data.
 
-/// Bytes around the data.
+/// Size of the framing of one record, in bytes.
 pub(super) const FRAME: usize = 16;
 
 fn masked(bytes: &[u8]) -> u32 {
@@ -17,7 +17,7 @@ pub(super) fn frame(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The data of the first record; None where it is not whole.
+/// Returns the data of the first record; `None` if it is incomplete.
 pub(super) fn next(bytes: &[u8]) -> Result<Option<&[u8]>, String> {
     let Some((head, rest)) = bytes.split_first_chunk::<12>() else { return Ok(None) };
     let (mut length, mut crc) = ([0; 8], [0; 4]);
@@ -35,7 +35,7 @@ pub(super) fn next(bytes: &[u8]) -> Result<Option<&[u8]>, String> {
     Ok(Some(data))
 }
 
-/// How many bytes are whole records.
+/// Returns the total length of the complete records, in bytes.
 pub(super) fn whole(bytes: &[u8]) -> Result<usize, (usize, String)> {
     let mut offset = 0;
     while let Some(data) = next(&bytes[offset..]).map_err(|reason| (offset, reason))? {

@@ -1,4 +1,4 @@
-//! Event files: the framing, the messages, and what a torn file does.
+//! Event files: framing, messages, torn files.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn known_records_are_read_and_written_alike() {
     let known = read_events(&path).unwrap();
     assert_eq!(known.len(), 3);
 
-    // The same by the writer; only the times differ, and the order of fields within a value.
+    // The same records by the writer; only the times differ, and the order of fields within a value.
     let mut writer = EventWriter::create(folder.path()).unwrap();
     let hparams_ = [("bits", 2_i64.into()), ("act", "relu".into()), ("prune", ParamValue::Bool(true))];
     writer.session_start(hparams_.iter().map(|(n, v)| (*n, v)), "trial-0").unwrap();
@@ -85,7 +85,7 @@ fn a_file_cut_anywhere_is_appended_to() {
         assert_eq!(after[..before.len()], before);
         assert_eq!(after.len(), before.len() + 1);
     }
-    // A damaged byte is named.
+    // A damaged byte is reported with its position.
     let mut damaged = whole;
     damaged[20] ^= 1;
     fs::write(&path, &damaged).unwrap();

@@ -41,7 +41,7 @@ struct ExpectedTrial {
     start: Option<String>,
 }
 
-/// As the expectation writes numbers: what JSON has no form for is a word.
+/// Formats a number as the expectation file does: NaN and infinities as words.
 fn plain(x: f64) -> Value {
     match x {
         x if x.is_nan() => "NaN".into(),
@@ -93,7 +93,7 @@ fn golden_journal_by_optuna() {
     }
 }
 
-/// Where the files go: a folder that stays where `TINSMITH_STUDY_KEEP` names one, for `tests/python/read_back.py`.
+/// Folder for the files: kept if `TINSMITH_STUDY_KEEP` names one, for `tests/python/read_back.py`.
 fn folder(temporary: &tempfile::TempDir) -> PathBuf {
     std::env::var_os("TINSMITH_STUDY_KEEP").map_or_else(|| temporary.path().to_owned(), PathBuf::from)
 }
