@@ -51,7 +51,6 @@ const EDGES: [(&str, &[&str]); 20] = [
             "data",
             "layers",
             "trainer",
-            "fleet",
             "modelgen",
             "nas",
             "autoq",

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tinsmith_foundation::{Seed, config, files};
-use tinsmith_study::clock;
+use tinsmith_foundation::{Seed, clock, config, files};
 
 use crate::error::{FleetError, Result};
 use crate::exclusive;
@@ -114,8 +113,20 @@ pub(crate) struct Attempt {
 }
 
 impl RunFolder {
-    pub(crate) fn outcome(&self) -> Result<Option<Outcome>> {
-        read_json(&self.0.join("result.json"), "the result of a run")
+    /// Reads the result of run `index`, which this folder belongs to.
+    ///
+    /// # Errors
+    /// [`FleetError::Malformed`] if the file is of another run, or a value is out of range.
+    pub(crate) fn outcome(&self, index: u64) -> Result<Option<Outcome>> {
+        let path = self.0.join("result.json");
+        let outcome: Option<Outcome> = read_json(&path, "the result of a run")?;
+        match outcome.as_ref().map(|o| o.check(index)) {
+            Some(Err(reason)) => {
+                let reason = format!("{reason}; delete the file to train run {index} again");
+                Err(FleetError::Malformed { path, wanted: "the result of its run", reason })
+            }
+            Some(Ok(())) | None => Ok(outcome),
+        }
     }
 
     /// Numbers of all attempts, in order.

@@ -18,13 +18,13 @@ pub enum FleetError {
         reason: String,
     },
     /// A folder is not a project.
-    #[error("{path} is no project of a fleet: it has no project.yaml", path = path.display())]
+    #[error("{path} is not a fleet project: it has no project.yaml", path = path.display())]
     NoProject {
         /// The folder.
         path: PathBuf,
     },
     /// The folder of a new project exists already.
-    #[error("{path} is there already; choose another folder or `add --to` it", path = path.display())]
+    #[error("{path} exists already; choose another folder, or add to it with `add --to`", path = path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
@@ -102,6 +102,11 @@ impl FleetError {
         Self::Usage { reason: reason.into() }
     }
 
+    /// Reports a line of a file. The reason may quote the line, so it is cut.
+    pub(crate) fn malformed_line(path: &Path, wanted: &'static str, line: usize, reason: &str) -> Self {
+        Self::Malformed { path: path.to_owned(), wanted, reason: format!("line {line}: {}", cut(reason)) }
+    }
+
     pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::File(FoundationError::Read { path: path.to_owned(), source })
     }
@@ -115,6 +120,17 @@ impl FleetError {
     pub const fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Usage { .. } | Self::NoProject { .. } | Self::Occupied { .. })
             || matches!(self, Self::Spec(tinsmith_network::NetworkError::Invalid(_)))
+    }
+}
+
+/// Maximum length of a quoted reason, in characters.
+const QUOTE_LIMIT: usize = 400;
+
+/// Cuts a text that may quote arbitrarily long input.
+pub(crate) fn cut(text: &str) -> String {
+    match text.char_indices().nth(QUOTE_LIMIT) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
     }
 }
 

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tinsmith_data::Parts;
-use tinsmith_foundation::{CancelToken, FoundationError, Grant, files};
-use tinsmith_study::clock;
+use tinsmith_foundation::{CancelToken, FoundationError, Grant, clock, files};
 use tinsmith_trainer::{Callback, Context, Run, RunResult, TrainConfig, TrainError};
 
 use crate::attempt::{Attempt, Begin, Claimant, RunFolder};
@@ -145,7 +144,7 @@ impl<'a> Executor<'a> {
             config: TrainConfig { epochs, optimizer, loss, ..config },
             seed: run.seed,
             start: None,
-            attributes: BTreeMap::new(),
+            attributes: model_values(run)?,
         };
         let context = Context { seed: run.seed, grant, cancel: self.cancel };
         let place = Run::new(&attempt.folder);
@@ -163,6 +162,18 @@ impl<'a> Executor<'a> {
         copies.make(&place)?;
         outcome(run, attempt, &place, &result, start, &self.who)
     }
+}
+
+/// Returns the values of the sweep that lie in the specification. The training configuration does not contain them, so
+/// the run records them as attributes, which TensorBoard shows among the hyper-parameters.
+fn model_values(run: &PlannedRun) -> Result<BTreeMap<String, serde_json::Value>> {
+    let own = run.values.0.iter().filter(|(name, _)| name.starts_with(sweep::MODEL));
+    own.map(|(name, value)| {
+        let value = serde_json::to_value(value)
+            .map_err(|e| FleetError::usage(format!("value of `{name}` has no JSON form: {e}")))?;
+        Ok((name.clone(), value))
+    })
+    .collect()
 }
 
 fn outcome(

@@ -49,6 +49,10 @@ fn read_shard(layout: &Layout, shard: u64, total: u64, enough: usize) -> Result<
     let mut found: Vec<Option<Outcome>> = vec![None; count];
     if let Ok(text) = fs::read_to_string(layout.index(shard)) {
         for outcome in text.lines().filter_map(|line| serde_json::from_str::<Outcome>(line).ok()) {
+            // The index is only a cache: a damaged line is replaced by the run's own file.
+            if outcome.check(outcome.index).is_err() {
+                continue;
+            }
             let place = outcome.index.checked_sub(first).and_then(|i| usize::try_from(i).ok());
             if let Some(slot) = place.and_then(|i| found.get_mut(i)) {
                 *slot = Some(outcome);
@@ -57,13 +61,17 @@ fn read_shard(layout: &Layout, shard: u64, total: u64, enough: usize) -> Result<
     }
     let mut new = 0;
     for (i, slot) in found.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
-        *slot = RunFolder(layout.run(first + i as u64)).outcome()?;
+        let index = first + i as u64;
+        *slot = RunFolder(layout.run(index)).outcome(index)?;
         new += usize::from(slot.is_some());
     }
     let is_full = found.iter().all(Option::is_some);
     if new > 0 && (new >= enough || (is_full && count as u64 == SHARD)) {
-        let lines: Vec<String> =
-            found.iter().flatten().filter_map(|o| serde_json::to_string(o).ok()).collect();
+        let lines: Vec<String> = found
+            .iter()
+            .flatten()
+            .map(|o| serde_json::to_string(o).expect("invariant: a checked outcome has a JSON form"))
+            .collect();
         // A user without write access to the project still gets an answer.
         let _ = files::write_atomic(&layout.index(shard), (lines.join("\n") + "\n").as_bytes());
     }

@@ -85,10 +85,10 @@ pub fn run(project: &Project, plan: &Plan, runs: &[u64], local: &LocalRun<'_>) -
                 scores.join(", ")
             }
             Ended::Failed(reason) => {
-                format!("failed: {}", reason.as_deref().unwrap_or("before; `retry` tries again"))
+                format!("failed: {}", reason.as_deref().unwrap_or("earlier; use `retry`"))
             }
             Ended::Elsewhere => "done elsewhere".to_owned(),
-            Ended::Busy => "another process is at it".to_owned(),
+            Ended::Busy => "in progress in another process".to_owned(),
             Ended::Interrupted(_) => return Ok(()),
         };
         local.progress.step(STAGE, tally.done + tally.failed + tally.busy, format!("run {index}: {note}"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Seed;
 
-use crate::error::{FleetError, Result};
+use crate::error::{FleetError, Result, cut};
 
 /// Result of a run: the file `result.json`. A run is done if and only if this file exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,29 @@ pub struct Outcome {
     /// Slurm's name of the job: `17_4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+}
+
+impl Outcome {
+    /// Checks that this is a possible result of run `index`.
+    pub(crate) fn check(&self, index: u64) -> Result<(), String> {
+        if self.index != index {
+            return Err(format!("it is the result of run {}", self.index));
+        }
+        if self.attempt == 0 {
+            return Err("`attempt` is 0, want at least 1".to_owned());
+        }
+        for (name, &score) in &self.scores {
+            let is_fraction = name.ends_with("accuracy");
+            if !score.is_finite() || (is_fraction && !(0.0..=1.0).contains(&score)) {
+                let wanted = if is_fraction { "0 to 1" } else { "a finite number" };
+                return Err(format!("score `{name}` is {score}, want {wanted}"));
+            }
+        }
+        if !self.seconds.is_finite() || self.seconds < 0.0 {
+            return Err(format!("`seconds` is {}, want at least 0", self.seconds));
+        }
+        Ok(())
+    }
 }
 
 /// Cause of a failure.
@@ -88,6 +111,6 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(&text).map(Some).map_err(|e| FleetError::Malformed {
         path: path.to_owned(),
         wanted,
-        reason: e.to_string(),
+        reason: cut(&e.to_string()),
     })
 }

@@ -1,7 +1,6 @@
 //! Plan of a project: all runs with their seeds, written before anything is trained.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +11,12 @@ use tinsmith_trainer::TrainConfig;
 use crate::error::{FleetError, Result};
 use crate::exclusive;
 use crate::layout::Layout;
+use crate::lines;
 use crate::models::ModelName;
 use crate::sweep::Sweep;
+
+/// Maximum number of runs of a project. Run folders are numbered by six digits.
+pub const MOST_RUNS: u64 = 1_000_000;
 
 /// One model of a part of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,30 +129,41 @@ impl Plan {
             let header: PartHeader = config::load(&folder.join("part.yaml"), |_, _| {})?;
             let path = folder.join("runs.jsonl");
             let text = files::read_text(&path)?;
-            for line in text.lines() {
-                let run: PlannedRun = serde_json::from_str(line).map_err(|e| FleetError::Malformed {
-                    path: path.clone(),
-                    wanted: "a list of runs",
-                    reason: e.to_string(),
-                })?;
+            let before = plan.runs.len();
+            for (i, line) in text.lines().enumerate() {
+                let fault = |reason: &str| FleetError::malformed_line(&path, "a list of runs", i + 1, reason);
+                let run: PlannedRun = serde_json::from_str(line).map_err(|e| fault(&e.to_string()))?;
                 if run.index != plan.runs.len() as u64 {
-                    return Err(FleetError::Malformed {
-                        path,
-                        wanted: "a list of runs",
-                        reason: format!("has run {} where run {} is due", run.index, plan.runs.len()),
-                    });
+                    return Err(fault(&format!("is run {}, want run {}", run.index, plan.runs.len())));
                 }
                 plan.runs.push(run);
             }
+            // The header was written with the runs, so a difference means that lines were lost or added at the end.
+            if header.first != before as u64 || header.runs != (plan.runs.len() - before) as u64 {
+                return Err(FleetError::Malformed {
+                    path,
+                    wanted: "the list of runs of its part.yaml",
+                    reason: format!(
+                        "has {} runs from {before} on, part.yaml has {} from {} on",
+                        plan.runs.len() - before,
+                        header.runs,
+                        header.first
+                    ),
+                });
+            }
             plan.parts.push(Part { header, specs: folder.join("specs") });
         }
-        if let Ok(text) = fs::read_to_string(layout.seeds()) {
-            // A torn last line belongs to a command that was killed while writing it.
-            for new in text.lines().filter_map(|line| serde_json::from_str::<NewSeed>(line).ok()) {
-                if let Some(run) = plan.runs.get_mut(usize::try_from(new.index).unwrap_or(usize::MAX)) {
-                    run.seed = new.seed;
-                }
-            }
+        let path = layout.seeds();
+        for new in lines::read::<NewSeed>(&path, "a list of seeds")? {
+            let place = usize::try_from(new.index).ok();
+            let Some(run) = place.and_then(|i| plan.runs.get_mut(i)) else {
+                return Err(FleetError::Malformed {
+                    path,
+                    wanted: "a list of seeds of this project",
+                    reason: format!("has run {}, the plan has {} runs", new.index, plan.runs.len()),
+                });
+            };
+            run.seed = new.seed;
         }
         Ok(plan)
     }
@@ -192,6 +206,32 @@ impl Plan {
         }
         counts
     }
+}
+
+/// Counts the runs of a new part without laying them out.
+///
+/// # Errors
+/// [`FleetError::Usage`] if the project, with `first` runs so far, would exceed [`MOST_RUNS`] runs, or if a model has no
+/// runs.
+pub(crate) fn count(models: &[PlannedModel], points: u64, first: u64) -> Result<u64> {
+    let mut total = first;
+    for planned in models {
+        let runs = planned.count.checked_mul(planned.array).and_then(|n| n.checked_mul(points));
+        if runs == Some(0) {
+            return Err(FleetError::usage(format!(
+                "model {} has count {}, array {} and {points} points of a sweep, want at least 1 of each",
+                planned.model, planned.count, planned.array
+            )));
+        }
+        total = runs.and_then(|n| total.checked_add(n)).filter(|&n| n <= MOST_RUNS).ok_or_else(|| {
+            FleetError::usage(format!(
+                "model {} has count {} times array {} times {points} points of a sweep; with the {total} runs before it \
+                 that is more than the {MOST_RUNS} runs of a project, want fewer",
+                planned.model, planned.count, planned.array
+            ))
+        })?;
+    }
+    Ok(total - first)
 }
 
 /// Lays out the runs of a new part: each model at each point of the sweep, `count` times `array`. Replicates

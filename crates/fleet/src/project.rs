@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tinsmith_foundation::{Seed, config, files};
+use tinsmith_foundation::{Seed, clock, config, files};
 use tinsmith_network::ModelSpec;
-use tinsmith_study::{Params, clock};
+use tinsmith_study::Params;
 use tinsmith_trainer::{EarlyStopping, TrainConfig};
 
 use crate::configurator::SpecFolder;
@@ -214,6 +214,10 @@ impl Project {
         let (number, _) = exclusive::numbered_folder(&self.layout.plan(), |folder, number| {
             let before = Plan::load(&self.layout)?;
             let seed = self.manifest.seed;
+            let first = before.runs.len() as u64;
+            // Counted before anything is laid out: a typing error must not fill the memory.
+            let points = options.sweep.as_ref().map_or(Ok(1), Sweep::count)?;
+            let total = plan::count(&models, points, first)?;
             let points = match &options.sweep {
                 Some(sweep) => sweep.points(seed.derive("part", u64::from(number)))?,
                 None => vec![Params::default()],
@@ -224,7 +228,6 @@ impl Project {
             if self.manifest.specifications {
                 self.copy_specs(&models, &points, &options.folder, &folder.join("specs"))?;
             }
-            let first = before.runs.len() as u64;
             let runs = plan::lay_out(&models, &points, seed, first, &before.models());
             let header = PartHeader {
                 created: clock::now(),
@@ -233,19 +236,22 @@ impl Project {
                 training: training.clone(),
                 sweep: options.sweep.clone(),
                 first,
-                runs: runs.len() as u64,
+                runs: total,
             };
-            let lines: Vec<String> = runs.iter().filter_map(|r| serde_json::to_string(r).ok()).collect();
-            if lines.len() != runs.len() {
-                return Err(FleetError::usage("a value of the sweep is not finite, want numbers"));
-            }
+            let lines: Vec<String> =
+                runs.iter().map(serde_json::to_string).collect::<Result<_, _>>().map_err(|e| {
+                    FleetError::usage(format!("a value of the sweep cannot be written as JSON: {e}"))
+                })?;
             files::write_atomic(&folder.join("runs.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
             let header = config::to_yaml("part of a plan", &header)?;
             Ok(files::write_atomic(&folder.join("part.yaml"), header.as_bytes())?)
         })?;
         let place = exclusive::numbers(&self.layout.plan())?.iter().position(|&n| n == number);
         let plan = Plan::load(&self.layout)?;
-        Ok(place.and_then(|i| plan.parts.get(i)).map_or(0, |part| part.header.runs))
+        let part = place
+            .and_then(|i| plan.parts.get(i))
+            .expect("invariant: a part that was just created is in the plan");
+        Ok(part.header.runs)
     }
 
     /// Copies each model's specification after checking that every point of the sweep gives a network that

@@ -90,10 +90,12 @@ impl Status {
     /// is not an error: it is a note.
     pub fn of(project: &Project, plan: &Plan) -> Result<Self> {
         let layout = project.layout();
-        let outcomes = index::outcomes(layout, plan.runs.len() as u64)?;
+        let total = plan.runs.len() as u64;
+        let outcomes = index::outcomes(layout, total)?;
         let open: Vec<u64> = (0..).zip(&outcomes).filter(|(_, o)| o.is_none()).map(|(i, _)| i).collect();
-        let mut view = View { project, submissions: Submission::load_all(layout)?, ..View::empty(project) };
-        view.ask(&open)?;
+        let mut view =
+            View { project, submissions: Submission::load_all(layout, total)?, ..View::empty(project) };
+        view.ask(&open, total)?;
         let mut runs = Vec::with_capacity(outcomes.len());
         for (index, outcome) in (0..).zip(outcomes) {
             runs.push(match outcome {
@@ -120,7 +122,7 @@ fn done(project: &Project, index: u64, outcome: Outcome) -> RunState {
 
 /// State of a run that its task returned, begun or not.
 fn given_back(state: RunState) -> RunState {
-    let reason = "its task came near its time limit; submit again".to_owned();
+    let reason = "its task reached its time limit; submit again".to_owned();
     RunState { state: State::Pending, reason, submitted: false, ..state }
 }
 
@@ -160,12 +162,12 @@ impl<'a> View<'a> {
     }
 
     /// Queries Slurm once for all open runs, and its accounting once for the jobs that it has forgotten.
-    fn ask(&mut self, open: &[u64]) -> Result<()> {
+    fn ask(&mut self, open: &[u64], total: u64) -> Result<()> {
         let layout = self.project.layout();
         for submission in &self.submissions {
             self.jobs.push(submission.jobs(layout)?);
-            self.cancelled.push(submission.cancelled(layout).into_iter().collect());
-            self.returned.push(submission.returned(layout).into_iter().collect());
+            self.cancelled.push(submission.cancelled(layout, total)?);
+            self.returned.push(submission.returned(layout, total)?);
         }
         let all = newest_task_of(&self.submissions);
         self.task_of = open.iter().filter_map(|run| Some((*run, *all.get(run)?))).collect();
@@ -203,7 +205,7 @@ impl<'a> View<'a> {
         // The result may have been published between reading the results and querying Slurm.
         if matches!(state.state, State::Failed(_) | State::Pending)
             && newest.is_some()
-            && let Some(outcome) = folder.outcome()?
+            && let Some(outcome) = folder.outcome(index)?
         {
             state = done(self.project, index, outcome);
         }
@@ -246,9 +248,9 @@ impl<'a> View<'a> {
             if submission.is_none() {
                 let gone = claim.is_some_and(|c| c.process.is_gone());
                 return if gone {
-                    RunState { reason: "interrupted: its process is gone".to_owned(), ..base }
+                    RunState { reason: "interrupted: its process has died".to_owned(), ..base }
                 } else {
-                    let reason = format!("no sign of life for {silence} s");
+                    let reason = format!("no heartbeat for {silence} s");
                     RunState { state: State::Stalled, reason, ..base }
                 };
             }
@@ -298,11 +300,11 @@ impl<'a> View<'a> {
                 Some((cause, line)) => RunState { state: State::Failed(cause), reason: line, ..state },
                 None if began.is_some() => RunState {
                     state: State::Failed(Cause::Exit),
-                    reason: "its job is gone without a word".to_owned(),
+                    reason: "its job ended without a message".to_owned(),
                     ..state
                 },
                 None if array.is_none() => {
-                    RunState { reason: "the cluster did not take it; submit again".to_owned(), ..state }
+                    RunState { reason: "the cluster refused it; submit again".to_owned(), ..state }
                 }
                 None => RunState {
                     state: State::Failed(Cause::Cancelled),
@@ -325,7 +327,7 @@ impl<'a> View<'a> {
             }
             Phase::Runs => match began {
                 Some(attempt) if attempt.silence() > 4 * crate::attempt::STALE => {
-                    let reason = format!("no sign of life for {} s", attempt.silence().as_secs());
+                    let reason = format!("no heartbeat for {} s", attempt.silence().as_secs());
                     RunState { state: State::Stalled, reason, ..state }
                 }
                 Some(_) => RunState { state: State::Running, reason: String::new(), ..state },

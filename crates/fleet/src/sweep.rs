@@ -11,6 +11,7 @@ use tinsmith_study::{GridSearch, ParamValue, Params, Space, design};
 use tinsmith_trainer::TrainConfig;
 
 use crate::error::{FleetError, Result};
+use crate::plan::MOST_RUNS;
 
 /// Pairwise exchanges per point that improve a Latin hypercube.
 const SWAPS: usize = 20;
@@ -23,8 +24,8 @@ pub enum Design {
     Grid {
         /// Number of values of each continuous parameter, and the maximum number of values of an integer
         /// parameter. Default: 3 for continuous parameters, every value for integers.
-        #[serde(default = "three")]
-        levels: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        levels: Option<u64>,
     },
     /// Independent uniform draws.
     Random {
@@ -40,9 +41,11 @@ pub enum Design {
     List(Vec<Params>),
 }
 
-const fn three() -> u64 {
-    3
-}
+/// Default number of values of a continuous parameter in a grid.
+const LEVELS: u64 = 3;
+
+/// Maximum number of points of a Latin hypercube: its improvement takes time proportional to the square of this number.
+const MOST_HYPERCUBE_POINTS: usize = 10_000;
 
 /// A sweep: parameters, named by their place in the configuration, and how points are chosen from their space.
 ///
@@ -88,14 +91,58 @@ impl Sweep {
                 faults.add("design.list", "is empty, want at least one point");
             }
             Design::List(_) => {}
-            Design::Random { points: 0 } => faults.add("design.random.points", "is 0, want at least 1"),
-            Design::LatinHypercube { points: 0 } => {
-                faults.add("design.latin_hypercube.points", "is 0, want at least 1");
+            Design::Grid { .. } => {
+                let mut found = Faults::new();
+                self.space.check(&mut found);
+                if !found.is_empty() {
+                    faults.within("space", |faults| self.space.check(faults));
+                    return;
+                }
+                match self.grid() {
+                    Err(error) => faults.add("design.grid", format!("cannot be made: {error}")),
+                    Ok(grid) if grid.len() > MOST_RUNS => faults.add(
+                        "design.grid",
+                        format!(
+                            "has {} points, want at most {MOST_RUNS}: fewer `levels` or choices",
+                            grid.len()
+                        ),
+                    ),
+                    Ok(_) => {}
+                }
             }
-            Design::Grid { .. } | Design::Random { .. } | Design::LatinHypercube { .. } => {
+            Design::Random { points } => {
+                check_points("design.random.points", *points, most_runs(), faults);
+                faults.within("space", |faults| self.space.check(faults));
+            }
+            Design::LatinHypercube { points } => {
+                check_points("design.latin_hypercube.points", *points, MOST_HYPERCUBE_POINTS, faults);
                 faults.within("space", |faults| self.space.check(faults));
             }
         }
+    }
+
+    fn grid(&self) -> Result<GridSearch> {
+        let Design::Grid { levels } = &self.design else {
+            return Err(FleetError::usage("the design of the sweep is not a grid"));
+        };
+        let continuous = levels.unwrap_or(LEVELS);
+        Ok(GridSearch::with_integer_levels(self.space.clone(), continuous, *levels)?)
+    }
+
+    /// Returns the number of points.
+    ///
+    /// # Errors
+    /// [`FleetError::Study`] if a grid has too many points, [`FleetError::Config`] if the sweep is invalid.
+    pub fn count(&self) -> Result<u64> {
+        // Sweeps made in code have not been through `load`.
+        let mut faults = Faults::new();
+        self.check(&mut faults);
+        faults.into_result("sweep")?;
+        Ok(match &self.design {
+            Design::Grid { .. } => self.grid()?.len(),
+            Design::Random { points } | Design::LatinHypercube { points } => *points as u64,
+            Design::List(points) => points.len() as u64,
+        })
     }
 
     /// Returns the points; equal seeds give equal points.
@@ -105,9 +152,13 @@ impl Sweep {
     pub fn points(&self, seed: Seed) -> Result<Vec<Params>> {
         let mut rng = seed.derive("sweep", 0).rng();
         Ok(match &self.design {
-            Design::Grid { levels } => {
-                let grid = GridSearch::new(self.space.clone(), *levels)?;
-                (0..grid.len()).filter_map(|i| grid.point(i)).collect()
+            Design::Grid { .. } => {
+                let grid = self.grid()?;
+                (0..self.count()?)
+                    .map(|i| {
+                        grid.point(i).expect("invariant: a grid has a point at every index below its length")
+                    })
+                    .collect()
             }
             Design::Random { points } => (0..*points).map(|_| self.space.sample(&mut rng)).collect(),
             Design::LatinHypercube { points } => {
@@ -121,8 +172,18 @@ impl Sweep {
     }
 }
 
+fn most_runs() -> usize {
+    usize::try_from(MOST_RUNS).unwrap_or(usize::MAX)
+}
+
+fn check_points(name: &str, points: usize, most: usize, faults: &mut Faults) {
+    if points == 0 || points > most {
+        faults.add(name, format!("is {points}, want 1 to {most}"));
+    }
+}
+
 /// Prefix of names that refer to the specification.
-const MODEL: &str = "model.";
+pub(crate) const MODEL: &str = "model.";
 
 /// Applies the values of a sweep's point to a training configuration.
 ///
@@ -137,7 +198,7 @@ pub fn with_values(base: &TrainConfig, values: &Params) -> Result<TrainConfig> {
     let mut faults = Faults::new();
     for (name, value) in own {
         if !set(&mut tree, name, value) {
-            faults.add(name, "is no key of the training's configuration");
+            faults.add(name, "is not a key of the training configuration");
         }
     }
     faults.into_result("sweep")?;
@@ -160,7 +221,7 @@ pub fn with_model_values(base: &ModelSpec, values: &Params) -> Result<ModelSpec>
         let layers = tree.get_mut("layers").and_then(Value::as_array_mut);
         let found = layers.and_then(|l| l.iter_mut().find(|l| l.get("name").is_some_and(|n| n == layer)));
         if !found.is_some_and(|layer| set(layer, path, value)) {
-            faults.add(&format!("{MODEL}{name}"), "is no key of a layer of the specification");
+            faults.add(&format!("{MODEL}{name}"), "is not a key of a layer in the specification");
         }
     }
     faults.into_result("sweep")?;

@@ -65,9 +65,11 @@ pub(crate) fn work(
     told: &Told,
 ) -> Result<(Tally, bool)> {
     let layout = project.layout();
-    let submission = Submission::load(layout, id.submission)?;
+    let plan = project.plan()?;
+    let total = plan.runs.len() as u64;
+    let submission = Submission::load(layout, id.submission, total)?;
     let config = &submission.slurm;
-    let cancelled = submission.cancelled(layout);
+    let cancelled = submission.cancelled(layout, total)?;
     let runs: Vec<u64> = submission.runs_of(id.task).into_iter().filter(|r| !cancelled.contains(r)).collect();
     submission.take_back(layout, id.task)?;
     let start = Instant::now();
@@ -83,7 +85,6 @@ pub(crate) fn work(
         restarts: id.restarts,
         retry: submission.retry,
     };
-    let plan = project.plan()?;
     let executor = Executor::new(project, &plan, configurator, &told.cancel, who)?;
     let clock = Clock {
         start,
@@ -115,7 +116,7 @@ pub(crate) fn work(
             left.attempts.extend(attempt.as_ref().map(|a| (run, a)));
         }
     }
-    ask_for_more(project, &submission, id, told, &left)?;
+    ask_for_more(project, &submission, id, told, &left, total)?;
     Ok((tally, true))
 }
 
@@ -132,7 +133,7 @@ fn time_limit(project: &Project, config: &SlurmConfig, id: &TaskId) -> Option<Du
 struct Left<'a> {
     /// Runs without a result, in order.
     runs: Vec<u64>,
-    /// Those of them that have begun.
+    /// Unfinished attempts, with their runs.
     attempts: Vec<(u64, &'a Attempt)>,
 }
 
@@ -144,12 +145,13 @@ fn ask_for_more(
     id: &TaskId,
     told: &Told,
     left: &Left<'_>,
+    total: u64,
 ) -> Result<()> {
     let layout = project.layout();
     if told.cancel.is_cancelled() && !told.is_warning() {
         return Ok(());
     }
-    let cancelled = submission.cancelled(layout);
+    let cancelled = submission.cancelled(layout, total)?;
     if submission.runs_of(id.task).iter().all(|run| cancelled.contains(run)) {
         return Ok(());
     }

@@ -19,6 +19,22 @@ pub(crate) use self::distribution::{internal_value, to_distribution};
 use crate::error::{Result, StudyError};
 use crate::parameter::{Domain, Params};
 
+/// User attribute that marks a study as written by this crate.
+pub(crate) const MARK: &str = "tinsmith";
+
+/// User attribute of a trial in a marked study: its number, which must equal its position.
+pub(crate) const NUMBER: &str = "number";
+
+/// Maximum length of an error's text, in characters. Errors quote parts of a line, which can be arbitrarily long.
+const QUOTE_LIMIT: usize = 400;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(QUOTE_LIMIT) {
+        None => text,
+        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
+    }
+}
+
 /// A journal, replayed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Journal {
@@ -127,7 +143,8 @@ impl Journal {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let mut replay = replay::Replay::default();
         for (i, line) in whole.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let fault = |reason| StudyError::Journal { path: path.to_owned(), line: i + 1, reason };
+            let fault =
+                |reason| StudyError::Journal { path: path.to_owned(), line: i + 1, reason: cut(reason) };
             replay.apply(line).map_err(fault)?;
         }
         Ok(replay.finish())

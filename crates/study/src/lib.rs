@@ -56,13 +56,11 @@
 //! | [`Pruner`], [`MedianPruner`], [`HalvingPruner`] | ending trials early |
 //! | [`design`] | Latin hypercubes, Sobol's sequence, Cartesian grids, discrepancy |
 //! | [`pareto`] | dominance, fronts, crowding, hypervolume |
-//! | [`clock`] | the time in UTC, as journals write it |
 //! | [`journal`] | Optuna's journal, read |
 //! | [`tensorboard`] | TensorBoard's event files, written and read |
 
 #![forbid(unsafe_code)]
 
-pub mod clock;
 mod config;
 pub mod design;
 mod error;

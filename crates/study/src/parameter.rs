@@ -210,20 +210,28 @@ impl Domain {
     #[must_use]
     pub fn cardinality(&self) -> Option<u64> {
         match self {
-            Self::Float(d) if d.low >= d.high => Some(1),
-            Self::Float(FloatDomain { low, high, step: Some(step), .. }) => {
-                Some(steps(*low, *high, *step) + 1)
-            }
-            Self::Float(_) => None,
-            Self::Int(d) => Some(d.high.abs_diff(d.low) / d.step.unsigned_abs().max(1) + 1),
             Self::Categorical(d) => Some(d.choices.len() as u64),
+            Self::Float(_) | Self::Int(_) => self.last_index()?.checked_add(1),
+        }
+    }
+
+    /// Returns the greatest index of a finite domain; `None` for a continuum or an empty list.
+    ///
+    /// Unlike the number of values, it fits 64 bits for every integer domain.
+    fn last_index(&self) -> Option<u64> {
+        match self {
+            Self::Float(d) if d.low >= d.high => Some(0),
+            Self::Float(FloatDomain { low, high, step: Some(step), .. }) => Some(steps(*low, *high, *step)),
+            Self::Float(_) => None,
+            Self::Int(d) => Some(d.high.abs_diff(d.low) / d.step.unsigned_abs().max(1)),
+            Self::Categorical(d) => (d.choices.len() as u64).checked_sub(1),
         }
     }
 
     /// Returns the value at position `index` of a finite domain; the last one for greater indices.
     #[must_use]
     pub fn at(&self, index: u64) -> Option<ParamValue> {
-        let index = index.min(self.cardinality()?.saturating_sub(1));
+        let index = index.min(self.last_index()?);
         Some(match self {
             Self::Float(d) => {
                 let value = d.low + index as f64 * d.step.unwrap_or(0.0);
@@ -279,6 +287,9 @@ impl Domain {
     pub fn from_unit(&self, u: f64) -> ParamValue {
         let u = u.clamp(0.0, 1.0);
         match self {
+            // `exp(log(x))` and `low + (high - low)` need not return the end itself: 0.001 becomes 0.0010000000000000002.
+            Self::Float(d) if d.step.is_none() && u <= 0.0 => ParamValue::Float(d.low),
+            Self::Float(d) if d.step.is_none() && u >= 1.0 => ParamValue::Float(d.high),
             Self::Float(d) if d.log => {
                 let (low, high) = (libm::log(d.low), libm::log(d.high));
                 ParamValue::Float(libm::exp(low + (high - low) * u).clamp(d.low, d.high))
@@ -292,8 +303,9 @@ impl Domain {
                 ParamValue::Int(value.clamp(d.low, d.high))
             }
             _ => {
-                let count = self.cardinality().unwrap_or(1);
-                self.at((u * count as f64) as u64).unwrap_or(ParamValue::Null)
+                // `check` refuses an empty list of choices, the only domain without a last index here.
+                let count = self.last_index().map_or(1.0, |last| last as f64 + 1.0);
+                self.at((u * count) as u64).unwrap_or(ParamValue::Null)
             }
         }
     }
@@ -317,7 +329,7 @@ impl Domain {
                 let (low, high) = (libm::log(d.low as f64 - 0.5), libm::log(d.high as f64 + 0.5));
                 Some((libm::log(value.as_f64()?) - low) / (high - low))
             }
-            _ => Some((self.index_of(value)? as f64 + 0.5) / self.cardinality()? as f64),
+            _ => Some((self.index_of(value)? as f64 + 0.5) / (self.last_index()? as f64 + 1.0)),
         }
     }
 

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::models::{ModelList, ModelName};
 use crate::outcome::Cause;
+use crate::plan::MOST_RUNS;
 use crate::report::Format;
 use crate::submission::Ranges;
 
@@ -70,7 +71,7 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "DIR", default_value = "models")]
     pub(crate) models_folder: PathBuf,
     /// Array elements, at least 1; each trains every model count times
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_RUNS))]
     pub(crate) array: u64,
     /// Passes over the training rows [default: 30, or the value in --training]
     #[arg(long, alias = "nb_epoch", value_name = "N")]
@@ -245,15 +246,18 @@ fn minutes(text: &str) -> Result<u32, String> {
     let (days, rest) = text.split_once('-').map_or((None, text), |(d, r)| (Some(d), r));
     let number = |word: &str| word.parse::<u64>().map_err(|_| fault());
     let parts = rest.split(':').map(number).collect::<Result<Vec<_>, _>>()?;
-    let seconds = match (days, &parts[..]) {
-        (None, [m]) => m * 60,
-        (None, [m, s]) => m * 60 + s,
-        (None, [h, m, s]) => h * 3600 + m * 60 + s,
-        (Some(d), [h]) => number(d)? * 86_400 + h * 3600,
-        (Some(d), [h, m]) => number(d)? * 86_400 + h * 3600 + m * 60,
-        (Some(d), [h, m, s]) => number(d)? * 86_400 + h * 3600 + m * 60 + s,
+    let (d, h, m, s) = match (days, &parts[..]) {
+        (None, &[m]) => (0, 0, m, 0),
+        (None, &[m, s]) => (0, 0, m, s),
+        (None, &[h, m, s]) => (0, h, m, s),
+        (Some(d), &[h]) => (number(d)?, h, 0, 0),
+        (Some(d), &[h, m]) => (number(d)?, h, m, 0),
+        (Some(d), &[h, m, s]) => (number(d)?, h, m, s),
         _ => return Err(fault()),
     };
+    // 128 bits hold these sums of 64-bit factors without overflow.
+    let [d, h, m, s] = [d, h, m, s].map(u128::from);
+    let seconds = d * 86_400 + h * 3600 + m * 60 + s;
     u32::try_from(seconds.div_ceil(60)).ok().filter(|&m| m > 0).ok_or_else(fault)
 }
 
@@ -263,7 +267,9 @@ fn mebibytes(text: &str) -> Result<u64, String> {
         None => (text.strip_suffix(['M', 'm']).unwrap_or(text), 1),
     };
     let number = digits.parse::<u64>().ok().filter(|&n| n > 0);
-    number.map(|n| n * factor).ok_or_else(|| format!("is `{text}`, want MiB such as 500, 500M or 4G"))
+    number
+        .and_then(|n| n.checked_mul(factor))
+        .ok_or_else(|| format!("is `{text}`, want MiB such as 500, 500M or 4G"))
 }
 
 /// Arguments of `submit`.
@@ -387,7 +393,8 @@ mod tests {
         }
         assert!(minutes("x").is_err() && minutes("0").is_err() && minutes("1:2:3:4").is_err());
         assert_eq!((mebibytes("4G"), mebibytes("500M"), mebibytes("7")), (Ok(4096), Ok(500), Ok(7)));
-        assert!(mebibytes("4T").is_err());
+        assert!(mebibytes("4T").is_err() && mebibytes("18446744073709551615G").is_err());
+        assert!(minutes("18446744073709551615").is_err() && minutes("18446744073709551615-1").is_err());
         assert!(truth("False") == Ok(false) && truth("yes") == Ok(true) && truth("perhaps").is_err());
     }
 }

@@ -10,8 +10,8 @@ use super::args::{
 use super::{Exit, Fleet, Surroundings};
 use crate::configurator::ModelConfigurator;
 use crate::error::{FleetError, Result};
+use crate::lines;
 use crate::local::{self, LocalRun, Tally};
-use crate::notes;
 use crate::outcome::Cause;
 use crate::plan::{NewSeed, Plan, PlannedRun};
 use crate::project::Project;
@@ -32,7 +32,7 @@ pub(super) fn selected<'a>(plan: &'a Plan, select: &SelectArgs) -> Result<Vec<&'
         if !plan.models().contains_key(model) {
             let known: Vec<String> = plan.models().keys().map(ToString::to_string).collect();
             return Err(FleetError::usage(format!(
-                "there is no model {model}, the project has {}",
+                "the project has no model {model}, only {}",
                 known.join(", ")
             )));
         }
@@ -114,7 +114,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             .filter(|&i| usize::try_from(i).is_ok_and(|i| status.runs.get(i).is_some_and(is_open)))
             .collect();
         if runs.is_empty() {
-            surroundings.line("nothing is open; `status` says what became of the runs")?;
+            surroundings.line("no run is open; see `status`")?;
             return Ok(Exit::SUCCESS);
         }
         let config = with_overrides(project.slurm()?, overrides)?;
@@ -173,7 +173,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             }
         }
         if by_cause.is_empty() {
-            surroundings.line("nothing failed that would fit")?;
+            surroundings.line("no failed run matches")?;
             return Ok(Exit::SUCCESS);
         }
         let is_local = !is_slurm(args.submit.executor.executor) && !args.submit.dry_run;
@@ -184,7 +184,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         if args.new_seed && !args.submit.dry_run {
             for &index in by_cause.values().flatten() {
                 let seed = plan.run(index)?.seed.derive("retry", 0);
-                notes::append(&project.layout().seeds(), &NewSeed { index, seed })?;
+                lines::append(&project.layout().seeds(), &NewSeed { index, seed })?;
             }
         }
         if is_local {
@@ -239,7 +239,7 @@ impl<C: ModelConfigurator> Fleet<C> {
 /// Returns the settings of the runs' last submission with more of the exhausted resource, then applies
 /// `overrides`.
 fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &OverrideArgs) -> Result<SlurmConfig> {
-    let submissions = Submission::load_all(project.layout())?;
+    let submissions = Submission::load_all(project.layout(), project.plan()?.runs.len() as u64)?;
     let last = runs.first().and_then(|run| newest_task_of(&submissions).get(run).copied());
     let mut config = match last {
         Some((place, _)) => submissions[place].slurm.clone(),
@@ -252,8 +252,7 @@ fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &Override
     };
     if let Some((what, option)) = more {
         return Err(FleetError::usage(format!(
-            "{} runs ran out of the {what} that the partition gives by default, and would again; say how much they get, \
-             for example {option}",
+            "{} runs exceeded the partition's default {what} and would again; set it, for example by {option}",
             runs.len()
         )));
     }
@@ -280,7 +279,7 @@ fn tell(submitted: &Submitted, runs: usize, surroundings: &mut Surroundings<'_>)
         surroundings.line(format!("submission {number}: {taken} runs in jobs {}", jobs.join(", ")))?;
     }
     if let Some((left, reason)) = &submitted.refused {
-        surroundings.line(format!("the cluster did not take {left} runs: {reason}; submit again later"))?;
+        surroundings.line(format!("the cluster refused {left} runs: {reason}; submit again later"))?;
         return Ok(Exit::FAILURE);
     }
     Ok(Exit::SUCCESS)
@@ -289,7 +288,7 @@ fn tell(submitted: &Submitted, runs: usize, surroundings: &mut Surroundings<'_>)
 fn words(tally: &Tally) -> String {
     let mut parts = vec![format!("{} done", tally.done)];
     for (count, word) in
-        [(tally.failed, "failed"), (tally.busy, "under way elsewhere"), (tally.open, "interrupted")]
+        [(tally.failed, "failed"), (tally.busy, "in progress elsewhere"), (tally.open, "interrupted")]
     {
         if count > 0 {
             parts.push(format!("{count} {word}"));
@@ -309,7 +308,7 @@ pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> 
         .map(|run| run.index)
         .filter(|&i| usize::try_from(i).is_ok_and(|i| status.runs.get(i).is_some_and(|s| s.submitted)))
         .collect();
-    let submissions = Submission::load_all(layout)?;
+    let submissions = Submission::load_all(layout, plan.runs.len() as u64)?;
     let task_of = newest_task_of(&submissions);
     let mut jobs = BTreeSet::new();
     for (place, submission) in submissions.iter().enumerate() {

@@ -16,6 +16,11 @@ use crate::report::{self, Format};
 use crate::state::{RunState, State, Status};
 use crate::{index, notes, sweep};
 
+/// Returns date, hour and minute of a timestamp. Files can be edited, so a shorter or odd text is returned whole.
+fn minute(timestamp: &str) -> &str {
+    timestamp.get(..16).unwrap_or(timestamp)
+}
+
 fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -47,7 +52,7 @@ pub(super) fn show(args: &ShowArgs, surroundings: &mut Surroundings<'_>) -> Resu
         surroundings.line(format!(
             "  {done} of {} runs done; made {}; data {}",
             plan.runs.len(),
-            &manifest.created[..manifest.created.len().min(16)],
+            minute(&manifest.created),
             manifest.data.name
         ))?;
         for (model, runs) in plan.models() {
@@ -59,13 +64,9 @@ pub(super) fn show(args: &ShowArgs, surroundings: &mut Surroundings<'_>) -> Resu
                 .count();
             surroundings.line(format!("  {model}: {done} of {runs}"))?;
         }
-        for note in notes::notes(project.layout()) {
+        for note in notes::notes(project.layout())? {
             let run = note.run.map(|r| format!(" run {r}:")).unwrap_or_default();
-            surroundings.line(format!(
-                "  note {}:{run} {}",
-                &note.written[..note.written.len().min(16)],
-                note.text
-            ))?;
+            surroundings.line(format!("  note {}:{run} {}", minute(&note.written), note.text))?;
         }
     }
     Ok(Exit::SUCCESS)

@@ -20,7 +20,7 @@ fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
     Ok(PartOptions {
         models: args.models.clone(),
         folder: args.models_folder.clone(),
-        array: args.array.max(1),
+        array: args.array,
         epochs: args.epochs.unwrap_or(training.epochs),
         epoch_samples: args.epoch_samples,
         intelligent: args.intelligent,
@@ -46,6 +46,12 @@ impl<C: ModelConfigurator> Fleet<C> {
         };
         if args.gpu && slurm.gpus == 0 {
             slurm.gpus = 1;
+        }
+        if slurm.gpus > 0 {
+            surroundings.progress.note(
+                "each task requests a GPU, but training runs on the CPU: the GPU stays idle unless your own program uses it"
+                    .to_owned(),
+            );
         }
         let folder = match &args.output {
             Some(folder) => folder.clone(),

@@ -30,12 +30,31 @@ impl Answer {
     }
 }
 
+/// Creates a call of one of Slurm's programs, without the variables that would override its arguments.
+///
+/// Exported `SBATCH_*` take precedence over the script's `#SBATCH` lines, `SQUEUE_*` and `SACCT_*` filter the answers, and
+/// a task's own `SLURM_*` would be inherited by the jobs that it submits. The project's settings alone decide.
+fn slurm_command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_override) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Returns true for variables that change the meaning of a call. Those that locate the cluster and authenticate are kept.
+fn is_override(name: &str) -> bool {
+    let prefixes = ["SBATCH_", "SLURM_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"];
+    let kept = ["SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix)) && !kept.contains(&name)
+}
+
 pub(crate) fn call(command: &'static str, args: &[String], folder: &Path) -> Result<Answer> {
-    let output = Command::new(command)
+    let output = slurm_command(command)
         .args(args)
         .current_dir(folder)
-        // Settings for sbatch from a task's surroundings must not reach the jobs that it submits.
-        .env_remove("SBATCH_ARRAY_INX")
         .output()
         .map_err(|e| FleetError::Slurm { command, reason: e.to_string() })?;
     Ok(Answer {
@@ -49,10 +68,9 @@ pub(crate) fn call(command: &'static str, args: &[String], folder: &Path) -> Res
 /// is killed at its first pause instead, so that a smaller array can be tried at once.
 pub(crate) fn sbatch(args: &[String], folder: &Path) -> Result<Answer> {
     let fault = |e: std::io::Error| FleetError::Slurm { command: "sbatch", reason: e.to_string() };
-    let mut child = Command::new("sbatch")
+    let mut child = slurm_command("sbatch")
         .args(args)
         .current_dir(folder)
-        .env_remove("SBATCH_ARRAY_INX")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -77,7 +95,7 @@ pub(crate) fn sbatch(args: &[String], folder: &Path) -> Result<Answer> {
 /// Returns true if Slurm's programs are installed. The exit status is ignored: without a configuration even
 /// `--version` fails.
 pub(crate) fn is_installed() -> bool {
-    Command::new("sbatch").arg("--version").output().is_ok()
+    slurm_command("sbatch").arg("--version").output().is_ok()
 }
 
 /// Cancels jobs, named `17_4`.
@@ -115,6 +133,18 @@ fn is_silence(reason: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_from_the_environment_are_not_inherited() {
+        for name in
+            ["SBATCH_TIMELIMIT", "SBATCH_ARRAY_INX", "SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SQUEUE_STATES"]
+        {
+            assert!(is_override(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_JWT", "PATH", "SLURMD_NODENAME"] {
+            assert!(!is_override(name), "{name}");
+        }
+    }
 
     #[test]
     fn silence_is_told_from_refusal() {

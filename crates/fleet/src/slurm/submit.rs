@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use tinsmith_foundation::{config, files};
-use tinsmith_study::clock;
+use tinsmith_foundation::{clock, config, files};
 
 use crate::error::{FleetError, Result};
 use crate::exclusive;
+use crate::plan::MOST_RUNS;
 use crate::project::Project;
 use crate::slurm::SlurmConfig;
 use crate::slurm::call::{call, sbatch};
@@ -109,7 +109,8 @@ pub(crate) fn submit(
         let text = config::to_yaml("submission", &submission)?;
         Ok(files::write_atomic(&draft.join("submission.yaml"), text.as_bytes())?)
     })?;
-    let submission = Submission::load(layout, number)?;
+    let total = runs.last().map_or(0, |last| last.saturating_add(1)).max(MOST_RUNS);
+    let submission = Submission::load(layout, number, total)?;
     let mut submitted = Submitted { number: Some(number), ..Submitted::default() };
     for array in &submission.arrays {
         hand_over(project, &submission, array, &mut submitted)?;

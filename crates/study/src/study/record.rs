@@ -3,7 +3,8 @@
 //! A finished trial is one line: a complete trial (op 4), so one sync. Optuna numbers trials by the order of
 //! lines, so the journal receives trials in the order of their numbers. A trial that finishes before a
 //! smaller number goes into a second log beside the journal (`<journal>.ahead`) at once, and into the journal
-//! when its turn comes. Thus no finished trial can be lost, and trial k is line k for any number of workers.
+//! when its turn comes. Thus no finished trial can be lost, and trial k is line k for any number of workers. Each
+//! record also carries its number as a user attribute, so replaying detects lost and repeated lines.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -13,13 +14,15 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tinsmith_foundation::clock;
 use tinsmith_foundation::files::{self, LineLog};
 
-use crate::clock;
 use crate::config::{Direction, StudyConfig};
 use crate::error::{Result, StudyError};
 use crate::evaluate::{Artifact, Budget, Scores};
-use crate::journal::{Journal, JournalState, JournalStudy, JournalTrial, internal_value, to_distribution};
+use crate::journal::{
+    Journal, JournalState, JournalStudy, JournalTrial, MARK, NUMBER, internal_value, to_distribution,
+};
 use crate::parameter::Parameter;
 use crate::trial::{Proposal, Trial, TrialState, TrialTimes};
 
@@ -147,6 +150,7 @@ impl Recorder {
             ("budget", proposal.budget.map(serde_json::to_value).transpose().map_err(fault)?),
             ("failed", trial.reason.clone().filter(|_| trial.state == TrialState::Failed).map(Value::from)),
             ("inherit", proposal.inherit.map(Value::from)),
+            (NUMBER, Some(Value::from(trial.number))),
             ("proposal", (!proposal.attributes.is_empty()).then(|| json!(proposal.attributes))),
             ("refused", trial.reason.clone().filter(|_| trial.state == TrialState::Refused).map(Value::from)),
             ("reports", (is_multi && !trial.reports.is_empty()).then(|| json!(trial.reports))),
@@ -245,7 +249,7 @@ fn recover_ahead<C: DeserializeOwned>(
         let study = json!({"op_code": 0, "worker_id": "", "study_name": "", "directions": []});
         let journal = Journal::parse(&format!("{study}\n{record}\n"), path)?;
         let trial = journal.studies.first().and_then(|s| s.trials.first());
-        let trial = trial.ok_or_else(|| fault("holds no trial".to_owned()))?;
+        let trial = trial.ok_or_else(|| fault("contains no trial".to_owned()))?;
         trials.insert(ahead.number, Arc::new(restore(config, trial, ahead.number, path)?));
     }
     Ok(trials)
@@ -299,7 +303,7 @@ fn header(
         .collect();
     let names: Vec<&str> = config.objectives.iter().map(|o| o.name.as_str()).collect();
     let system = json!({"study:metric_names": names});
-    let mut users = vec![json!({"tinsmith": {"schema": 1, "seed": config.seed, "window": config.window}})];
+    let mut users = vec![json!({MARK: {"schema": 1, "seed": config.seed, "window": config.window}})];
     if !config.constraints.is_empty() {
         users.push(json!({"constraint_names": config.constraints}));
     }
@@ -367,7 +371,7 @@ fn restore<C: DeserializeOwned>(
     let mut reports = reports.map_err(|e| broken("reports", e))?.unwrap_or_default();
     reports.extend(stored.intermediate_values.iter().map(|(&k, &v)| (k.max(0) as u64, v)));
     if stored.values.as_ref().is_some_and(|v| v.len() != config.objectives.len()) {
-        return Err(foreign(format!("has not {} values", config.objectives.len())));
+        return Err(foreign(format!("does not have {} values", config.objectives.len())));
     }
     Ok(Trial {
         number,

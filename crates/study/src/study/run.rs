@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tinsmith_foundation::Grant;
+use tinsmith_foundation::{Grant, clock};
 
 use super::{Check, Ended, Recorder, Runner, Study, record};
-use crate::clock;
 use crate::config::{Direction, StudyConfig};
 use crate::error::{Result, StudyError};
 use crate::evaluate::{Artifact, Decision, EvaluateError, Report, Request, Scores};

@@ -7,7 +7,12 @@ use std::sync::PoisonError;
 
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{CancelToken, Progress, WorkerScope};
-use tinsmith_trainer::{Callback, Context, Evaluation, Plan, Result, Run, RunResult, TrainError};
+
+use crate::callback::Callback;
+use crate::error::{Result, TrainError};
+use crate::evaluate::Evaluation;
+use crate::fit::Context;
+use crate::run::{Plan, Run, RunResult};
 
 /// One network of a pool.
 #[derive(Debug, Clone, PartialEq)]
