@@ -319,3 +319,98 @@ fn a_dry_run_shows_the_script() {
     }
     assert!(!project.join("submissions").exists());
 }
+
+#[test]
+fn counts_are_bounded_before_anything_is_laid_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = models(dir.path());
+    let refuse = |more: &[&str]| {
+        let project = dir.path().join("p");
+        let args =
+            ["generate", "--models-folder", text(&folder), "--output", text(&project), "--epochs", "1"];
+        let error = fleet(&[&args[..], more].concat()).unwrap_err();
+        assert!(error.is_usage() && !project.exists(), "{error}");
+        error.to_string()
+    };
+    let error = refuse(&["--models", "classifier.small=18446744073709551615", "--array", "2"]);
+    assert!(error.contains("more than the 1000000 runs"), "{error}");
+    let error = refuse(&["--models", "classifier.small=1000,wide=1000", "--array", "999"]);
+    assert!(error.contains("classifier.wide") && error.contains("999000 runs before"), "{error}");
+    let sweep = dir.path().join("sweep.yaml");
+    let int = "{int: {low: 1, high: 10000}}";
+    for (design, wanted) in [
+        ("{grid: {}}", "has 1000000000000 points"),
+        ("{grid: {levels: 1000000}}", "levels"),
+        ("{random: {points: 1000000000000}}", "design.random.points` is 1000000000000, want 1 to 1000000"),
+        ("{latin_hypercube: {points: 18446744073709551615}}", "want 1 to 10000"),
+    ] {
+        let design =
+            format!("design: {design}\nspace: {{batch_size: {int}, epochs: {int}, epoch_samples: {int}}}\n");
+        fs::write(&sweep, design).unwrap();
+        let error = refuse(&["--models", "classifier.small", "--sweep", text(&sweep)]);
+        assert!(error.contains(wanted) && error.contains("sweep.yaml:1:"), "{error}");
+    }
+}
+
+#[test]
+fn submissions_name_runs_of_the_plan_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = generate(dir.path(), "p", "classifier.small=2", &[]);
+    let folder = project.join("submissions/0001");
+    fs::create_dir_all(folder.join("returned")).unwrap();
+    let all = "0-18446744073709551615";
+    let settings = fs::read_to_string(project.join("slurm.yaml")).unwrap().replace('\n', "\n  ");
+    let write = |runs: &str| {
+        let text = format!(
+            "number: 1\ncreated: x\nname: n\nretry: false\nruns: {runs}\nruns_per_task: 1\narrays: []\nslurm:\n  {settings}\n"
+        );
+        fs::write(folder.join("submission.yaml"), text).unwrap();
+    };
+    let refused = || {
+        let opened = Project::open(&project).unwrap();
+        Status::of(&opened, &opened.plan().unwrap()).unwrap_err().to_string()
+    };
+    write(all);
+    let error = refused();
+    assert!(error.contains("submission.yaml:5:") && error.contains("the plan has 2 runs"), "{error}");
+    write("0-1");
+    fs::write(folder.join("cancelled.jsonl"), format!("0\n{all}\n")).unwrap();
+    let error = refused();
+    assert!(error.contains("cancelled.jsonl") && error.contains("line 2"), "{error}");
+    fs::remove_file(folder.join("cancelled.jsonl")).unwrap();
+    fs::write(folder.join("returned/0"), all).unwrap();
+    let error = refused();
+    assert!(error.contains("returned/0") && error.contains("the plan has 2 runs"), "{error}");
+}
+
+#[test]
+fn a_result_of_another_run_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = generate(dir.path(), "p", "classifier.small=2", &[]);
+    ok(&["run", text(&project), "--quiet"]);
+    let path = project.join("runs/000/000001/result.json");
+    let own = fs::read_to_string(&path).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&own).unwrap();
+    changed["scores"]["val_accuracy"] = 7.5.into();
+    let other = fs::read_to_string(project.join("runs/000/000000/result.json")).unwrap();
+    for (content, wanted) in
+        [(other, "it is the result of run 0"), (changed.to_string(), "`val_accuracy` is 7.5")]
+    {
+        fs::write(&path, content).unwrap();
+        let error = fleet(&["collect", text(&project)]).unwrap_err().to_string();
+        assert!(error.contains("000001/result.json") && error.contains(wanted), "{error}");
+    }
+    fs::write(&path, own).unwrap();
+    ok(&["collect", text(&project)]);
+}
+
+#[test]
+fn swept_keys_of_the_model_are_recorded_with_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let sweep = dir.path().join("sweep.yaml");
+    fs::write(&sweep, "design: {list: [{model.h.dense.units: 5}]}\n").unwrap();
+    let project = generate(dir.path(), "p", "classifier.small", &["--sweep", text(&sweep)]);
+    ok(&["run", text(&project), "--quiet"]);
+    let run = fs::read_to_string(project.join("runs/000/000000/attempt-0001/run.yaml")).unwrap();
+    assert!(run.contains("model.h.dense.units: 5"), "{run}");
+}

@@ -319,3 +319,45 @@ fn a_panic_reaches_the_caller_and_leaves_the_others_no_wait() {
     let reopened: Study<Params> = Study::open(config(30), &path).unwrap();
     assert_eq!(reopened.trials().len(), 2);
 }
+
+#[test]
+fn lost_and_repeated_lines_are_refused_by_number() {
+    let dir = scratch();
+    let path = dir.path().join("journal.log");
+    run(config(6), &path, 1, 0);
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let first = lines.iter().position(|l| l.contains("\"op_code\":4")).unwrap();
+    let open = |lines: &[&str]| {
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        Study::<Params>::open(config(6), &path).map(drop)
+    };
+    open(&lines).unwrap();
+    let mut lost = lines.clone();
+    lost.remove(first + 2);
+    let StudyError::Journal { line, reason, .. } = open(&lost).unwrap_err() else { panic!("want a line") };
+    assert_eq!(line, first + 3);
+    assert!(reason.starts_with("is trial 3, want trial 2"), "{reason}");
+    let mut twice = lines.clone();
+    twice.insert(first + 2, lines[first + 1]);
+    let StudyError::Journal { line, reason, .. } = open(&twice).unwrap_err() else { panic!("want a line") };
+    assert_eq!(line, first + 3);
+    assert!(reason.starts_with("is trial 1 again"), "{reason}");
+    // Journals from before numbers were recorded are accepted.
+    let old: Vec<String> = (0..6)
+        .fold(lines.iter().map(|l| (*l).to_owned()).collect(), |lines: Vec<String>, k| {
+            lines.iter().map(|l| l.replace(&format!("\"number\":{k},"), "")).collect()
+        });
+    assert!(!old.concat().contains("\"number\""));
+    open(&old.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+}
+
+#[test]
+fn a_message_cuts_the_line_that_it_quotes() {
+    let line = format!(
+        "{{\"op_code\":7,\"trial_id\":0,\"step\":0,\"intermediate_value\":1,\"state\":\"{}\"}}\n",
+        "x".repeat(300_000)
+    );
+    let error = Journal::parse(&line, "j".as_ref()).unwrap_err().to_string();
+    assert!(error.starts_with("j:1: ") && error.len() < 1000, "{} bytes", error.len());
+}

@@ -259,3 +259,18 @@ fn a_start_is_tried_first_and_learned_from() {
     let tanh = study.trials()[1..].iter().filter(|t| t.candidate().str("act") == Some("tanh")).count();
     assert!(tanh > 15, "{tanh} of 29");
 }
+
+#[test]
+fn levels_thin_integers_out_and_counts_do_not_wrap() {
+    let space = |domain: Domain| Space::new([("n", domain)]).unwrap();
+    let values = |domain: Domain, levels: u64| {
+        let grid = GridSearch::with_integer_levels(space(domain), levels, Some(levels)).unwrap();
+        (0..grid.len()).map(|i| grid.point(i).unwrap().i64("n").unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(values(Domain::int(4, 1024), 3), [4, 514, 1024]);
+    assert_eq!(values(Domain::log_int(1, 1000), 4), [1, 10, 96, 1000]);
+    assert_eq!(values(Domain::int(1, 5), 9), [1, 2, 3, 4, 5]);
+    assert_eq!(values(Domain::int(i64::MIN, i64::MAX), 2), [i64::MIN, i64::MAX]);
+    let error = GridSearch::new(space(Domain::int(i64::MIN, i64::MAX)), 3).unwrap_err().to_string();
+    assert!(error.contains("2^64 values"), "{error}");
+}
