@@ -73,17 +73,7 @@ pub enum StudyError {
     /// The requested design does not exist.
     #[error("no such design: {0}")]
     Design(String),
-    /// A TensorBoard event file is damaged.
-    #[error("{path}: byte {offset}: {reason}", path = path.display())]
-    Events {
-        /// The file.
-        path: PathBuf,
-        /// Offset of the damaged record, in bytes.
-        offset: u64,
-        /// Problem.
-        reason: String,
-    },
-    /// An event file, or a file beside the journal, could not be opened, locked, read or written.
+    /// A journal, or a file beside it, could not be opened, locked, read or written.
     #[error("cannot access {path}: {source}", path = path.display())]
     Access {
         /// The file.

@@ -57,7 +57,6 @@
 //! | [`design`] | Latin hypercubes, Sobol's sequence, Cartesian grids, discrepancy |
 //! | [`pareto`] | dominance, fronts, crowding, hypervolume |
 //! | [`journal`] | reader of Optuna's journal |
-//! | [`tensorboard`] | writer and reader of TensorBoard event files |
 
 #![forbid(unsafe_code)]
 
@@ -74,7 +73,6 @@ mod pruner;
 mod search_run;
 mod space;
 mod study;
-pub mod tensorboard;
 mod trial;
 
 pub use config::{Direction, Objective, StudyConfig};

@@ -5,8 +5,6 @@ mod closed_form;
 #[cfg(test)]
 mod designs;
 #[cfg(test)]
-mod events;
-#[cfg(test)]
 mod fronts;
 #[cfg(test)]
 mod hyperband;

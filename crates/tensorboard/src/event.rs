@@ -9,9 +9,6 @@
 //! `tensorboard/plugins/hparams/{plugin_data,api}.proto` and the summaries of TensorFlow 2, of TensorBoard
 //! 2.21. Event files contain times and are therefore not reproducible.
 
-pub mod message;
-mod record;
-
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -19,14 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
+use tinsmith_study::ParamValue;
 
-use self::message::{
-    Event, HparamsData, NamedValue, PluginData, SessionEndInfo, SessionStartInfo, Summary, SummaryMetadata,
-    SummaryValue, TensorDim, TensorProto, TensorShape, hparams_data,
+use crate::error::{EventError, Result};
+use crate::message::{
+    Event, Experiment, HparamsData, NamedValue, PluginData, SessionEndInfo, SessionStartInfo, Summary,
+    SummaryMetadata, SummaryValue, TensorDim, TensorProto, TensorShape, hparams_data,
 };
-pub use self::message::{Experiment, Metric};
-use crate::error::{Result, StudyError};
-use crate::parameter::ParamValue;
+use crate::record;
 
 const DT_FLOAT: i32 = 1;
 const DT_DOUBLE: i32 = 2;
@@ -54,12 +51,12 @@ impl EventWriter {
     /// seconds>.tinsmith.<process>.<n>`.
     ///
     /// # Errors
-    /// [`StudyError::Access`] if the folder or the file cannot be created.
+    /// [`EventError::Access`] if the folder or the file cannot be created.
     pub fn create(folder: &Path) -> Result<Self> {
         static FILES: AtomicU64 = AtomicU64::new(0);
         let fault = |path: &Path| {
             let path = path.to_owned();
-            |source| StudyError::Access { path, source }
+            |source| EventError::Access { path, source }
         };
         fs::create_dir_all(folder).map_err(fault(folder))?;
         let wall_time = now();
@@ -76,10 +73,10 @@ impl EventWriter {
     /// Resumes an existing file; a torn last record is cut off.
     ///
     /// # Errors
-    /// [`StudyError::Access`] if the file cannot be read or written, [`StudyError::Events`] if a record
+    /// [`EventError::Access`] if the file cannot be read or written, [`EventError::Damaged`] if a record
     /// before the end is damaged.
     pub fn append(path: &Path) -> Result<Self> {
-        let fault = |source| StudyError::Access { path: path.to_owned(), source };
+        let fault = |source| EventError::Access { path: path.to_owned(), source };
         let bytes = fs::read(path).map_err(fault)?;
         let whole = record::whole(&bytes).map_err(|(offset, reason)| events(path, offset, reason))?;
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(fault)?;
@@ -98,10 +95,10 @@ impl EventWriter {
     /// Writes any event.
     ///
     /// # Errors
-    /// [`StudyError::Access`] if the system refuses.
+    /// [`EventError::Access`] if the system refuses.
     pub fn write(&mut self, event: &Event) -> Result<()> {
         let bytes = record::frame(&event.encode_to_vec());
-        self.file.write_all(&bytes).map_err(|source| StudyError::Access { path: self.path.clone(), source })
+        self.file.write_all(&bytes).map_err(|source| EventError::Access { path: self.path.clone(), source })
     }
 
     /// Writes a point of a curve. TensorBoard keeps it as a 32-bit float; `HParams` shows the last point of a
@@ -178,9 +175,9 @@ impl EventWriter {
     /// Passes everything written so far to the system. Dropping the writer does so too, but ignores errors.
     ///
     /// # Errors
-    /// [`StudyError::Access`] if the system refuses.
+    /// [`EventError::Access`] if the system refuses.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|source| StudyError::Access { path: self.path.clone(), source })
+        self.file.flush().map_err(|source| EventError::Access { path: self.path.clone(), source })
     }
 
     fn hparams(&mut self, tag: &str, data: hparams_data::Data) -> Result<()> {
@@ -217,10 +214,10 @@ impl EventWriter {
 /// Reads all events of a file. A torn last record is not an error.
 ///
 /// # Errors
-/// [`StudyError::Access`] if the file cannot be read, [`StudyError::Events`] if a record is damaged or is not
+/// [`EventError::Access`] if the file cannot be read, [`EventError::Damaged`] if a record is damaged or is not
 /// an event.
 pub fn read_events(path: &Path) -> Result<Vec<Event>> {
-    let bytes = fs::read(path).map_err(|source| StudyError::Access { path: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|source| EventError::Access { path: path.to_owned(), source })?;
     let mut list = Vec::new();
     let mut offset = 0;
     while let Some(data) = record::next(&bytes[offset..]).map_err(|reason| events(path, offset, reason))? {
@@ -230,8 +227,8 @@ pub fn read_events(path: &Path) -> Result<Vec<Event>> {
     Ok(list)
 }
 
-fn events(path: &Path, offset: usize, reason: String) -> StudyError {
-    StudyError::Events { path: path.to_owned(), offset: offset as u64, reason }
+fn events(path: &Path, offset: usize, reason: String) -> EventError {
+    EventError::Damaged { path: path.to_owned(), offset: offset as u64, reason }
 }
 
 fn now() -> f64 {

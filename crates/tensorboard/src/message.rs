@@ -1,9 +1,7 @@
 //! Messages of event files, restricted to the fields that are written or read here. Others are skipped when
 //! reading.
 
-use crate::config::{Direction, Objective};
-use crate::parameter::{Domain, ParamValue};
-use crate::space::Space;
+use tinsmith_study::{Direction, Domain, Objective, ParamValue, Space};
 
 /// A record of an event file.
 #[derive(Clone, PartialEq, prost::Message)]
