@@ -25,12 +25,13 @@ const EDGES: [(&str, &[&str]); 20] = [
     ("cost", &["foundation", "network"]),
     ("keras", &["foundation", "network"]),
     ("study", &["foundation"]),
+    ("tensorboard", &["study"]),
     ("data", &["foundation"]),
     ("kernels", &[]),
     ("core-tensor", &["foundation", "kernels"]),
     ("quant", &["foundation", "network", "kernels"]),
     ("layers", &["foundation", "network", "keras", "data", "kernels", "core-tensor", "quant"]),
-    ("trainer", &["foundation", "network", "study", "data", "kernels", "core-tensor", "layers"]),
+    ("trainer", &["foundation", "network", "study", "tensorboard", "data", "kernels", "core-tensor", "layers"]),
     ("fleet", &["foundation", "network", "study", "data", "layers", "trainer"]),
     ("modelgen", &["foundation", "network", "cost", "keras", "study"]),
     ("nas", &["foundation", "network", "cost", "study"]),
@@ -51,7 +52,6 @@ const EDGES: [(&str, &[&str]); 20] = [
             "data",
             "layers",
             "trainer",
-            "fleet",
             "modelgen",
             "nas",
             "autoq",
@@ -83,12 +83,13 @@ const EDGES: [(&str, &[&str]); 20] = [
 ];
 
 /// Crates that must build without a tensor library, and the packages that are one.
-const TENSOR_FREE: [&str; 11] = [
+const TENSOR_FREE: [&str; 12] = [
     "foundation",
     "network",
     "cost",
     "keras",
     "study",
+    "tensorboard",
     "data",
     "kernels",
     "modelgen",

@@ -17,6 +17,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`seed`] | [`Seed`], [`Rng`]: derivation by SHA-256, draws by ChaCha12, every algorithm stated |
+//! | [`clock`] | timestamps in UTC |
 //! | [`config`] | YAML and JSON in and out, faults with positions |
 //! | [`files`] | atomic replacement, exclusive claims, append-only logs that survive a kill |
 //! | [`progress`] | what a long operation tells its caller |
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cancel;
+pub mod clock;
 pub mod config;
 mod error;
 pub mod files;

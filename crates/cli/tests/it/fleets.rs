@@ -1,4 +1,4 @@
-//! What `docs/fleets.md` says of fleets: its commands run, its files are read, its table of keys is whole.
+//! Tests of `docs/fleets.md`: its commands run, its files are read, its table of keys is complete.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -54,7 +54,7 @@ fn the_commands_of_the_page_do_what_it_says() {
     let shown = ok(dir.path(), "tinsmith fleet show P");
     assert!(shown.contains("10 of 10 runs done") && shown.contains("the third is odd"), "{shown}");
 
-    let table = PAGE.split("## For those who know submitit").nth(1).unwrap();
+    let table = PAGE.split("## Coming from submitit").nth(1).unwrap();
     let commands: Vec<&str> = table.split('`').filter(|code| code.starts_with("fleet ")).collect();
     assert!(commands.len() >= 20, "{commands:?}");
     for command in commands {
@@ -95,7 +95,7 @@ fn the_files_of_the_page_are_read() {
 
 #[test]
 fn every_key_is_explained() {
-    let chapter = PAGE.split("## How to submit").nth(1).unwrap().split("\n## ").next().unwrap();
+    let chapter = PAGE.split("## Submission settings").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut explained: Vec<&str> =
         chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     explained.sort_unstable();

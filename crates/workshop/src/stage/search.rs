@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_nas::{ArchitectureSearch, SearchConfig};
 use tinsmith_network::ModelSpec;
 use tinsmith_study::{Ended, SearchRun, Study, Trial};
-use tinsmith_trainer::{Callback, Plan, RunResult, Trainer, Undisturbed};
+use tinsmith_trainer::{Callback, Member, Plan, Pool, PoolContext, RunResult, Trainer, Undisturbed};
 
 use crate::error::{Result, WorkshopError};
 use crate::pipeline::Bench;

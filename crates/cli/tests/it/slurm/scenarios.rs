@@ -276,7 +276,7 @@ fn submit_too_many(site: &Site<'_>) -> String {
 fn taken(runs: &[Value]) -> (usize, usize) {
     let count =
         |word: &str| runs.iter().filter(|r| state(r) == "pending" && reason(r).contains(word)).count();
-    (count("JobHeldUser"), count("did not take it; submit again"))
+    (count("JobHeldUser"), count("refused it; submit again"))
 }
 
 /// A user may have five jobs: so many are taken, the others stay open, and a later `submit` goes on.
@@ -299,11 +299,11 @@ fn submit_limit(cluster: &Cluster) {
     });
     site.settings("account: few\ncollect: false\nextra: ['--hold']");
     let said = submit_too_many(&site);
-    assert!(said.contains("submission 1: 5 runs in jobs") && said.contains("did not take 7 runs"), "{said}");
+    assert!(said.contains("submission 1: 5 runs in jobs") && said.contains("refused 7 runs"), "{said}");
     assert!(said.contains("job submit limit") && said.contains("submit again later"), "{said}");
     assert_eq!(taken(&site.runs()), (5, 7));
     let said = submit_too_many(&site);
-    assert!(!said.contains("submission 2") && said.contains("did not take 7 runs"), "{said}");
+    assert!(!said.contains("submission 2") && said.contains("refused 7 runs"), "{said}");
     assert_eq!(taken(&site.runs()), (5, 7), "nothing was lost");
     let jobs = cluster.call("squeue", &["-h", "-A", "few", "-o", "%F"]);
     for job in jobs.lines() {
@@ -329,7 +329,7 @@ fn full_queue(cluster: &Cluster) {
     );
     let (waiting, left) = taken(&site.runs());
     assert!(waiting > 0 && left > 0 && waiting + left == 10, "{said}\n{:?}", site.runs());
-    assert!(said.contains(&format!("did not take {left} runs")), "{said}");
+    assert!(said.contains(&format!("refused {left} runs")), "{said}");
     let jobs = cluster.call("squeue", &["-h", "-o", "%F"]);
     for job in others {
         cluster.call("scancel", &[job.trim()]);

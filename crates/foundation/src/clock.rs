@@ -1,15 +1,16 @@
-//! Times in UTC, in one form: as the journal writes them.
+//! Timestamps in UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, as `2026-11-21T20:23:48.095360+00:00`; the first ten characters are the date.
+/// Returns the present time as `2026-11-21T20:23:48.095360+00:00`. The first ten characters are the date.
 #[must_use]
 pub fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     iso(since.as_secs(), since.subsec_micros())
 }
 
-/// A time in UTC, to the microsecond, in the one form that every version of Python's `fromisoformat` reads.
+/// Formats a time in UTC, to the microsecond, in the one form that every version of Python's `fromisoformat`
+/// reads.
 fn iso(seconds: u64, micros: u32) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
@@ -17,8 +18,7 @@ fn iso(seconds: u64, micros: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}+00:00")
 }
 
-/// Year, month and day of a day counted from 1970-01-01, by Howard Hinnant's algorithm `civil_from_days` for days
-/// not before that.
+/// Converts days since 1970-01-01 to year, month and day, by Howard Hinnant's algorithm `civil_from_days`.
 fn civil(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let era = z / 146_097;

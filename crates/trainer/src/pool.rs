@@ -1,5 +1,5 @@
-//! Runs that the caller holds in memory, side by side in one process: each a folder, each complete or visibly not, none
-//! trained twice.
+//! Pool: trainings defined in memory, run side by side in one process. Each has a folder of its own, is
+//! either complete or visibly incomplete, and is never trained twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -7,14 +7,19 @@ use std::sync::PoisonError;
 
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{CancelToken, Progress, WorkerScope};
-use tinsmith_trainer::{Callback, Context, Evaluation, Plan, Result, Run, RunResult, TrainError};
+
+use crate::callback::Callback;
+use crate::error::{Result, TrainError};
+use crate::evaluate::Evaluation;
+use crate::fit::Context;
+use crate::run::{Plan, Run, RunResult};
 
 /// One network of a pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// Its name, also its folder's: letters, digits, `-`, `_` and `.`.
+    /// Name, also of its folder: letters, digits, `-`, `_` and `.`.
     pub name: String,
-    /// What is trained.
+    /// The training.
     pub plan: Plan,
 }
 
@@ -25,18 +30,18 @@ pub struct Pool {
     members: Vec<Member>,
 }
 
-/// What a pool needs besides its members.
+/// Resources and callbacks of a pool's training.
 #[derive(Clone)]
 pub struct PoolContext<'a> {
-    /// The cores; one run takes one of them where there are enough runs.
+    /// Cores to use; with enough runs, each run gets one core.
     pub scope: WorkerScope,
-    /// Receives one step for each run that ends, in a stage of this name.
+    /// Name of the progress stage; it receives one step per finished run.
     pub stage: &'a str,
-    /// Who watches.
+    /// Receives progress events.
     pub progress: &'a dyn Progress,
-    /// Asks for a stop; finished runs stay.
+    /// Requests a stop; finished runs are kept.
     pub cancel: &'a CancelToken,
-    /// What accompanies each run, for example a pruning schedule.
+    /// Creates the callback of each run, for example a pruning schedule.
     pub callback: &'a (dyn Fn(&Member) -> Result<Box<dyn Callback>> + Sync),
 }
 
@@ -50,10 +55,10 @@ impl std::fmt::Debug for PoolContext<'_> {
 }
 
 impl Pool {
-    /// A pool in `folder`.
+    /// Creates a pool in `folder`.
     ///
     /// # Errors
-    /// [`TrainError::Config`] where a name is no safe folder name or is used twice.
+    /// [`TrainError::Config`] if a name is not a safe folder name or is used twice.
     pub fn new(folder: impl Into<PathBuf>, members: Vec<Member>) -> Result<Self> {
         let mut faults = tinsmith_foundation::Faults::new();
         for (i, member) in members.iter().enumerate() {
@@ -72,29 +77,29 @@ impl Pool {
         Ok(Self { folder: folder.into(), members })
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The networks.
+    /// Returns the networks.
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The run of a member.
+    /// Returns the run of a member.
     #[must_use]
     pub fn run_of(&self, member: &Member) -> Run {
         Run::new(self.folder.join(&member.name))
     }
 
-    /// Trains every member that is not finished; results in the members' order.
+    /// Trains every unfinished member. Returns results in the order of the members.
     ///
     /// # Errors
-    /// [`TrainError::Cancelled`] where a stop was asked for, and the first failure of a run, after the other runs have
-    /// ended; what is finished stays finished either way.
+    /// [`TrainError::Cancelled`] if a stop was requested; otherwise the first failure, after the other runs
+    /// have ended. Finished runs are kept either way.
     pub fn train(
         &self,
         train: &Dataset,
@@ -122,7 +127,7 @@ impl Pool {
     }
 }
 
-/// A result in a few words.
+/// Summarizes a result in a few words.
 fn score(result: &RunResult) -> String {
     let found = result.validation.as_ref();
     match (found.and_then(Evaluation::accuracy), found) {

@@ -1,16 +1,13 @@
 //! TensorBoard event files with the `HParams` plug-in: scalars, histograms, hyper-parameters.
 //!
-//! One folder holds the events of one run; the run's name in TensorBoard is the folder's path below the log folder.
-//! The log folder itself takes the [`Experiment`]; each session (a trial) begins its folder with
-//! [`EventWriter::session_start`], writes its scalars, and ends with [`EventWriter::session_end`]. Metrics with a
-//! group go into a folder of that name within the session's.
+//! One folder holds the events of one run; TensorBoard names the run by the folder's path below the log
+//! folder. The log folder itself contains the [`Experiment`]. Each session (a trial) starts its folder with
+//! [`EventWriter::session_start`], writes its scalars, and ends with [`EventWriter::session_end`]. Metrics
+//! with a group go into a folder of that name within the session's folder.
 //!
 //! Format: `TFRecord` framing with masked CRC-32C; messages as in `tensorflow/core/util/event.proto`,
-//! `tensorboard/plugins/hparams/{plugin_data,api}.proto` and the summaries of TensorFlow 2, of TensorBoard 2.21.
-//! Event files are outside the promise of equal results: they hold times.
-
-pub mod message;
-mod record;
+//! `tensorboard/plugins/hparams/{plugin_data,api}.proto` and the summaries of TensorFlow 2, of TensorBoard
+//! 2.21. Event files contain times and are therefore not reproducible.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -19,26 +16,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
+use tinsmith_study::ParamValue;
 
-use self::message::{
-    Event, HparamsData, NamedValue, PluginData, SessionEndInfo, SessionStartInfo, Summary, SummaryMetadata,
-    SummaryValue, TensorDim, TensorProto, TensorShape, hparams_data,
+use crate::error::{EventError, Result};
+use crate::message::{
+    Event, Experiment, HparamsData, NamedValue, PluginData, SessionEndInfo, SessionStartInfo, Summary,
+    SummaryMetadata, SummaryValue, TensorDim, TensorProto, TensorShape, hparams_data,
 };
-pub use self::message::{Experiment, Metric};
-use crate::error::{Result, StudyError};
-use crate::parameter::ParamValue;
+use crate::record;
 
 const DT_FLOAT: i32 = 1;
 const DT_DOUBLE: i32 = 2;
 
-/// How a session ended.
+/// Status of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionStatus {
-    /// With a result.
+    /// Ended with a result.
     Success = 1,
-    /// Without one.
+    /// Ended without a result.
     Failure = 2,
-    /// Not yet.
+    /// In progress.
     Running = 3,
 }
 
@@ -50,16 +47,16 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// A new file in `folder`, which is created where it is missing, named
-    /// `events.out.tfevents.<unix seconds>.tinsmith.<process>.<n>`.
+    /// Creates a file in `folder`, which is created if missing, named `events.out.tfevents.<unix
+    /// seconds>.tinsmith.<process>.<n>`.
     ///
     /// # Errors
-    /// [`StudyError::Access`] where the folder or the file cannot be created.
+    /// [`EventError::Access`] if the folder or the file cannot be created.
     pub fn create(folder: &Path) -> Result<Self> {
         static FILES: AtomicU64 = AtomicU64::new(0);
         let fault = |path: &Path| {
             let path = path.to_owned();
-            |source| StudyError::Access { path, source }
+            |source| EventError::Access { path, source }
         };
         fs::create_dir_all(folder).map_err(fault(folder))?;
         let wall_time = now();
@@ -73,13 +70,13 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// Goes on with an existing file; a torn last record is cut off.
+    /// Resumes an existing file; a torn last record is cut off.
     ///
     /// # Errors
-    /// [`StudyError::Access`] where the file cannot be read or written; [`StudyError::Events`] where a record
+    /// [`EventError::Access`] if the file cannot be read or written, [`EventError::Damaged`] if a record
     /// before the end is damaged.
     pub fn append(path: &Path) -> Result<Self> {
-        let fault = |source| StudyError::Access { path: path.to_owned(), source };
+        let fault = |source| EventError::Access { path: path.to_owned(), source };
         let bytes = fs::read(path).map_err(fault)?;
         let whole = record::whole(&bytes).map_err(|(offset, reason)| events(path, offset, reason))?;
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(fault)?;
@@ -89,7 +86,7 @@ impl EventWriter {
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
     }
 
-    /// The file.
+    /// Returns the file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -98,13 +95,14 @@ impl EventWriter {
     /// Writes any event.
     ///
     /// # Errors
-    /// [`StudyError::Access`] where the disk refuses.
+    /// [`EventError::Access`] if the system refuses.
     pub fn write(&mut self, event: &Event) -> Result<()> {
         let bytes = record::frame(&event.encode_to_vec());
-        self.file.write_all(&bytes).map_err(|source| StudyError::Access { path: self.path.clone(), source })
+        self.file.write_all(&bytes).map_err(|source| EventError::Access { path: self.path.clone(), source })
     }
 
-    /// A point of a curve. TensorBoard keeps 32 bits of it; `HParams` shows the last point of a tag.
+    /// Writes a point of a curve. TensorBoard keeps it as a 32-bit float; `HParams` shows the last point of a
+    /// tag.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -118,8 +116,8 @@ impl EventWriter {
         self.summary(step, tag, "scalars", Vec::new(), tensor)
     }
 
-    /// The distribution of `values` in 30 buckets of equal width between their extremes; values that are not
-    /// finite are left out.
+    /// Writes the distribution of `values` in 30 buckets of equal width between their extremes. Non-finite
+    /// values are omitted.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -135,7 +133,7 @@ impl EventWriter {
         self.summary(step, tag, "histograms", Vec::new(), tensor)
     }
 
-    /// What is searched and measured; once, in the log folder.
+    /// Writes the hyper-parameters and metrics of an experiment; once, in the log folder.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -143,8 +141,8 @@ impl EventWriter {
         self.hparams("_hparams_/experiment", hparams_data::Data::Experiment(experiment))
     }
 
-    /// Begins a session with its hyper-parameters. Sessions with one `group` are repeats of one configuration; an
-    /// empty one is the session's own name.
+    /// Begins a session with its hyper-parameters. Sessions with the same `group` are repetitions of one
+    /// configuration; an empty group is the session's own name.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -174,12 +172,12 @@ impl EventWriter {
         self.hparams("_hparams_/session_end_info", hparams_data::Data::SessionEndInfo(info))
     }
 
-    /// Hands everything written so far to the system. Dropping the writer does so too, but says nothing of faults.
+    /// Passes everything written so far to the system. Dropping the writer does so too, but ignores errors.
     ///
     /// # Errors
-    /// [`StudyError::Access`] where the disk refuses.
+    /// [`EventError::Access`] if the system refuses.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|source| StudyError::Access { path: self.path.clone(), source })
+        self.file.flush().map_err(|source| EventError::Access { path: self.path.clone(), source })
     }
 
     fn hparams(&mut self, tag: &str, data: hparams_data::Data) -> Result<()> {
@@ -213,13 +211,13 @@ impl EventWriter {
     }
 }
 
-/// All events of a file. A torn last record is no error.
+/// Reads all events of a file. A torn last record is not an error.
 ///
 /// # Errors
-/// [`StudyError::Access`] where the file cannot be read; [`StudyError::Events`] where a record is damaged or holds
-/// no event.
+/// [`EventError::Access`] if the file cannot be read, [`EventError::Damaged`] if a record is damaged or is not
+/// an event.
 pub fn read_events(path: &Path) -> Result<Vec<Event>> {
-    let bytes = fs::read(path).map_err(|source| StudyError::Access { path: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|source| EventError::Access { path: path.to_owned(), source })?;
     let mut list = Vec::new();
     let mut offset = 0;
     while let Some(data) = record::next(&bytes[offset..]).map_err(|reason| events(path, offset, reason))? {
@@ -229,16 +227,16 @@ pub fn read_events(path: &Path) -> Result<Vec<Event>> {
     Ok(list)
 }
 
-fn events(path: &Path, offset: usize, reason: String) -> StudyError {
-    StudyError::Events { path: path.to_owned(), offset: offset as u64, reason }
+fn events(path: &Path, offset: usize, reason: String) -> EventError {
+    EventError::Damaged { path: path.to_owned(), offset: offset as u64, reason }
 }
 
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Left edge, right edge and count of each bucket; one bucket of width 1 where all values are equal, none where
-/// there are none (TensorFlow's `summary.histogram`).
+/// Returns left edge, right edge and count of each bucket: one bucket of width 1 if all values are equal,
+/// none if there are no values (TensorFlow's `summary.histogram`).
 fn buckets(values: &[f64]) -> Vec<[f64; 3]> {
     const COUNT: usize = 30;
     let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();

@@ -1,8 +1,7 @@
-//! The messages of event files, with the fields that are written or read here. Others are passed over in reading.
+//! Messages of event files, restricted to the fields that are written or read here. Others are skipped when
+//! reading.
 
-use crate::config::{Direction, Objective};
-use crate::parameter::{Domain, ParamValue};
-use crate::space::Space;
+use tinsmith_study::{Direction, Domain, Objective, ParamValue, Space};
 
 /// A record of an event file.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -16,7 +15,7 @@ pub struct Event {
     /// `brain.Event:2`, in the first record.
     #[prost(string, optional, tag = "3")]
     pub file_version: Option<String>,
-    /// What happened.
+    /// The values.
     #[prost(message, optional, tag = "5")]
     pub summary: Option<Summary>,
 }
@@ -41,12 +40,12 @@ pub struct SummaryValue {
     /// The value.
     #[prost(message, optional, tag = "8")]
     pub tensor: Option<TensorProto>,
-    /// Who shows it.
+    /// The plug-in that displays it.
     #[prost(message, optional, tag = "9")]
     pub metadata: Option<SummaryMetadata>,
 }
 
-/// Who shows a value, and how.
+/// Display of a value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SummaryMetadata {
     /// The plug-in and its data.
@@ -55,7 +54,7 @@ pub struct SummaryMetadata {
     /// A name for people.
     #[prost(string, tag = "2")]
     pub display_name: String,
-    /// What it means.
+    /// Description.
     #[prost(string, tag = "3")]
     pub summary_description: String,
 }
@@ -104,10 +103,10 @@ pub struct TensorDim {
     pub size: i64,
 }
 
-/// What the `HParams` plug-in stores.
+/// Data stored by the `HParams` plug-in.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HparamsData {
-    /// 0.
+    /// Format version, 0.
     #[prost(int32, tag = "1")]
     pub version: i32,
     /// One of three.
@@ -117,28 +116,28 @@ pub struct HparamsData {
 
 /// The choice within [`HparamsData`].
 pub mod hparams_data {
-    /// What an [`HparamsData`](super::HparamsData) holds.
+    /// Content of an [`HparamsData`](super::HparamsData).
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Data {
-        /// In the log folder.
+        /// Experiment, in the log folder.
         #[prost(message, tag = "2")]
         Experiment(super::Experiment),
-        /// First in a session's folder.
+        /// Start of a session, first in its folder.
         #[prost(message, tag = "3")]
         SessionStartInfo(super::SessionStartInfo),
-        /// Last in a session's folder.
+        /// End of a session, last in its folder.
         #[prost(message, tag = "4")]
         SessionEndInfo(super::SessionEndInfo),
     }
 }
 
-/// What is searched and measured.
+/// Hyper-parameters and metrics of a search.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Experiment {
-    /// What it is about.
+    /// Description.
     #[prost(string, tag = "1")]
     pub description: String,
-    /// Whose it is.
+    /// Owner.
     #[prost(string, tag = "2")]
     pub user: String,
     /// Unix seconds.
@@ -150,7 +149,7 @@ pub struct Experiment {
     /// The metrics, in the order of the columns.
     #[prost(message, repeated, tag = "5")]
     pub metric_infos: Vec<MetricInfo>,
-    /// Its name.
+    /// Name.
     #[prost(string, tag = "6")]
     pub name: String,
 }
@@ -164,26 +163,26 @@ pub struct HparamInfo {
     /// A name for people.
     #[prost(string, tag = "2")]
     pub display_name: String,
-    /// What it means.
+    /// Description.
     #[prost(string, tag = "3")]
     pub description: String,
     /// 1 string, 2 bool, 3 number.
     #[prost(int32, tag = "4")]
     pub r#type: i32,
-    /// What it may be.
+    /// Domain.
     #[prost(oneof = "hparam_info::Domain", tags = "5, 6")]
     pub domain: Option<hparam_info::Domain>,
 }
 
 /// The choice within [`HparamInfo`].
 pub mod hparam_info {
-    /// What a hyper-parameter may be.
+    /// Domain of a hyper-parameter.
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Domain {
-        /// One of a list.
+        /// A list of values.
         #[prost(message, tag = "5")]
         Discrete(super::ListValue),
-        /// A number between two.
+        /// An interval.
         #[prost(message, tag = "6")]
         Interval(super::Interval),
     }
@@ -203,13 +202,13 @@ pub struct Interval {
 /// A metric.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MetricInfo {
-    /// Where its scalars are.
+    /// Location of its scalars.
     #[prost(message, optional, tag = "1")]
     pub name: Option<MetricName>,
     /// A name for people.
     #[prost(string, tag = "3")]
     pub display_name: String,
-    /// What it means.
+    /// Description.
     #[prost(string, tag = "4")]
     pub description: String,
     /// 1 training, 2 validation.
@@ -217,30 +216,30 @@ pub struct MetricInfo {
     pub dataset_type: i32,
 }
 
-/// Where a metric's scalars are.
+/// Location of a metric's scalars.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MetricName {
-    /// The folder within the session's; empty for the session's own.
+    /// Folder within the session's folder; empty for the session's folder itself.
     #[prost(string, tag = "1")]
     pub group: String,
-    /// The scalars' tag.
+    /// Tag of the scalars.
     #[prost(string, tag = "2")]
     pub tag: String,
 }
 
-/// The begin of a session. The hyper-parameters are a map on the wire; a list keeps their order.
+/// Start of a session. The hyper-parameters are a map on the wire; a list keeps their order.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SessionStartInfo {
     /// The hyper-parameters.
     #[prost(message, repeated, tag = "1")]
     pub hparams: Vec<NamedValue>,
-    /// Where the model is.
+    /// Address of the model.
     #[prost(string, tag = "2")]
     pub model_uri: String,
-    /// Where it can be watched.
+    /// Address of a monitoring page.
     #[prost(string, tag = "3")]
     pub monitor_url: String,
-    /// Sessions of one group are repeats of one configuration.
+    /// Group name; sessions of one group are repetitions of one configuration.
     #[prost(string, tag = "4")]
     pub group_name: String,
     /// Unix seconds.
@@ -259,7 +258,7 @@ pub struct NamedValue {
     pub value: Option<Value>,
 }
 
-/// The end of a session.
+/// End of a session.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct SessionEndInfo {
     /// 1 success, 2 failure, 3 running.
@@ -280,16 +279,16 @@ pub struct Value {
 
 /// The choice within [`Value`].
 pub mod value {
-    /// What a [`Value`](super::Value) is.
+    /// Content of a [`Value`](super::Value).
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Kind {
-        /// A number; whole ones too.
+        /// A number; integers too.
         #[prost(double, tag = "2")]
         Number(f64),
-        /// A word.
+        /// A string.
         #[prost(string, tag = "3")]
         String(String),
-        /// A switch.
+        /// A boolean.
         #[prost(bool, tag = "4")]
         Bool(bool),
     }
@@ -304,7 +303,7 @@ pub struct ListValue {
 }
 
 impl From<&ParamValue> for Value {
-    /// Null becomes the word `null`: the plug-in knows no null.
+    /// Converts null to the string `null`, because the plug-in has no null.
     fn from(value: &ParamValue) -> Self {
         let kind = match value {
             ParamValue::Bool(b) => value::Kind::Bool(*b),
@@ -316,19 +315,19 @@ impl From<&ParamValue> for Value {
     }
 }
 
-/// A metric to be shown.
+/// A metric to display.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metric {
-    /// The scalars' tag.
+    /// Tag of the scalars.
     pub tag: String,
-    /// The folder within the session's; empty for the session's own.
+    /// Folder within the session's folder; empty for the session's folder itself.
     pub group: String,
-    /// What it means.
+    /// Description.
     pub description: String,
 }
 
 impl Experiment {
-    /// The columns of a search over `space`.
+    /// Returns the columns of a search over `space`.
     #[must_use]
     pub fn new(name: &str, space: &Space, metrics: &[Metric]) -> Self {
         Self {
@@ -357,7 +356,8 @@ impl From<&Objective> for Metric {
     }
 }
 
-/// Numbers between two ends as an interval, choices as a list; choices of several kinds are shown as words.
+/// Describes a parameter. Numbers between two ends become an interval, choices a list; choices of mixed kinds
+/// are shown as strings.
 fn hparam(name: &str, domain: &Domain) -> HparamInfo {
     const STRING: i32 = 1;
     const BOOL: i32 = 2;

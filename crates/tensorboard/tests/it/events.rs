@@ -1,13 +1,12 @@
-//! Event files: the framing, the messages, and what a torn file does.
+//! Event files: framing, messages, torn files.
 
 use std::fs;
 
 use prost::Message;
-use tinsmith_study::tensorboard::message::{
-    Event, HparamsData, NamedValue, SessionStartInfo, hparams_data, value,
-};
-use tinsmith_study::tensorboard::{EventWriter, Experiment, Metric, SessionStatus, read_events};
+use tinsmith_foundation::Seed;
 use tinsmith_study::{Domain, ParamValue, Space};
+use tinsmith_tensorboard::message::{Event, HparamsData, NamedValue, SessionStartInfo, hparams_data, value};
+use tinsmith_tensorboard::{EventWriter, Experiment, Metric, SessionStatus, read_events};
 
 /// Three records that TensorBoard 2.21.0 loads: file version, begin of a session, a scalar.
 const RECORDS: &str = "1800000000000000a37f4b220900000040fc54d9411a0d627261696e2e4576656e743a32eced8f9d\
@@ -41,7 +40,7 @@ fn known_records_are_read_and_written_alike() {
     let known = read_events(&path).unwrap();
     assert_eq!(known.len(), 3);
 
-    // The same by the writer; only the times differ, and the order of fields within a value.
+    // The same records by the writer; only the times differ, and the order of fields within a value.
     let mut writer = EventWriter::create(folder.path()).unwrap();
     let hparams_ = [("bits", 2_i64.into()), ("act", "relu".into()), ("prune", ParamValue::Bool(true))];
     writer.session_start(hparams_.iter().map(|(n, v)| (*n, v)), "trial-0").unwrap();
@@ -85,7 +84,7 @@ fn a_file_cut_anywhere_is_appended_to() {
         assert_eq!(after[..before.len()], before);
         assert_eq!(after.len(), before.len() + 1);
     }
-    // A damaged byte is named.
+    // A damaged byte is reported with its position.
     let mut damaged = whole;
     damaged[20] ^= 1;
     fs::write(&path, &damaged).unwrap();
@@ -139,4 +138,39 @@ fn experiments_name_domains_and_metrics() {
     assert_eq!(experiment.metric_infos[0].name.as_ref().unwrap().tag, "acc");
     let hparams_data::Data::SessionEndInfo(end) = hparams(&events[2]) else { panic!("no end") };
     assert_eq!(end.status, 2);
+}
+
+/// Writes a log folder for `tests/python/read_back.py`, kept if `TINSMITH_TENSORBOARD_KEEP` names a folder.
+#[test]
+fn sessions_are_written_for_others() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("TINSMITH_TENSORBOARD_KEEP")
+        .map_or_else(|| temporary.path().to_owned(), std::path::PathBuf::from);
+    let space = Space::new([
+        ("act", Domain::categorical(["relu", "tanh", "elu"])),
+        ("bits", Domain::int(1, 8)),
+        ("rate", Domain::log_float(1e-4, 1.0)),
+    ])
+    .unwrap();
+    let metrics = [Metric { tag: "loss".to_owned(), ..Metric::default() }];
+    let mut root = EventWriter::create(&folder.join("events")).unwrap();
+    root.experiment(Experiment::new("bowl", &space, &metrics)).unwrap();
+    root.flush().unwrap();
+    let mut rng = Seed::new(3).rng();
+    let mut trials = Vec::new();
+    for number in 0..5 {
+        let params = space.sample(&mut rng);
+        let losses: Vec<f64> = (0..number).map(|_| rng.uniform()).collect();
+        let mut writer = EventWriter::create(&folder.join(format!("events/trial-{number}"))).unwrap();
+        writer.session_start(params.0.iter().map(|(k, v)| (k.as_str(), v)), "").unwrap();
+        for (step, &loss) in (1..).zip(&losses) {
+            writer.scalar("loss", step, loss).unwrap();
+        }
+        writer.histogram("reports", 1, &losses).unwrap();
+        writer.session_end(SessionStatus::Success).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(read_events(writer.path()).unwrap().len(), losses.len() + 4);
+        trials.push(serde_json::json!({"params": params, "losses": losses}));
+    }
+    fs::write(folder.join("trials.json"), serde_json::to_string(&trials).unwrap()).unwrap();
 }

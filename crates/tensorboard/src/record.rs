@@ -1,13 +1,13 @@
 //! `TFRecord` framing: length, masked CRC of the length, data, masked CRC of the data.
 
-/// Bytes around the data.
-pub(super) const FRAME: usize = 16;
+/// Size of the framing of one record, in bytes.
+pub(crate) const FRAME: usize = 16;
 
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-pub(super) fn frame(data: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let mut out = Vec::with_capacity(data.len() + FRAME);
     out.extend(length);
@@ -17,8 +17,8 @@ pub(super) fn frame(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The data of the first record; None where it is not whole.
-pub(super) fn next(bytes: &[u8]) -> Result<Option<&[u8]>, String> {
+/// Returns the data of the first record; `None` if it is incomplete.
+pub(crate) fn next(bytes: &[u8]) -> Result<Option<&[u8]>, String> {
     let Some((head, rest)) = bytes.split_first_chunk::<12>() else { return Ok(None) };
     let (mut length, mut crc) = ([0; 8], [0; 4]);
     length.copy_from_slice(&head[..8]);
@@ -35,8 +35,8 @@ pub(super) fn next(bytes: &[u8]) -> Result<Option<&[u8]>, String> {
     Ok(Some(data))
 }
 
-/// How many bytes are whole records.
-pub(super) fn whole(bytes: &[u8]) -> Result<usize, (usize, String)> {
+/// Returns the total length of the complete records, in bytes.
+pub(crate) fn whole(bytes: &[u8]) -> Result<usize, (usize, String)> {
     let mut offset = 0;
     while let Some(data) = next(&bytes[offset..]).map_err(|reason| (offset, reason))? {
         offset += FRAME + data.len();

@@ -1,13 +1,44 @@
-//! Pools: every run a folder, resumed where it was interrupted, the same for any number of cores.
+//! Pools: one folder per run, resumed after an interruption, equal results for any number of cores.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tinsmith_fleet::{Member, Pool, PoolContext};
+use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
-use tinsmith_trainer::{Callback, Plan, Result, TrainError, Undisturbed};
+use tinsmith_network::ModelSpec;
+use tinsmith_trainer::{
+    Callback, Member, OptimizerConfig, Plan, Pool, PoolContext, Result, TrainConfig, TrainError, Undisturbed,
+};
 
-use crate::{config, digits, spec};
+const MLP: &str = "
+layers:
+  - {name: x, input: {shape: [8, 8, 1]}}
+  - {name: f, flatten: {}}
+  - {name: h, dense: {units: 24, activation: relu}}
+  - {name: y, dense: {units: 10}}
+";
+
+fn spec() -> ModelSpec {
+    ModelSpec::parse(MLP, "mlp").unwrap()
+}
+
+/// A training and a validation split of the digits, small enough for a quick test.
+fn digits() -> (Dataset, Dataset) {
+    let splits = tinsmith_data::load("digits8x8").unwrap();
+    let data = splits.train.share(0.4, Seed::new(1)).unwrap();
+    let (train, val) = data.holdout(0.25, Seed::new(2)).unwrap();
+    let normalizer = Normalizer::fit(&train, Normalization::Auto).unwrap();
+    (normalizer.apply(&train).unwrap(), normalizer.apply(&val).unwrap())
+}
+
+fn config(epochs: u32) -> TrainConfig {
+    TrainConfig {
+        epochs,
+        batch_size: 32,
+        optimizer: OptimizerConfig { learning_rate: 0.005, ..OptimizerConfig::default() },
+        ..TrainConfig::default()
+    }
+}
 
 fn pool(folder: &Path) -> Pool {
     let member = |i: u64| Member {
@@ -54,7 +85,7 @@ fn an_interrupted_pool_ends_the_same() {
 
     let broken = pool(&dir.path().join("broken"));
     train(&broken, 1).unwrap();
-    // As a kill leaves it: one run without its result and with a torn line, another not begun.
+    // As after a kill: one run lacks its result and has a torn line, another has not begun.
     let first = broken.run_of(&broken.members()[0]);
     std::fs::remove_file(first.folder().join("result.json")).unwrap();
     std::fs::write(first.folder().join("metrics.jsonl"), "{\"epoch\":1,\"lear").unwrap();
