@@ -3,6 +3,7 @@
 #![doc = include_str!("../README.md")]
 
 mod average;
+mod calibrate;
 mod callback;
 mod checkpoint;
 mod config;
@@ -19,6 +20,7 @@ mod schedule;
 mod teacher;
 mod trainer;
 
+pub use calibrate::activation_ranges;
 pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};
 pub use checkpoint::Checkpoints;
 pub use config::{Averaging, Distillation, EarlyStopping, TrainConfig};
