@@ -4,6 +4,7 @@
 
 mod fleets;
 mod generate;
+mod options;
 mod slurm;
 
 use std::path::Path;
