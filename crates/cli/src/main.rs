@@ -2,6 +2,10 @@
 //!
 //! A thin command line over the libraries: every subcommand reads its options, calls the workshop, and prints.
 
+#![forbid(unsafe_code)]
+
+#![forbid(unsafe_code)]
+
 mod command;
 mod options;
 mod output;

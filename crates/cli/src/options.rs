@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tinsmith_foundation::ByteSize;
-use tinsmith_spec::cost::Limits;
+use tinsmith_cost::Limits;
 use tinsmith_workshop::{BenchOptions, TrainingOptions};
 
 /// Limits and target of a network.

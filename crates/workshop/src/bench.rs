@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tinsmith_data::{Parts, Splits};
 use tinsmith_foundation::{CancelToken, Faults, Grant, Progress, Seed, WorkerScope, config, files};
-use tinsmith_spec::cost::{Limits, Target};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_study::Ended;
 use tinsmith_trainer::TrainError;
 

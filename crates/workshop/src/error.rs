@@ -86,7 +86,13 @@ pub enum WorkshopError {
     },
     /// A specification is impossible.
     #[error(transparent)]
-    Spec(#[from] tinsmith_spec::SpecError),
+    Spec(#[from] tinsmith_network::NetworkError),
+    /// The target or the cost of a network was refused.
+    #[error(transparent)]
+    Cost(#[from] tinsmith_cost::CostError),
+    /// A model of Keras could not be read.
+    #[error(transparent)]
+    Keras(#[from] tinsmith_keras::KerasError),
     /// Random networks could not be drawn.
     #[error(transparent)]
     Modelgen(#[from] tinsmith_modelgen::ModelgenError),
@@ -157,6 +163,8 @@ impl WorkshopError {
             Self::Cancelled { .. } => ErrorKind::Interrupted,
             Self::Data(error) => data(error),
             Self::Spec(error) => spec(error),
+            Self::Cost(error) => cost(error),
+            Self::Keras(tinsmith_keras::KerasError::Invalid(_)) => ErrorKind::Usage,
             Self::Modelgen(error) => modelgen(error),
             Self::Nas(error) => nas(error),
             Self::Autoq(error) => autoq(error),
@@ -164,7 +172,7 @@ impl WorkshopError {
             Self::Train(error) => train(error),
             Self::Study(error) => study(error),
             Self::Layers(tinsmith_layers::LayersError::Spec(error)) => spec(error),
-            Self::Layers(_) | Self::Deploy(_) | Self::Report(_) | Self::File(_) => ErrorKind::Failed,
+            Self::Layers(_) | Self::Keras(_) | Self::Deploy(_) | Self::Report(_) | Self::File(_) => ErrorKind::Failed,
         }
     }
 }
@@ -177,9 +185,16 @@ fn data(error: &tinsmith_data::DataError) -> ErrorKind {
     }
 }
 
-fn spec(error: &tinsmith_spec::SpecError) -> ErrorKind {
+fn spec(error: &tinsmith_network::NetworkError) -> ErrorKind {
     match error {
-        tinsmith_spec::SpecError::Invalid(_) => ErrorKind::Usage,
+        tinsmith_network::NetworkError::Invalid(_) => ErrorKind::Usage,
+        _ => ErrorKind::Failed,
+    }
+}
+
+fn cost(error: &tinsmith_cost::CostError) -> ErrorKind {
+    match error {
+        tinsmith_cost::CostError::Invalid(_) => ErrorKind::Usage,
         _ => ErrorKind::Failed,
     }
 }
@@ -192,6 +207,7 @@ fn modelgen(error: &tinsmith_modelgen::ModelgenError) -> ErrorKind {
         E::Cancelled { .. } => ErrorKind::Interrupted,
         E::Design(error) => study(error),
         E::Spec(error) => spec(error),
+        E::Cost(error) => cost(error),
         _ => ErrorKind::Failed,
     }
 }
@@ -202,6 +218,7 @@ fn nas(error: &tinsmith_nas::NasError) -> ErrorKind {
         E::Config(_) => ErrorKind::Usage,
         E::NothingFits { .. } => ErrorKind::NothingFound,
         E::Spec(error) => spec(error),
+        E::Cost(error) => cost(error),
         E::Study(error) => study(error),
         _ => ErrorKind::Failed,
     }
@@ -212,6 +229,7 @@ fn autoq(error: &tinsmith_autoq::AutoqError) -> ErrorKind {
     match error {
         E::Config(_) | E::NothingToQuantize { .. } => ErrorKind::Usage,
         E::Spec(error) => spec(error),
+        E::Cost(error) => cost(error),
         E::Study(error) => study(error),
         _ => ErrorKind::Failed,
     }
@@ -222,6 +240,7 @@ fn sparse(error: &tinsmith_sparse::SparseError) -> ErrorKind {
     match error {
         E::Config(_) | E::NothingToPrune { .. } => ErrorKind::Usage,
         E::Spec(error) => spec(error),
+        E::Cost(error) => cost(error),
         E::Train(error) => train(error),
         _ => ErrorKind::Failed,
     }

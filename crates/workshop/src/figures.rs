@@ -1,8 +1,8 @@
 //! Accuracy and cost of a network, as a design reports them.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_spec::cost::{Cost, Target};
-use tinsmith_spec::{Graph, ModelSpec, Role};
+use tinsmith_cost::{Cost, Target};
+use tinsmith_network::{Graph, ModelSpec, Role};
 use tinsmith_trainer::metric::mean_and_deviation;
 
 use crate::error::Result;
@@ -42,7 +42,7 @@ impl Figures {
         validation: Vec<f64>,
         test: Vec<f64>,
     ) -> Result<Self> {
-        let cost = spec.cost(target)?;
+        let cost = Cost::of(spec, target)?;
         let layers = layer_bits(spec, &spec.graph()?, target);
         let (mean, deviation) = mean_and_deviation(&test);
         let weights: u64 = layers.iter().map(|l| l.weights).sum();
@@ -84,7 +84,7 @@ pub struct LayerBits {
 /// Returns bit widths and sparsity of every layer with kernels.
 #[must_use]
 pub fn layer_bits(spec: &ModelSpec, graph: &Graph, target: &Target) -> Vec<LayerBits> {
-    let cost = Cost::of(spec, graph, target);
+    let cost = Cost::with_graph(spec, graph, target);
     let mut layers = Vec::new();
     for (i, layer) in spec.layers.iter().enumerate() {
         let shapes = graph.input_shapes(i);

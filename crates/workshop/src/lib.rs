@@ -1,6 +1,8 @@
 //! The design pipeline and its stages.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod bench;
 mod config;

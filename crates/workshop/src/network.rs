@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use tinsmith_data::Dataset;
 use tinsmith_layers::Model;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
+use tinsmith_trainer::TrainError;
 
 use crate::error::{Result, WorkshopError};
 
@@ -35,6 +37,22 @@ pub fn load_spec(path: &Path) -> Result<ModelSpec> {
         }
         error.into()
     })
+}
+
+/// Refuses a network that does not take the samples of `data`.
+pub(crate) fn require_fit(model: &Model, data: &Dataset) -> Result<()> {
+    let graph = model.graph();
+    let input = graph.inputs.first().map_or(&[][..], |&i| graph.shape(i));
+    if input == data.sample_shape() {
+        return Ok(());
+    }
+    let mismatch = TrainError::Mismatch {
+        what: "takes samples of shape",
+        network: input.to_vec(),
+        data: data.name().to_owned(),
+        found: data.sample_shape().to_vec(),
+    };
+    Err(mismatch.into())
 }
 
 fn wrong_file(path: &Path, found: &'static str, wanted: &'static str) -> WorkshopError {

@@ -1,11 +1,12 @@
 //! The report of a finished design.
 
+use tinsmith_cost::Cost;
 use tinsmith_foundation::config;
 use tinsmith_report::{
     Axis, Bars, Heatmap, LineSeries, Lines, Marks, NetworkDrawing, Page, Scatter, ScatterSeries, Table, Unit,
     number,
 };
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Trial, pareto};
 use tinsmith_trainer::{Epoch, Run};
 
@@ -40,7 +41,7 @@ pub(crate) fn write(
         &accuracy_against_flash(run, found).to_svg()?,
     );
     page.heading("The network");
-    let cost = spec.cost(&run.bench.target)?;
+    let cost = Cost::of(spec, &run.bench.target)?;
     page.chart("Layers, shapes, bit widths and cost.", &NetworkDrawing::new("The winner", spec, &cost).to_svg()?);
     page.chart_row([
         ("Flash by layer.".to_owned(), flash_by_layer(spec, run)?.to_svg()?),
@@ -125,7 +126,7 @@ fn accuracy_against_flash(run: &DesignRun<'_>, found: &Findings) -> Scatter {
 }
 
 fn flash_by_layer(spec: &ModelSpec, run: &DesignRun<'_>) -> Result<Bars> {
-    let cost = spec.cost(&run.bench.target)?;
+    let cost = Cost::of(spec, &run.bench.target)?;
     let layers: Vec<_> = cost.layers.iter().filter(|l| l.cost.flash_bytes > 0).collect();
     Ok(Bars {
         title: "Flash by layer".to_owned(),

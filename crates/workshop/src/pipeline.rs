@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use tinsmith_foundation::{FoundationError, config, files};
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::Limits;
+use tinsmith_network::ModelSpec;
+use tinsmith_cost::Limits;
 use tinsmith_study::{Ended, TrialState};
 
 use crate::bench::{BenchOptions, Session, Workbench};

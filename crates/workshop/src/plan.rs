@@ -9,7 +9,7 @@ use tinsmith_data::{Augment, Dataset};
 use tinsmith_foundation::{ByteSize, config};
 use tinsmith_nas::SearchConfig;
 use tinsmith_sparse::{PruneConfig, Scope};
-use tinsmith_spec::cost::{Limits, Target};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_study::{Budget, EvolutionConfig};
 use tinsmith_trainer::TrainConfig;
 

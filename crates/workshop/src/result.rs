@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{config, files};
-use tinsmith_spec::cost::Limits;
+use tinsmith_cost::Limits;
 use tinsmith_trainer::Confusion;
 
 use crate::error::Result;

@@ -7,7 +7,7 @@ use tinsmith_foundation::{ByteSize, Seed, WorkerScope, config};
 use tinsmith_modelgen::{
     BatchConfig, DesignedConfig, Duplicates, Format, GeneratorConfig, Manifest, coverage_path, manifest_path,
 };
-use tinsmith_spec::cost::Target;
+use tinsmith_cost::Target;
 use tinsmith_workshop::{CorpusStatus, fit_family, generate_corpus, generate_designed_corpus};
 
 use crate::output::{count, line};

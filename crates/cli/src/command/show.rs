@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tinsmith_foundation::files;
-use tinsmith_spec::cost::Target;
+use tinsmith_cost::{Cost, Target};
 use tinsmith_workshop::{WorkshopError, load_spec};
 
 use crate::options::BudgetArgs;
@@ -33,7 +33,7 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let spec = if args.keras {
         let source = files::read_text(&args.spec)?;
-        tinsmith_spec::keras::read_json(&source, &args.spec.display().to_string())
+        tinsmith_keras::read_json(&source, &args.spec.display().to_string())
             .map_err(WorkshopError::from)?
     } else {
         load_spec(&args.spec)?
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<()> {
         return text(&spec.to_yaml()?);
     }
     let target = Target::load(&args.budget.target).map_err(WorkshopError::from)?;
-    let cost = spec.cost(&target).map_err(WorkshopError::from)?;
+    let cost = Cost::of(&spec, &target).map_err(WorkshopError::from)?;
     text(&spec.summary()?.to_string())?;
     let rows = cost.layers.iter().map(|layer| {
         vec![

@@ -1,7 +1,7 @@
 //! Stage 1: random networks within the limits.
 
 use tinsmith_modelgen::{GeneratorConfig, ModelGenerator, ModelgenError};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::bench::Workbench;
 use crate::error::{Result, WorkshopError};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tinsmith_fleet::{Member, Pool, PoolContext};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Trial;
 use tinsmith_trainer::{Callback, Plan, RunResult, Undisturbed};
 

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tinsmith_autoq::Goal;
+use tinsmith_cost::Cost;
 use tinsmith_sparse::{PruneConfig, PruneTrainer, mask, with_smallest_storage};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Budget, Ended, Objective, Runner, Sequence, Study, StudyConfig, Trial};
 use tinsmith_trainer::{Evaluation, TrainConfig, evaluate};
 
 use crate::bench::Workbench;
 use crate::error::{Result, WorkshopError};
 use crate::identity::{WorkRecord, checksum, to_value};
-use crate::network::load_network;
+use crate::network::{load_network, require_fit};
 use crate::stage::StageJournal;
 
 /// Prunes and fine-tunes a trained network, and chooses among sparsities.
@@ -114,7 +115,7 @@ impl PruneStage<'_> {
         let journal = StageJournal::of(self.folder);
         let mut study = Study::open(config, &journal.path)?;
         let ended = Workbench::ended(study.run(&runner)?, self.folder)?;
-        let reference = self.network.cost(&bench.target)?.total.flash_bytes as f64;
+        let reference = Cost::of(&self.network, &bench.target)?.total.flash_bytes as f64;
         let found = |t: &Trial<PruneConfig>, name: &str| t.scores.get(name).copied().unwrap_or(f64::NAN);
         let score = |t: &Trial<PruneConfig>| {
             self.goal.score(found(t, "val_accuracy"), true, reference, found(t, "flash_bytes"))
@@ -150,6 +151,7 @@ impl PruneStage<'_> {
         }
         bench.require_classes()?;
         let before = load_network(&self.weights)?;
+        require_fit(&before, &bench.data.train)?;
         for candidate in &self.candidates {
             mask::prunable(&before, candidate)?;
         }
@@ -159,7 +161,7 @@ impl PruneStage<'_> {
         let kept = outcome.weights.as_ref().expect("invariant: this run keeps the weights of every trial");
         let after = load_network(kept)?;
         let spec = with_smallest_storage(&after, &bench.target)?;
-        let cost = spec.cost(&bench.target)?;
+        let cost = Cost::of(&spec, &bench.target)?;
         let violations: Vec<String> = bench.limits.check(&cost).iter().map(ToString::to_string).collect();
         if !violations.is_empty() {
             return Err(WorkshopError::NoResult { stage: "prune", reason: violations.join(", ") });
@@ -177,7 +179,7 @@ impl PruneStage<'_> {
             test: figures(&bench.data.test)?,
             kernels: names.len(),
             sparsity: mask::sparsity(&after, &names)?,
-            flash: [before.spec().cost(&bench.target)?.total.flash_bytes, cost.total.flash_bytes],
+            flash: [Cost::of(before.spec(), &bench.target)?.total.flash_bytes, cost.total.flash_bytes],
             outcome,
             spec,
         })

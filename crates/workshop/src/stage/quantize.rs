@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tinsmith_autoq::{AutoqConfig, QuantizationSearch};
 use tinsmith_foundation::{FoundationError, files};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Ended, Params, SearchRun, Study};
 use tinsmith_trainer::{TrainConfig, Trainer, activation_ranges};
 
 use crate::bench::Workbench;
 use crate::error::{Result, WorkshopError};
 use crate::identity::{WorkRecord, checksum, to_value};
-use crate::network::load_network;
+use crate::network::{load_network, require_fit};
 use crate::stage::StageJournal;
 
 /// Searches quantizers for a trained network.
@@ -82,6 +82,7 @@ impl QuantizeStage<'_> {
         bench.require_classes()?;
         self.config.validate()?;
         let model = load_network(self.weights)?;
+        require_fit(&model, &bench.data.train)?;
         let ranges = activation_ranges(&model, &bench.data.train)?;
         let (config, spec) = (self.config.clone(), model.spec().clone());
         Ok(QuantizationSearch::new(config, spec, ranges, bench.limits, bench.target.clone())?)

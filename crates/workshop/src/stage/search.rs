@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use tinsmith_foundation::FoundationError;
 use tinsmith_nas::{ArchitectureSearch, SearchConfig};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Ended, SearchRun, Study, Trial};
 use tinsmith_trainer::{TrainConfig, Trainer};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tinsmith_data::Normalization;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
 use tinsmith_trainer::{
     Context, CrossValidation, Epoch, Evaluation, KFold, Observe, Plan, Run, RunResult, TrainConfig, TrainError,
