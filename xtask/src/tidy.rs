@@ -69,8 +69,6 @@ const EDGES: [(&str, &[&str]); 20] = [
             "cost",
             "keras",
             "study",
-            "data",
-            "kernels",
             "core-tensor",
             "trainer",
             "fleet",

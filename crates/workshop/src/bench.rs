@@ -31,7 +31,7 @@ impl<'a> Session<'a> {
         Self { progress, cancel, data_folder: None }
     }
 
-    /// The same session with a folder in which names of data sets are looked up.
+    /// Returns the session with a folder in which names of data sets are looked up.
     #[must_use]
     pub fn with_data_folder(mut self, folder: Option<PathBuf>) -> Self {
         self.data_folder = folder;

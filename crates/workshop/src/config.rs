@@ -116,7 +116,7 @@ pub struct DesignConfig {
     pub jobs: usize,
     /// Folder of the result. Default `design-` and the name of the data.
     pub out: Option<PathBuf>,
-    /// Whether progress is hidden. Default false.
+    /// Hides progress. Default false.
     pub quiet: bool,
     /// Number of trainings of the winner, each from a seed of its own. Default 3.
     pub seeds: u64,
@@ -128,7 +128,7 @@ pub struct DesignConfig {
     pub learning_rate: f64,
     /// Fraction of training rows held out for validation; whole subjects if the data set names them. Default 0.2.
     pub validation: f64,
-    /// Whether the final trainings include the validation rows, after all decisions are made; their last weights are then
+    /// Includes the validation rows in the final trainings, after all decisions are made; their last weights are then
     /// kept. Default: for fewer than 10,000 rows.
     pub refit: Option<bool>,
     /// Augmentation of training samples. Default: a small shift of larger images; for series shift, stretch and noise, and

@@ -18,7 +18,7 @@ use crate::identity::{as_stored, listed, read_json, setting_differences, to_valu
 pub enum CorpusStatus<M> {
     /// The corpus was written.
     Written(M),
-    /// The same corpus was there already; nothing was written.
+    /// An equal corpus was there already; nothing was written.
     Present {
         /// Number of its networks.
         written: u64,

@@ -89,7 +89,7 @@ pub struct DesignPlan {
     pub jobs: usize,
     /// Folder of the result.
     pub out: PathBuf,
-    /// Whether progress is hidden.
+    /// Hides progress.
     pub quiet: bool,
     /// Number of trainings of the winner.
     pub seeds: u64,
@@ -101,7 +101,7 @@ pub struct DesignPlan {
     pub learning_rate: f64,
     /// Fraction of training rows held out for validation.
     pub validation: f64,
-    /// Whether the final trainings include the validation rows.
+    /// Includes the validation rows in the final trainings.
     pub refit: bool,
     /// Augmentation of training samples.
     pub augment: Augment,

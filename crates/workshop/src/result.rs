@@ -41,7 +41,7 @@ pub struct DesignResult {
     pub limits: Limits,
     /// The chosen network before quantization and pruning, as float32.
     pub baseline: Figures,
-    /// The same network quantized and pruned, on the target.
+    /// The chosen network after quantization and pruning, on the target.
     pub winner: Figures,
     /// Name of the run in `train/` whose weights are shipped: the best by validation.
     pub run: String,

@@ -26,7 +26,7 @@ impl StageJournal {
         Self { size_before: size(&path), path }
     }
 
-    /// Whether the stage added nothing: all its trials were there before.
+    /// Returns true if the stage added no trial: all of them were there before.
     pub(crate) fn is_unchanged(&self) -> bool {
         self.size_before > 0 && size(&self.path) == self.size_before
     }

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use self::Difference::{Code, File, Special, Stderr, Stdout};
+use self::Difference::{Code, File, Special, Stdout};
 
 /// Two dense layers for the built-in digits.
 const NETWORK: &str = "layers:
@@ -29,6 +29,8 @@ enum Difference {
     Stderr,
     /// This file differs, or exists with the option only.
     File(&'static str),
+    /// The value at a JSON pointer in a YAML or JSON file differs.
+    Value(&'static str, &'static str),
     /// The exit code with the option, and a part of the message.
     Code(i32, &'static str),
     /// A check of its own, given the folder of the inputs and the command's base arguments.
@@ -76,7 +78,32 @@ impl Inputs {
         let trained = ["train", &net, "--epochs", "2", "--quiet", "--out", "run"];
         let output = start(inputs.dir.path(), &trained).output().unwrap();
         assert!(output.status.success(), "{}", crate::stderr(&output));
+        inputs.projects();
         inputs
+    }
+
+    /// Two projects with two runs that succeed and one that fails: its class weights are too few.
+    fn projects(&self) {
+        let write = |name: &str, text: &str| std::fs::write(self.dir.path().join(name), text).unwrap();
+        for (folder, units) in [("models", "12"), ("others", "6")] {
+            for class in ["c", "d"] {
+                std::fs::create_dir_all(self.dir.path().join(folder).join(class)).unwrap();
+                write(&format!("{folder}/{class}/a.yaml"), &NETWORK.replace("12", units));
+            }
+        }
+        write("failing.yaml", "{epochs: 1, class_weights: [1]}");
+        write("sweep.yaml", "{design: {grid: {levels: 2}}, space: {batch_size: {categorical: {choices: [16, 32]}}}}");
+        write("slurm.yaml", "{partition: short}");
+        write("batch.sh.j2", "#!/bin/bash\n{{ command }}\n");
+        for project in ["open", "ended"] {
+            let generate = ["fleet", "generate", "--models", "c.a=2", "--epochs", "1", "--no-copy", "--output", project];
+            let add = ["fleet", "add", "--to", project, "--models", "d.a=1", "--training", "failing.yaml"];
+            for args in [&generate[..], &add] {
+                let output = start(self.dir.path(), args).output().unwrap();
+                assert!(output.status.success(), "{}", crate::stderr(&output));
+            }
+        }
+        start(self.dir.path(), &["fleet", "run", "ended", "--quiet"]).output().unwrap();
     }
 
     fn path(&self, name: &str) -> String {
@@ -105,6 +132,12 @@ struct Ran {
 impl Ran {
     fn of(inputs: &Inputs, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        if args[0] == "fleet" {
+            for project in ["open", "ended"].iter().filter(|name| args.contains(name)) {
+                let copied = Command::new("cp").arg("-r").arg(inputs.path(project)).arg(dir.path()).status().unwrap();
+                assert!(copied.success());
+            }
+        }
         let output = start(dir.path(), &inputs.filled(args)).output().unwrap();
         Self { dir, output }
     }
@@ -117,6 +150,12 @@ impl Ran {
 
     fn file(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.dir.path().join(name)).ok()
+    }
+
+    fn value(&self, name: &str, pointer: &str) -> Option<serde_json::Value> {
+        let text = std::fs::read_to_string(self.path(name)).ok()?;
+        let value: serde_json::Value = tinsmith_foundation::config::from_str(&text, name, |_, _| {}).unwrap();
+        value.pointer(pointer).cloned()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -174,7 +213,7 @@ fn check(command: &[&str], base: &[&str], rows: &[Row]) {
                 assert!(ran.output.status.success(), "{said}");
                 assert_ne!(ran.output.stdout, plain.output.stdout, "{said}");
             }
-            Stderr => {
+            Difference::Stderr => {
                 assert!(ran.output.status.success(), "{said}");
                 assert_ne!(ran.output.stderr, plain.output.stderr, "{said}");
             }
@@ -182,6 +221,11 @@ fn check(command: &[&str], base: &[&str], rows: &[Row]) {
                 assert!(ran.output.status.success(), "{said}");
                 assert!(ran.file(name).is_some(), "{said}");
                 assert!(ran.file(name) != plain.file(name), "{name} is the same: {said}");
+            }
+            Difference::Value(name, pointer) => {
+                assert!(ran.output.status.success(), "{said}");
+                let value = ran.value(name, pointer);
+                assert!(value.is_some() && value != plain.value(name, pointer), "{value:?}: {said}");
             }
             Code(code, text) => {
                 assert_eq!(ran.output.status.code(), Some(*code), "{said}");

@@ -49,7 +49,7 @@ pub struct PruneOutcome {
     pub config: PruneConfig,
     /// Weights of the best trial, if they were kept.
     pub weights: Option<PathBuf>,
-    /// Whether all trials were in the journal already.
+    /// True if all trials were in the journal already.
     pub is_unchanged: bool,
 }
 

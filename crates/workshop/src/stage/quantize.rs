@@ -41,7 +41,7 @@ pub struct QuantizeOutcome {
     pub spec: ModelSpec,
     /// Weights of the best trial.
     pub weights: PathBuf,
-    /// Whether all trials were in the journal already.
+    /// True if all trials were in the journal already.
     pub is_unchanged: bool,
 }
 

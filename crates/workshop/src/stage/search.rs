@@ -34,7 +34,7 @@ pub struct SearchOutcome {
     pub study: Study<ModelSpec>,
     /// Reason for the end.
     pub ended: Ended,
-    /// Whether all trials were in the journal already.
+    /// True if all trials were in the journal already.
     pub is_unchanged: bool,
 }
 

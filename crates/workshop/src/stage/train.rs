@@ -44,7 +44,7 @@ pub struct TrainOutcome {
     pub result: RunResult,
     /// Figures of the kept weights on the test rows.
     pub test: Evaluation,
-    /// Whether the folder held the finished run already.
+    /// True if the folder held the finished run already.
     pub is_unchanged: bool,
 }
 
