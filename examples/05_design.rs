@@ -5,7 +5,9 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use tinsmith_foundation::{CancelToken, Silent};
-use tinsmith_workshop::{DesignConfig, GenerateOptions, PruneOptions, SearchOptions, Session, design, resume};
+use tinsmith_workshop::{
+    DesignConfig, GenerateOptions, PruneOptions, SearchOptions, Session, design, resume,
+};
 
 fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;

@@ -3,7 +3,6 @@
 //! A thin command line over the libraries: every subcommand reads its options, calls the workshop, and prints.
 
 #![forbid(unsafe_code)]
-
 #![forbid(unsafe_code)]
 
 mod command;
@@ -77,7 +76,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         Command::Design(args) => command::design::run(args),
-        Command::Generate(args) => command::generate::run(args),
+        Command::Generate(args) => command::generate::run(&args),
         Command::Search(args) => command::search::run(args),
         Command::Quantize(args) => command::quantize::run(args),
         Command::Prune(args) => command::prune::run(args),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_foundation::ByteSize;
 use tinsmith_cost::Limits;
+use tinsmith_foundation::ByteSize;
 use tinsmith_workshop::{BenchOptions, TrainingOptions};
 
 /// Limits and target of a network.
@@ -53,14 +53,7 @@ pub(crate) struct DataArgs {
 impl DataArgs {
     /// Returns the settings of a bench over `jobs` cores.
     pub(crate) fn bench(self, jobs: usize, limits: Limits, target: String) -> BenchOptions {
-        BenchOptions {
-            data: self.data,
-            validation: self.validation,
-            seed: self.seed,
-            jobs,
-            limits,
-            target,
-        }
+        BenchOptions { data: self.data, validation: self.validation, seed: self.seed, jobs, limits, target }
     }
 }
 

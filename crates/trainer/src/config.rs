@@ -94,6 +94,7 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// What is minimized. Default cross-entropy.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub loss: Loss,
     /// A factor for the loss of each class's samples; empty means 1 for all. Default empty.
     pub class_weights: Vec<f64>,
@@ -103,6 +104,7 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes. Default constant.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub schedule: Schedule,
     /// Share of all steps, before the schedule begins, in which the learning rate rises from 0; 0 to below 1. Default 0.
     pub warm_up: f64,
@@ -112,6 +114,7 @@ pub struct TrainConfig {
     pub restore_best: bool,
     /// Which weights come out. Default the last.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub averaging: Averaging,
     /// What is measured on the validation part after each epoch besides loss and accuracy. Default nothing.
     pub metrics: Vec<Metric>,

@@ -20,6 +20,7 @@ pub mod run;
 mod schedule;
 mod teacher;
 mod trainer;
+mod word_schema;
 
 pub use calibrate::activation_ranges;
 pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_data::{Parts, Splits};
 use tinsmith_foundation::{CancelToken, Faults, Grant, Progress, Seed, WorkerScope, config, files};
-use tinsmith_cost::{Limits, Target};
 use tinsmith_study::Ended;
 use tinsmith_trainer::TrainError;
 

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tinsmith_foundation::{ConfigErrors, Faults, WorkerScope};
 use tinsmith_modelgen::{
-    BatchConfig, DesignedConfig, DesignedManifest, GeneratorConfig, Manifest, generate, generate_designed, manifest_path,
+    BatchConfig, DesignedConfig, DesignedManifest, GeneratorConfig, Manifest, generate, generate_designed,
+    manifest_path,
 };
 
 use crate::bench::Session;
@@ -30,9 +31,15 @@ pub enum CorpusStatus<M> {
 /// The default family becomes the family of small classifiers for that shape, for 10 classes unless told otherwise. A family
 /// that somebody described keeps its other settings.
 #[must_use]
-pub fn fit_family(family: GeneratorConfig, input: Option<&[usize]>, classes: Option<usize>) -> GeneratorConfig {
+pub fn fit_family(
+    family: GeneratorConfig,
+    input: Option<&[usize]>,
+    classes: Option<usize>,
+) -> GeneratorConfig {
     let mut family = match input {
-        Some(input) if family == GeneratorConfig::default() => GeneratorConfig::for_task(input, classes.unwrap_or(10)),
+        Some(input) if family == GeneratorConfig::default() => {
+            GeneratorConfig::for_task(input, classes.unwrap_or(10))
+        }
         Some(input) => GeneratorConfig { input: Some(input.to_vec()), ..family },
         None => family,
     };

@@ -172,7 +172,9 @@ impl WorkshopError {
             Self::Train(error) => train(error),
             Self::Study(error) => study(error),
             Self::Layers(tinsmith_layers::LayersError::Spec(error)) => spec(error),
-            Self::Layers(_) | Self::Keras(_) | Self::Deploy(_) | Self::Report(_) | Self::File(_) => ErrorKind::Failed,
+            Self::Layers(_) | Self::Keras(_) | Self::Deploy(_) | Self::Report(_) | Self::File(_) => {
+                ErrorKind::Failed
+            }
         }
     }
 }
@@ -249,11 +251,9 @@ fn sparse(error: &tinsmith_sparse::SparseError) -> ErrorKind {
 fn train(error: &tinsmith_trainer::TrainError) -> ErrorKind {
     use tinsmith_trainer::TrainError as E;
     match error {
-        E::Config(_)
-        | E::OtherRun { .. }
-        | E::Mismatch { .. }
-        | E::NoMetric { .. }
-        | E::Teacher { .. } => ErrorKind::Usage,
+        E::Config(_) | E::OtherRun { .. } | E::Mismatch { .. } | E::NoMetric { .. } | E::Teacher { .. } => {
+            ErrorKind::Usage
+        }
         E::Cancelled { .. } => ErrorKind::Interrupted,
         E::Data(error) => data(error),
         E::Spec(error) | E::Layers(tinsmith_layers::LayersError::Spec(error)) => spec(error),
@@ -265,7 +265,9 @@ fn train(error: &tinsmith_trainer::TrainError) -> ErrorKind {
 fn study(error: &tinsmith_study::StudyError) -> ErrorKind {
     use tinsmith_study::StudyError as E;
     match error {
-        E::Config(_) | E::Foreign { .. } | E::Parameter { .. } | E::Design(_) | E::Busy { .. } => ErrorKind::Usage,
+        E::Config(_) | E::Foreign { .. } | E::Parameter { .. } | E::Design(_) | E::Busy { .. } => {
+            ErrorKind::Usage
+        }
         _ => ErrorKind::Failed,
     }
 }

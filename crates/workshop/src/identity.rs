@@ -117,7 +117,8 @@ pub(crate) fn setting_differences(then: &Value, now: &Value) -> Vec<String> {
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    let shown = |value: Option<&&Value>| value.map_or_else(|| "not set".to_owned(), |v| short(&v.to_string()));
+    let shown =
+        |value: Option<&&Value>| value.map_or_else(|| "not set".to_owned(), |v| short(&v.to_string()));
     let differs = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
     differs
         .map(|name| format!("`{name}` was {}, now {}", shown(before.get(name)), shown(after.get(name))))
@@ -196,10 +197,10 @@ mod tests {
     fn differences_are_named_by_path() {
         let then = json!({"limits": {"flash": 1024}, "training": {"epochs": 2}, "weights": "a"});
         let now = json!({"limits": {"flash": 2048, "ram": 9}, "training": {"epochs": 2}, "weights": "a"});
-        assert_eq!(setting_differences(&then, &now), [
-            "`limits.flash` was 1024, now 2048",
-            "`limits.ram` was not set, now 9"
-        ]);
+        assert_eq!(
+            setting_differences(&then, &now),
+            ["`limits.flash` was 1024, now 2048", "`limits.ram` was not set, now 9"]
+        );
         assert!(setting_differences(&now, &now).is_empty());
     }
 }

@@ -2,11 +2,11 @@
 
 use tinsmith_cost::Cost;
 use tinsmith_foundation::config;
+use tinsmith_network::ModelSpec;
 use tinsmith_report::{
     Axis, Bars, Heatmap, LineSeries, Lines, Marks, NetworkDrawing, Page, Scatter, ScatterSeries, Table, Unit,
     number,
 };
-use tinsmith_network::ModelSpec;
 use tinsmith_study::{Trial, pareto};
 use tinsmith_trainer::{Epoch, Run};
 
@@ -42,7 +42,10 @@ pub(crate) fn write(
     );
     page.heading("The network");
     let cost = Cost::of(spec, &run.bench.target)?;
-    page.chart("Layers, shapes, bit widths and cost.", &NetworkDrawing::new("The winner", spec, &cost).to_svg()?);
+    page.chart(
+        "Layers, shapes, bit widths and cost.",
+        &NetworkDrawing::new("The winner", spec, &cost).to_svg()?,
+    );
     page.chart_row([
         ("Flash by layer.".to_owned(), flash_by_layer(spec, run)?.to_svg()?),
         ("Bits by layer.".to_owned(), bits_by_layer(result).to_svg()?),
@@ -50,7 +53,8 @@ pub(crate) fn write(
     page.table(&layers(result));
     page.heading("Training");
     let (losses, accuracies) = curves(run)?;
-    let mut charts = vec![("Loss. The winner starts from the weights of the baseline and is pruned.", losses.to_svg()?)];
+    let mut charts =
+        vec![("Loss. The winner starts from the weights of the baseline and is pruned.", losses.to_svg()?)];
     if accuracies.series.iter().any(|s| !s.points.is_empty()) {
         charts.push(("Validation accuracy.", accuracies.to_svg()?));
     }

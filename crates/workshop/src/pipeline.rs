@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use tinsmith_cost::Limits;
 use tinsmith_foundation::{FoundationError, config, files};
 use tinsmith_network::ModelSpec;
-use tinsmith_cost::Limits;
 use tinsmith_study::{Ended, TrialState};
 
 use crate::bench::{BenchOptions, Session, Workbench};
@@ -173,10 +173,8 @@ impl<'a> DesignRun<'a> {
         self.bench.save_normalizer(&folder.normalizer())?;
         let mut lines = String::new();
         for spec in candidates {
-            let line = serde_json::to_string(spec).map_err(|e| FoundationError::Serialize {
-                what: "candidate",
-                reason: e.to_string(),
-            })?;
+            let line = serde_json::to_string(spec)
+                .map_err(|e| FoundationError::Serialize { what: "candidate", reason: e.to_string() })?;
             lines.push_str(&line);
             lines.push('\n');
         }
@@ -218,7 +216,9 @@ impl<'a> DesignRun<'a> {
     /// An interruption of a stage as one of the design, whose folder is to be resumed.
     fn whole(&self, error: WorkshopError) -> WorkshopError {
         match error {
-            WorkshopError::Cancelled { .. } => WorkshopError::Cancelled { path: self.folder.root().to_owned() },
+            WorkshopError::Cancelled { .. } => {
+                WorkshopError::Cancelled { path: self.folder.root().to_owned() }
+            }
             error => error,
         }
     }

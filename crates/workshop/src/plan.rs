@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tinsmith_autoq::{AutoqConfig, Goal};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_data::{Augment, Dataset};
 use tinsmith_foundation::{ByteSize, config};
 use tinsmith_nas::SearchConfig;
 use tinsmith_sparse::{PruneConfig, Scope};
-use tinsmith_cost::{Limits, Target};
 use tinsmith_study::{Budget, EvolutionConfig};
 use tinsmith_trainer::TrainConfig;
 

@@ -1,8 +1,8 @@
 //! The result of a finished design.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_foundation::{config, files};
 use tinsmith_cost::Limits;
+use tinsmith_foundation::{config, files};
 use tinsmith_trainer::Confusion;
 
 use crate::error::Result;

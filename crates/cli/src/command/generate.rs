@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use tinsmith_cost::Target;
 use tinsmith_foundation::{ByteSize, Seed, WorkerScope, config};
 use tinsmith_modelgen::{
     BatchConfig, DesignedConfig, Duplicates, Format, GeneratorConfig, Manifest, coverage_path, manifest_path,
 };
-use tinsmith_cost::Target;
 use tinsmith_workshop::{CorpusStatus, fit_family, generate_corpus, generate_designed_corpus};
 
 use crate::output::{count, line};
@@ -95,18 +95,17 @@ enum DuplicatesArg {
     Count,
 }
 
-pub(crate) fn run(args: GenerateArgs) -> anyhow::Result<()> {
-    let out = args.out.clone();
+pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let watch = Watch::new(args.quiet);
     if let Some(path) = &args.design {
-        let designed = designed(&args, path)?;
-        return run_designed(&designed, &out, &watch);
+        let designed = designed(args, path)?;
+        return run_designed(&designed, &args.out, &watch);
     }
     let jobs = args.jobs.unwrap_or(0);
     let scope = if jobs == 0 { WorkerScope::available() } else { WorkerScope::new(jobs) };
-    match generate_corpus(&corpus(args)?, &out, scope, &watch.session()?)? {
-        CorpusStatus::Written(manifest) => report(&manifest, &out),
-        CorpusStatus::Present { written } => present(written, &out),
+    match generate_corpus(&corpus(args)?, &args.out, scope, &watch.session()?)? {
+        CorpusStatus::Written(manifest) => report(&manifest, &args.out),
+        CorpusStatus::Present { written } => present(written, &args.out),
     }
 }
 
@@ -124,7 +123,11 @@ fn run_designed(designed: &DesignedConfig, out: &Path, watch: &Watch) -> anyhow:
 }
 
 fn present(written: u64, out: &Path) -> anyhow::Result<()> {
-    line(format!("{} holds this corpus of {} networks already; nothing was written", out.display(), count(written)))
+    line(format!(
+        "{} holds this corpus of {} networks already; nothing was written",
+        out.display(),
+        count(written)
+    ))
 }
 
 impl From<FormatArg> for Format {
@@ -147,7 +150,7 @@ fn designed(args: &GenerateArgs, path: &Path) -> anyhow::Result<DesignedConfig> 
 }
 
 /// Returns the corpus of the file, or the default one, overridden by the options.
-fn corpus(args: GenerateArgs) -> anyhow::Result<BatchConfig> {
+fn corpus(args: &GenerateArgs) -> anyhow::Result<BatchConfig> {
     let mut corpus = match &args.config {
         Some(path) => config::load(path, BatchConfig::check)?,
         None => BatchConfig::default(),

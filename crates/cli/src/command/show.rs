@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_foundation::files;
 use tinsmith_cost::{Cost, Target};
+use tinsmith_foundation::files;
 use tinsmith_workshop::{WorkshopError, load_spec};
 
 use crate::options::BudgetArgs;
@@ -33,8 +33,7 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let spec = if args.keras {
         let source = files::read_text(&args.spec)?;
-        tinsmith_keras::read_json(&source, &args.spec.display().to_string())
-            .map_err(WorkshopError::from)?
+        tinsmith_keras::read_json(&source, &args.spec.display().to_string()).map_err(WorkshopError::from)?
     } else {
         load_spec(&args.spec)?
     };

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_network::ModelSpec;
 use tinsmith_cost::Limits;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{Evaluation, Metric, TrainConfig};
 use tinsmith_workshop::{BenchOptions, FoldStage, TrainStage, TrainingOptions, Workbench, load_spec};
 

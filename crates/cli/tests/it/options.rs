@@ -82,7 +82,7 @@ impl Inputs {
         inputs
     }
 
-    /// Two projects with two runs that succeed and one that fails: its class weights are too few.
+    /// Two projects with two runs that succeed and three that fail, whose class weights are too few.
     fn projects(&self) {
         let write = |name: &str, text: &str| std::fs::write(self.dir.path().join(name), text).unwrap();
         for (folder, units) in [("models", "12"), ("others", "6")] {
@@ -92,12 +92,16 @@ impl Inputs {
             }
         }
         write("failing.yaml", "{epochs: 1, class_weights: [1]}");
-        write("sweep.yaml", "{design: {grid: {levels: 2}}, space: {batch_size: {categorical: {choices: [16, 32]}}}}");
+        write(
+            "sweep.yaml",
+            "{design: {grid: {levels: 2}}, space: {batch_size: {categorical: {choices: [16, 32]}}}}",
+        );
         write("slurm.yaml", "{partition: short}");
         write("batch.sh.j2", "#!/bin/bash\n{{ command }}\n");
         for project in ["open", "ended"] {
-            let generate = ["fleet", "generate", "--models", "c.a=2", "--epochs", "1", "--no-copy", "--output", project];
-            let add = ["fleet", "add", "--to", project, "--models", "d.a=1", "--training", "failing.yaml"];
+            let generate =
+                ["fleet", "generate", "--models", "c.a=2", "--epochs", "1", "--no-copy", "--output", project];
+            let add = ["fleet", "add", "--to", project, "--models", "d.a=3", "--training", "failing.yaml"];
             for args in [&generate[..], &add] {
                 let output = start(self.dir.path(), args).output().unwrap();
                 assert!(output.status.success(), "{}", crate::stderr(&output));
@@ -112,7 +116,9 @@ impl Inputs {
 
     /// Replaces `@name` by the path of that input.
     fn filled(&self, args: &[&str]) -> Vec<String> {
-        args.iter().map(|arg| arg.strip_prefix('@').map_or((*arg).to_owned(), |name| self.path(name))).collect()
+        args.iter()
+            .map(|arg| arg.strip_prefix('@').map_or((*arg).to_owned(), |name| self.path(name)))
+            .collect()
     }
 }
 
@@ -134,7 +140,8 @@ impl Ran {
         let dir = tempfile::tempdir().unwrap();
         if args[0] == "fleet" {
             for project in ["open", "ended"].iter().filter(|name| args.contains(name)) {
-                let copied = Command::new("cp").arg("-r").arg(inputs.path(project)).arg(dir.path()).status().unwrap();
+                let copied =
+                    Command::new("cp").arg("-r").arg(inputs.path(project)).arg(dir.path()).status().unwrap();
                 assert!(copied.success());
             }
         }
@@ -185,7 +192,9 @@ fn listed(command: &[&str]) -> BTreeSet<String> {
     let help = crate::stdout(&start(Path::new("."), &args).output().unwrap());
     let options = help.lines().filter_map(|line| {
         let line = line.trim_start();
-        let long = line.strip_prefix("--").or_else(|| line.split_once(", --").filter(|(s, _)| s.len() == 2)?.1.into())?;
+        let long = line
+            .strip_prefix("--")
+            .or_else(|| line.split_once(", --").filter(|(s, _)| s.len() == 2)?.1.into())?;
         let name: String = long.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
         (line.starts_with('-') && !["help", "version"].contains(&name.as_str())).then(|| format!("--{name}"))
     });
@@ -266,8 +275,10 @@ fn most_threads(mut command: Command, is_enough: impl Fn(usize) -> bool) -> usiz
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let tasks = format!("/proc/{}/task", child.id());
     let (mut most, begun) = (0, Instant::now());
-    while child.try_wait().unwrap().is_none() && !is_enough(most) && begun.elapsed() < Duration::from_secs(60) {
+    while child.try_wait().unwrap().is_none() && !is_enough(most) && begun.elapsed() < Duration::from_secs(60)
+    {
         most = most.max(std::fs::read_dir(&tasks).map_or(0, Iterator::count));
+        std::thread::sleep(Duration::from_millis(1));
     }
     let _ = child.kill();
     child.wait().unwrap();
@@ -290,32 +301,50 @@ fn more_threads(inputs: &Inputs, base: &[&str], option: &str) {
 #[test]
 fn design() {
     let base = [
-        "--flash", "3KiB", "--ram", "1KiB", "--trials", "2", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--quiet",
+        "--flash", "3KiB", "--ram", "1KiB", "--trials", "2", "--seeds", "1", "--epochs", "1", "--jobs", "1",
+        "--quiet",
     ];
     const RESULT: &str = "design-digits8x8/result.json";
-    check(&["design"], &base, &[
-        row(&["--data", "@table.csv"], File("design-table.csv/result.json")),
-        row(&["--flash", "6KiB"], File(RESULT)),
-        row(&["--ram", "16B"], Code(3, "keeps the limits")),
-        row(&["--macs", "9"], Code(3, "keeps the limits")),
-        row(&["--target", "float32"], File(RESULT)),
-        row(&["--trials", "3"], File(RESULT)),
-        row(&["--time", "0.0000001"], Code(3, "ended without a usable network")),
-        row(&["--seed", "1"], File(RESULT)),
-        row(&["--seeds", "2"], File(RESULT)),
-        row(&["--epochs", "2"], File(RESULT)),
-        row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "design-digits8x8/search/journal.log"))),
-        row(&["--out", "elsewhere"], File("elsewhere/result.json")),
-        row(&["--config", "@design.yaml"], File(RESULT)),
-        row(&["--resume"], Special(|inputs, base| {
-            let ran = Ran::of(inputs, base).ok();
-            let again = start(ran.dir.path(), &["design", "--resume", "design-digits8x8"]).output().unwrap();
-            assert_eq!(crate::stdout(&again), crate::stdout(&ran.output), "{}", crate::stderr(&again));
-            let both = start(ran.dir.path(), &["design", "--resume", "design-digits8x8", "--seed", "1"]);
-            assert_eq!({ both }.output().unwrap().status.code(), Some(2));
-        })),
-        row(&["--quiet"], Special(quiet_hides_progress)),
-    ]);
+    check(
+        &["design"],
+        &base,
+        &[
+            row(&["--data", "@table.csv"], File("design-table.csv/result.json")),
+            row(&["--flash", "6KiB"], File(RESULT)),
+            row(&["--ram", "16B"], Code(3, "keeps the limits")),
+            row(&["--macs", "9"], Code(3, "keeps the limits")),
+            row(&["--target", "float32"], File(RESULT)),
+            row(&["--trials", "3"], File(RESULT)),
+            row(&["--time", "0.0000001"], Code(3, "ended without a usable network")),
+            row(&["--seed", "1"], File(RESULT)),
+            row(&["--seeds", "2"], File(RESULT)),
+            row(&["--epochs", "2"], File(RESULT)),
+            row(
+                &["--jobs"],
+                Special(|inputs, base| jobs_overlap(inputs, base, "design-digits8x8/search/journal.log")),
+            ),
+            row(&["--out", "elsewhere"], File("elsewhere/result.json")),
+            row(&["--config", "@design.yaml"], File(RESULT)),
+            row(
+                &["--resume"],
+                Special(|inputs, base| {
+                    let ran = Ran::of(inputs, base).ok();
+                    let again =
+                        start(ran.dir.path(), &["design", "--resume", "design-digits8x8"]).output().unwrap();
+                    assert_eq!(
+                        crate::stdout(&again),
+                        crate::stdout(&ran.output),
+                        "{}",
+                        crate::stderr(&again)
+                    );
+                    let both =
+                        start(ran.dir.path(), &["design", "--resume", "design-digits8x8", "--seed", "1"]);
+                    assert_eq!({ both }.output().unwrap().status.code(), Some(2));
+                }),
+            ),
+            row(&["--quiet"], Special(quiet_hides_progress)),
+        ],
+    );
 }
 
 /// Without `--quiet` there is progress on standard error, with it there is none.
@@ -328,157 +357,198 @@ fn quiet_hides_progress(inputs: &Inputs, base: &[&str]) {
 #[test]
 fn search() {
     let base = ["--trials", "3", "--epochs", "1", "--flash", "4KiB", "--jobs", "1", "--quiet"];
-    check(&["search"], &base, &[
-        row(&["--flash", "16B"], Code(3, "keeps the limits")),
-        row(&["--ram", "16B"], Code(3, "keeps the limits")),
-        row(&["--macs", "9"], Code(3, "keeps the limits")),
-        row(&["--target", "float32"], Stdout),
-        row(&["--data", "@table.csv"], File("search/normalizer.yaml")),
-        row(&["--validation", "0.4"], Stdout),
-        row(&["--seed", "1"], Stdout),
-        row(&["--epochs", "2"], Stdout),
-        row(&["--batch-size", "64"], Stdout),
-        row(&["--learning-rate", "0.02"], Stdout),
-        row(&["--training", "@training.yaml"], Stdout),
-        row(&["--trials", "2"], Stdout),
-        row(&["--from", "@net.yaml", "@other.yaml"], Stdout),
-        row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "search/journal.log"))),
-        row(&["--out", "elsewhere"], File("elsewhere/work.json")),
-        row(&["--quiet"], Special(quiet_hides_progress)),
-    ]);
+    check(
+        &["search"],
+        &base,
+        &[
+            row(&["--flash", "16B"], Code(3, "keeps the limits")),
+            row(&["--ram", "16B"], Code(3, "keeps the limits")),
+            row(&["--macs", "9"], Code(3, "keeps the limits")),
+            row(&["--target", "float32"], Stdout),
+            row(&["--data", "@table.csv"], File("search/normalizer.yaml")),
+            row(&["--validation", "0.4"], Stdout),
+            row(&["--seed", "1"], Stdout),
+            row(&["--epochs", "2"], Stdout),
+            row(&["--batch-size", "64"], Stdout),
+            row(&["--learning-rate", "0.02"], Stdout),
+            row(&["--training", "@training.yaml"], Stdout),
+            row(&["--trials", "2"], Stdout),
+            row(&["--from", "@net.yaml", "@other.yaml"], Stdout),
+            row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "search/journal.log"))),
+            row(&["--out", "elsewhere"], File("elsewhere/work.json")),
+            row(&["--quiet"], Special(quiet_hides_progress)),
+        ],
+    );
 }
 
 #[test]
 fn quantize() {
     let base = ["@run/weights.safetensors", "--trials", "3", "--epochs", "1", "--jobs", "1", "--quiet"];
-    check(&["quantize"], &base, &[
-        row(&["--flash", "16B"], Code(3, "keeps the limits")),
-        row(&["--ram", "16B"], Code(3, "keeps the limits")),
-        row(&["--macs", "9"], Code(3, "keeps the limits")),
-        row(&["--target", "float32"], Stdout),
-        row(&["--data", "@table.csv"], Code(2, "shape")),
-        row(&["--validation", "0.4"], Stdout),
-        row(&["--seed", "1"], File("quantize/weights.safetensors")),
-        row(&["--epochs", "2"], Stdout),
-        row(&["--batch-size", "64"], File("quantize/weights.safetensors")),
-        row(&["--learning-rate", "0.02"], Stdout),
-        row(&["--training", "@training.yaml"], File("quantize/weights.safetensors")),
-        row(&["--trials", "2"], Stdout),
-        row(&["--bits", "3,5"], Stdout),
-        row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "quantize/journal.log"))),
-        row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
-        row(&["--quiet"], Special(quiet_hides_progress)),
-    ]);
+    check(
+        &["quantize"],
+        &base,
+        &[
+            row(&["--flash", "16B"], Code(3, "keeps the limits")),
+            row(&["--ram", "16B"], Code(3, "keeps the limits")),
+            row(&["--macs", "9"], Code(3, "keeps the limits")),
+            row(&["--target", "float32"], Stdout),
+            row(&["--data", "@table.csv"], Code(2, "shape")),
+            row(&["--validation", "0.4"], Stdout),
+            row(&["--seed", "1"], File("quantize/weights.safetensors")),
+            row(&["--epochs", "2"], Stdout),
+            row(&["--batch-size", "64"], File("quantize/weights.safetensors")),
+            row(&["--learning-rate", "0.02"], Stdout),
+            row(&["--training", "@training.yaml"], File("quantize/weights.safetensors")),
+            row(&["--trials", "2"], Stdout),
+            row(&["--bits", "3,5"], Stdout),
+            row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "quantize/journal.log"))),
+            row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
+            row(&["--quiet"], Special(quiet_hides_progress)),
+        ],
+    );
 }
 
 #[test]
 fn prune() {
     const WEIGHTS: &str = "pruned/weights.safetensors";
-    let base = ["@run/weights.safetensors", "--sparsity", "0.5,0.6", "--epochs", "1", "--jobs", "1", "--quiet"];
-    check(&["prune"], &base, &[
-        row(&["--sparsity", "0.8"], Stdout),
-        row(&["--per-layer"], File(WEIGHTS)),
-        row(&["--exclude", "y.kernel"], Stdout),
-        row(&["--flash", "16B"], Code(3, "flash")),
-        row(&["--ram", "16B"], Code(3, "ram")),
-        row(&["--macs", "9"], Code(3, "macs")),
-        row(&["--target", "float32"], Stdout),
-        row(&["--data", "@table.csv"], Code(2, "shape")),
-        row(&["--validation", "0.4"], Stdout),
-        row(&["--seed", "1"], File(WEIGHTS)),
-        row(&["--epochs", "2"], File(WEIGHTS)),
-        row(&["--batch-size", "64"], File(WEIGHTS)),
-        row(&["--learning-rate", "0.02"], File(WEIGHTS)),
-        row(&["--training", "@training.yaml"], File(WEIGHTS)),
-        row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "pruned/journal.log"))),
-        row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
-        row(&["--quiet"], Special(quiet_hides_progress)),
-    ]);
+    let base =
+        ["@run/weights.safetensors", "--sparsity", "0.5,0.6", "--epochs", "1", "--jobs", "1", "--quiet"];
+    check(
+        &["prune"],
+        &base,
+        &[
+            row(&["--sparsity", "0.8"], Stdout),
+            row(&["--per-layer"], File(WEIGHTS)),
+            row(&["--exclude", "y.kernel"], Stdout),
+            row(&["--flash", "16B"], Code(3, "flash")),
+            row(&["--ram", "16B"], Code(3, "ram")),
+            row(&["--macs", "9"], Code(3, "macs")),
+            row(&["--target", "float32"], Stdout),
+            row(&["--data", "@table.csv"], Code(2, "shape")),
+            row(&["--validation", "0.4"], Stdout),
+            row(&["--seed", "1"], File(WEIGHTS)),
+            row(&["--epochs", "2"], File(WEIGHTS)),
+            row(&["--batch-size", "64"], File(WEIGHTS)),
+            row(&["--learning-rate", "0.02"], File(WEIGHTS)),
+            row(&["--training", "@training.yaml"], File(WEIGHTS)),
+            row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "pruned/journal.log"))),
+            row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
+            row(&["--quiet"], Special(quiet_hides_progress)),
+        ],
+    );
 }
 
 #[test]
 fn train() {
     let base = ["@net.yaml", "--epochs", "1", "--threads", "1", "--quiet"];
-    check(&["train"], &base, &[
-        row(&["--data", "@table.csv"], Code(2, "shape")),
-        row(&["--validation", "0.4"], Stdout),
-        row(&["--seed", "1"], Stdout),
-        row(&["--epochs", "2"], Stdout),
-        row(&["--batch-size", "64"], Stdout),
-        row(&["--learning-rate", "0.02"], Stdout),
-        row(&["--training", "@training.yaml"], Stdout),
-        row(&["--threads"], Special(|inputs, base| {
-            // Large batches, so that there is work for more than one thread.
-            let long = with(&with(base, &["--epochs", "30"]), &["--batch-size", "1024"]);
-            more_threads(inputs, &long, "--threads");
-        })),
-        row(&["--start", "@run/weights.safetensors"], Stdout),
-        row(&["--folds", "2"], Stdout),
-        row(&["--checkpoint-steps"], Special(|inputs, base| {
-            let checkpoint = |steps: &str| {
-                let dir = tempfile::tempdir().unwrap();
-                let args = with(&with(base, &["--epochs", "400"]), &["--checkpoint-steps", steps]);
-                let mut child = start(dir.path(), &inputs.filled(&args)).stdout(Stdio::null()).spawn().unwrap();
-                let (path, begun) = (dir.path().join("run/checkpoint.safetensors"), Instant::now());
-                while !path.exists() && begun.elapsed() < Duration::from_secs(3) && child.try_wait().unwrap().is_none() {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                let _ = child.kill();
-                child.wait().unwrap();
-                path.exists()
-            };
-            assert!(checkpoint("1") && !checkpoint("0"));
-        })),
-        row(&["--out", "elsewhere"], File("elsewhere/result.json")),
-        row(&["--quiet"], Special(quiet_hides_progress)),
-    ]);
+    check(
+        &["train"],
+        &base,
+        &[
+            row(&["--data", "@table.csv"], Code(2, "shape")),
+            row(&["--validation", "0.4"], Stdout),
+            row(&["--seed", "1"], Stdout),
+            row(&["--epochs", "2"], Stdout),
+            row(&["--batch-size", "64"], Stdout),
+            row(&["--learning-rate", "0.02"], Stdout),
+            row(&["--training", "@training.yaml"], Stdout),
+            row(
+                &["--threads"],
+                Special(|inputs, base| {
+                    // Large batches, so that there is work for more than one thread.
+                    let long = with(&with(base, &["--epochs", "30"]), &["--batch-size", "1024"]);
+                    more_threads(inputs, &long, "--threads");
+                }),
+            ),
+            row(&["--start", "@run/weights.safetensors"], Stdout),
+            row(&["--folds", "2"], Stdout),
+            row(
+                &["--checkpoint-steps"],
+                Special(|inputs, base| {
+                    let checkpoint = |steps: &str| {
+                        let dir = tempfile::tempdir().unwrap();
+                        let args = with(&with(base, &["--epochs", "400"]), &["--checkpoint-steps", steps]);
+                        let mut child =
+                            start(dir.path(), &inputs.filled(&args)).stdout(Stdio::null()).spawn().unwrap();
+                        let (path, begun) = (dir.path().join("run/checkpoint.safetensors"), Instant::now());
+                        while !path.exists()
+                            && begun.elapsed() < Duration::from_secs(3)
+                            && child.try_wait().unwrap().is_none()
+                        {
+                            std::thread::sleep(Duration::from_millis(2));
+                        }
+                        let _ = child.kill();
+                        child.wait().unwrap();
+                        path.exists()
+                    };
+                    assert!(checkpoint("1") && !checkpoint("0"));
+                }),
+            ),
+            row(&["--out", "elsewhere"], File("elsewhere/result.json")),
+            row(&["--quiet"], Special(quiet_hides_progress)),
+        ],
+    );
 }
 
 #[test]
 fn generate() {
     const OUT: &str = "networks.jsonl";
-    check(&["generate"], &["--count", "20", "--jobs", "1", "--quiet"], &[
-        row(&["--out", "n.jsonl.gz"], File("n.jsonl.gz")),
-        row(&["--count", "30"], File(OUT)),
-        row(&["--files", "2"], File("networks-000.jsonl")),
-        row(&["--jobs"], Special(|inputs, base| more_threads(inputs, &with(base, &["--count", "5000"]), "--jobs"))),
-        row(&["--format", "keras-batch", "--input", "8,8,1"], File(OUT)),
-        row(&["--duplicates", "count"], File("networks.manifest.json")),
-        row(&["--seed", "1"], File(OUT)),
-        row(&["--config", "@corpus.yaml"], File(OUT)),
-        row(&["--design", "@set.yaml"], Special(|inputs, _| {
-            let base = ["generate", "--design", "@set.yaml", "--quiet"];
-            let plain = Ran::of(inputs, &base).ok();
-            assert!(crate::stdout(&plain.output).contains("fill distance"));
-            let other = Ran::of(inputs, &with(&base, &["--target", "float32"])).ok();
-            assert!(plain.file(OUT) != other.file(OUT));
-            for option in ["--count", "--files", "--jobs", "--seed", "--macs", "--classes"] {
-                let refused = Ran::of(inputs, &with(&base, &[option, "2"]));
-                assert_eq!(refused.output.status.code(), Some(2), "{option}");
-            }
-        })),
-        row(&["--family", "@family.yaml"], File(OUT)),
-        row(&["--input", "8,8,1"], File(OUT)),
-        row(&["--classes", "3"], File(OUT)),
-        row(&["--params", "5000"], File(OUT)),
-        row(&["--macs", "50000"], File(OUT)),
-        row(&["--flash", "8KiB"], File(OUT)),
-        row(&["--ram", "4KiB"], File(OUT)),
-        row(&["--target", "float32"], File(OUT)),
-        row(&["--quiet"], Special(quiet_hides_progress)),
-    ]);
+    check(
+        &["generate"],
+        &["--count", "20", "--jobs", "1", "--quiet"],
+        &[
+            row(&["--out", "n.jsonl.gz"], File("n.jsonl.gz")),
+            row(&["--count", "30"], File(OUT)),
+            row(&["--files", "2"], File("networks-000.jsonl")),
+            row(
+                &["--jobs"],
+                Special(|inputs, base| more_threads(inputs, &with(base, &["--count", "5000"]), "--jobs")),
+            ),
+            row(&["--format", "keras-batch", "--input", "8,8,1"], File(OUT)),
+            row(&["--duplicates", "count"], File("networks.manifest.json")),
+            row(&["--seed", "1"], File(OUT)),
+            row(&["--config", "@corpus.yaml"], File(OUT)),
+            row(
+                &["--design", "@set.yaml"],
+                Special(|inputs, _| {
+                    let base = ["generate", "--design", "@set.yaml", "--quiet"];
+                    let plain = Ran::of(inputs, &base).ok();
+                    assert!(crate::stdout(&plain.output).contains("fill distance"));
+                    let other = Ran::of(inputs, &with(&base, &["--target", "float32"])).ok();
+                    assert!(plain.file(OUT) != other.file(OUT));
+                    for option in ["--count", "--files", "--jobs", "--seed", "--macs", "--classes"] {
+                        let refused = Ran::of(inputs, &with(&base, &[option, "2"]));
+                        assert_eq!(refused.output.status.code(), Some(2), "{option}");
+                    }
+                }),
+            ),
+            row(&["--family", "@family.yaml"], File(OUT)),
+            row(&["--input", "8,8,1"], File(OUT)),
+            row(&["--classes", "3"], File(OUT)),
+            row(&["--params", "20000"], File(OUT)),
+            row(&["--macs", "1000000"], File(OUT)),
+            row(&["--flash", "100KiB"], File(OUT)),
+            row(&["--ram", "4KiB"], File(OUT)),
+            row(&["--target", "float32"], File(OUT)),
+            row(&["--quiet"], Special(quiet_hides_progress)),
+        ],
+    );
 }
 
 #[test]
 fn show() {
-    check(&["show"], &["@net.yaml"], &[
-        row(&["--keras"], Code(1, "net.yaml")),
-        row(&["--yaml"], Stdout),
-        row(&["--flash", "16B"], Code(3, "does not keep the limits")),
-        row(&["--ram", "16B"], Code(3, "does not keep the limits")),
-        row(&["--macs", "9"], Code(3, "does not keep the limits")),
-        row(&["--target", "float32"], Stdout),
-    ]);
+    check(
+        &["show"],
+        &["@net.yaml"],
+        &[
+            row(&["--keras"], Code(1, "net.yaml")),
+            row(&["--yaml"], Stdout),
+            row(&["--flash", "16B"], Code(3, "does not keep the limits")),
+            row(&["--ram", "16B"], Code(3, "does not keep the limits")),
+            row(&["--macs", "9"], Code(3, "does not keep the limits")),
+            row(&["--target", "float32"], Stdout),
+        ],
+    );
 }
 
 #[test]

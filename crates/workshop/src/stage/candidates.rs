@@ -10,7 +10,7 @@ use crate::error::{Result, WorkshopError};
 const LARGE_FLASH: u64 = 32 << 10;
 
 /// Draws random networks within the limits, as the start of a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CandidateStage {
     /// Number of networks.
     pub count: usize,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tinsmith_autoq::Goal;
 use tinsmith_cost::Cost;
-use tinsmith_sparse::{PruneConfig, PruneTrainer, mask, with_smallest_storage};
 use tinsmith_network::ModelSpec;
+use tinsmith_sparse::{PruneConfig, PruneTrainer, mask, with_smallest_storage};
 use tinsmith_study::{Budget, Ended, Objective, Runner, Sequence, Study, StudyConfig, Trial};
 use tinsmith_trainer::{Evaluation, TrainConfig, evaluate};
 
@@ -186,13 +186,19 @@ impl PruneStage<'_> {
     }
 
     fn record(&self, bench: &Workbench<'_>) -> Result<WorkRecord> {
-        bench.record("prune", &[
-            ("prune", json!({
-                "candidates": to_value("prune", &self.candidates)?,
-                "goal": to_value("prune", &self.goal)?,
-            })),
-            ("training", to_value("training", &self.training)?),
-            ("weights", json!(checksum(&self.weights)?)),
-        ])
+        bench.record(
+            "prune",
+            &[
+                (
+                    "prune",
+                    json!({
+                        "candidates": to_value("prune", &self.candidates)?,
+                        "goal": to_value("prune", &self.goal)?,
+                    }),
+                ),
+                ("training", to_value("training", &self.training)?),
+                ("weights", json!(checksum(&self.weights)?)),
+            ],
+        )
     }
 }

@@ -75,7 +75,14 @@ impl QuantizeStage<'_> {
         let (number, spec) = (best.number, search.apply(best.candidate())?);
         let weights = best.artifact.as_ref().map(|a| a.path.clone());
         let weights = weights.ok_or_else(|| none("the weights of the best trial were not kept"))?;
-        Ok(QuantizeOutcome { best: number, spec, weights, study, ended, is_unchanged: journal.is_unchanged() })
+        Ok(QuantizeOutcome {
+            best: number,
+            spec,
+            weights,
+            study,
+            ended,
+            is_unchanged: journal.is_unchanged(),
+        })
     }
 
     fn search(&self, bench: &Workbench<'_>) -> Result<QuantizationSearch> {
@@ -110,10 +117,13 @@ impl QuantizeStage<'_> {
     fn record(&self, bench: &Workbench<'_>) -> Result<WorkRecord> {
         // More trials or time only continue the same search.
         let config = AutoqConfig { trials: 0, time_limit_s: None, ..self.config.clone() };
-        bench.record("quantize", &[
-            ("quantize", to_value("quantize", &config)?),
-            ("training", to_value("training", &self.training)?),
-            ("weights", json!(checksum(self.weights)?)),
-        ])
+        bench.record(
+            "quantize",
+            &[
+                ("quantize", to_value("quantize", &config)?),
+                ("training", to_value("training", &self.training)?),
+                ("weights", json!(checksum(self.weights)?)),
+            ],
+        )
     }
 }

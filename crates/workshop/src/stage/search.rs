@@ -45,7 +45,10 @@ impl SearchStage<'_> {
     /// [`WorkshopError::Nas`] if no start network keeps the limits or the journal is of another study,
     /// [`WorkshopError::Cancelled`] after a requested stop.
     pub fn run(&self, bench: &Workbench<'_>) -> Result<SearchOutcome> {
-        self.run_with(bench, Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone()))
+        self.run_with(
+            bench,
+            Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone()),
+        )
     }
 
     fn run_with(&self, bench: &Workbench<'_>, trainer: Trainer) -> Result<SearchOutcome> {
@@ -97,11 +100,14 @@ impl SearchStage<'_> {
         let hashes = hashes.collect::<Result<Vec<String>>>()?;
         // More trials or time only continue the same search.
         let config = SearchConfig { trials: 0, time_limit_s: None, ..self.config.clone() };
-        bench.record("search", &[
-            ("search", to_value("search", &config)?),
-            ("training", to_value("training", &self.training)?),
-            ("start", json!(hashes.join(" "))),
-        ])
+        bench.record(
+            "search",
+            &[
+                ("search", to_value("search", &config)?),
+                ("training", to_value("training", &self.training)?),
+                ("start", json!(hashes.join(" "))),
+            ],
+        )
     }
 }
 

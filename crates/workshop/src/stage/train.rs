@@ -7,8 +7,8 @@ use tinsmith_data::Normalization;
 use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
 use tinsmith_trainer::{
-    Context, CrossValidation, Epoch, Evaluation, KFold, Observe, Plan, Run, RunResult, TrainConfig, TrainError,
-    cross_validate, evaluate,
+    Context, CrossValidation, Epoch, Evaluation, KFold, Observe, Plan, Run, RunResult, TrainConfig,
+    TrainError, cross_validate, evaluate,
 };
 
 use crate::bench::Workbench;
@@ -138,8 +138,7 @@ impl FoldStage {
         }
         let plan = plan(&self.network, &self.training, self.start.as_deref(), bench);
         let context = Context { seed: plan.seed, grant: bench.whole_grant(), cancel: &bench.cancel };
-        let folds =
-            KFold { splits: self.folds, normalization: Normalization::Auto, ..KFold::default() };
+        let folds = KFold { splits: self.folds, normalization: Normalization::Auto, ..KFold::default() };
         bench.progress.begin(STAGE, Some(self.folds as u64));
         let found = cross_validate(&plan, &bench.splits.train, &folds, &context)?;
         bench.progress.end(STAGE, format!("{} folds", self.folds));

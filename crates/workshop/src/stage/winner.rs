@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use tinsmith_cost::{Cost, Target};
 use tinsmith_data::Dataset;
 use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_foundation::{FoundationError, Grant};
 use tinsmith_layers::Model;
-use tinsmith_sparse::{GradualPruner, with_smallest_storage};
 use tinsmith_network::ModelSpec;
-use tinsmith_cost::{Cost, Target};
+use tinsmith_sparse::{GradualPruner, with_smallest_storage};
 use tinsmith_trainer::run::load_model;
 use tinsmith_trainer::{Callback, Confusion, Evaluation, Plan, RunResult, TrainError, Undisturbed, evaluate};
 
@@ -47,10 +47,8 @@ pub(crate) struct WinnerStage<'a> {
 impl WinnerStage<'_> {
     pub(crate) fn run(&self, bench: &Workbench<'_>) -> Result<Trained> {
         // After all decisions are made, the validation rows may be trained on too.
-        let all_rows = match self.plan.refit {
-            true => Some(bench.data.normalizer.apply(&bench.splits.train)?),
-            false => None,
-        };
+        let all_rows =
+            if self.plan.refit { Some(bench.data.normalizer.apply(&bench.splits.train)?) } else { None };
         let (baselines, winners) = self.pools(bench)?;
         let undisturbed = |_: &Member| Ok(Box::new(Undisturbed) as Box<dyn Callback>);
         let baseline_results = self.train(bench, all_rows.as_ref(), &baselines, "baseline", &undisturbed)?;
@@ -108,8 +106,7 @@ impl WinnerStage<'_> {
             Some(all) => (all, None),
             None => (&bench.data.train, Some(&bench.data.validation)),
         };
-        pool.train(train, validation, &context)
-            .map_err(|error| Workbench::stopped(error, self.folder.root()))
+        pool.train(train, validation, &context).map_err(|error| Workbench::stopped(error, self.folder.root()))
     }
 }
 
@@ -148,7 +145,8 @@ fn judge(
     let path = winners.run_of(member).weights();
     let weights = std::fs::read(&path).map_err(|source| FoundationError::Read { path, source })?;
     let confusion = winner_tests[best].confusion.clone();
-    let confusion = confusion.expect("invariant: a design has classes, so its evaluations have a confusion matrix");
+    let confusion =
+        confusion.expect("invariant: a design has classes, so its evaluations have a confusion matrix");
     Ok(Trained {
         baseline: Figures::new(float_spec, &float, accuracy(baseline_results), tests(&baseline_tests))?,
         winner: Figures::new(&spec, &bench.target, accuracy(winner_results), tests(&winner_tests))?,

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tinsmith_foundation::{CancelToken, Event, Progress, Silent};
 use tinsmith_workshop::{
-    DesignConfig, DesignFolder, DesignResult, ErrorKind, GenerateOptions, PruneOptions, SearchOptions, Session,
-    WorkshopError, design, resume,
+    DesignConfig, DesignFolder, DesignResult, ErrorKind, GenerateOptions, PruneOptions, SearchOptions,
+    Session, WorkshopError, design, resume,
 };
 
 /// Files that are equal in an interrupted and an uninterrupted design, byte for byte.

@@ -8,7 +8,8 @@ use tinsmith_network::ModelSpec;
 use tinsmith_study::Budget;
 use tinsmith_trainer::{Loss, Rule, Schedule};
 use tinsmith_workshop::{
-    BenchOptions, ErrorKind, QuantizeStage, Session, TrainStage, TrainingOptions, Workbench, load_network, load_spec,
+    BenchOptions, ErrorKind, QuantizeStage, Session, TrainStage, TrainingOptions, Workbench, load_network,
+    load_spec,
 };
 
 fn network() -> ModelSpec {
@@ -45,7 +46,11 @@ fn a_trained_network_is_quantized_by_the_stages() {
 
     let (weights, out) = (folder.join("weights.safetensors"), dir.path().join("quantize"));
     let quantize = QuantizeStage {
-        config: AutoqConfig { trials: 2, budget: Budget { epochs: 1, ..Budget::default() }, ..AutoqConfig::default() },
+        config: AutoqConfig {
+            trials: 2,
+            budget: Budget { epochs: 1, ..Budget::default() },
+            ..AutoqConfig::default()
+        },
         weights: &weights,
         training: options(1).fine_tuning().unwrap(),
         folder: &out,
@@ -75,15 +80,23 @@ fn recipe(folder: &Path, text: &str) -> Result<tinsmith_trainer::TrainConfig, St
 #[test]
 fn plain_words_name_variants_with_defaults() {
     let dir = tempfile::tempdir().unwrap();
-    let found = recipe(dir.path(), "schedule: cosine\nloss: mean_squared_error\noptimizer: {rule: sgd}\n").unwrap();
+    let found =
+        recipe(dir.path(), "schedule: cosine\nloss: mean_squared_error\noptimizer: {rule: sgd}\n").unwrap();
     assert_eq!(found.schedule, Schedule::Cosine { floor: 0.0 });
     assert_eq!(found.loss, Loss::MeanSquaredError {});
     assert_eq!(found.optimizer.rule, Rule::Sgd { momentum: 0.0, nesterov: false });
-    let found = recipe(dir.path(), "schedule: constant\nloss: {huber: {delta: 2}}\naveraging: exponential\n").unwrap();
+    let found = recipe(dir.path(), "schedule: constant\nloss: {huber: {delta: 2}}\naveraging: exponential\n")
+        .unwrap();
     assert_eq!((found.schedule, found.loss), (Schedule::Constant, Loss::Huber { delta: 2.0 }));
     for (text, wanted) in [
-        ("epochs: 3\nschedule: step\nbatch_size: 8\n", "t.yaml:2:11: `step` alone has a missing field `every`, want {step: {...}}"),
-        ("epochs: 3\nschedule: cosin\nbatch_size: 8\n", "t.yaml:2:11: unknown variant `cosin`, expected one of `constant`"),
+        (
+            "epochs: 3\nschedule: step\nbatch_size: 8\n",
+            "t.yaml:2:11: `step` alone has a missing field `every`, want {step: {...}}",
+        ),
+        (
+            "epochs: 3\nschedule: cosin\nbatch_size: 8\n",
+            "t.yaml:2:11: unknown variant `cosin`, expected one of `constant`",
+        ),
         ("optimizer: {rule: adamw}\n", "t.yaml:1:19: unknown variant `adamw`"),
         ("schedule: {cosine: {flor: 1}}\n", "t.yaml:1:21: unknown field `flor`"),
         ("loss: 3\n", "t.yaml:1:7: invalid type"),

@@ -27,25 +27,37 @@ fn refused(dir: &Path, args: &[&str], code: i32, text: &str) {
 #[test]
 fn an_option_overrides_a_file_and_a_file_overrides_a_default() {
     let dir = tempfile::tempdir().unwrap();
-    let epochs = |out: &str| std::fs::read_to_string(dir.path().join(out).join("metrics.jsonl")).unwrap().lines().count();
+    let epochs = |out: &str| {
+        std::fs::read_to_string(dir.path().join(out).join("metrics.jsonl")).unwrap().lines().count()
+    };
     // Training files: one epoch in the file, 20 by default.
     ok(dir.path(), &["train", "@net.yaml", "--training", "@training.yaml", "--quiet", "--out", "file"]);
-    ok(dir.path(), &["train", "@net.yaml", "--training", "@training.yaml", "--epochs", "2", "--out", "option"]);
+    ok(
+        dir.path(),
+        &["train", "@net.yaml", "--training", "@training.yaml", "--epochs", "2", "--out", "option"],
+    );
     ok(dir.path(), &["train", "@net.yaml", "--quiet", "--out", "default"]);
     assert_eq!((epochs("file"), epochs("option"), epochs("default")), (1, 2, 20));
-    let announced = run(dir.path(), &["train", "@net.yaml", "--training", "@training.yaml", "--out", "announced"]);
+    let announced =
+        run(dir.path(), &["train", "@net.yaml", "--training", "@training.yaml", "--out", "announced"]);
     assert!(stderr(&announced).contains("train: 1 to do"), "{}", stderr(&announced));
-    refused(dir.path(), &["train", "@net.yaml", "--learning-rate", "-1"], 2, "`optimizer.learning_rate` is -1");
+    refused(dir.path(), &["train", "@net.yaml", "--learning-rate", "0"], 2, "`optimizer.learning_rate` is 0");
 
     // Searches train as long as the file says.
-    ok(dir.path(), &["search", "--training", "@training.yaml", "--trials", "1", "--flash", "4KiB", "--quiet"]);
+    ok(
+        dir.path(),
+        &["search", "--training", "@training.yaml", "--trials", "1", "--flash", "4KiB", "--quiet"],
+    );
     let record = std::fs::read_to_string(dir.path().join("search/work.json")).unwrap();
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
     assert_eq!(record["settings"]["search"]["budget"]["epochs"], 1);
 
     // Corpus files keep their family and share the default target.
     let manifest = |args: &[&str], out: &str| -> serde_json::Value {
-        ok(dir.path(), &[&["generate", "--count", "3", "--quiet", "--out", &format!("{out}.jsonl")], args].concat());
+        ok(
+            dir.path(),
+            &[&["generate", "--count", "3", "--quiet", "--out", &format!("{out}.jsonl")], args].concat(),
+        );
         let text = std::fs::read_to_string(dir.path().join(format!("{out}.manifest.json"))).unwrap();
         serde_json::from_str(&text).unwrap()
     };
@@ -59,9 +71,11 @@ fn an_option_overrides_a_file_and_a_file_overrides_a_default() {
 #[test]
 fn data_are_found_in_the_folder_of_data_sets() {
     let (dir, inputs) = (tempfile::tempdir().unwrap(), Inputs::get());
-    let design = ["design", "--data", "table.csv", "--trials", "2", "--seeds", "1", "--epochs", "1", "--quiet"];
+    let design =
+        ["design", "--data", "table.csv", "--trials", "2", "--seeds", "1", "--epochs", "1", "--quiet"];
     std::fs::create_dir_all(dir.path().join("models/c")).unwrap();
-    let network = NETWORK.replace("[8, 8, 1]", "[2]").replace("  - {name: f, flatten: {}}\n", "").replace("10", "2");
+    let network =
+        NETWORK.replace("[8, 8, 1]", "[2]").replace("  - {name: f, flatten: {}}\n", "").replace("10", "2");
     std::fs::write(dir.path().join("models/c/a.yaml"), network).unwrap();
     let fleet = ["fleet", "generate", "--models", "c.a", "--data", "table.csv", "--output", "project"];
     for args in [&["data", "table.csv"][..], &design, &fleet] {
@@ -95,7 +109,10 @@ fn a_folder_of_other_work_is_refused_by_name() {
         let first = ok(dir.path(), command);
         let second = ok(dir.path(), command);
         assert!(second.contains("finished already"), "{second}");
-        assert!(second.ends_with(first.lines().last().unwrap().trim_start()) || second.contains(&first), "{second}");
+        assert!(
+            second.ends_with(first.lines().last().unwrap().trim_start()) || second.contains(&first),
+            "{second}"
+        );
         refused(dir.path(), &[&command[..], change].concat(), 2, named);
     }
     // More trials continue the search.
@@ -106,7 +123,12 @@ fn a_folder_of_other_work_is_refused_by_name() {
     ok(dir.path(), &[&generate[..], &["c.jsonl"]].concat());
     assert!(ok(dir.path(), &[&generate[..], &["c.jsonl"]].concat()).contains("already; nothing was written"));
     refused(dir.path(), &[&generate[..], &["c.jsonl", "--seed", "1"]].concat(), 2, "`seed` was 0, now 1");
-    refused(dir.path(), &[&generate[..], &["c.txt"]].concat(), 2, "c.manifest.json exists already and describes c.jsonl");
+    refused(
+        dir.path(),
+        &[&generate[..], &["c.txt"]].concat(),
+        2,
+        "c.manifest.json exists already and describes c.jsonl",
+    );
     // Files of somebody else.
     std::fs::create_dir(dir.path().join("mine")).unwrap();
     std::fs::write(dir.path().join("mine/spec.yaml"), NETWORK).unwrap();
@@ -156,7 +178,8 @@ fn an_interrupted_training_says_so_and_continues() {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let killed =
+        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
@@ -171,16 +194,24 @@ fn a_closed_pipe_ends_quietly_and_a_full_disk_is_one_line() {
     let tinsmith = env!("CARGO_BIN_EXE_tinsmith");
     let network = Inputs::get().path("net.yaml");
     let shell = |line: String| {
-        let output = std::process::Command::new("/bin/bash").args(["-c", &line]).current_dir(dir.path()).output().unwrap();
+        let output = std::process::Command::new("/bin/bash")
+            .args(["-c", &line])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
         (output.status.code(), stderr(&output))
     };
-    for command in [format!("show {network}"), "schema".to_owned(), "fleet --help".to_owned(), "data".to_owned()] {
+    for command in
+        [format!("show {network}"), "schema".to_owned(), "fleet --help".to_owned(), "data".to_owned()]
+    {
         // The reader is gone before the first byte is written.
         let line = format!("set -o pipefail; (sleep 0.2; {tinsmith} {command}) | true");
         let (code, said) = shell(line);
         assert!(code == Some(0) && said.is_empty(), "{command}: {code:?}: {said}");
     }
-    let progress = format!("{tinsmith} train {network} --epochs 2 --out piped 2>&1 >/dev/null | true; test -f piped/result.json");
+    let progress = format!(
+        "{tinsmith} train {network} --epochs 2 --out piped 2>&1 >/dev/null | true; test -f piped/result.json"
+    );
     for _ in 0..20 {
         if shell(progress.clone()).0 == Some(0) {
             break;
@@ -191,6 +222,9 @@ fn a_closed_pipe_ends_quietly_and_a_full_disk_is_one_line() {
     if Path::new("/dev/full").exists() {
         let (code, said) = shell(format!("{tinsmith} schema > /dev/full"));
         assert_eq!(code, Some(1));
-        assert!(said.starts_with("error: cannot write to standard output") && said.lines().count() == 1, "{said}");
+        assert!(
+            said.starts_with("error: cannot write to standard output") && said.lines().count() == 1,
+            "{said}"
+        );
     }
 }
