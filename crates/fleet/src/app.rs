@@ -55,6 +55,8 @@ pub struct Surroundings<'a> {
     pub program: Option<PathBuf>,
     /// The command line, for the record.
     pub command: Vec<String>,
+    /// Folder in which names of data sets are looked up.
+    pub data_folder: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Surroundings<'_> {
@@ -116,6 +118,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             progress: &Lines,
             program: std::env::current_exe().ok(),
             command: args.iter().map(|a| a.to_string_lossy().into_owned()).collect(),
+            data_folder: None,
         };
         match self.execute(&parsed.command, &mut surroundings) {
             Ok(exit) => ExitCode::from(exit.0),

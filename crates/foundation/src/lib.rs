@@ -26,19 +26,23 @@
 
 #![forbid(unsafe_code)]
 
+mod byte_size;
 pub mod cancel;
 pub mod clock;
 pub mod config;
 mod error;
 pub mod files;
 mod normal;
+mod plain_word;
 pub mod progress;
 pub mod seed;
 pub mod workers;
 
+pub use byte_size::{ByteSize, ParseSizeError};
 pub use cancel::CancelToken;
 pub use config::{ConfigErrors, Fault, Faults, Position};
 pub use error::{FoundationError, Result};
+pub use plain_word::plain_word;
 pub use progress::{Event, Progress, Silent};
 pub use seed::{Rng, Seed};
 pub use workers::{Grant, WorkerScope};

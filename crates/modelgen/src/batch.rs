@@ -53,7 +53,7 @@ pub struct BatchConfig {
     pub duplicates: Duplicates,
     /// What a network may cost at most. Default no limit.
     pub limits: Limits,
-    /// What costs are counted for. Default `mcu-int8`.
+    /// The hardware that costs are counted for. Default `mcu-packed`.
     pub target: Target,
     /// The family.
     pub family: GeneratorConfig,
@@ -68,7 +68,7 @@ impl Default for BatchConfig {
             format: Format::Records,
             duplicates: Duplicates::Drop,
             limits: Limits::default(),
-            target: Target::default(),
+            target: Target::builtin("mcu-packed").expect("invariant: `mcu-packed` is built in"),
             family: GeneratorConfig::default(),
         }
     }

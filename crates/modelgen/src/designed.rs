@@ -27,7 +27,7 @@ pub struct DesignedConfig {
     pub design: Design,
     /// The form of the file. Default records.
     pub format: Format,
-    /// What costs are counted for. Default `mcu-int8`.
+    /// The hardware that costs are counted for. Default `mcu-packed`.
     pub target: Target,
 }
 
@@ -37,7 +37,7 @@ impl Default for DesignedConfig {
             structure: Structure::default(),
             design: Design::Cartesian {},
             format: Format::Records,
-            target: Target::default(),
+            target: Target::builtin("mcu-packed").expect("invariant: `mcu-packed` is built in"),
         }
     }
 }

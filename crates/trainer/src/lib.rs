@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod average;
+mod calibrate;
 mod callback;
 mod checkpoint;
 mod config;
@@ -20,7 +21,9 @@ pub mod run;
 mod schedule;
 mod teacher;
 mod trainer;
+mod word_schema;
 
+pub use calibrate::activation_ranges;
 pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};
 pub use checkpoint::Checkpoints;
 pub use config::{Averaging, Distillation, EarlyStopping, TrainConfig};

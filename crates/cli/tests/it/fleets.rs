@@ -7,7 +7,7 @@ use tinsmith_fleet::slurm::SlurmConfig;
 
 const PAGE: &str = include_str!("../../../../docs/fleets.md");
 
-/// Models by the names that the page gives them, and the command where its lines find it. Slurm is not found.
+/// A folder with the models that the page names, and a `bin` with the command alone, so that Slurm is not found.
 fn site() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, units) in [("small", 4), ("large", 8)] {
@@ -37,7 +37,7 @@ fn ok(dir: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The fenced blocks of a language.
+/// Returns the fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     PAGE.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use tinsmith_foundation::ByteSize;
 
 use crate::models::{ModelList, ModelName};
 use crate::outcome::Cause;
@@ -114,7 +115,8 @@ pub struct GenerateArgs {
     /// Folder below which projects are created
     #[arg(long, value_name = "DIR", default_value = "fleets")]
     pub(crate) root: PathBuf,
-    /// A built-in data set, a data file, or a folder of data files
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in the
+    /// folder `$TINSMITH_DATA`
     #[arg(long, default_value = "digits8x8")]
     pub(crate) data: String,
     /// Fraction of training rows held out for validation
@@ -261,15 +263,13 @@ fn minutes(text: &str) -> Result<u32, String> {
     u32::try_from(seconds.div_ceil(60)).ok().filter(|&m| m > 0).ok_or_else(fault)
 }
 
+/// Memory as Slurm writes it: MiB without a unit.
 fn mebibytes(text: &str) -> Result<u64, String> {
-    let (digits, factor) = match text.strip_suffix(['G', 'g']) {
-        Some(digits) => (digits, 1024),
-        None => (text.strip_suffix(['M', 'm']).unwrap_or(text), 1),
-    };
-    let number = digits.parse::<u64>().ok().filter(|&n| n > 0);
-    number
-        .and_then(|n| n.checked_mul(factor))
-        .ok_or_else(|| format!("is `{text}`, want MiB such as 500, 500M or 4G"))
+    let fault = || format!("is `{text}`, want MiB such as 500, 500M or 4G");
+    let plain = text.bytes().all(|b| b.is_ascii_digit());
+    let size = if plain { format!("{text}M") } else { text.to_owned() };
+    let ByteSize(bytes) = size.parse().map_err(|_| fault())?;
+    if bytes.is_multiple_of(1 << 20) { Ok(bytes >> 20) } else { Err(fault()) }
 }
 
 /// Arguments of `submit`.

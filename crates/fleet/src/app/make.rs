@@ -57,11 +57,12 @@ impl<C: ModelConfigurator> Fleet<C> {
             Some(folder) => folder.clone(),
             None => new_name(&args.root)?,
         };
+        let data = tinsmith_data::locate(&args.data, surroundings.data_folder.as_deref())?;
         let prefix = self.prefix.iter().map(|w| (*w).to_owned()).collect();
         let options = ProjectOptions {
             description: args.desc.clone(),
             seed: Seed::new(args.seed),
-            data: DataSource::of(&args.data, args.validation)?,
+            data: DataSource::of(&data, args.validation)?,
             program: surroundings.program.clone().map(|path| (path, prefix)),
             copy_program: !args.no_copy,
             specifications: self.specifications,

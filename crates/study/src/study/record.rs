@@ -145,8 +145,9 @@ impl Recorder {
         let text = serde_json::to_string(&proposal.candidate).map_err(fault)?;
         let mut user = BTreeMap::from([("candidate", Value::String(text))]);
         let scores = serde_json::to_value(&trial.scores).map_err(fault)?;
+        let artifact = trial.artifact.as_ref().map(|artifact| relative(artifact, &self.path));
         let optional = [
-            ("artifact", trial.artifact.as_ref().map(serde_json::to_value).transpose().map_err(fault)?),
+            ("artifact", artifact.as_ref().map(serde_json::to_value).transpose().map_err(fault)?),
             ("budget", proposal.budget.map(serde_json::to_value).transpose().map_err(fault)?),
             ("failed", trial.reason.clone().filter(|_| trial.state == TrialState::Failed).map(Value::from)),
             ("inherit", proposal.inherit.map(Value::from)),
@@ -337,6 +338,20 @@ fn header(
     Ok(lines)
 }
 
+/// The artifact as the journal stores it: relative to the journal's folder where it lies below it, so that a study whose
+/// folder is moved, or that is resumed from another working directory, finds its artifacts.
+fn relative(artifact: &Artifact, journal: &Path) -> Artifact {
+    let folder = journal.parent().unwrap_or(Path::new(""));
+    let path = artifact.path.strip_prefix(folder).unwrap_or(&artifact.path);
+    Artifact { path: path.to_owned() }
+}
+
+/// The artifact that a journal's entry names. Journals of earlier versions hold paths relative to the working directory.
+fn absolute(artifact: Artifact, journal: &Path) -> Artifact {
+    let below = journal.parent().unwrap_or(Path::new("")).join(&artifact.path);
+    if below.exists() || !artifact.path.exists() { Artifact { path: below } } else { artifact }
+}
+
 /// Restores the trial that a record was written from.
 fn restore<C: DeserializeOwned>(
     config: &StudyConfig,
@@ -387,7 +402,7 @@ fn restore<C: DeserializeOwned>(
         constraints: stored.constraints(),
         scores: scores.map_err(|e| broken("scores", e))?.unwrap_or_default(),
         reports,
-        artifact: artifact.map_err(|e| broken("artifact", e))?,
+        artifact: artifact.map_err(|e| broken("artifact", e))?.map(|artifact| absolute(artifact, path)),
         reason: refused.or_else(|| user.get("failed").and_then(Value::as_str)).map(str::to_owned),
         times: TrialTimes {
             start: stored.start.clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Sizes of memory as people write them: `8 KiB`, `64KiB`, `2048`.
+//! Memory sizes as people write them: `8 KiB`, `64KiB`, `2048`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,37 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-/// A number of bytes. Reads as a number, or as one with a unit: B, KiB, MiB (1,024 each), kB, MB (1,000 each).
+/// A number of bytes, at least 1.
+///
+/// Parses a plain number or a number with a unit, in any case: `B`; `K`, `KiB`, `M`, `MiB`, `G`, `GiB` (powers of 1,024);
+/// `kB`, `MB`, `GB` (powers of 1,000).
+///
+/// ```
+/// use tinsmith_foundation::ByteSize;
+///
+/// assert_eq!("64KiB".parse(), Ok(ByteSize(65_536)));
+/// assert_eq!(ByteSize(65_536).to_string(), "64 KiB");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-/// Units, the longer before those they end in.
-const UNITS: [(&str, u64); 7] = [
+/// Units and their factors. Longer suffixes come first, because `kib` also ends in `b`.
+const UNITS: [(&str, u64); 10] = [
     ("kib", 1 << 10),
     ("mib", 1 << 20),
+    ("gib", 1 << 30),
     ("kb", 1000),
     ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
     ("k", 1 << 10),
     ("m", 1 << 20),
+    ("g", 1 << 30),
     ("b", 1),
 ];
 
-/// Why a text is no size.
+/// A text that is not a memory size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no size, want bytes such as 8192, 8KiB or 1.5MiB")]
+#[error("`{0}` is not a size, want bytes such as 8192, 8KiB or 1.5MiB")]
 pub struct ParseSizeError(String);
 
 impl FromStr for ByteSize {
@@ -59,6 +72,7 @@ impl Serialize for ByteSize {
     }
 }
 
+/// Reads a [`ByteSize`] from a number or a text.
 struct SizeVisitor;
 
 impl Visitor<'_> for SizeVisitor {
@@ -101,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_and_written() {
+    fn sizes_parse_and_print() {
         for (text, bytes, shown) in [
             ("8192", 8192, "8 KiB"),
             ("8KiB", 8192, "8 KiB"),
@@ -109,6 +123,7 @@ mod tests {
             ("1.5 MiB", 1_572_864, "1536 KiB"),
             ("100 kB", 100_000, "100000 B"),
             ("7b", 7, "7 B"),
+            ("2G", 2 << 30, "2048 MiB"),
         ] {
             let size: ByteSize = text.parse().unwrap();
             assert_eq!(size, ByteSize(bytes), "{text}");
