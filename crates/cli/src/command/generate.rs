@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use tinsmith_foundation::{Seed, WorkerScope, config};
 use tinsmith_modelgen::{
-    BatchConfig, DesignedConfig, Duplicates, Format, GeneratorConfig, Manifest, coverage_path, generate,
-    generate_designed, manifest_path,
+    CorpusConfig, CorpusManifest, Duplicates, Format, GeneratorConfig, SpaceFillingConfig, coverage_path,
+    generate, generate_space_filling, manifest_path,
 };
 use tinsmith_spec::cost::Target;
 use tinsmith_workshop::ByteSize;
@@ -106,12 +106,13 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<()> {
 }
 
 fn run_design(args: &GenerateArgs, path: &Path) -> anyhow::Result<()> {
-    let mut designed = config::load(path, DesignedConfig::check)?;
+    let mut designed = config::load(path, SpaceFillingConfig::check)?;
     designed.format = args.format.map_or(designed.format, Format::from);
     if let Some(target) = &args.target {
         designed.target = Target::load(target)?;
     }
-    let manifest = generate_designed(&designed, &args.out, &cancel_on_signal()?, &Watch::new(args.quiet))?;
+    let manifest =
+        generate_space_filling(&designed, &args.out, &cancel_on_signal()?, &Watch::new(args.quiet))?;
     let all = manifest.cardinality.map_or_else(|| "more than 2^64".to_owned(), count);
     line(format!("{} of {all} networks written to {}", count(manifest.written), args.out.display()));
     let joint = &manifest.coverage.joint;
@@ -132,10 +133,10 @@ impl From<FormatArg> for Format {
 }
 
 /// The corpus of the file, or the default one, with what was said on the line.
-fn corpus(args: &GenerateArgs) -> anyhow::Result<BatchConfig> {
+fn corpus(args: &GenerateArgs) -> anyhow::Result<CorpusConfig> {
     let mut corpus = match &args.config {
-        Some(path) => config::load(path, BatchConfig::check)?,
-        None => BatchConfig { target: Target::load("mcu-packed")?, ..BatchConfig::default() },
+        Some(path) => config::load(path, CorpusConfig::check)?,
+        None => CorpusConfig { target: Target::load("mcu-packed")?, ..CorpusConfig::default() },
     };
     if let Some(path) = &args.family {
         corpus.family = config::load(path, GeneratorConfig::check)?;
@@ -164,7 +165,7 @@ fn corpus(args: &GenerateArgs) -> anyhow::Result<BatchConfig> {
     Ok(corpus)
 }
 
-fn report(args: &GenerateArgs, manifest: &Manifest) {
+fn report(args: &GenerateArgs, manifest: &CorpusManifest) {
     let tally = &manifest.tally;
     line(format!("{} networks written to {}", count(manifest.written), args.out.display()));
     line(format!(

@@ -1,12 +1,12 @@
-//! What holds for every drawn network.
+//! Properties of every drawn network.
 
 use std::ops::ControlFlow;
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 use tinsmith_foundation::Seed;
 use tinsmith_modelgen::{
-    DrawState, Format, Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, Sink, SizeGrid,
-    SizeLaw, Weights, load_models,
+    DefaultKinds, DrawState, Format, Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope,
+    Sink, SizeGrid, SizeLaw, Weights, load_models,
 };
 use tinsmith_spec::{Layer, ModelSpec, Op};
 
@@ -109,16 +109,16 @@ fn a_callback_that_does_nothing_changes_nothing_and_a_reset_takes_changes_back()
 fn parameters_of_one_draw_leave_the_generator_as_it_is() {
     let generator = ModelGenerator::new(GeneratorConfig::default()).unwrap();
     let small = GeneratorConfig { dense_lb: 2, dense_ub: 4, classes: Some(3), ..generator.config().clone() };
-    let go_on = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
+    let proceed = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
     for seed in (0..20).map(Seed::new) {
         let drawn =
-            generator.gen_network(4, Some(&small), seed, go_on, None).unwrap().into_network().unwrap();
+            generator.gen_network(4, Some(&small), seed, proceed, None).unwrap().into_network().unwrap();
         assert_eq!(drawn, ModelGenerator::new(small.clone()).unwrap().draw(4, seed).unwrap());
-        let own = generator.gen_network(4, None, seed, go_on, None).unwrap().into_network().unwrap();
+        let own = generator.gen_network(4, None, seed, proceed, None).unwrap().into_network().unwrap();
         assert_eq!(own, generator.draw(4, seed).unwrap());
     }
     let wrong = GeneratorConfig { q_chance: -1.0, ..GeneratorConfig::default() };
-    let error = generator.gen_network(4, Some(&wrong), Seed::new(0), go_on, None).unwrap_err().to_string();
+    let error = generator.gen_network(4, Some(&wrong), Seed::new(0), proceed, None).unwrap_err().to_string();
     assert!(error.contains("`q_chance` is -1"), "{error}");
     // A reset goes back to the parameters of the draw.
     let reset = generator
@@ -335,7 +335,9 @@ fn without_dense_layers_networks_stay_convolutions_to_the_end() {
 
 #[test]
 fn kernels_and_biases_of_every_quantized_kind_have_quantizers() {
-    let config = GeneratorConfig { q_chance: 1.0, bias_rate: 1.0, ..GeneratorConfig::default() };
+    let default_kinds = DefaultKinds::All;
+    let config =
+        GeneratorConfig { q_chance: 1.0, bias_rate: 1.0, default_kinds, ..GeneratorConfig::default() };
     let generator = ModelGenerator::new(config).unwrap();
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 0..300 {
