@@ -151,7 +151,7 @@ fn a_series_of_another_length_is_an_error() {
     let error = chart.to_svg().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "chart `flash`: series `scales` has 1 values, want 2, one for each category"
+        "chart `flash`: series `scales` has 1 values, want 2, one per category"
     );
     let heatmap = Heatmap { rows: vec!["a".to_owned()], columns: vec!["b".to_owned()], ..Heatmap::default() };
     assert!(matches!(heatmap.to_svg(), Err(ReportError::Length { got: 0, want: 1, .. })));
