@@ -1,4 +1,4 @@
-//! What a search pays for every candidate: reading, resolving, costing and hashing a specification.
+//! Costs of a search per candidate: parsing, resolving, costing and hashing a specification.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -9,14 +9,14 @@ use tinsmith_spec::cost::autoqkeras::energy::{Energy, EnergyConfig};
 use tinsmith_spec::cost::autoqkeras::widths::Assignment;
 use tinsmith_spec::{Cost, ModelSpec, Target, keras};
 
-/// A network of the reference data.
+/// Loads a network of the reference data.
 fn golden(name: &str) -> ModelSpec {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../crates/spec/tests/golden/models")
         .join(name)
         .join("architecture.json");
     let text = std::fs::read_to_string(&path).expect("the reference data are in the repository");
-    keras::read_json(&text, name).expect("the reference data are sound")
+    keras::read_json(&text, name).expect("the reference data are valid")
 }
 
 fn costs(criterion: &mut Criterion) {
@@ -24,7 +24,7 @@ fn costs(criterion: &mut Criterion) {
     let target = Target::builtin("mcu-int8").expect("it is built in");
     for name in ["cnn", "resnet"] {
         let spec = golden(name);
-        let graph = spec.graph().expect("the reference data are sound");
+        let graph = spec.graph().expect("the reference data are valid");
         group.bench_function(format!("{name}/resolve"), |b| b.iter(|| black_box(&spec).graph()));
         group.bench_function(format!("{name}/cost"), |b| {
             b.iter(|| Cost::of(black_box(&spec), black_box(&graph), &target));
