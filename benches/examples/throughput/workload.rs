@@ -1,6 +1,6 @@
 //! Networks measured with the peers.
 
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 /// A network with its batch size.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
 //! Errors of this crate.
 
+use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
 /// Failure to start or continue a quantization search.
@@ -13,7 +14,10 @@ pub enum AutoqError {
     Config(#[from] ConfigErrors),
     /// The network is invalid.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target or the cost of the network is invalid.
+    #[error(transparent)]
+    Cost(#[from] CostError),
     /// The network has nothing to quantize.
     #[error(
         "network `{network}` has no layer that the limits allow to be quantized; its layers are {layers}"

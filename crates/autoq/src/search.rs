@@ -1,8 +1,8 @@
 //! The search: a study over bit widths, with quantized networks as candidates.
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::{Limits, Target};
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{
     Check, Decision, Ended, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner,
     SearchRun, StartWith, Study, StudyConfig, Tpe, Trial,
@@ -43,7 +43,7 @@ impl QuantizationSearch {
         target: Target,
     ) -> Result<Self> {
         let slots = Slots::of(&spec, &config, ranges)?;
-        let cost = spec.cost(&target)?;
+        let cost = Cost::of(&spec, &target)?;
         let constraints = limits.constraints(&cost).into_iter().map(|(name, _)| name.to_owned()).collect();
         let score = Objective::maximize("val_accuracy");
         Ok(Self { config, spec, slots, limits, target, score, constraints })
@@ -136,7 +136,7 @@ impl QuantizationSearch {
     }
 
     fn check(&self, params: &Params) -> Check {
-        let cost = self.apply(params).and_then(|spec| Ok(spec.cost(&self.target)?));
+        let cost = self.apply(params).and_then(|spec| Ok(Cost::of(&spec, &self.target)?));
         match cost {
             Ok(cost) => Check {
                 constraints: self

@@ -1,7 +1,9 @@
 //! Errors of this crate.
 
+use tinsmith_cost::CostError;
 use tinsmith_foundation::{ConfigErrors, FoundationError};
-use tinsmith_spec::SpecError;
+use tinsmith_keras::KerasError;
+use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
 /// Failure to generate, write or read networks.
@@ -45,7 +47,13 @@ pub enum ModelgenError {
     Sampling(#[from] StudyError),
     /// A specification cannot be costed or read.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target of the costs is invalid.
+    #[error(transparent)]
+    Cost(#[from] CostError),
+    /// A network cannot be written as a Keras model, or read from one.
+    #[error(transparent)]
+    Keras(#[from] KerasError),
     /// Writing a network to the caller's writer failed.
     #[error("cannot write a network to the sink")]
     Sink(#[source] std::io::Error),

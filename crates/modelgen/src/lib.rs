@@ -10,7 +10,7 @@
 //! ```
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-//! use tinsmith_spec::{Limits, Target};
+//! use tinsmith_cost::{Limits, Target};
 //!
 //! // Ten classifiers of 8 by 8 images that fit into 8 KiB of flash and 2 KiB of RAM.
 //! let target = Target::builtin("mcu-int8").ok_or("no such target")?;
@@ -31,7 +31,7 @@
 //! use std::ops::ControlFlow;
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_modelgen::{DrawState, GeneratorConfig, ModelGenerator, Probs, Weights};
-//! use tinsmith_spec::{Layer, Op};
+//! use tinsmith_network::{Layer, Op};
 //!
 //! let defaults = GeneratorConfig::default();
 //! let generator = ModelGenerator::new(GeneratorConfig {
@@ -82,7 +82,7 @@
 //! ```
 //! use tinsmith_foundation::{Seed, config};
 //! use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-//! use tinsmith_spec::Op;
+//! use tinsmith_network::Op;
 //!
 //! let text = "layers_blacklist: [Dense, QDense]";
 //! let family: GeneratorConfig = config::from_str(text, "family.yaml", GeneratorConfig::check)?;
@@ -103,7 +103,9 @@
 //! | [`generate_space_filling`], [`SpaceFillingConfig`], [`SpaceFillingManifest`] | space-filling corpora |
 //! | [`Coverage`] | fill distance, separation distance and histograms of a set, as numbers and as a plot |
 //!
-//! [`ModelSpec`]: tinsmith_spec::ModelSpec
+//! [`ModelSpec`]: tinsmith_network::ModelSpec
+
+#![forbid(unsafe_code)]
 
 mod budget;
 mod chain_space;

@@ -1,7 +1,8 @@
 //! A network as one line of a corpus.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_spec::{Cost, ModelSpec, StructuralHash};
+use tinsmith_cost::Cost;
+use tinsmith_network::{ModelSpec, StructuralHash};
 
 /// Totals of a network's cost in a corpus line.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::Target;
 use tinsmith_foundation::{CancelToken, Faults, Progress, config, files};
-use tinsmith_spec::Target;
 
 use crate::chain_space::{ChainAxis, ChainSpace, SamplingPlan};
 use crate::corpus_files::{folder_of, manifest_path, persist, with_suffix, write_error};

@@ -1,6 +1,6 @@
 //! Construction of a weight layer of any family from the common parameters.
 
-use tinsmith_spec::{Activation, Elu, LeakyRelu, Op, Padding, Pair, Quantizer, op, quantizer};
+use tinsmith_network::{Activation, Elu, LeakyRelu, Op, Padding, Pair, Quantizer, op, quantizer};
 
 use crate::kind::{ActivationKind, Family};
 

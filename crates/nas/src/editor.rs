@@ -1,7 +1,7 @@
 //! Editing of networks: insertion, removal and exchange of layers that keeps the names of inputs consistent.
 
-use tinsmith_spec::op::Merge;
-use tinsmith_spec::{Graph, Layer, ModelSpec, Op};
+use tinsmith_network::op::Merge;
+use tinsmith_network::{Graph, Layer, ModelSpec, Op};
 
 /// Returns the shapes of a network's outputs.
 pub(crate) fn output_shapes(graph: &Graph) -> Vec<Vec<usize>> {

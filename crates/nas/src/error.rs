@@ -1,7 +1,8 @@
 //! Errors of this crate.
 
+use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
 /// Failure to start or continue an architecture search.
@@ -13,7 +14,10 @@ pub enum NasError {
     Config(#[from] ConfigErrors),
     /// A start network is invalid.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target or the cost of a network is invalid.
+    #[error(transparent)]
+    Cost(#[from] CostError),
     /// No start network fits.
     #[error("none of the {given} start networks fits the limits; the closest exceeds {nearest}")]
     NothingFits {

@@ -1,8 +1,8 @@
 //! Mutations: small edits of a network, each one that an engineer would try by hand.
 
 use tinsmith_foundation::Rng;
-use tinsmith_spec::op::{self, GlobalPool, Pool1d, Pool2d};
-use tinsmith_spec::{Activation, ModelSpec, Op, Padding, Pair};
+use tinsmith_network::op::{self, GlobalPool, Pool1d, Pool2d};
+use tinsmith_network::{Activation, ModelSpec, Op, Padding, Pair};
 
 use crate::editor::{NetworkEditor, output_shapes};
 

@@ -1,8 +1,8 @@
 //! The search: a study over networks with costs known before training.
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::{Cost, Limits, Target};
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Check, Ended, Evolution, Objective, Runner, Scores, SearchRun, Study, StudyConfig};
 
 use crate::breed::Architectures;
@@ -31,7 +31,7 @@ impl ArchitectureSearch {
         let mut fitting = Vec::new();
         let mut nearest: Option<(f64, String)> = None;
         for spec in start {
-            let violations = limits.check(&spec.cost(&target)?);
+            let violations = limits.check(&Cost::of(&spec, &target)?);
             let excess: f64 = violations.iter().map(|v| v.value / (v.limit.max(1) as f64)).sum();
             let reason: Vec<String> = violations
                 .iter()
@@ -68,7 +68,7 @@ impl ArchitectureSearch {
     #[must_use]
     pub fn study_config(&self, seed: Seed) -> StudyConfig {
         let first = self.start.first().expect("invariant: a search has a start network");
-        let cost = first.cost(&self.target).expect("invariant: start networks were costed");
+        let cost = Cost::of(first, &self.target).expect("invariant: start networks were costed");
         let constraints = self.limits.constraints(&cost);
         StudyConfig {
             name: "search".to_owned(),
@@ -110,7 +110,7 @@ impl ArchitectureSearch {
 /// Costs a network for a study: its measures, and one constraint per limit. A network without a cost is refused.
 #[must_use]
 pub fn check(spec: &ModelSpec, limits: &Limits, target: &Target) -> Check {
-    match spec.cost(target) {
+    match Cost::of(spec, target) {
         Ok(cost) => Check {
             constraints: limits
                 .constraints(&cost)

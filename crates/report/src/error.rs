@@ -1,7 +1,7 @@
 //! Errors of this crate.
 
 use tinsmith_foundation::FoundationError;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 
 /// Failure to draw a chart or save a page.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum ReportError {
     },
     /// The network is invalid.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
     /// Writing the page failed.
     #[error(transparent)]
     File(#[from] FoundationError),

@@ -5,7 +5,7 @@
 mod mutations;
 mod searching;
 
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 /// An image network to which every mutation applies.
 pub(crate) fn network() -> ModelSpec {

@@ -1,6 +1,6 @@
 //! Positions of the boxes of a network, and routes of its connections.
 
-use tinsmith_spec::Graph;
+use tinsmith_network::Graph;
 
 pub(super) const BOX_WIDTH: f64 = 336.0;
 const TALL: f64 = 52.0;

@@ -149,10 +149,7 @@ fn a_series_of_another_length_is_an_error() {
     let mut chart = bars(false);
     chart.series[1].1.pop();
     let error = chart.to_svg().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "chart `flash`: series `scales` has 1 values, want 2, one per category"
-    );
+    assert_eq!(error.to_string(), "chart `flash`: series `scales` has 1 values, want 2, one per category");
     let heatmap = Heatmap { rows: vec!["a".to_owned()], columns: vec!["b".to_owned()], ..Heatmap::default() };
     assert!(matches!(heatmap.to_svg(), Err(ReportError::Length { got: 0, want: 1, .. })));
 }
