@@ -197,6 +197,7 @@ fn integer_bits(range: f64) -> i32 {
 
 /// Returns the quantized form of an activation, or `None` if there is none.
 fn activation(from: &Activation, bits: u32, range: f64) -> Option<Quantizer> {
+    // The measured range sets the integer bits; the rest is fraction.
     let integer = integer_bits(range);
     match from {
         Activation::Relu | Activation::Relu6 | Activation::Quantized(Quantizer::QuantizedRelu(_)) => {

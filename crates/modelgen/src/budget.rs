@@ -194,9 +194,9 @@ impl ModelGenerator {
             let mut tries = 0;
             loop {
                 // Duplicates count towards the same row of tries.
-                let go_on = || ControlFlow::Continue(());
+                let proceed = || ControlFlow::Continue(());
                 let Some(candidate) =
-                    self.first_within(seed, &mut tries, limits, target, &mut tally, go_on)?
+                    self.first_within(seed, &mut tries, limits, target, &mut tally, proceed)?
                 else {
                     return Err(unsatisfiable(i, n, &tally));
                 };
@@ -222,6 +222,7 @@ impl ModelGenerator {
         poll: impl Fn() -> ControlFlow<()>,
     ) -> Result<Option<Candidate>> {
         while *tries < self.config().max_tries && poll().is_continue() {
+            // The first try uses the seed itself, so that an accepted network equals an unlimited draw.
             let seed = if *tries == 0 { seed } else { seed.derive("try", *tries) };
             *tries += 1;
             tally.draws += 1;

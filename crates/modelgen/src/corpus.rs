@@ -152,6 +152,7 @@ pub fn generate(
         if cancel.is_cancelled() {
             return Err(ModelgenError::Cancelled { written: filter.written, wanted: config.count });
         }
+        // Filtering is sequential and in order, which keeps the bytes independent of the number of workers.
         let mut segments = Vec::with_capacity(drawn.len());
         for block in drawn {
             filter.take(&block?, &writer, &mut segments)?;
@@ -236,6 +237,7 @@ impl BlockDrawing<'_> {
             let start = found.text.len();
             let record = RecordRef { index, hash, cost: CostLine::from(&cost), spec: &spec };
             format.push(&mut found.text, &record)?;
+            // Most networks take one draw, so their tally is implied.
             let tally = (tally.draws > 1).then(|| Box::new(tally));
             found.lines.push(Line { text: start..found.text.len(), hash, tally });
         }

@@ -77,6 +77,7 @@ pub(crate) struct CorpusFiles<'a> {
 
 impl<'a> CorpusFiles<'a> {
     pub(crate) fn new(count: u64, format: Format, folder: &'a Path, names: &'a [String]) -> Self {
+        // 128 bits, since the product of count and file index may exceed 64.
         let files = names.len() as u128;
         let end = |i: usize| (u128::from(count) * i as u128 / files) as u64;
         Self {

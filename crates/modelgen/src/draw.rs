@@ -70,6 +70,8 @@ impl<'t> Draw<'t> {
 
     /// Draws weight layer `depth + 1` (or two parallel ones) and the layers before it, such as flattening.
     pub(crate) fn step(&mut self) -> Result<()> {
+        // The order of all random draws in this file determines the network of a seed. Reordering them, or skipping one
+        // that is always made, changes every corpus.
         if self.depth == 0 || self.tables.q_scope == Scope::Layer {
             self.draw_quantization();
         }
@@ -157,6 +159,7 @@ impl<'t> Draw<'t> {
             return;
         }
         let below = self.shape.rank() == 3 && self.shape.side() < self.tables.flatten_limit;
+        // Drawn even if the outcome is fixed, to keep the stream of later draws.
         let drawn = self.rng.chance(self.tables.flatten_chance);
         if (drawn || below || is_last) && self.tables.has_dense(self.quantized) {
             self.flatten(true);
@@ -232,6 +235,7 @@ impl<'t> Draw<'t> {
     fn branch(&mut self, family: Family) {
         let source = self.shape;
         let from = self.last_name().to_owned();
+        // Depthwise layers cannot choose their channels and take no part in branches.
         let mut weights = self.tables.next[source.rank() - 1][self.side()];
         weights[Family::DepthwiseConv1d as usize] = 0.0;
         weights[Family::DepthwiseConv2d as usize] = 0.0;
@@ -353,6 +357,7 @@ impl<'t> Draw<'t> {
             (_, true) => Op::MaxPool1d(op::Pool1d::default()),
             (_, false) => Op::AveragePool1d(op::Pool1d::default()),
         };
+        // Names carry the depth, which makes them unique within the network.
         self.layers.push(Layer::new(format!("pool_{}", self.depth), op));
         self.shape = self.shape.map_sides(|n| n / 2);
     }

@@ -42,7 +42,7 @@ pub enum ModelgenError {
         /// Networks wanted.
         wanted: u64,
     },
-    /// The sampling plan cannot have so many points or axes.
+    /// The sampling plan exceeds its maximum of points or axes.
     #[error(transparent)]
     Sampling(#[from] StudyError),
     /// A specification cannot be costed or read.

@@ -120,6 +120,7 @@ impl ModelGenerator {
     /// As [`ModelGenerator::draw`].
     pub fn draw_any(&self, seed: Seed) -> Result<ModelSpec> {
         let (min, max) = (self.config.min_layer_count, self.config.max_layer_count);
+        // A stream of its own, so that `draw` with this depth and seed gives the same network.
         let total_layers = min + seed.derive("layers", 0).rng().index(max - min + 1);
         self.draw(total_layers, seed)
     }

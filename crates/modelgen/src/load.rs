@@ -82,6 +82,7 @@ pub fn load_models(path: &Path) -> Result<Models> {
     let mut first = String::new();
     input.read_line(&mut first).map_err(failed)?;
     let looks_like = FirstLine::of(&first);
+    // Put the classified line back in front of the rest.
     let mut input: Box<dyn BufRead + Send> = Box::new(std::io::Cursor::new(first).chain(input));
     let form = match looks_like {
         FirstLine::Record => CorpusForm::Lines,

@@ -168,6 +168,7 @@ fn resize(op: &mut Op, rng: &mut Rng) -> Option<()> {
         _ => return None,
     };
     let factor = *rng.choose(&[0.5, 0.75, 1.25, 1.5, 2.0])?;
+    // At least 2, since one unit or filter carries hardly any information.
     let changed = ((*size as f64 * factor).round() as usize).max(2);
     (changed != *size).then(|| *size = changed)
 }
@@ -178,6 +179,7 @@ fn set_kernel(op: &mut Op, rng: &mut Rng) -> Option<()> {
         Op::Conv1d(l) => l.kernel = size,
         Op::SeparableConv1d(l) => l.kernel = size,
         Op::DepthwiseConv1d(l) => l.kernel = size,
+        // Kernels of images stop at 5, since their cost grows with the square.
         Op::Conv2d(l) => l.kernel = Pair::square(size.min(5)),
         Op::SeparableConv2d(l) => l.kernel = Pair::square(size.min(5)),
         Op::DepthwiseConv2d(l) => l.kernel = Pair::square(size.min(5)),

@@ -92,6 +92,7 @@ impl Heatmap {
         }
         // Slanted labels extend to the right of their columns.
         let lean = if is_flat { 0.0 } else { widest(&self.columns) * 0.71 };
+        // Many columns widen the drawing; the page then scrolls it.
         let total = WIDTH.max(left + cell_width * self.columns.len() as f64 + lean + 14.0);
         Ok(svg.finish(total, height, LEAST_WIDTH, &self.title))
     }

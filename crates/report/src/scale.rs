@@ -91,6 +91,7 @@ impl Scale {
 
     fn even_ticks(&self, most: usize) -> Vec<Tick> {
         let rough = (self.high / 2.0 - self.low / 2.0) / most as f64 * 2.0;
+        // Powers of two for bytes, otherwise 1, 2, 2.5 or 5 times a power of ten.
         let step = if self.unit == Unit::Bytes && rough >= 1.0 {
             2_f64.powi(rough.log2().ceil() as i32)
         } else {

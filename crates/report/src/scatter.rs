@@ -117,11 +117,11 @@ impl Scatter {
     }
 
     fn tooltip(&self, name: &str, (x, y): (f64, f64)) -> String {
-        let told = |axis: &Axis, value: f64| {
+        let labelled = |axis: &Axis, value: f64| {
             let value = axis.unit.value(value);
             if axis.label.is_empty() { value } else { format!("{}: {value}", axis.label) }
         };
-        let lines = [name.to_owned(), told(&self.x, x), told(&self.y, y)];
+        let lines = [name.to_owned(), labelled(&self.x, x), labelled(&self.y, y)];
         lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
@@ -143,6 +143,7 @@ fn draw_front(frame: &mut Frame, front: &[(f64, f64)], x: &Scale, y: &Scale) {
     let Some(first) = front.first() else { return };
     let start = [frame.along(x.position(first.0)), frame.down(y.position(first.1))];
     let mut command = format!("M{},{}", coordinate(start[0]), coordinate(start[1]));
+    // Horizontal first: between two points the value of the cheaper one holds.
     for point in &front[1..] {
         let to = [frame.along(x.position(point.0)), frame.down(y.position(point.1))];
         command.push_str(&format!("H{}V{}", coordinate(to[0]), coordinate(to[1])));

@@ -42,6 +42,7 @@ pub(crate) fn shorten(text: &str, size: f64, room: f64) -> String {
     }
     let mut short = String::new();
     for c in text.chars() {
+        // Measured with the ellipsis, which must fit too.
         short.push(c);
         if width(&short, size) + width("…", size) > room {
             short.pop();

@@ -95,6 +95,7 @@ impl GraphLayout {
                 }
             }
         }
+        // Shortest first, so that short connections get the inner lanes.
         skips.sort_unstable();
         // Occupied lanes: (left side, first row, last row, distance).
         let mut taken: Vec<(bool, usize, usize, f64)> = Vec::new();

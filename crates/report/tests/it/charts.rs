@@ -64,7 +64,7 @@ fn points_lie_where_their_values_are_and_tell_them() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_counted_in_the_legend() {
+fn omitted_values_are_counted_in_the_legend() {
     let svg = scatter().to_svg().unwrap();
     assert!(seen(&parse(&svg)).contains(&"trials (2 left out)".to_owned()));
     let svg = curve(vec![(0.0, 1.0), (1.0, f64::INFINITY), (2.0, 0.5)]).to_svg().unwrap();
