@@ -100,6 +100,10 @@ fn schemas_name_every_option_and_every_choice() {
 
 type Change = fn(&mut GeneratorConfig);
 
+/// Weights that differ from the default of `time_layers`.
+const SERIES: [(LayerKind, f64); 3] =
+    [(LayerKind::Conv1d, 1.0), (LayerKind::QConv1d, 1.0), (LayerKind::SeparableConv1d, 1.0)];
+
 /// A change of every option except `max_tries`, which bounds a corpus and takes no part in a draw.
 const CHANGES: [(&str, Change); 46] = [
     ("activ_bit_width", |c| c.activ_bit_width = 5.into()),
@@ -138,7 +142,7 @@ const CHANGES: [(&str, Change); 46] = [
     ("probs.padding", |c| c.probs.padding = Weights::List(vec![1.0, 2.0])),
     ("probs.pooling", |c| c.probs.pooling = Weights::List(vec![1.0, 2.0])),
     ("probs.start_layers", |c| c.probs.start_layers = Weights::List(vec![1.0; 8])),
-    ("probs.time_layers", |c| c.probs.time_layers = Weights::List(vec![1.0, 1.0])),
+    ("probs.time_layers", |c| c.probs.time_layers = Weights::of(SERIES)),
     ("q_chance", |c| c.q_chance = 0.4),
     ("q_scope", |c| c.q_scope = Scope::Layer),
     ("residual_chance", |c| c.residual_chance = 0.4),
