@@ -1,8 +1,8 @@
-//! The whole workshop in a few seconds: a design with very few trials, then the same again from its folder.
+//! The whole pipeline in a few seconds: a design with very few trials, resumed from its folder.
 //!
-//! Run with `cargo run --example 05_design`; the real thing is `cargo run --release -- design`.
+//! Run with `cargo run --example 05_design`; the full version is `cargo run --release -- design`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use tinsmith_foundation::{CancelToken, Silent};
 use tinsmith_workshop::{
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     assert!(result.winner.flash_bytes <= 4 << 10 && result.winner.ram_bytes <= 1 << 10);
     assert!(result.winner.flash_bytes < result.baseline.flash_bytes);
 
-    // A finished design is read, not repeated.
+    // Resuming a finished design reads its result.
     assert_eq!(resume(&out, None, &session)?, result);
     Ok(())
 }

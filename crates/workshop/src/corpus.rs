@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tinsmith_foundation::{ConfigErrors, Faults, WorkerScope};
 use tinsmith_modelgen::{
-    BatchConfig, DesignedConfig, DesignedManifest, GeneratorConfig, Manifest, generate, generate_designed,
+    CorpusConfig, SpaceFillingConfig, SpaceFillingManifest, GeneratorConfig, CorpusManifest, generate, generate_space_filling,
     manifest_path,
 };
 
@@ -52,11 +52,11 @@ pub fn fit_family(
 /// # Errors
 /// [`WorkshopError::FileExists`] if another corpus or another file is there; as [`generate`] otherwise.
 pub fn generate_corpus(
-    config: &BatchConfig,
+    config: &CorpusConfig,
     out: &Path,
     scope: WorkerScope,
     session: &Session<'_>,
-) -> Result<CorpusStatus<Manifest>> {
+) -> Result<CorpusStatus<CorpusManifest>> {
     validated(|faults| config.check(faults))?;
     if let Some(written) = present(config, out)? {
         return Ok(CorpusStatus::Present { written });
@@ -67,17 +67,17 @@ pub fn generate_corpus(
 /// Writes a structured set to `out`, its manifest and its coverage beside it, unless the same set is there already.
 ///
 /// # Errors
-/// [`WorkshopError::FileExists`] if another corpus or another file is there; as [`generate_designed`] otherwise.
-pub fn generate_designed_corpus(
-    config: &DesignedConfig,
+/// [`WorkshopError::FileExists`] if another corpus or another file is there; as [`generate_space_filling`] otherwise.
+pub fn generate_space_filling_corpus(
+    config: &SpaceFillingConfig,
     out: &Path,
     session: &Session<'_>,
-) -> Result<CorpusStatus<DesignedManifest>> {
+) -> Result<CorpusStatus<SpaceFillingManifest>> {
     validated(|faults| config.check(faults))?;
     if let Some(written) = present(config, out)? {
         return Ok(CorpusStatus::Present { written });
     }
-    Ok(CorpusStatus::Written(generate_designed(config, out, &session.cancel, session.progress)?))
+    Ok(CorpusStatus::Written(generate_space_filling(config, out, &session.cancel, session.progress)?))
 }
 
 fn validated(check: impl FnOnce(&mut Faults)) -> Result<(), ConfigErrors> {

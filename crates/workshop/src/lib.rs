@@ -21,7 +21,7 @@ mod stage;
 
 pub use bench::{BenchOptions, Session, Workbench};
 pub use config::{DesignConfig, GenerateOptions, PruneOptions, QuantizeOptions, SearchOptions};
-pub use corpus::{CorpusStatus, fit_family, generate_corpus, generate_designed_corpus};
+pub use corpus::{CorpusStatus, fit_family, generate_corpus, generate_space_filling_corpus};
 pub use error::{ErrorKind, Result, WorkshopError};
 pub use figures::{Figures, LayerBits, layer_bits};
 pub use folder::DesignFolder;

@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 use tinsmith_cost::Target;
 use tinsmith_foundation::{ByteSize, Seed, WorkerScope, config};
 use tinsmith_modelgen::{
-    BatchConfig, DesignedConfig, Duplicates, Format, GeneratorConfig, Manifest, coverage_path, manifest_path,
+    CorpusConfig, SpaceFillingConfig, Duplicates, Format, GeneratorConfig, CorpusManifest, coverage_path, manifest_path,
 };
-use tinsmith_workshop::{CorpusStatus, fit_family, generate_corpus, generate_designed_corpus};
+use tinsmith_workshop::{CorpusStatus, fit_family, generate_corpus, generate_space_filling_corpus};
 
 use crate::output::{count, line};
 use crate::watch::Watch;
@@ -109,8 +109,8 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     }
 }
 
-fn run_designed(designed: &DesignedConfig, out: &Path, watch: &Watch) -> anyhow::Result<()> {
-    let manifest = match generate_designed_corpus(designed, out, &watch.session()?)? {
+fn run_designed(designed: &SpaceFillingConfig, out: &Path, watch: &Watch) -> anyhow::Result<()> {
+    let manifest = match generate_space_filling_corpus(designed, out, &watch.session()?)? {
         CorpusStatus::Written(manifest) => manifest,
         CorpusStatus::Present { written } => return present(written, out),
     };
@@ -140,8 +140,8 @@ impl From<FormatArg> for Format {
     }
 }
 
-fn designed(args: &GenerateArgs, path: &Path) -> anyhow::Result<DesignedConfig> {
-    let mut designed = config::load(path, DesignedConfig::check)?;
+fn designed(args: &GenerateArgs, path: &Path) -> anyhow::Result<SpaceFillingConfig> {
+    let mut designed = config::load(path, SpaceFillingConfig::check)?;
     designed.format = args.format.map_or(designed.format, Format::from);
     if let Some(target) = &args.target {
         designed.target = Target::load(target)?;
@@ -150,10 +150,10 @@ fn designed(args: &GenerateArgs, path: &Path) -> anyhow::Result<DesignedConfig> 
 }
 
 /// Returns the corpus of the file, or the default one, overridden by the options.
-fn corpus(args: &GenerateArgs) -> anyhow::Result<BatchConfig> {
+fn corpus(args: &GenerateArgs) -> anyhow::Result<CorpusConfig> {
     let mut corpus = match &args.config {
-        Some(path) => config::load(path, BatchConfig::check)?,
-        None => BatchConfig::default(),
+        Some(path) => config::load(path, CorpusConfig::check)?,
+        None => CorpusConfig::default(),
     };
     if let Some(path) = &args.family {
         corpus.family = config::load(path, GeneratorConfig::check)?;
@@ -179,7 +179,7 @@ fn corpus(args: &GenerateArgs) -> anyhow::Result<BatchConfig> {
     Ok(corpus)
 }
 
-fn report(manifest: &Manifest, out: &Path) -> anyhow::Result<()> {
+fn report(manifest: &CorpusManifest, out: &Path) -> anyhow::Result<()> {
     let tally = &manifest.tally;
     line(format!("{} networks written to {}", count(manifest.written), out.display()))?;
     line(format!(

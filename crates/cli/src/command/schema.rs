@@ -37,8 +37,10 @@ pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
         Format::Model => tinsmith_network::json_schema(),
         Format::Design => serde_json::to_value(schemars::schema_for!(tinsmith_workshop::DesignConfig))?,
         Format::Generator => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::GeneratorConfig))?,
-        Format::Corpus => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::BatchConfig))?,
-        Format::Designed => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::DesignedConfig))?,
+        Format::Corpus => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::CorpusConfig))?,
+        Format::Designed => {
+            serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::SpaceFillingConfig))?
+        }
         Format::Training => serde_json::to_value(schemars::schema_for!(tinsmith_trainer::TrainConfig))?,
         Format::Slurm => serde_json::to_value(schemars::schema_for!(tinsmith_fleet::slurm::SlurmConfig))?,
         Format::Sweep => serde_json::to_value(schemars::schema_for!(tinsmith_fleet::Sweep))?,

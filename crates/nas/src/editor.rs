@@ -1,15 +1,20 @@
-//! Cutting and joining networks: layers put in, taken out and exchanged, with the names of inputs kept right.
+//! Editing of networks: insertion, removal and exchange of layers that keeps the names of inputs consistent.
 
 use tinsmith_network::op::Merge;
 use tinsmith_network::{Graph, Layer, ModelSpec, Op};
 
-/// A network whose layers all name their inputs, so that layers can be moved.
+/// Returns the shapes of a network's outputs.
+pub(crate) fn output_shapes(graph: &Graph) -> Vec<Vec<usize>> {
+    graph.outputs.iter().map(|&i| graph.shape(i).to_vec()).collect()
+}
+
+/// A network whose layers all name their inputs explicitly, so that layers can be moved.
 #[derive(Debug, Clone)]
-pub(crate) struct Patient {
+pub(crate) struct NetworkEditor {
     spec: ModelSpec,
 }
 
-impl Patient {
+impl NetworkEditor {
     pub(crate) fn new(spec: &ModelSpec) -> Self {
         let mut spec = spec.clone();
         for i in 1..spec.layers.len() {
@@ -18,13 +23,14 @@ impl Patient {
             if layer.inputs.is_empty() && !matches!(layer.op, Op::Input(_)) {
                 layer.inputs.push(before);
             }
-            // What was known of the old weights says nothing of the new ones.
+            // Facts about the old weights do not hold for new ones.
             layer.facts.clear();
         }
         Self { spec }
     }
 
-    /// The network again, inputs left out where they are the layer above, if it is a possible one.
+    /// Returns the edited network and its graph, or `None` if it is invalid. Inputs that are the layer above are left
+    /// implicit.
     pub(crate) fn into_spec(self) -> Option<(ModelSpec, Graph)> {
         let mut spec = self.spec;
         for i in (1..spec.layers.len()).rev() {
@@ -44,8 +50,8 @@ impl Patient {
         &mut self.spec.layers[index].op
     }
 
-    /// Layers between input and output that may be touched: neither inputs nor the last weight layer and what
-    /// follows it, which make the task's output.
+    /// Returns the layers that may be edited. Inputs are excluded, and so are the last weight layer and its successors,
+    /// which compute the task's output.
     pub(crate) fn body(&self) -> std::ops::Range<usize> {
         let is_weighted = |l: &Layer| matches!(l.op, Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_));
         let last = self.spec.layers.iter().rposition(is_weighted).unwrap_or(0);
@@ -53,7 +59,8 @@ impl Patient {
         first..last.max(first)
     }
 
-    /// Puts `op` behind layer `index`: whatever took that layer takes the new one.
+    /// Inserts `op` after layer `index` and redirects the consumers of that layer to it. Returns the index of the new
+    /// layer.
     pub(crate) fn insert_after(&mut self, index: usize, op: Op) -> usize {
         let name = self.fresh_name(op.name());
         let before = self.spec.layers[index].name.clone();
@@ -66,14 +73,14 @@ impl Patient {
         index + 1
     }
 
-    /// Adds the output of layer `from` to that of layer `to`.
+    /// Adds the output of layer `from` to the output of layer `to`.
     pub(crate) fn add_shortcut(&mut self, from: usize, to: usize) {
         let source = self.spec.layers[from].name.clone();
         let at = self.insert_after(to, Op::Add(Merge {}));
         self.spec.layers[at].inputs.push(source);
     }
 
-    /// Takes out a layer with one input: whatever took it takes its input.
+    /// Removes a layer with one input and redirects its consumers to that input.
     pub(crate) fn remove(&mut self, index: usize) {
         let removed = self.spec.layers.remove(index);
         let Some(before) = removed.inputs.first() else { return };
@@ -84,7 +91,7 @@ impl Patient {
         }
     }
 
-    /// The layers of this network up to `end`, then those of `other` from `start`: a child of two chains.
+    /// Joins two chains: the layers of this network before `end`, then those of `other` from `start`.
     pub(crate) fn joined(&self, end: usize, other: &Self, start: usize) -> Self {
         let mut child =
             Self { spec: ModelSpec { layers: self.spec.layers[..end].to_vec(), ..self.spec.clone() } };
@@ -97,7 +104,7 @@ impl Patient {
         child
     }
 
-    /// Whether every layer takes the one above it.
+    /// Reports if every layer consumes exactly the layer above it.
     pub(crate) fn is_chain(&self) -> bool {
         let layers = &self.spec.layers;
         (1..layers.len()).all(|i| layers[i].inputs.len() == 1 && layers[i].inputs[0] == layers[i - 1].name)
@@ -107,6 +114,6 @@ impl Patient {
         (1..)
             .map(|n| format!("{kind}_{n}"))
             .find(|name| self.spec.layers.iter().all(|l| l.name != *name))
-            .unwrap_or_default()
+            .expect("invariant: a network has finitely many names")
     }
 }

@@ -1,4 +1,4 @@
-//! Structured corpora: the networks of a design, written with their manifest and the coverage of their axes.
+//! Space-filling corpora: networks at the sampled points of a chain space, with a manifest and the coverage of the axes.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -6,84 +6,84 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_cost::Target;
-use tinsmith_foundation::{CancelToken, Faults, FoundationError, Progress, config, files};
+use tinsmith_foundation::{CancelToken, Faults, Progress, config, files};
 
-use crate::batch::{manifest_path, split_name};
+use crate::chain_space::{ChainAxis, ChainSpace, SamplingPlan};
+use crate::corpus_files::{folder_of, manifest_path, persist, with_suffix, write_error};
 use crate::coverage::Coverage;
 use crate::error::{ModelgenError, Result};
 use crate::format::{Format, Sink};
-use crate::structure::{Axis, Design, Structure};
 
-/// Networks between two reports of progress.
+/// Networks between two progress reports.
 const STEP: usize = 1000;
 
-/// A structured corpus to be made.
+/// Configuration of a space-filling corpus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct DesignedConfig {
-    /// The chain of layers and its axes.
-    pub structure: Structure,
-    /// How points of the axes are chosen. Default every combination.
-    pub design: Design,
-    /// The form of the file. Default records.
+pub struct SpaceFillingConfig {
+    /// Chain of layers and its axes.
+    pub structure: ChainSpace,
+    /// Choice of points on the axes. Default every combination.
+    pub design: SamplingPlan,
+    /// File format. Default records.
     pub format: Format,
-    /// The hardware that costs are counted for. Default `mcu-packed`.
+    /// Target of the costs. Default `mcu-packed`.
     pub target: Target,
 }
 
-impl Default for DesignedConfig {
+impl Default for SpaceFillingConfig {
     fn default() -> Self {
         Self {
-            structure: Structure::default(),
-            design: Design::Cartesian {},
+            structure: ChainSpace::default(),
+            design: SamplingPlan::Cartesian {},
             format: Format::Records,
             target: Target::builtin("mcu-packed").expect("invariant: `mcu-packed` is built in"),
         }
     }
 }
 
-impl DesignedConfig {
-    /// Notes every value that cannot be used, by path.
+impl SpaceFillingConfig {
+    /// Notes every invalid value, by path.
     pub fn check(&self, faults: &mut Faults) {
         faults.within("structure", |faults| self.structure.check(faults));
         faults.within("target", |faults| self.target.check(faults));
     }
 }
 
-/// What a structured corpus is and how well it covers its axes; written beside it as `<name>.manifest.json`, last of all.
+/// Description of a space-filling corpus and its coverage, written beside it as `<name>.manifest.json`. It is written
+/// last, so a corpus with a manifest is complete.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DesignedManifest {
-    /// Version of this format.
+pub struct SpaceFillingManifest {
+    /// Version of the manifest format.
     pub schema: u32,
     /// Version of this crate.
     pub version: &'static str,
-    /// The configuration, defaults written out.
-    pub config: DesignedConfig,
-    /// The axes with more than one value.
-    pub axes: Vec<Axis>,
-    /// How many networks the axes have; absent for more than 2^64.
+    /// Configuration with all defaults.
+    pub config: SpaceFillingConfig,
+    /// Axes with more than one value.
+    pub axes: Vec<ChainAxis>,
+    /// Number of combinations of the axes; absent above 2^64.
     pub cardinality: Option<u64>,
-    /// Networks written.
+    /// Number of networks written.
     pub written: u64,
-    /// For each network the places of its values on the axes.
+    /// For each network, the index of its value on each axis.
     pub points: Vec<Vec<usize>>,
-    /// How the networks cover the axes.
+    /// Coverage of the axes.
     pub coverage: Coverage,
 }
 
-/// Where the picture of a structured corpus' coverage lies.
+/// Returns the path of the coverage plot of the corpus `out`.
 #[must_use]
 pub fn coverage_path(out: &Path) -> PathBuf {
-    let name = out.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    out.with_file_name(format!("{}.coverage.svg", split_name(&name).0))
+    with_suffix(out, "coverage.svg")
 }
 
-/// Writes the networks that `config.design` chooses to `out` (gzip where its name ends in `.gz`), the picture of their
-/// coverage and, last, their manifest. Files appear when they are whole.
+/// Writes the networks chosen by `config.design` to `out`, compressed by gzip if the name ends in `.gz`, then a plot of
+/// their coverage and the manifest. Each file appears only when it is complete.
 ///
 /// ```
 /// use tinsmith_foundation::{CancelToken, Silent, config};
-/// use tinsmith_modelgen::{DesignedConfig, coverage_path, generate_designed, load_models};
+/// use tinsmith_modelgen::{SpaceFillingConfig, coverage_path, generate_space_filling, load_models};
 ///
 /// let text = "
 /// structure:
@@ -92,10 +92,10 @@ pub fn coverage_path(out: &Path) -> PathBuf {
 ///   bit_widths: [4, 8]
 /// design: {latin_hypercube: {points: 24, swaps: 200, seed: 1}}
 /// ";
-/// let designed: DesignedConfig = config::from_str(text, "designed.yaml", DesignedConfig::check)?;
+/// let corpus: SpaceFillingConfig = config::from_str(text, "corpus.yaml", SpaceFillingConfig::check)?;
 /// let folder = tempfile::tempdir()?;
 /// let out = folder.path().join("lhs.jsonl");
-/// let manifest = generate_designed(&designed, &out, &CancelToken::new(), &Silent)?;
+/// let manifest = generate_space_filling(&corpus, &out, &CancelToken::new(), &Silent)?;
 /// assert_eq!((manifest.written, manifest.cardinality), (24, Some(3 * 4 * 4 * 2 * 2)));
 /// assert!(manifest.coverage.joint.fill < 1.0 && coverage_path(&out).exists());
 /// assert_eq!(load_models(&out)?.count(), 24);
@@ -103,27 +103,27 @@ pub fn coverage_path(out: &Path) -> PathBuf {
 /// ```
 ///
 /// # Errors
-/// [`ModelgenError::Config`] and [`ModelgenError::Design`] as [`Structure::realize`]; what [`Sink::write`] returns;
-/// [`ModelgenError::File`] where the disk refuses; [`ModelgenError::Cancelled`].
-pub fn generate_designed(
-    designed: &DesignedConfig,
+/// Those of [`ChainSpace::sample`] and [`Sink::write`]; [`ModelgenError::File`] if writing fails;
+/// [`ModelgenError::Cancelled`].
+pub fn generate_space_filling(
+    corpus: &SpaceFillingConfig,
     out: &Path,
     cancel: &CancelToken,
     progress: &dyn Progress,
-) -> Result<DesignedManifest> {
+) -> Result<SpaceFillingManifest> {
     let mut faults = Faults::new();
-    designed.check(&mut faults);
+    corpus.check(&mut faults);
     faults.into_result("corpus")?;
-    let realized = designed.structure.realize(designed.design)?;
+    let realized = corpus.structure.sample(corpus.design)?;
     let wanted = realized.points.len() as u64;
-    let refused = |source| FoundationError::Write { path: out.to_owned(), source };
-    let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let refused = |source| write_error(out)(source);
+    let folder = folder_of(out);
     std::fs::create_dir_all(folder).map_err(refused)?;
     let file = tempfile::Builder::new().prefix(".part-").tempfile_in(folder).map_err(refused)?;
     let mut file = BufWriter::with_capacity(1 << 20, file);
     progress.begin("generate", Some(wanted));
     let write_all = |out: &mut dyn Write| -> Result<u64> {
-        let mut sink = Sink::new(out, designed.format).on(designed.target.clone());
+        let mut sink = Sink::new(out, corpus.format).on(corpus.target.clone());
         for (i, point) in realized.points.iter().enumerate() {
             if i % STEP == 0 {
                 progress.step("generate", i as u64, "");
@@ -131,7 +131,7 @@ pub fn generate_designed(
                     return Err(ModelgenError::Cancelled { written: i as u64, wanted });
                 }
             }
-            sink.write(&designed.structure.network(point)?)?;
+            sink.write(&corpus.structure.network(point)?)?;
         }
         sink.finish()
     };
@@ -144,15 +144,15 @@ pub fn generate_designed(
         write_all(&mut file)?
     };
     let file = file.into_inner().map_err(|e| refused(e.into_error()))?;
-    crate::batch::persist(file, out)?;
-    let coverage = Coverage::of_design(&realized);
+    persist(file, out)?;
+    let coverage = Coverage::of_points(&realized);
     files::write_atomic(&coverage_path(out), coverage.to_svg().as_bytes())?;
-    let manifest = DesignedManifest {
+    let manifest = SpaceFillingManifest {
         schema: 1,
         version: env!("CARGO_PKG_VERSION"),
-        config: designed.clone(),
+        config: corpus.clone(),
         axes: realized.axes,
-        cardinality: designed.structure.cardinality(),
+        cardinality: corpus.structure.cardinality(),
         written,
         points: realized.points,
         coverage,

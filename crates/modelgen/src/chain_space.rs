@@ -1,5 +1,5 @@
-//! Structured sets of networks: a fixed chain of layers whose sizes, activations and widths are axes, and designs
-//! that choose points on them.
+//! Chain spaces: a fixed chain of layers with sizes, activations and bit widths as axes, and plans that sample points
+//! on the axes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,43 +8,43 @@ use tinsmith_network::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, op}
 use tinsmith_study::design;
 
 use crate::error::Result;
-use crate::kind::{ActivationKind, Family, Named};
+use crate::kind::{ActivationKind, Family, NamedChoice};
 use crate::size::{SizeGrid, SizeLaw, Sizes};
 use crate::weight_layer::WeightLayer;
 
-/// Most points of a Cartesian product that are made at once.
+/// Maximum number of points of a Cartesian product.
 const MOST_POINTS: u64 = 10_000_000;
 
-/// A size: one, or every admissible one between two bounds.
+/// A range of admissible sizes, bounds included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
-    /// Smallest.
+    /// Lower bound.
     pub lb: usize,
-    /// Largest.
+    /// Upper bound.
     pub ub: usize,
 }
 
 impl Bounds {
-    /// One size.
+    /// Returns the range of one size.
     #[must_use]
     pub const fn of(size: usize) -> Self {
         Self { lb: size, ub: size }
     }
 }
 
-/// A layer of a [`Structure`], with its axes.
+/// A layer of a [`ChainSpace`] with its axes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayerAxes {
     /// Kind of layer: `dense`, `conv1d`, `separable_conv1d`, `depthwise_conv1d`, `conv2d`, `separable_conv2d`,
     /// `depthwise_conv2d`. Default dense.
     pub kind: Family,
-    /// Units or filters; not used by depthwise layers. Default 8 to 128.
+    /// Units or filters; ignored by depthwise layers. Default 8 to 128.
     pub size: Bounds,
-    /// Size of a convolution's kernel, each whole number. Default 3.
+    /// Kernel size of a convolution, every integer in the range. Default 3.
     pub kernel: Bounds,
-    /// Stride of a convolution, each whole number. Default 1.
+    /// Stride of a convolution, every integer in the range. Default 1.
     pub stride: Bounds,
     /// Activations. Default relu.
     pub activations: Vec<ActivationKind>,
@@ -62,27 +62,28 @@ impl Default for LayerAxes {
     }
 }
 
-/// A chain of layers with axes. Convolutions pad so that every point of every axis is possible; features are flattened
-/// before the first dense layer.
+/// A chain of layers with axes. Convolutions use padding `same`, so that every combination is valid. Features are
+/// flattened before the first dense layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Structure {
-    /// Each axis of the input's shape. Default one of 16 features.
+pub struct ChainSpace {
+    /// Size of each input axis. Default one axis of 16 features.
     pub input: Vec<Bounds>,
-    /// The layers in order. Default one dense layer.
+    /// Layers, in order. Default one dense layer.
     pub layers: Vec<LayerAxes>,
-    /// Bits of kernels, biases and activations, one axis for the network; empty makes float networks. Default empty.
+    /// Bit widths of kernels, biases and activations, one axis for the whole network; empty for float networks. Default
+    /// empty.
     pub bit_widths: Vec<u32>,
-    /// Bits before the point, the sign not counted, at most the bits less 1. Default 1.
+    /// Integer bits, excluding the sign, capped at the bit width minus 1. Default 1.
     pub int_width: u32,
-    /// Units of a linear dense layer at the end, which is no axis. Default none.
+    /// Units of a final linear dense layer, which is not an axis. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
-    /// Which sizes of inputs and layers are admissible. Default powers of two.
+    /// Admissible sizes of inputs and layers. Default powers of two.
     pub size_grid: SizeGrid,
 }
 
-impl Default for Structure {
+impl Default for ChainSpace {
     fn default() -> Self {
         Self {
             input: vec![Bounds::of(16)],
@@ -95,25 +96,25 @@ impl Default for Structure {
     }
 }
 
-/// How points of a structure's axes are chosen.
+/// Choice of points in a [`ChainSpace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Design {
-    /// Every combination, the last axis running fastest.
+pub enum SamplingPlan {
+    /// Every combination; the last axis varies fastest.
     Cartesian {},
-    /// A Latin hypercube: each axis evenly used, combinations random.
+    /// Latin hypercube: each axis evenly covered, combinations random.
     LatinHypercube {
         /// Number of points.
         points: usize,
-        /// Exchanges that are tried to lower the discrepancy.
+        /// Attempted swaps that may lower the discrepancy.
         swaps: usize,
         /// Seed of the draw.
         #[schemars(with = "u64")]
         seed: Seed,
     },
-    /// Sobol's sequence with a random digital shift.
+    /// Sobol sequence with a random digital shift.
     Sobol {
-        /// Number of points; powers of two are the balanced ones.
+        /// Number of points; powers of two are balanced.
         points: usize,
         /// Seed of the shift.
         #[schemars(with = "u64")]
@@ -121,29 +122,29 @@ pub enum Design {
     },
 }
 
-/// One axis and its values, ascending or as listed.
+/// An axis with its values, ascending or as listed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Axis {
-    /// Its name, such as `layer_1.size`.
+pub struct ChainAxis {
+    /// Name, such as `layer_1.size`.
     pub name: String,
-    /// Its values: sizes and widths as they are, activations by their places in the list.
+    /// Values: sizes and bit widths as they are, activations as indices into the list.
     pub values: Vec<usize>,
-    /// Names of the values of an axis that has no numbers.
+    /// Names of the values of a categorical axis.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<&'static str>,
 }
 
-/// A chosen set of points, in order; each with the places of its values on the axes.
+/// Points chosen by a [`SamplingPlan`], in order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Realized {
-    /// The axes.
-    pub axes: Vec<Axis>,
-    /// For each point the place of its value on each axis.
+pub struct SampledPoints {
+    /// Axes with more than one value.
+    pub axes: Vec<ChainAxis>,
+    /// For each point, the index of its value on each axis.
     pub points: Vec<Vec<usize>>,
 }
 
-impl Structure {
-    /// Notes every value that cannot be used, by path.
+impl ChainSpace {
+    /// Notes every invalid value, by path.
     pub fn check(&self, faults: &mut Faults) {
         if !(1..=3).contains(&self.input.len()) {
             faults.add("input", format!("has {} axes, want 1 to 3", self.input.len()));
@@ -162,7 +163,9 @@ impl Structure {
                     let kind = layer.kind.name();
                     faults.add(
                         "kind",
-                        format!("is {kind}, which wants {wanted} axes, after features of {rank}"),
+                        format!(
+                            "is {kind}, which takes inputs of {wanted} axes, but the features have {rank}"
+                        ),
                     );
                 }
                 rank = wanted;
@@ -212,7 +215,7 @@ impl Structure {
         }
     }
 
-    /// Every admissible size within bounds. A single size is admissible, whatever the grid.
+    /// Returns every admissible size within bounds. A single size is admissible on any grid.
     fn sizes(&self, bounds: Bounds) -> Option<Vec<usize>> {
         if bounds.lb == bounds.ub && bounds.lb > 0 {
             return Some(vec![bounds.lb]);
@@ -220,16 +223,16 @@ impl Structure {
         Some(Sizes::new(self.size_grid, SizeLaw::Uniform, bounds.lb, bounds.ub)?.all().collect())
     }
 
-    /// The axes that have more than one value, in order: input, layers, width.
+    /// Returns the axes with more than one value, in the order input, layers, bit width.
     #[must_use]
-    pub fn axes(&self) -> Vec<Axis> {
+    pub fn axes(&self) -> Vec<ChainAxis> {
         self.all_axes().into_iter().filter(|axis| axis.values.len() > 1).collect()
     }
 
-    /// Every parameter as an axis, those with one value included: for each input axis its size; for each layer size,
-    /// kernel, stride, activation; the width.
-    fn all_axes(&self) -> Vec<Axis> {
-        let plain = |name: String, values: Vec<usize>| Axis { name, values, labels: Vec::new() };
+    /// Returns every parameter as an axis, including those with one value: the size of each input axis; size, kernel,
+    /// stride and activation of each layer; the bit width.
+    fn all_axes(&self) -> Vec<ChainAxis> {
+        let plain = |name: String, values: Vec<usize>| ChainAxis { name, values, labels: Vec::new() };
         let range = |bounds: Bounds| (bounds.lb..=bounds.ub).collect();
         let mut axes = Vec::new();
         for (i, bounds) in self.input.iter().enumerate() {
@@ -243,7 +246,7 @@ impl Structure {
             axes.push(plain(format!("layer_{i}.size"), self.sizes(size).unwrap_or_default()));
             axes.push(plain(format!("layer_{i}.kernel"), range(if is_conv { layer.kernel } else { one })));
             axes.push(plain(format!("layer_{i}.stride"), range(if is_conv { layer.stride } else { one })));
-            axes.push(Axis {
+            axes.push(ChainAxis {
                 name: format!("layer_{i}.activation"),
                 values: (0..layer.activations.len()).collect(),
                 labels: layer.activations.iter().map(|k| k.name()).collect(),
@@ -254,20 +257,20 @@ impl Structure {
         axes
     }
 
-    /// How many networks there are; None for more than 2^64.
+    /// Returns the number of networks, or `None` above 2^64.
     #[must_use]
     pub fn cardinality(&self) -> Option<u64> {
         self.axes().iter().try_fold(1_u64, |n, axis| n.checked_mul(axis.values.len() as u64))
     }
 
-    /// The points that `design` chooses.
+    /// Samples the points that `plan` chooses.
     ///
     /// ```
-    /// use tinsmith_modelgen::{Bounds, Design, LayerAxes, Structure};
+    /// use tinsmith_modelgen::{Bounds, SamplingPlan, LayerAxes, ChainSpace};
     ///
     /// let layer = LayerAxes { size: Bounds { lb: 8, ub: 32 }, ..LayerAxes::default() };
-    /// let structure = Structure { layers: vec![layer.clone(), layer], bit_widths: vec![4, 8], ..Structure::default() };
-    /// let all = structure.realize(Design::Cartesian {})?;
+    /// let structure = ChainSpace { layers: vec![layer.clone(), layer], bit_widths: vec![4, 8], ..ChainSpace::default() };
+    /// let all = structure.sample(SamplingPlan::Cartesian {})?;
     /// assert_eq!(all.points.len(), 3 * 3 * 2);
     /// let networks: Vec<_> = all.points.iter().map(|point| structure.network(point)).collect::<Result<_, _>>()?;
     /// assert!(networks.iter().all(|spec| spec.graph().is_ok()));
@@ -275,51 +278,52 @@ impl Structure {
     /// ```
     ///
     /// # Errors
-    /// [`crate::ModelgenError::Config`] for values that cannot be used and for a Cartesian product of more than ten million
-    /// points; [`crate::ModelgenError::Design`] for more axes or points than a design allows.
-    pub fn realize(&self, design: Design) -> Result<Realized> {
+    /// [`crate::ModelgenError::Config`] for invalid values and for a Cartesian product of more than ten million points;
+    /// [`crate::ModelgenError::Sampling`] for more axes or points than the plan supports.
+    pub fn sample(&self, plan: SamplingPlan) -> Result<SampledPoints> {
         let mut faults = Faults::new();
         self.check(&mut faults);
-        if matches!(design, Design::Cartesian {}) && self.cardinality().is_none_or(|n| n > MOST_POINTS) {
+        if matches!(plan, SamplingPlan::Cartesian {}) && self.cardinality().is_none_or(|n| n > MOST_POINTS) {
             faults.add(
                 "",
                 format!(
-                    "has more than {MOST_POINTS} combinations, want a Latin hypercube or Sobol's sequence"
+                    "has more than {MOST_POINTS} combinations, want a Latin hypercube or a Sobol sequence"
                 ),
             );
         }
         faults.into_result("structure")?;
         let axes = self.axes();
-        let unit = match design {
-            Design::Cartesian {} => {
+        let unit = match plan {
+            SamplingPlan::Cartesian {} => {
                 let counts: Vec<usize> = axes.iter().map(|axis| axis.values.len()).collect();
                 design::cartesian(&counts)
             }
-            Design::LatinHypercube { points, swaps, seed } => {
+            SamplingPlan::LatinHypercube { points, swaps, seed } => {
                 design::latin_hypercube(points, axes.len(), swaps, &mut seed.derive("design", 0).rng())
             }
-            Design::Sobol { points, seed } => {
+            SamplingPlan::Sobol { points, seed } => {
                 design::sobol(points, axes.len(), Some(&mut seed.derive("design", 0).rng()))?
             }
         };
-        let place =
-            |(axis, u): (&Axis, &f64)| ((u * axis.values.len() as f64) as usize).min(axis.values.len() - 1);
+        let place = |(axis, u): (&ChainAxis, &f64)| {
+            ((u * axis.values.len() as f64) as usize).min(axis.values.len() - 1)
+        };
         let points = unit.iter().map(|row| axes.iter().zip(row).map(place).collect()).collect();
-        Ok(Realized { axes, points })
+        Ok(SampledPoints { axes, points })
     }
 
-    /// The network at a point: places of the values on [`Structure::axes`].
+    /// Returns the network at `point`, which holds the index of a value on each of [`ChainSpace::axes`].
     ///
     /// # Errors
-    /// [`crate::ModelgenError::Config`] for values that cannot be used, for a point of another number of axes and for places
-    /// that an axis does not have.
+    /// [`crate::ModelgenError::Config`] for invalid values, for a point with another number of axes and for indices past
+    /// the end of an axis.
     pub fn network(&self, point: &[usize]) -> Result<ModelSpec> {
         let mut faults = Faults::new();
         self.check(&mut faults);
         let axes = self.all_axes();
         let free = axes.iter().filter(|axis| axis.values.len() > 1).count();
         if point.len() != free {
-            faults.add("", format!("has {free} axes, but the point has {} places", point.len()));
+            faults.add("", format!("has {free} axes, but the point has {}", point.len()));
         }
         let mut places = point.iter();
         let mut values = Vec::with_capacity(axes.len());
@@ -327,7 +331,7 @@ impl Structure {
             let place = if axis.values.len() > 1 { places.next().copied().unwrap_or(0) } else { 0 };
             match axis.values.get(place) {
                 Some(&value) => values.push(value),
-                None => faults.add("", format!("has no place {place} on axis {}", axis.name)),
+                None => faults.add("", format!("has no value {place} on axis {}", axis.name)),
             }
         }
         faults.into_result("structure")?;
@@ -336,7 +340,7 @@ impl Structure {
 
     fn build(&self, values: &[usize]) -> ModelSpec {
         let (shape, rest) = values.split_at(self.input.len());
-        let bits = *rest.last().unwrap_or(&0) as u32;
+        let bits = *rest.last().expect("invariant: the bit width is the last axis") as u32;
         let mut layers = Vec::with_capacity(self.layers.len() + 3);
         layers.push(Layer::new("input", Op::Input(op::Input { shape: shape.to_vec(), quantizer: None })));
         let mut is_flat = shape.len() == 1;
@@ -349,7 +353,8 @@ impl Structure {
             if layer.kind == Family::Dense {
                 flatten(&mut layers);
             }
-            let &[size, kernel, stride, activation] = values else { continue };
+            let [size, kernel, stride, activation] =
+                <[usize; 4]>::try_from(values).expect("invariant: four axes per layer");
             let activation = self.activation(layer.activations[activation], bits);
             let op = self.op(layer.kind, [size, kernel, stride], activation, bits);
             layers.push(Layer::new(format!("{}_{}", layer.kind.name(), i + 1), op));
