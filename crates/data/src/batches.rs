@@ -146,11 +146,9 @@ impl Batches {
     pub fn prefetched(mut self, depth: usize) -> Self {
         let depth = depth.max(1);
         let (send, made) = sync_channel(depth);
-        let (used, free) = channel();
-        // The buffers circulate: `depth` are ready, one is being filled, one is in use.
-        for _ in 0..depth + 2 {
-            used.send(Buffers::default()).expect("invariant: this function holds the receiver");
-        }
+        // The buffers circulate: `depth` are ready, one is being filled, one is in use. So the thread never allocates and
+        // stops when it is `depth` batches ahead.
+        let (used, free) = circulating_buffers(depth + 2);
         let mut maker = self.maker.continued();
         let work = move || {
             while let Ok(mut buffers) = free.recv() {
@@ -199,6 +197,15 @@ impl Batches {
             len: buffers.rows.len(),
         })
     }
+}
+
+/// A channel that holds `count` empty buffers.
+fn circulating_buffers(count: usize) -> (Sender<Buffers>, Receiver<Buffers>) {
+    let (used, free) = channel();
+    for _ in 0..count {
+        used.send(Buffers::default()).expect("invariant: this function holds the receiver");
+    }
+    (used, free)
 }
 
 impl Maker {

@@ -100,7 +100,7 @@ impl Splits {
                 0 => {}
                 1 => warnings.push(format!("class {} has no {part} row", shown[0])),
                 count if count <= MOST => {
-                    warnings.push(format!("classes {} have no {part} row", shown.join(", ")))
+                    warnings.push(format!("classes {} have no {part} row", shown.join(", ")));
                 }
                 count => warnings.push(format!(
                     "classes {} and {} others have no {part} row",

@@ -134,12 +134,16 @@ pub fn grouped_folds(groups: &[i64], splits: usize, shuffle: Option<Seed>) -> Re
     let mut sizes = vec![0; splits];
     let mut assigned = vec![0; groups.len()];
     for rows in order {
-        let lightest =
-            (0..splits).min_by_key(|&fold| sizes[fold]).expect("invariant: there are at least two folds");
+        let lightest = lightest(&sizes);
         sizes[lightest] += rows.len();
         rows.iter().for_each(|&row| assigned[row] = lightest);
     }
     Ok(Folds::of_assignment(&assigned, splits, None))
+}
+
+/// The first of the folds with the fewest rows.
+fn lightest(sizes: &[usize]) -> usize {
+    (0..sizes.len()).min_by_key(|&fold| sizes[fold]).expect("invariant: there are at least two folds")
 }
 
 fn check_splits(rows: usize, splits: usize) -> Result<()> {

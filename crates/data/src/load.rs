@@ -97,7 +97,7 @@ pub fn load_with(name_or_path: &str, root: Option<&Path>, options: &TableOptions
         return Err(DataError::UnknownName { name: name_or_path.to_owned(), known: BUILTIN });
     }
     if is_table_name(&path) && path.is_file() {
-        return finish(split(table::read(&path, options)?)?, &TargetChoice::Auto);
+        return finish(split(&table::read(&path, options)?)?, &TargetChoice::Auto);
     }
     if let Some([train, test]) = table_pair(&path).filter(|_| !is_builtin) {
         let name = folder_name(&path)?;
@@ -204,7 +204,7 @@ fn finish(splits: Splits, choice: &TargetChoice) -> Result<Splits> {
 }
 
 /// Splits a test part off a data set without one.
-fn split(data: Dataset) -> Result<Splits> {
+fn split(data: &Dataset) -> Result<Splits> {
     let (train, test) = data.validation_split(TEST_FRACTION, Seed::new(0))?;
     let mut notes = data.notes().clone();
     notes.decisions.push(format!(
@@ -219,7 +219,7 @@ fn splits(mut datasets: Vec<Dataset>) -> Result<Splits> {
     let last = datasets.pop().expect("invariant: a data set has one part or two");
     match datasets.pop() {
         Some(train) => Ok(Splits { train, test: last }),
-        None => split(last),
+        None => split(&last),
     }
 }
 

@@ -132,7 +132,7 @@ impl Dataset {
             }
         }
         if held.is_empty() {
-            held = groups.into_iter().min_by_key(Vec::len).expect("invariant: there are at least two groups");
+            held = smallest(groups);
         }
         held.sort_unstable();
         Ok(self.part(&held))
@@ -227,6 +227,10 @@ impl Dataset {
         let rest: Vec<usize> = (0..self.len()).filter(|row| held.binary_search(row).is_err()).collect();
         (self.view(&rest), self.view(held))
     }
+}
+
+fn smallest(groups: Vec<Vec<usize>>) -> Vec<usize> {
+    groups.into_iter().min_by_key(Vec::len).expect("invariant: there are at least two groups")
 }
 
 fn check_fraction(operation: &'static str, fraction: f64) -> Result<()> {

@@ -137,6 +137,15 @@ impl ArrayPart {
         check_finite(&samples, array.shape()[0], path)?;
         let mut notes = notes.clone();
         notes.warnings.extend(array_warnings(file_name(path), array, &shape));
+        if let ("data", [steps, channels]) = (word, shape.as_slice())
+            && steps == channels
+            && array.element().is_integer()
+        {
+            notes.decisions.push(format!(
+                "samples of {} are series of {steps} steps and {channels} channels; call the array images if they are",
+                file_name(path)
+            ));
+        }
         let mut dataset = Dataset::new(name, shape, samples, targets)?.with_element(array.element());
         for (column, source) in self.words.iter().filter(|(word, _)| !OWN_WORDS.contains(&word.as_str())) {
             dataset = dataset.with_group(column, self.group(source)?)?;
