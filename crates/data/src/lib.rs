@@ -43,6 +43,8 @@
 //! | [`describe`] | [`Description`]: counts, ranges, balance, columns |
 //! | [`contact_sheet`] | the first samples of every class as an SVG |
 
+#![forbid(unsafe_code)]
+
 pub mod array;
 pub mod augment;
 pub mod batches;

@@ -1,7 +1,7 @@
 //! How a network is shipped.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_spec::cost::Packing;
+use tinsmith_cost::Packing;
 
 /// What a network computes with once it is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

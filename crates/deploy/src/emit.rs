@@ -26,7 +26,7 @@ pub struct CSources {
     pub flash_bytes: u64,
     /// Bytes of the static arena. The caller's input and output and the stack are not counted.
     pub ram_bytes: u64,
-    /// What the [cost model](tinsmith_spec::Cost) plans for the same: the least that any order of the layers needs,
+    /// What the [cost model](tinsmith_cost::Cost) plans for the same: the least that any order of the layers needs,
     /// the output counted, the working memory of separable layers and gaps between tensors not.
     pub planned_ram_bytes: u64,
 }
@@ -34,7 +34,7 @@ pub struct CSources {
 /// Writes `model` as self-contained C99: `NAME.h` with sizes, a description and
 /// `void NAME_run(const float *input, float *output);`, and `NAME.c`, which needs nothing but the standard
 /// library's `math.h`, `stddef.h` and `stdint.h`. It allocates nothing; all tensors lie in one static arena, laid out
-/// in the order of the cost model's [peak RAM plan](tinsmith_spec::PeakRam), so that one call at a time may run.
+/// in the order of the cost model's [peak RAM plan](tinsmith_cost::PeakRam), so that one call at a time may run.
 ///
 /// Batch normalizations are [folded](tinsmith_layers::fold_batch_norms) where they can be, dropout vanishes.
 /// Quantized kernels are stored as their codes.

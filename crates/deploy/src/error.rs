@@ -2,8 +2,8 @@
 
 use tinsmith_core_tensor::TensorError;
 use tinsmith_layers::LayersError;
+use tinsmith_network::NetworkError;
 use tinsmith_quant::QuantError;
-use tinsmith_spec::SpecError;
 
 /// Why a network cannot be shipped.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum DeployError {
     Layers(#[from] LayersError),
     /// The specification is impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
     /// A quantizer was refused.
     #[error(transparent)]
     Quant(#[from] QuantError),

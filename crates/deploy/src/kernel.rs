@@ -1,8 +1,8 @@
 //! Kernels as they are shipped: floats, or integer levels with the codes that store them and scales per output.
 
 use tinsmith_layers::{Model, effective_quantizer};
+use tinsmith_network::{Role, Weight};
 use tinsmith_quant::{Codes, LearnedOp, Mode, QuantError, QuantizerOp, Scale};
-use tinsmith_spec::{Role, Weight};
 
 use crate::config::Arithmetic;
 use crate::error::{DeployError, Result};

@@ -5,7 +5,7 @@
 //! use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Model};
-//! use tinsmith_spec::ModelSpec;
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "
@@ -47,6 +47,8 @@
 //! | a network as C | [`export_c`], [`ExportOptions`], [`Arithmetic`], [`CSources`] |
 //! | a quantized network on integers | [`IntegerModel`] |
 //! | why not | [`DeployError`] |
+
+#![forbid(unsafe_code)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -3,7 +3,7 @@
 mod lower;
 mod work;
 
-use tinsmith_spec::Cost;
+use tinsmith_cost::Cost;
 
 use crate::kernel::Kernel;
 use crate::pointwise::Pointwise;

@@ -1,8 +1,8 @@
 //! Functions of single elements, as shipped code computes them.
 
+use tinsmith_network::quantizer::{Alpha, Quantizer};
+use tinsmith_network::{Activation, Op, op};
 use tinsmith_quant::QuantizerOp;
-use tinsmith_spec::quantizer::{Alpha, Quantizer};
-use tinsmith_spec::{Activation, Op, op};
 
 use crate::error::{DeployError, Result};
 

@@ -26,6 +26,8 @@
 //! | [`cancel`] | a flag that asks a long operation to stop |
 //! | [`workers`] | distribution of cores among workers |
 
+#![forbid(unsafe_code)]
+
 pub mod cancel;
 pub mod config;
 mod error;

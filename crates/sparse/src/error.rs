@@ -1,9 +1,10 @@
 //! The error of this crate.
 
 use tinsmith_core_tensor::TensorError;
+use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
 use tinsmith_layers::LayersError;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 use tinsmith_trainer::TrainError;
 
 /// Why a network cannot be pruned or stored sparsely.
@@ -30,7 +31,10 @@ pub enum SparseError {
     Layers(#[from] LayersError),
     /// The specification is impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target or the cost of a network was refused.
+    #[error(transparent)]
+    Cost(#[from] CostError),
     /// The training failed.
     #[error(transparent)]
     Train(#[from] Box<TrainError>),

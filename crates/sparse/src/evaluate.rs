@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_core_tensor::Threads;
+use tinsmith_cost::{Cost, Target};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::Target;
+use tinsmith_kernels::Threads;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
 use tinsmith_trainer::run::{Plan, build};
 use tinsmith_trainer::{Both, Context, Epoch, Observe, TrainConfig, TrainError, evaluate, fit};
@@ -52,7 +52,7 @@ impl PruneTrainer {
             start: Some(self.weights.clone()),
             attributes: BTreeMap::new(),
         };
-        let mut model = build(&plan, Threads::from(request.grant))?;
+        let mut model = build(&plan, Threads::new(request.grant.threads()))?;
         let mut pruner = GradualPruner::new(request.candidate.clone(), plan.config.epochs)?;
         let mut observer = Observe(|epoch: &Epoch| {
             let found = [("val_loss", epoch.val_loss), ("val_accuracy", epoch.val_accuracy)];
@@ -67,7 +67,7 @@ impl PruneTrainer {
         let both = &mut Both(&mut pruner, &mut observer);
         fit(&mut model, &train, Some(&self.validation), &plan.config, &context, both)?;
         let found = evaluate(&model, &self.validation, plan.config.loss, request.grant)?;
-        let cost = with_smallest_storage(&model, &self.target)?.cost(&self.target)?;
+        let cost = Cost::of(&with_smallest_storage(&model, &self.target)?, &self.target)?;
         let names = mask::prunable(&model, request.candidate)?;
         let mut scores = Scores::from([
             ("val_loss".to_owned(), found.loss),

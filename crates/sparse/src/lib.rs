@@ -1,6 +1,7 @@
 //! Pruning, and how what is left is stored.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod config;
 mod error;

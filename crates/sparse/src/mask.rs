@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use regex::Regex;
 use tinsmith_layers::Model;
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use crate::config::{PruneConfig, Scope};
 use crate::error::{Result, SparseError};

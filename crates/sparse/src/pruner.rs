@@ -40,7 +40,9 @@ impl Callback for GradualPruner {
             SparseError::Candle(error) => error.into(),
             SparseError::Spec(error) => error.into(),
             SparseError::Train(error) => *error,
-            other @ SparseError::NothingToPrune { .. } => TrainError::Callback { reason: other.to_string() },
+            other @ (SparseError::Cost(_) | SparseError::NothingToPrune { .. }) => {
+                TrainError::Callback { reason: other.to_string() }
+            }
         })
     }
 

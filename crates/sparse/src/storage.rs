@@ -1,8 +1,8 @@
 //! How the weights of a pruned network are shipped.
 
+use tinsmith_cost::{Cost, Target};
 use tinsmith_layers::Model;
-use tinsmith_spec::cost::Target;
-use tinsmith_spec::{ModelSpec, Storage};
+use tinsmith_network::{ModelSpec, Storage};
 
 use crate::error::Result;
 
@@ -13,13 +13,13 @@ use crate::error::Result;
 /// [`crate::SparseError::Layers`] and [`crate::SparseError::Spec`] where the network cannot be read or costed.
 pub fn with_smallest_storage(model: &Model, target: &Target) -> Result<ModelSpec> {
     let mut spec = model.facts()?;
-    let mut smallest = spec.cost(target)?.total.flash_bytes;
+    let mut smallest = Cost::of(&spec, target)?.total.flash_bytes;
     for layer in 0..spec.layers.len() {
         for fact in 0..spec.layers[layer].facts.len() {
             // Each weight's bytes are its own, so that one after the other finds the best of all.
             for storage in [Storage::Bitmap, Storage::Csr] {
                 let before = std::mem::replace(&mut spec.layers[layer].facts[fact].storage, storage);
-                let flash = spec.cost(target)?.total.flash_bytes;
+                let flash = Cost::of(&spec, target)?.total.flash_bytes;
                 if flash < smallest {
                     smallest = flash;
                 } else {

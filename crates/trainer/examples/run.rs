@@ -10,7 +10,7 @@ use std::error::Error;
 
 use tinsmith_data::{Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{Context, Metric, Plan, Run, Schedule, TrainConfig, Undisturbed};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tinsmith_data::{Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Seed, WorkerScope};
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{Context, TrainConfig, Undisturbed, fit};
 
 const NETWORK: &str = "

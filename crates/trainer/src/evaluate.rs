@@ -1,9 +1,9 @@
 //! How good a model is on a data set.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Grant;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::Model;
 
 use crate::engine::{self, Engine};
@@ -98,7 +98,7 @@ pub(crate) fn evaluate_with(
         let outputs = engine.outputs();
         let targets = targets_of(&batch);
         let judged = Judged { outputs, rows: batch.len, width, head, targets, soft: None, weights: &[] };
-        sum += judged.loss(loss, 1.0, &mut [], Threads::from(grant));
+        sum += judged.loss(loss, 1.0, &mut [], Threads::new(grant.threads()));
         if let Some(confusion) = &mut confusion {
             for (row, &truth) in outputs.chunks_exact(each).zip(batch.labels) {
                 confusion.add(truth as usize, predicted(row, head));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tinsmith_data::{Batch, Dataset};
 use tinsmith_foundation::{CancelToken, Faults, Grant, Seed};
 use tinsmith_layers::Model;
-use tinsmith_spec::Activation;
+use tinsmith_network::Activation;
 
 use self::session::Session;
 use crate::callback::Callback;

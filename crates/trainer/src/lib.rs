@@ -1,6 +1,7 @@
 //! The training loop and runs.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod average;
 mod callback;

@@ -1,9 +1,9 @@
 //! What is minimized: values and gradients of losses over plain slices, the same for every engine.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::softmax;
 use tinsmith_foundation::Faults;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::softmax;
 
 /// Keras' bound of probabilities away from 0 and 1.
 const EPSILON: f32 = 1e-7;

@@ -7,8 +7,8 @@ mod apply;
 mod rare;
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
 use tinsmith_foundation::Faults;
+use tinsmith_kernels::Threads;
 
 pub(crate) use apply::Tensor;
 

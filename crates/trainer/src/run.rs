@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{FoundationError, Seed, config, files};
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::tensorboard::SessionStatus;
 
 use self::log::EpochLog;
@@ -218,7 +218,7 @@ impl Run {
         if let Some(result) = self.result()? {
             return Ok(result);
         }
-        let mut model = build(plan, Threads::from(context.grant))?;
+        let mut model = build(plan, Threads::new(context.grant.threads()))?;
         let checkpoints = Checkpoints {
             path: self.checkpoint(),
             identity: hex(&Sha256::digest(config::to_yaml("run", &identity)?)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tinsmith_data::Normalization;
 use tinsmith_foundation::{Grant, config, files};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
 use tinsmith_trainer::run::{load_model, load_spec};
 use tinsmith_trainer::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tinsmith_spec::cost::Packing;
+use tinsmith_cost::Packing;
 
 use super::text::{Text, float};
 use crate::kernel::{Encoding, IntegerKernel, Kernel};

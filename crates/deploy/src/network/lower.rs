@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Model, fold_batch_norms};
-use tinsmith_spec::{Cost, Graph, Layer, ModelSpec, Op, Target};
+use tinsmith_network::{Graph, Layer, ModelSpec, Op};
 
 use super::work::Lowering;
 use super::{Element, Network, Step, Tensor, Work};
@@ -38,7 +39,7 @@ pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
     let mut steps = Vec::new();
     let input = single(spec, &graph.inputs, "input")?;
     let last = single(spec, &graph.outputs, "output")?;
-    let cost = Cost::of(spec, graph, &target(arithmetic, &spec.layers[input].op));
+    let cost = Cost::with_graph(spec, graph, &target(arithmetic, &spec.layers[input].op));
     steps.extend(builder.entrance(spec, graph, input)?);
 
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

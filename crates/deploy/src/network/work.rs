@@ -1,9 +1,9 @@
 //! What a layer computes, with geometry and weights worked out.
 
 use tinsmith_layers::Model;
+use tinsmith_network::op::{GlobalPool, Pool1d, Pool2d};
+use tinsmith_network::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
 use tinsmith_quant::{Mode, QuantizerOp};
-use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
-use tinsmith_spec::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
 
 use super::{Operation, Product, Separable, Windows, Work};
 use crate::config::Arithmetic;

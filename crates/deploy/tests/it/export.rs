@@ -1,7 +1,7 @@
 //! Exported C against the model that it was written from.
 
+use tinsmith_cost::Packing;
 use tinsmith_deploy::{Arithmetic, DeployError, ExportOptions, export_c};
-use tinsmith_spec::cost::Packing;
 
 use crate::compile::{compare, expected, has_compiler, inputs, run, values};
 use crate::networks::{FLOAT, QUANTIZED, model};

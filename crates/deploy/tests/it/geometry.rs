@@ -4,8 +4,8 @@ use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
 use tinsmith_layers::Model;
-use tinsmith_spec::op::{Conv1d, Conv2d, DepthwiseConv2d, Input, Pool2d};
-use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Padding, Pair, Quantizer};
+use tinsmith_network::op::{Conv1d, Conv2d, DepthwiseConv2d, Input, Pool2d};
+use tinsmith_network::{Activation, Layer, ModelSpec, Op, Padding, Pair, Quantizer};
 
 use crate::compile::{expected, has_compiler, inputs, run, values};
 use crate::networks::with_noise;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
 use tinsmith_foundation::Seed;
+use tinsmith_keras::read_json;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::keras::read_json;
-use tinsmith_spec::{ModelSpec, Op, Quantizer};
+use tinsmith_network::{ModelSpec, Op, Quantizer};
 
 use crate::compile::{compare, expected, has_compiler, inputs, run, values};
 

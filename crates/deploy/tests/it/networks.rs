@@ -2,7 +2,7 @@
 
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 /// A model of `layers` in YAML, its biases and statistics not 0 and 1.
 pub(crate) fn model(layers: &str) -> Model {

@@ -3,10 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Shape, Tensor};
-use tinsmith_core_tensor::{Param, Threads};
+use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::{Engine, Moments, Step, Update, WidthPenalty};
 use crate::config::TrainConfig;

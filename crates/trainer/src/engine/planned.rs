@@ -1,9 +1,9 @@
 //! Training steps by a plan: buffers laid out beforehand, no tape.
 
-use tinsmith_core_tensor::Threads;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::plan::{Plan, PlanOptions, Update as Change};
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::{Engine, Moments, Step, WidthPenalty};
 use crate::config::TrainConfig;

@@ -1,8 +1,8 @@
 //! An optimizer's step by the kernels of `core-tensor`, masks and penalties included, in one pass over memory.
 
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Rmsprop, Terms};
-use tinsmith_core_tensor::kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::optimizer::{Adam, Rmsprop, Terms};
+use tinsmith_kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
 use tinsmith_layers::plan::Pieces;
 
 use super::rare::{adadelta, adagrad, adamax, nadam};

@@ -3,7 +3,7 @@
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Budget, Decision, Evaluate, EvaluateError, Request};
 use tinsmith_trainer::{
     Context, EarlyStopping, Epoch, Observe, OptimizerConfig, Stopped, TrainConfig, TrainError, Trainer,

@@ -3,7 +3,7 @@
 use tinsmith_data::{Dataset, Targets};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{
     Averaging, Context, Distillation, EarlyStopping, History, Loss, Metric, OptimizerConfig, Result, Rule,
     Schedule, Stopped, TrainConfig, Undisturbed, evaluate, fit,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tinsmith_data::Augment;
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_layers::Model;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
 use tinsmith_trainer::{
     Averaging, Callback, Context, EarlyStopping, Metric, Plan, Result, Rule, Run, RunResult, Schedule,
