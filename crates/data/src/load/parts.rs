@@ -223,20 +223,16 @@ fn targets(
             .map(|t| Targets::Labels { labels: labels(t), names: Arc::clone(&classes) })
             .collect());
     }
-    let one_hot = |raw: &RawTargets| matches!(raw, RawTargets::OneHot { .. });
-    if raw.iter().all(one_hot) {
-        let width = raw
-            .iter()
-            .map(|raw| if let RawTargets::OneHot { classes, .. } = raw { *classes } else { 0 })
-            .max();
-        let width = width.unwrap_or(0);
+    if let RawTargets::OneHot { classes: width, .. } = raw[0]
+        && let Some(labels) = one_hot_of_width(&raw, width)
+    {
         notes.decisions.push(format!("{} is one-hot: {width} classes", file_name(&first.path)));
         let classes = class_names(names, width)?;
-        let labels = |raw| if let RawTargets::OneHot { labels, .. } = raw { labels } else { Vec::new() };
-        return Ok(raw
-            .into_iter()
-            .map(|r| Targets::Labels { labels: labels(r).into(), names: Arc::clone(&classes) })
-            .collect());
+        let targets = |labels: &Vec<u32>| Targets::Labels {
+            labels: labels.as_slice().into(),
+            names: Arc::clone(&classes),
+        };
+        return Ok(labels.into_iter().map(targets).collect());
     }
     if let Some(numbers) = all(&raw, |raw| if let RawTargets::Numbers(n) = raw { Some(n) } else { None })
         && word != "targets"
@@ -272,6 +268,14 @@ fn targets(
         ));
     }
     parts.iter().zip(&sources).map(|(part, (_, source))| arrays(source, part.rows()?)).collect()
+}
+
+/// The labels of all parts if each is one-hot over `width` classes.
+fn one_hot_of_width(raw: &[RawTargets], width: usize) -> Option<Vec<&Vec<u32>>> {
+    all(raw, |raw| match raw {
+        RawTargets::OneHot { labels, classes } if *classes == width => Some(labels),
+        _ => None,
+    })
 }
 
 /// The values that `pick` finds in all items, or `None` if it finds none in one of them.

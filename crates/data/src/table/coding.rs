@@ -170,7 +170,8 @@ fn feature(
         }
         let train = &tables[0].cells[column].texts;
         let rows = |value: &String| train.iter().filter(|text| *text == value).count();
-        let fill = values.iter().rev().max_by_key(|value| rows(value)).cloned().unwrap_or_default();
+        let fill = values.iter().rev().max_by_key(|value| rows(value)).cloned();
+        let fill = fill.expect("invariant: there are at least two values");
         let reason = if values.len() == 2 {
             format!("text: 0 for `{}`, 1 for `{}`", values[0], values[1])
         } else {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use proptest::prelude::*;
 use tinsmith_data::{
     ColumnRole, Dataset, Missing, Splits, TableOptions, TargetChoice, Targets, load, load_with, table,
 };
@@ -406,4 +407,43 @@ fn wrong_tables_are_told_where() {
     let long = "x".repeat(100_000);
     let error = read(&format!("a,b,label\n1,2,0\n{long},2,0\n"), &default).unwrap_err().to_string();
     assert!(error.len() < 300, "{}", error.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        header in "[a-c](,y[12]?|,id|,class(_[ab])?|,x){0,4}\n",
+        body in "([0-3?x.\"-]{0,2}[,;\t]){1,4}[01a]?\n[0-9a-z,;.?\"\n-]{0,60}",
+        policy in 0_usize..3,
+        choice in 0_usize..4,
+        named: bool,
+    ) {
+        let missing = [Missing::Refuse, Missing::Drop, Missing::Fill][policy];
+        let targets =
+            [TargetChoice::Auto, TargetChoice::Classes, TargetChoice::Values, TargetChoice::Samples][choice].clone();
+        let options = TableOptions { missing: Some(missing), targets, ..TableOptions::default() };
+        let text = if named { header + &body } else { body };
+        if let Ok(data) = read(&text, &options) {
+            prop_assert!(!data.is_empty());
+            prop_assert!((0..data.len()).all(|row| data.sample(row).iter().all(|x| x.is_finite())), "{text:?}");
+            let _ = (data.describe().to_text(), data.notes().to_text());
+        }
+    }
+
+    #[test]
+    fn tables_of_one_width_are_read_or_refused(
+        cells in prop::collection::vec("[0-9]{1,2}|[a-c]|\\?|[0-9]\\.[0-9]", 4..60),
+        width in 1_usize..5,
+        policy in 0_usize..3,
+    ) {
+        let lines: Vec<String> = cells.chunks_exact(width).map(|row| row.join(",")).collect();
+        let missing = [Missing::Refuse, Missing::Drop, Missing::Fill][policy];
+        let options = TableOptions { missing: Some(missing), ..TableOptions::default() };
+        if let Ok(data) = read(&lines.join("\n"), &options) {
+            prop_assert!((0..data.len()).all(|row| data.sample(row).iter().all(|x| x.is_finite())));
+            prop_assert!(data.len() <= lines.len());
+        }
+    }
 }
