@@ -1,4 +1,4 @@
-//! Arrays as files hold them, before they become samples.
+//! Arrays as stored in files, before they become samples.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
 
-/// The most dimensions that are read. The formats allow more; nothing real has more than five.
+/// Largest number of dimensions that is read. The formats allow more; real data have at most five.
 pub const MAX_RANK: usize = 32;
 
-/// What the values of a file are, before they become `f32`.
+/// Element type of a file, before conversion to `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ElementType {
@@ -41,13 +41,13 @@ impl ElementType {
         }
     }
 
-    /// Whether it is a type of whole numbers.
+    /// Returns true for integer types.
     #[must_use]
     pub const fn is_integer(self) -> bool {
         !matches!(self, Self::F32 | Self::F64)
     }
 
-    /// The name as in messages, for example `u8`.
+    /// Name as in messages, for example `u8`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl ElementType {
     }
 }
 
-/// The values of an array, in the type they are stored in.
+/// Values of an array in their stored type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Unsigned bytes.
@@ -82,7 +82,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// How many values there are.
+    /// Number of values.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self {
@@ -96,13 +96,13 @@ impl Values {
         }
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Their type.
+    /// Element type of the values.
     #[must_use]
     pub const fn element(&self) -> ElementType {
         match self {
@@ -116,7 +116,7 @@ impl Values {
         }
     }
 
-    /// All values as `f32`, rounded to nearest where they do not fit exactly; shared, as data sets hold them.
+    /// Converts all values to `f32`, rounded to nearest.
     #[must_use]
     pub fn to_f32(&self) -> Arc<[f32]> {
         match self {
@@ -130,7 +130,35 @@ impl Values {
         }
     }
 
-    /// All values as integers; none where the type is a float.
+    /// Converts all values to `f64`; exact except for integers beyond 53 bits.
+    pub(crate) fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Self::U8(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::I8(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::I16(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::I32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::I64(v) => v.iter().map(|&x| x as f64).collect(),
+            Self::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::F64(v) => v.clone(),
+        }
+    }
+
+    /// Appends values of the same type; returns false, and changes nothing, if the types differ.
+    fn append(&mut self, other: Self) -> bool {
+        match (self, other) {
+            (Self::U8(v), Self::U8(w)) => v.extend(w),
+            (Self::I8(v), Self::I8(w)) => v.extend(w),
+            (Self::I16(v), Self::I16(w)) => v.extend(w),
+            (Self::I32(v), Self::I32(w)) => v.extend(w),
+            (Self::I64(v), Self::I64(w)) => v.extend(w),
+            (Self::F32(v), Self::F32(w)) => v.extend(w),
+            (Self::F64(v), Self::F64(w)) => v.extend(w),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Converts all values to integers; `None` for float types.
     #[must_use]
     pub fn to_integers(&self) -> Option<Vec<i64>> {
         match self {
@@ -144,7 +172,7 @@ impl Values {
     }
 }
 
-/// Values with a shape, last dimension fastest.
+/// Values with a shape, in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
     shape: Vec<usize>,
@@ -152,11 +180,11 @@ pub struct Array {
 }
 
 impl Array {
-    /// An array of `shape`, last dimension fastest.
+    /// Creates an array of `shape` from values in row-major order.
     ///
     /// # Errors
-    /// [`DataError::Count`] where the number of values is not the product of the shape, or where the shape has no
-    /// dimension or more than [`MAX_RANK`].
+    /// [`DataError::Count`] if the number of values is not the product of the shape, or if the shape has no dimension or
+    /// more than [`MAX_RANK`].
     pub fn new(shape: Vec<usize>, values: Values) -> Result<Self> {
         if shape.is_empty() || shape.len() > MAX_RANK {
             let what = format!("dimensions of an array (1 to {MAX_RANK})");
@@ -170,19 +198,32 @@ impl Array {
         Ok(Self { shape, values })
     }
 
-    /// The dimensions.
+    /// Appends the rows of an array with the same row shape and element type.
+    pub(crate) fn append(&mut self, other: Self) -> Result<(), String> {
+        if self.shape.len() != other.shape.len() || self.shape[1..] != other.shape[1..] {
+            return Err(format!("has shape {:?}, want rows like those of {:?}", other.shape, self.shape));
+        }
+        let (own, got) = (self.element(), other.element());
+        if !self.values.append(other.values) {
+            return Err(format!("holds {} values, want {}", got.name(), own.name()));
+        }
+        self.shape[0] += other.shape[0];
+        Ok(())
+    }
+
+    /// Dimensions.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The values, last dimension fastest.
+    /// Values in row-major order.
     #[must_use]
     pub const fn values(&self) -> &Values {
         &self.values
     }
 
-    /// The type of the values.
+    /// Element type of the values.
     #[must_use]
     pub const fn element(&self) -> ElementType {
         self.values.element()

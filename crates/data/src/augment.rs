@@ -1,42 +1,42 @@
-//! Random changes of training samples. Each sample's are drawn from a seed of its own, so that they depend on the
-//! epoch and the row, never on batch size, order or threads.
+//! Augmentation: random changes of training samples. Each sample has its own seed, so its changes depend on the epoch and
+//! the row, never on batch size, order or threads.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults, Rng, Seed};
 
 use crate::error::{DataError, Result};
 
-/// Which changes are made, in the order of the fields; all are off by default.
+/// Settings of augmentation; changes are made in the order of the fields, and all are off by default.
 ///
 /// Samples of three axes are images (height, width, channels), of two are series (time, channels), of one are rows of
-/// a table. Amounts are in units of normalized values where samples are normalized first, as the trainer does.
+/// a table. Amounts are in units of the values given: normalized ones in the trainer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
     /// Largest rotation of an image to either side about its center, in degrees, 0 to 180; bilinear. Default 0.
     pub rotate: f64,
-    /// Largest shift to either side: pixels along both axes of an image, steps of a series. What moves in is `fill`
-    /// in an image and the nearest step in a series. Default 0.
+    /// Largest shift to either side: pixels along both axes of an image, steps of a series. Uncovered places get
+    /// `fill` in an image and the nearest step in a series. Default 0.
     pub shift: u32,
     /// Mirrors an image left to right in half of all cases. Default false.
     pub mirror: bool,
     /// All values are multiplied by one factor, uniform in 1 - `scale` to 1 + `scale`; 0 to 1. Default 0.
     pub scale: f64,
     /// Each channel (the last axis) is multiplied by a factor of its own, uniform in 1 - `gain` to 1 + `gain`; 0 to
-    /// 1: sensors that are not calibrated alike. Default 0.
+    /// 1: sensors with different calibration. Default 0.
     pub gain: f64,
-    /// Standard deviation of a constant of its own that is added to each channel: sensors that are not worn alike.
+    /// Standard deviation of a constant that is drawn for each channel and added to it: sensors worn in different places.
     /// Default 0.
     pub offset: f64,
-    /// A series runs faster or slower by a factor, uniform in 1 - `stretch` to 1 + `stretch`, about its middle, linear
-    /// between steps; beyond its ends stands the nearest step; 0 to below 1. Default 0.
+    /// Stretches a series in time about its middle by a factor, uniform in 1 - `stretch` to 1 + `stretch`, with linear
+    /// interpolation; places beyond its ends get the nearest step; 0 to below 1. Default 0.
     pub stretch: f64,
     /// Standard deviation of the normal noise that is added to each value. Default 0.
     pub noise: f64,
     /// Side of the square of an image, or number of steps of a series, that is set to `fill`. Its center is uniform
-    /// over the sample, so that a part of it may lie outside (`DeVries` and Taylor, arXiv 1708.04552). Default 0.
+    /// over the sample, so a part of it may lie outside (`DeVries` and Taylor, arXiv 1708.04552). Default 0.
     pub cutout: u32,
-    /// What moves in or is cut out. Default 0.
+    /// Value of uncovered and cut-out places. Default 0.
     pub fill: f32,
     /// Each sample and its target are mixed with another's, with weights L and 1 - L, L drawn from Beta(`mix_up`,
     /// `mix_up`) (Zhang et al., arXiv 1710.09412); 0 to 1, where 0 is off. Default 0.
@@ -62,7 +62,7 @@ impl Default for Augment {
 }
 
 impl Augment {
-    /// Notes values that cannot be used.
+    /// Records values that cannot be used.
     pub fn check(&self, faults: &mut Faults) {
         let mut within = |name: &str, value: f64, high: f64| {
             if !(0.0..=high).contains(&value) {
@@ -84,16 +84,16 @@ impl Augment {
         }
     }
 
-    /// Whether nothing is changed.
+    /// Returns true if no change is on.
     #[must_use]
     pub fn is_off(&self) -> bool {
         *self == Self { fill: self.fill, ..Self::default() }
     }
 
-    /// That every change that is on can be made to samples of `shape`.
+    /// Checks that samples of `shape` allow every change that is on.
     ///
     /// # Errors
-    /// [`DataError::Config`] for values that cannot be used, [`DataError::Shape`] for samples of another kind.
+    /// [`DataError::Config`] for values that cannot be used, [`DataError::Shape`] for samples of the wrong rank.
     pub fn fits(&self, shape: &[usize]) -> Result<()> {
         let mut faults = Faults::new();
         self.check(&mut faults);
@@ -113,7 +113,7 @@ impl Augment {
         needs(self.cutout > 0, "augmentation `cutout`", &[2, 3], space)
     }
 
-    /// Changes one sample by draws from `rng`. All but mix-up, which needs a second sample.
+    /// Changes one sample by draws from `rng`. Excludes mix-up, which needs a second sample.
     pub(crate) fn change(&self, sample: &mut [f32], shape: &[usize], rng: &mut Rng, scratch: &mut Vec<f32>) {
         if self.rotate > 0.0 {
             let angle = rng.uniform_in(-self.rotate, self.rotate).to_radians();
@@ -165,13 +165,13 @@ impl Augment {
     }
 }
 
-/// The generator of one row's changes in one epoch.
+/// Generator for the changes of one row in one epoch.
 pub(crate) fn row_rng(epoch: Seed, row: usize) -> Rng {
     epoch.derive("augment", row as u64).rng()
 }
 
-/// A draw from Beta(`a`, `a`) for `a` in (0, 1], by Joehnk's method: of two powers of uniform numbers whose sum is at
-/// most 1, the first's part of the sum.
+/// Draws from Beta(`a`, `a`) for `a` in (0, 1] by Joehnk's method: two powers of uniform numbers, rejected while their sum
+/// exceeds 1; the result is the first divided by the sum.
 pub(crate) fn beta(a: f64, rng: &mut Rng) -> f64 {
     loop {
         let x = libm::pow(rng.uniform(), 1.0 / a);
@@ -180,15 +180,15 @@ pub(crate) fn beta(a: f64, rng: &mut Rng) -> f64 {
         if sum > 0.0 && sum <= 1.0 {
             return x / sum;
         }
-        // With a small `a` both powers may vanish: then all weight is on one of the two, whichever it is.
+        // With a small `a` both powers may underflow; the distribution then has its mass at 0 and 1.
         if sum <= 0.0 {
             return if rng.chance(0.5) { 1.0 } else { 0.0 };
         }
     }
 }
 
-/// Adds normal noise by Box and Muller's transform, both normals of a pair used: of two uniform draws u and v,
-/// `sqrt(-2 ln(1 - u))` times the cosine and the sine of `2 pi v`. `libm`'s functions are the same on every machine.
+/// Adds normal noise by the transform of Box and Muller, using both results: for uniform draws u and v,
+/// `sqrt(-2 ln(1 - u))` times the cosine and the sine of `2 pi v`. `libm`'s functions are bit-identical on every machine.
 fn add_noise(sample: &mut [f32], deviation: f64, rng: &mut Rng) {
     for pair in sample.chunks_mut(2) {
         let radius = deviation * libm::sqrt(-2.0 * libm::log(1.0 - rng.uniform()));
@@ -251,13 +251,13 @@ fn mirror(sample: &mut [f32], shape: &[usize]) {
     }
 }
 
-/// Turns an image about its center, clockwise for a positive angle in radians: every target pixel takes the bilinear
-/// mean of the four around its source.
+/// Rotates an image about its center, clockwise for a positive angle in radians. Every target pixel is the bilinear mean of
+/// the four pixels around its source.
 fn rotate(from: &[f32], to: &mut [f32], shape: &[usize], angle: f64, fill: f32) {
     let [height, width, channels] = *shape else { return };
     let (sin, cos) = (libm::sin(angle), libm::cos(angle));
     let (middle_y, middle_x) = ((height as f64 - 1.0) / 2.0, (width as f64 - 1.0) / 2.0);
-    // Where a pixel's values begin; none outside the image.
+    // Offset of a pixel; `None` outside the image.
     let place = |y: i64, x: i64| {
         let inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
         inside.then(|| (y as usize * width + x as usize) * channels)
@@ -281,7 +281,7 @@ fn rotate(from: &[f32], to: &mut [f32], shape: &[usize], angle: f64, fill: f32) 
     }
 }
 
-/// The largest whole number that is not above `x`; quicker than a call where the processor has no instruction for it.
+/// Largest integer not above `x`. Faster than the library call on processors without an instruction for it.
 fn floor(x: f64) -> i64 {
     let whole = x as i64;
     whole - i64::from((whole as f64) > x)

@@ -1,5 +1,5 @@
-//! Batches in an order that depends on seed and epoch alone, gathered into memory that is used again, by a thread of
-//! their own where that is asked for.
+//! Batches in an order that depends on seed and epoch alone, gathered into reused buffers, on request by a thread that
+//! works ahead.
 
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
@@ -9,24 +9,24 @@ use crate::augment::{Augment, beta, row_rng};
 use crate::dataset::{Dataset, Targets};
 use crate::error::{DataError, Result};
 
-/// Samples and targets of one step; valid until the next is asked for.
+/// Samples and targets of one training step; valid until the next batch is requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The samples, `[len, sample shape…]`.
     pub samples: &'a [f32],
-    /// The classes, `[len]`; empty where the targets are no classes. With mix-up the class of the sample that the
-    /// row belongs to, and `targets` is what to learn.
+    /// Classes, `[len]`; empty if the targets are no classes. With mix-up, the classes before mixing; `targets` holds the
+    /// mixed ones.
     pub labels: &'a [u32],
-    /// `[len, target shape…]`: target arrays, or the samples before augmentation, or with mix-up the classes'
-    /// probabilities; empty where `labels` says it all.
+    /// `[len, target shape…]`: target arrays, samples before augmentation, or with mix-up class probabilities; empty if
+    /// `labels` are the targets.
     pub targets: &'a [f32],
-    /// The rows of the data set that these are.
+    /// Row numbers within the data set.
     pub rows: &'a [usize],
-    /// How many samples there are; the last batch of an epoch may have fewer.
+    /// Number of samples; the last batch of an epoch may have fewer than the others.
     pub len: usize,
 }
 
-/// The batches of one epoch. Not an [`Iterator`], since each batch is lent from the same memory.
+/// The batches of one epoch. Not an [`Iterator`], since all batches borrow the same buffers.
 #[derive(Debug)]
 pub struct Batches {
     maker: Maker,
@@ -34,7 +34,7 @@ pub struct Batches {
     current: Buffers,
 }
 
-/// What makes batches one after another.
+/// State from which batches are made one after another.
 #[derive(Debug)]
 struct Maker {
     data: Dataset,
@@ -46,7 +46,7 @@ struct Maker {
     next: usize,
 }
 
-/// A thread that makes batches before they are asked for.
+/// A thread that makes batches before they are requested.
 #[derive(Debug)]
 struct Ahead {
     made: Receiver<Buffers>,
@@ -63,7 +63,7 @@ struct Buffers {
 }
 
 impl Dataset {
-    /// The batches of epoch number `epoch`, shuffled by `seed.derive("epoch", epoch)`; the last may be smaller.
+    /// Returns the batches of epoch number `epoch`, shuffled by `seed.derive("epoch", epoch)`; the last may be smaller.
     ///
     /// ```
     /// use tinsmith_data::{Augment, load};
@@ -83,7 +83,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`DataError::Impossible`] for a size of 0; as [`Augment::fits`] where samples cannot be changed so.
+    /// [`DataError::Impossible`] for a size of 0; as [`Augment::fits`] for augmentation that the samples do not allow.
     pub fn batches(&self, size: usize, seed: Seed, epoch: u64, augment: &Augment) -> Result<Batches> {
         augment.fits(self.sample_shape())?;
         let epoch = seed.derive("epoch", epoch);
@@ -91,7 +91,7 @@ impl Dataset {
         Batches::new(self, size, epoch, Some(order), *augment)
     }
 
-    /// All rows in their order and unchanged: for evaluation.
+    /// Returns all rows in their order and without augmentation, for evaluation.
     ///
     /// # Errors
     /// [`DataError::Impossible`] for a size of 0.
@@ -109,22 +109,22 @@ impl Batches {
         augment: Augment,
     ) -> Result<Self> {
         if size == 0 {
-            let reason = "a batch of 0 rows asked for, want at least 1".to_owned();
+            let reason = "a batch of 0 rows requested, want at least 1".to_owned();
             return Err(DataError::Impossible { operation: "make batches", reason });
         }
         let maker = Maker { data: data.clone(), augment, epoch, size, rows: data.len(), order, next: 0 };
         Ok(Self { maker, ahead: None, current: Buffers::default() })
     }
 
-    /// The same without a last batch that is not full.
+    /// Leaves out a last batch that is not full.
     #[must_use]
     pub const fn drop_last(mut self) -> Self {
         self.maker.rows -= self.maker.rows % self.maker.size;
         self
     }
 
-    /// The first `rows` rows of the epoch's order alone, another random part of a shuffled data set in each epoch; 0
-    /// means all, as does more than there are.
+    /// Limits the epoch to the first `rows` rows of its order: another random part of a shuffled data set in each epoch. 0
+    /// and numbers beyond the data set mean all rows.
     #[must_use]
     pub fn taking(mut self, rows: usize) -> Self {
         if rows > 0 {
@@ -133,26 +133,22 @@ impl Batches {
         self
     }
 
-    /// The same from batch number `batch` on, without making those before it: how a run goes on in mid-epoch.
+    /// Starts at batch number `batch` without making the batches before it; resumes a run within an epoch.
     #[must_use]
     pub fn starting_at(mut self, batch: usize) -> Self {
         self.maker.next = batch.saturating_mul(self.maker.size).min(self.maker.rows);
         self
     }
 
-    /// The same batches, made by a thread of their own, up to `depth` (at least 1) of them ahead of whoever asks: for
-    /// batches that take a while to make. The thread ends with the epoch, or when this is dropped. Asked for last, after the
-    /// methods above.
+    /// Makes the same batches on a separate thread, up to `depth` (at least 1) ahead of the consumer, for batches that are
+    /// slow to make. The thread ends with the epoch, or when this is dropped. Call this after the methods above.
     #[must_use]
     pub fn prefetched(mut self, depth: usize) -> Self {
         let depth = depth.max(1);
         let (send, made) = sync_channel(depth);
-        let (used, free) = channel();
-        // The buffers go round: `depth` wait, one is being filled, one is in use.
-        for _ in 0..depth + 2 {
-            // The other end is here, so it cannot be gone.
-            let _ = used.send(Buffers::default());
-        }
+        // The buffers circulate: `depth` are ready, one is being filled, one is in use. So the thread never allocates and
+        // stops when it is `depth` batches ahead.
+        let (used, free) = circulating_buffers(depth + 2);
         let mut maker = self.maker.continued();
         let work = move || {
             while let Ok(mut buffers) = free.recv() {
@@ -161,31 +157,32 @@ impl Batches {
                 }
             }
         };
-        // Without a thread to be had, batches are made where they are asked for.
+        // If the system refuses a thread, `next_batch` makes the batches itself.
         if std::thread::Builder::new().name("batches".to_owned()).spawn(work).is_ok() {
             self.ahead = Some(Ahead { made, used });
         }
         self
     }
 
-    /// How many rows the whole epoch has.
+    /// Number of rows of the whole epoch.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.maker.rows
     }
 
-    /// How many batches the whole epoch has.
+    /// Number of batches of the whole epoch.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.maker.rows.div_ceil(self.maker.size)
     }
 
-    /// The next batch, or none at the end of the epoch.
+    /// Returns the next batch, or `None` at the end of the epoch.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
         match &self.ahead {
             Some(ahead) => {
-                // A thread that is gone has made all there were.
+                // The thread ends after the last batch and closes the channel.
                 let buffers = ahead.made.recv().ok()?;
+                // An error means that the thread has ended and needs no more buffers.
                 let _ = ahead.used.send(std::mem::replace(&mut self.current, buffers));
             }
             None if !self.maker.fill(&mut self.current) => return None,
@@ -202,8 +199,17 @@ impl Batches {
     }
 }
 
+/// A channel that holds `count` empty buffers.
+fn circulating_buffers(count: usize) -> (Sender<Buffers>, Receiver<Buffers>) {
+    let (used, free) = channel();
+    for _ in 0..count {
+        used.send(Buffers::default()).expect("invariant: this function holds the receiver");
+    }
+    (used, free)
+}
+
 impl Maker {
-    /// The same, from the same place.
+    /// Moves the state to another owner, at the same position.
     fn continued(&mut self) -> Self {
         Self { data: self.data.clone(), order: self.order.take(), ..*self }
     }
@@ -249,7 +255,7 @@ impl Buffers {
         if augment.mix_up > 0.0 {
             let weight = beta(augment.mix_up, &mut rng) as f32;
             let other = rng.index(data.len());
-            // The partner goes through the same kinds of changes, by draws that follow on this row's own.
+            // The partner is augmented too, with draws that continue those of this row.
             let mut partner = data.sample(other).to_vec();
             augment.change(&mut partner, data.sample_shape(), &mut rng, &mut self.scratch);
             blend(sample, &partner, weight);
@@ -275,7 +281,7 @@ fn push_one_hot(out: &mut Vec<f32>, label: u32, classes: usize) {
     out[start + label as usize] = 1.0;
 }
 
-/// Classes as rows of zeros with a one, `[len, classes]`.
+/// Encodes classes as one-hot rows, `[len, classes]`.
 ///
 /// # Errors
 /// [`DataError::Class`] for a label that is not below `classes`.

@@ -1,4 +1,4 @@
-//! Views by class, for experiments on forgetting and on merging: restricted, without, renumbered, mixed in a ratio.
+//! Views by class, for experiments on forgetting and merging: selected, removed, renumbered, mixed in a ratio.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::dataset::{Dataset, Targets};
 use crate::error::{DataError, Result};
 
 impl Dataset {
-    /// The rows of the given classes. Class numbers and their count stay; see [`Dataset::renumbered`].
+    /// Selects the rows of the given classes. Class numbers and their count are kept; see [`Dataset::renumbered`].
     ///
     /// # Errors
     /// [`DataError::NoClasses`], [`DataError::Class`] for one that does not exist.
@@ -18,7 +18,7 @@ impl Dataset {
         Ok(self.view(&inside))
     }
 
-    /// The rows of all but the given classes.
+    /// Removes the rows of the given classes.
     ///
     /// # Errors
     /// As [`Dataset::only_classes`].
@@ -27,27 +27,28 @@ impl Dataset {
         Ok(self.view(&outside))
     }
 
-    /// The same rows with the classes numbered anew: class `order[i]` becomes `i` and keeps its name, so that a
-    /// restricted data set can train a network of as many outputs. Rows of classes not listed are left out.
+    /// Selects and renumbers classes: class `order[i]` becomes `i` and keeps its name, so that a network needs one output
+    /// per selected class. Rows of classes not listed are left out.
     ///
     /// # Errors
-    /// As [`Dataset::only_classes`]; [`DataError::Impossible`] where a class is listed twice.
+    /// As [`Dataset::only_classes`]; [`DataError::Impossible`] if a class is listed twice.
     pub fn renumbered(&self, order: &[u32]) -> Result<Self> {
         let numbers: BTreeMap<u32, u32> = order.iter().zip(0..).map(|(&from, to)| (from, to)).collect();
         if numbers.len() < order.len() {
             let reason = format!("a class occurs twice in {order:?}");
             return Err(DataError::Impossible { operation: "number classes anew", reason });
         }
-        let names =
-            order.iter().filter_map(|&class| self.class_names().get(class as usize).cloned()).collect();
-        self.only_classes(order)?.relabelled(&numbers, names)
+        // Selected first: this refuses classes that do not exist.
+        let selected = self.only_classes(order)?;
+        let names = order.iter().map(|&class| self.class_names()[class as usize].clone()).collect();
+        selected.relabelled(&numbers, names)
     }
 
-    /// The same rows with every class replaced by what `to` says (classes may be joined); a class that it does not
-    /// name keeps its number. `names` are the new classes'.
+    /// Replaces every class by its entry in `to`, which may join classes; a class without an entry keeps its number.
+    /// `names` are the names of the new classes.
     ///
     /// # Errors
-    /// [`DataError::NoClasses`]; [`DataError::Class`] where a new number has no name.
+    /// [`DataError::NoClasses`]; [`DataError::Class`] if a new number has no name.
     pub fn relabelled(&self, to: &BTreeMap<u32, u32>, names: Vec<String>) -> Result<Self> {
         let labels = self.shared_labels("relabelling")?;
         let labels: Arc<[u32]> =
@@ -55,12 +56,12 @@ impl Dataset {
         self.clone().with_targets(Targets::Labels { labels, names: names.into() })
     }
 
-    /// `len` rows of which `round(len * ratio)` are of the given classes and the others are not, in random order.
-    /// Rows are drawn without repetition until all were drawn, then again from all.
+    /// Draws `len` rows in random order, `round(len * ratio)` of them from the given classes and the rest from the other
+    /// classes. Rows are drawn without repetition until all were drawn, then again from all.
     ///
     /// # Errors
-    /// As [`Dataset::only_classes`]; [`DataError::Impossible`] where `ratio` is not in [0, 1], or rows are wanted of
-    /// a side that has none.
+    /// As [`Dataset::only_classes`]; [`DataError::Impossible`] if `ratio` is not in [0, 1], or rows are needed from a
+    /// side that has none.
     pub fn class_mix(&self, classes: &[u32], ratio: f64, len: usize, seed: Seed) -> Result<Self> {
         const OPERATION: &str = "mix classes";
         if !(0.0..=1.0).contains(&ratio) {
@@ -74,7 +75,8 @@ impl Dataset {
             [(0, inside, wanted, "inside"), (1, outside, len - wanted, "outside")]
         {
             if rows.is_empty() && count > 0 {
-                let reason = format!("{count} rows {side_name} classes {classes:?} wanted, there are none");
+                let reason =
+                    format!("{count} rows {side_name} classes {classes:?} requested, there are none");
                 return Err(DataError::Impossible { operation: OPERATION, reason });
             }
             let mut rng = seed.derive("mix", side).rng();

@@ -1,22 +1,22 @@
-//! The first samples of every class in one picture.
+//! Contact sheets: the first samples of every class in one picture.
 
 use std::fmt::Write;
 
 use crate::dataset::Dataset;
 
-/// Side of one sample's cell, and the room for a class's name.
+/// Side of one sample's cell; the gap between cells; the width for class names.
 const CELL: f64 = 64.0;
 const GAP: f64 = 6.0;
 const NAMES: f64 = 120.0;
-/// Shades that a value is drawn in.
+/// Number of shades.
 const SHADES: f32 = 15.0;
-/// Line colors for the channels of a series (Okabe and Ito's palette, which color-blind readers can tell apart).
+/// Line colors for the channels of a series: the palette of Okabe and Ito, suitable for color-blind readers.
 const COLORS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
 impl Dataset {
-    /// An SVG document with the first `columns` samples of each class, a row per class (one row where there are no
-    /// classes): images in shades of grey or in color, series as a line per channel, flat rows as a strip.
-    /// Values are scaled by the least and the largest of the samples shown.
+    /// Draws the first `columns` samples of each class as an SVG document, one row per class (one row without classes):
+    /// images in shades of gray or in color, series as one line per channel, table rows as a strip. Values are scaled by the
+    /// smallest and the largest of the samples shown.
     #[must_use]
     pub fn contact_sheet(&self, columns: usize) -> String {
         let mut rows: Vec<(String, Vec<usize>)> = Vec::new();
@@ -59,7 +59,7 @@ impl Dataset {
     }
 }
 
-/// From values to shades.
+/// Linear map from values to shades.
 #[derive(Debug, Clone, Copy)]
 struct Scale {
     low: f32,
@@ -76,7 +76,7 @@ impl Scale {
     }
 }
 
-/// Pixels of one color in one line of the image are drawn as one rectangle.
+/// Draws an image; adjacent pixels of one color in a line become one rectangle.
 fn picture(svg: &mut String, sample: &[f32], height: usize, width: usize, channels: usize, scale: Scale) {
     let (w, h) = (CELL / width as f64, CELL / height as f64);
     push(svg, format_args!("<g transform=\"scale({w:.4} {h:.4})\" shape-rendering=\"crispEdges\">"));
@@ -118,8 +118,7 @@ fn lines(svg: &mut String, sample: &[f32], channels: usize, scale: Scale) {
 }
 
 fn push(svg: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = svg.write_fmt(text);
+    svg.write_fmt(text).expect("invariant: writing to a string succeeds");
 }
 
 fn escaped(text: &str) -> String {

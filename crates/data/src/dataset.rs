@@ -8,15 +8,16 @@ use sha2::{Digest, Sha256};
 
 use crate::array::ElementType;
 use crate::error::{DataError, Result};
+use crate::notes::Notes;
 
-/// What a network is to answer.
+/// Expected outputs of a network.
 #[derive(Clone)]
 pub enum Targets {
     /// One class per sample.
     Labels {
         /// Class indices, one per row.
         labels: Arc<[u32]>,
-        /// The classes' names; as many as there are classes.
+        /// Class names, one per class.
         names: Arc<[String]>,
     },
     /// One array per sample: regression, image to image.
@@ -26,14 +27,14 @@ pub enum Targets {
         /// All targets, in the order of the samples' storage.
         values: Arc<[f32]>,
     },
-    /// The sample itself, before augmentation: auto-encoding, denoising.
+    /// The sample itself, before augmentation: autoencoders, denoising.
     Samples,
 }
 
-/// Samples, their targets, and columns that say which samples belong together.
+/// Samples, their targets, and group columns that mark samples which belong together.
 ///
-/// Clones and views ([`Dataset::subset`], splits, folds) share the samples' memory. Axes are channels-last: an
-/// 8 x 8 grey image has the shape `[8, 8, 1]`, 128 steps of 6 channels `[128, 6]`, a row of a table `[n]`.
+/// Clones and views ([`Dataset::subset`], splits, folds) share the memory of the samples. Channels are the last axis: an
+/// 8 x 8 gray image has the shape `[8, 8, 1]`, a series of 128 steps and 6 channels `[128, 6]`, a row of a table `[n]`.
 #[derive(Clone)]
 pub struct Dataset {
     name: String,
@@ -43,29 +44,30 @@ pub struct Dataset {
     rows: Rows,
     targets: Targets,
     groups: BTreeMap<String, Arc<[i64]>>,
-    /// Of the content, once it was asked for; shared by clones, so that many runs on one data set compute it once.
-    /// Whatever changes the content begins another.
+    notes: Arc<Notes>,
+    /// Checksum of the contents, computed on first use and shared by clones. Methods that change the contents replace the
+    /// cell by an empty one.
     checksum: Arc<OnceLock<String>>,
 }
 
-/// Which rows of the storage a data set shows.
+/// Rows of the storage that a data set shows.
 #[derive(Clone)]
 enum Rows {
     All(usize),
     Listed(Arc<[usize]>),
 }
 
-/// A data set's part to learn from and its held-back part, which decides nothing before the end.
+/// Training part and test part of a data set. The test part must not influence any decision before the end.
 #[derive(Debug, Clone)]
 pub struct Splits {
-    /// To learn from; validation data come out of it.
+    /// Training part; validation rows are split off it.
     pub train: Dataset,
-    /// Held back.
+    /// Test part, held out.
     pub test: Dataset,
 }
 
 impl Splits {
-    /// SHA-256 of both parts' content, as hexadecimal text; see [`Dataset::checksum`].
+    /// SHA-256 of the contents of both parts, as hexadecimal text; see [`Dataset::checksum`].
     #[must_use]
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
@@ -73,14 +75,50 @@ impl Splits {
         hash.update(self.test.checksum());
         hex(&hash.finalize())
     }
+
+    /// Decisions made while the data set was read.
+    #[must_use]
+    pub fn decisions(&self) -> &[String] {
+        &self.train.notes().decisions
+    }
+
+    /// Properties of the data that are probably mistakes: the warnings of reading, and classes without a training or a
+    /// test row.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        const MOST: usize = 5;
+        let mut warnings = self.train.notes().warnings.clone();
+        for (part, data) in [("training", &self.train), ("test", &self.test)] {
+            let counts = data.class_counts();
+            let empty: Vec<usize> = (0..counts.len()).filter(|&class| counts[class] == 0).collect();
+            let named = |&class: &usize| {
+                let name = &data.class_names()[class];
+                if *name == class.to_string() { name.clone() } else { format!("{class} `{name}`") }
+            };
+            let shown: Vec<String> = empty.iter().take(MOST).map(named).collect();
+            match empty.len() {
+                0 => {}
+                1 => warnings.push(format!("class {} has no {part} row", shown[0])),
+                count if count <= MOST => {
+                    warnings.push(format!("classes {} have no {part} row", shown.join(", ")));
+                }
+                count => warnings.push(format!(
+                    "classes {} and {} others have no {part} row",
+                    shown.join(", "),
+                    count - MOST
+                )),
+            }
+        }
+        warnings
+    }
 }
 
 impl Dataset {
-    /// A data set of rows in memory, `samples` one after another.
+    /// Creates a data set of rows in memory, `samples` one after another.
     ///
     /// # Errors
-    /// [`DataError::Shape`] where the sample shape has no dimension or a zero, [`DataError::Count`] where `samples`
-    /// are no whole number of rows or the targets are not as many, [`DataError::Class`] for a label without a name.
+    /// [`DataError::Shape`] if the sample shape has no dimension or a zero, [`DataError::Count`] if `samples` are no
+    /// whole number of rows or not as many as the targets, [`DataError::Class`] for a label without a name.
     pub fn new(
         name: &str,
         sample_shape: Vec<usize>,
@@ -107,11 +145,12 @@ impl Dataset {
             rows: Rows::All(rows),
             targets,
             groups: BTreeMap::new(),
+            notes: Arc::default(),
             checksum: Arc::default(),
         })
     }
 
-    /// A data set of labelled rows in memory; classes are named by their numbers, `0` to `classes - 1`.
+    /// Creates a data set of labelled rows in memory; classes are named by their numbers, `0` to `classes - 1`.
     ///
     /// ```
     /// # fn main() -> tinsmith_data::Result<()> {
@@ -135,10 +174,10 @@ impl Dataset {
         Self::new(name, sample_shape, samples, Targets::Labels { labels: labels.into(), names })
     }
 
-    /// The same with a group column: rows of equal value belong together (a subject, a recording).
+    /// Adds a group column: rows of equal value belong together (a subject, a recording).
     ///
     /// # Errors
-    /// [`DataError::Count`] where there are not as many values as rows.
+    /// [`DataError::Count`] if there are not as many values as rows.
     pub fn with_group(mut self, column: &str, values: Vec<i64>) -> Result<Self> {
         if values.len() != self.len() {
             let what = format!("values of group column `{column}` of `{}`", self.name);
@@ -149,10 +188,10 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same with other names for the classes, which may also be more than there were.
+    /// Renames the classes; there may be more names than before.
     ///
     /// # Errors
-    /// [`DataError::NoClasses`] without classes, [`DataError::Class`] where a label has no name left.
+    /// [`DataError::NoClasses`] without classes, [`DataError::Class`] if a label has no name left.
     pub fn with_class_names(mut self, names: Vec<String>) -> Result<Self> {
         let labels = self.shared_labels("naming classes")?;
         self.targets = Targets::Labels { labels, names: names.into() };
@@ -161,23 +200,23 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same samples with other targets. Arrays are one per row of this view.
+    /// Replaces the targets. Arrays are one per row of this view.
     ///
     /// # Errors
     /// As [`Dataset::new`].
     pub fn with_targets(self, targets: Targets) -> Result<Self> {
         check_targets(&self.name, self.len(), &targets)?;
-        // Arrays follow the storage; a view gets a storage of its own, so that both have the same order.
+        // Arrays are indexed like the storage; a view gets a storage of its own, so that both have the same order.
         let mut same = if matches!(targets, Targets::Arrays { .. }) { self.contiguous() } else { self };
         same.targets = targets;
         same.checksum = Arc::default();
         Ok(same)
     }
 
-    /// The same values as samples of another shape, for example flat rows `[784]` as series `[784, 1]`.
+    /// Changes the sample shape, for example from flat rows `[784]` to series `[784, 1]`.
     ///
     /// # Errors
-    /// [`DataError::Shape`] where the shape does not have as many values.
+    /// [`DataError::Shape`] if the shape does not have as many values.
     pub fn reshaped(mut self, sample_shape: Vec<usize>) -> Result<Self> {
         if checked_size(&sample_shape) != Some(self.sample_size()) {
             let want = format!("as many values as {sample_shape:?}");
@@ -188,7 +227,20 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same with another name.
+    /// Replaces the record of decisions.
+    #[must_use]
+    pub fn with_notes(mut self, notes: Notes) -> Self {
+        self.notes = notes.into();
+        self
+    }
+
+    /// Decisions made while the data set was read, and warnings.
+    #[must_use]
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Renames the data set.
     #[must_use]
     pub fn with_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -200,13 +252,13 @@ impl Dataset {
         self
     }
 
-    /// The name, for people.
+    /// Name for messages and reports.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.rows {
@@ -215,7 +267,7 @@ impl Dataset {
         }
     }
 
-    /// Whether there are no rows.
+    /// Returns true if there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -227,38 +279,38 @@ impl Dataset {
         &self.sample_shape
     }
 
-    /// How many values a sample has.
+    /// Number of values in a sample.
     #[must_use]
     pub fn sample_size(&self) -> usize {
         self.sample_shape.iter().product()
     }
 
-    /// The type the values had where they came from; `f32` once they were normalized.
+    /// Element type of the file that the values came from; `f32` after normalization.
     #[must_use]
     pub const fn element(&self) -> ElementType {
         self.element
     }
 
-    /// The values of one sample; empty where there is no such row.
+    /// Values of one sample; empty for a row outside the data set.
     #[must_use]
     pub fn sample(&self, row: usize) -> &[f32] {
         let size = self.sample_size();
         self.storage_row(row).and_then(|at| self.storage.get(at * size..(at + 1) * size)).unwrap_or_default()
     }
 
-    /// All samples one after another, where this data set is no view and has them so.
+    /// All samples one after another; `None` for a view, which has them scattered.
     #[must_use]
     pub fn as_slice(&self) -> Option<&[f32]> {
         matches!(self.rows, Rows::All(_)).then_some(&self.storage)
     }
 
-    /// What a network is to answer.
+    /// Targets of all rows.
     #[must_use]
     pub const fn targets(&self) -> &Targets {
         &self.targets
     }
 
-    /// The class of every row; none where the targets are no classes.
+    /// Class of every row; `None` if the targets are no classes.
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
         match &self.targets {
@@ -267,7 +319,7 @@ impl Dataset {
         }
     }
 
-    /// The classes' names; empty where the targets are no classes.
+    /// Class names; empty if the targets are no classes.
     #[must_use]
     pub fn class_names(&self) -> &[String] {
         match &self.targets {
@@ -276,13 +328,13 @@ impl Dataset {
         }
     }
 
-    /// How many classes there are; 0 where the targets are no classes.
+    /// Number of classes; 0 if the targets are no classes.
     #[must_use]
     pub fn class_count(&self) -> usize {
         self.class_names().len()
     }
 
-    /// How many rows each class has.
+    /// Number of rows of each class.
     #[must_use]
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.class_count()];
@@ -302,7 +354,7 @@ impl Dataset {
         }
     }
 
-    /// The target array of one row, the sample itself for [`Targets::Samples`]; empty for classes.
+    /// Target array of one row, the sample itself for [`Targets::Samples`]; empty for classes.
     #[must_use]
     pub fn target(&self, row: usize) -> &[f32] {
         match &self.targets {
@@ -317,7 +369,7 @@ impl Dataset {
         }
     }
 
-    /// The names of the group columns.
+    /// Names of the group columns.
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
         self.groups.keys().map(String::as_str)
     }
@@ -333,7 +385,7 @@ impl Dataset {
         })
     }
 
-    /// The rows of `indices`, in that order, as a view; a row may occur more than once.
+    /// Returns a view of the rows `indices`, in that order; a row may occur more than once.
     ///
     /// # Errors
     /// [`DataError::Row`] for an index outside the data set.
@@ -344,7 +396,7 @@ impl Dataset {
         Ok(self.view(indices))
     }
 
-    /// [`Dataset::subset`] for indices known to be inside.
+    /// [`Dataset::subset`] for indices that are known to be valid.
     pub(crate) fn view(&self, indices: &[usize]) -> Self {
         let rows = match &self.rows {
             Rows::All(_) => indices.into(),
@@ -366,27 +418,27 @@ impl Dataset {
             rows: Rows::Listed(rows),
             targets,
             groups: self.groups.iter().map(|(name, values)| (name.clone(), pick(values))).collect(),
+            notes: Arc::clone(&self.notes),
             checksum: Arc::default(),
         }
     }
 
-    /// The same rows with their samples in one piece of memory of their own; a clone where they are already.
+    /// Copies a view into contiguous memory of its own; clones a data set that is contiguous.
     #[must_use]
     pub fn contiguous(&self) -> Self {
         if matches!(self.rows, Rows::All(_)) { self.clone() } else { self.map_samples(|_| {}) }
     }
 
-    /// The same rows in new memory, after `change` was applied to all samples at once.
+    /// Copies the rows to new memory and applies `change` to all samples at once.
     pub(crate) fn map_samples(&self, change: impl FnOnce(&mut [f32])) -> Self {
         let size = self.sample_size();
-        // Made in one piece: a data set may be half of what fits into memory.
+        // Allocated once, without an intermediate vector: a data set may take half of the memory.
         let mut storage: Arc<[f32]> = std::iter::repeat_n(0.0, self.len() * size).collect();
-        if let Some(samples) = Arc::get_mut(&mut storage) {
-            for (row, sample) in samples.chunks_exact_mut(size).enumerate() {
-                sample.copy_from_slice(self.sample(row));
-            }
-            change(samples);
+        let samples = Arc::get_mut(&mut storage).expect("invariant: new memory has one owner");
+        for (row, sample) in samples.chunks_exact_mut(size).enumerate() {
+            sample.copy_from_slice(self.sample(row));
         }
+        change(samples);
         let targets = match &self.targets {
             Targets::Arrays { shape, .. } => {
                 let values = (0..self.len()).flat_map(|row| self.target(row)).copied().collect();
@@ -397,9 +449,9 @@ impl Dataset {
         Self { storage, rows: Rows::All(self.len()), targets, checksum: Arc::default(), ..self.clone() }
     }
 
-    /// SHA-256, as hexadecimal text, of the content alone: sample shape, targets' kind and shape (for labels the
-    /// number of classes), rows, then all samples, labels or target arrays, and group columns by name, every number
-    /// little-endian. File format, compression, and names of data set and classes do not count.
+    /// SHA-256 of the contents as hexadecimal text: sample shape, kind and shape of the targets (for labels the number of
+    /// classes), rows, then all samples, labels or target arrays, and group columns by name, every number little-endian.
+    /// File format, compression, and names of data set and classes do not count.
     #[must_use]
     pub fn checksum(&self) -> String {
         self.checksum.get_or_init(|| self.hashed()).clone()
@@ -457,7 +509,7 @@ impl Dataset {
     }
 }
 
-/// Shapes and counts; the values would be megabytes.
+/// Shows shapes and counts without the values.
 impl fmt::Debug for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dataset")
@@ -513,7 +565,7 @@ fn check_targets(name: &str, rows: usize, targets: &Targets) -> Result<()> {
     }
 }
 
-/// The product of a shape; none where it has no dimension, a zero, or is beyond counting.
+/// Product of a shape; `None` if it has no dimension, a zero, or overflows.
 fn checked_size(shape: &[usize]) -> Option<usize> {
     let size = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d))?;
     (!shape.is_empty() && size > 0).then_some(size)
@@ -522,8 +574,7 @@ fn checked_size(shape: &[usize]) -> Option<usize> {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        write!(text, "{byte:02x}").expect("invariant: writing to a string succeeds");
         text
     })
 }

@@ -1,4 +1,4 @@
-//! What is in a data set, as figures and as text.
+//! Descriptions of a data set: counts, ranges, balance, columns, as figures and as text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,19 +6,20 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::dataset::{Dataset, Targets};
+use crate::notes::Notes;
 
-/// The figures of a data set.
+/// Figures of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Description {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
     /// Shape of one sample, channels last.
     pub sample_shape: Vec<usize>,
-    /// The type of the values in their file, for example `u8`.
+    /// Element type of the file, for example `u8`.
     pub element: String,
-    /// Least value; 0 without rows.
+    /// Smallest value; 0 without rows.
     pub min: f32,
     /// Largest value; 0 without rows.
     pub max: f32,
@@ -30,27 +31,29 @@ pub struct Description {
     pub targets: String,
     /// Shape of one target (one-hot for labels).
     pub target_shape: Vec<usize>,
-    /// Every class with its rows; empty where the targets are no labels.
+    /// Number of rows of every class; empty if the targets are no labels.
     pub classes: Vec<ClassCount>,
-    /// By group column: the rows of every value.
+    /// Number of rows of every value, by group column.
     pub groups: BTreeMap<String, BTreeMap<i64, usize>>,
     /// As [`Dataset::checksum`].
     pub checksum: String,
+    /// Role of each column, decisions and warnings of reading.
+    pub notes: Notes,
 }
 
-/// How many rows a class has.
+/// Number of rows of one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClassCount {
     /// Class index.
     pub label: u32,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
 }
 
 impl Dataset {
-    /// The figures of this data set.
+    /// Computes the figures of this data set.
     ///
     /// ```
     /// # fn main() -> tinsmith_data::Result<()> {
@@ -96,20 +99,21 @@ impl Dataset {
                 .collect(),
             groups: self.group_names().map(group).collect(),
             checksum: self.checksum(),
+            notes: self.notes().clone(),
         }
     }
 }
 
 impl Description {
-    /// The figures as lines for a terminal; the classes' bars are in proportion to the largest class.
+    /// Formats the figures as lines for a terminal. The bars of the classes are in proportion to the largest class. Notes
+    /// are formatted by [`Notes::to_text`].
     #[must_use]
     pub fn to_text(&self) -> String {
         const BAR: usize = 30;
         const MOST_VALUES: usize = 12;
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name:<10} {value}");
+            writeln!(text, "{name:<10} {value}").expect("invariant: writing to a string succeeds");
         };
         line("name", self.name.clone());
         line("rows", self.rows.to_string());
@@ -127,9 +131,9 @@ impl Description {
         let widest = self.classes.iter().map(|class| class.name.chars().count()).max().unwrap_or(0);
         for class in &self.classes {
             let bar = "#".repeat((class.rows * BAR).div_ceil(most));
-            let share = 100.0 * class.rows as f64 / self.rows.max(1) as f64;
+            let percent = 100.0 * class.rows as f64 / self.rows.max(1) as f64;
             let name = format!("{:>3} {:<widest$}", class.label, class.name);
-            line("", format!("{name} {:>7} {share:>5.1} % {bar}", class.rows));
+            line("", format!("{name} {:>7} {percent:>5.1} % {bar}", class.rows));
         }
         for (name, values) in &self.groups {
             let shown: Vec<String> =

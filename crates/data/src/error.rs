@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tinsmith_foundation::{ConfigErrors, FoundationError};
 
-/// Why a data set could not be read, split, normalized or batched.
+/// Failure to read, split, normalize or batch a data set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -13,29 +13,29 @@ pub enum DataError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is not what its format demands.
+    /// A file violates its format.
     #[error("{path}: {reason}", path = path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what would be right.
+        /// The fault and the accepted form.
         reason: String,
     },
     /// The files of a folder do not make a data set.
     #[error("{path}: {reason}", path = path.display())]
     Layout {
-        /// The folder, or the file in it that is wrong.
+        /// The folder, or the wrong file in it.
         path: PathBuf,
-        /// What is missing or double, and what would be right.
+        /// The missing or ambiguous file or column, and the accepted form.
         reason: String,
     },
-    /// Neither a built-in data set nor something on disk.
-    #[error("no data set `{name}`: it is no file or folder, and built in are {}", known.join(", "))]
+    /// A name that is neither a built-in data set nor a file or folder.
+    #[error("no data set `{name}`: it is no file or folder; built in: {}", known.join(", "))]
     UnknownName {
-        /// What was asked for.
+        /// The name.
         name: String,
         /// The built-in names.
         known: &'static [&'static str],
@@ -43,11 +43,11 @@ pub enum DataError {
     /// Two things that belong together have different sizes.
     #[error("{what}: got {got}, want {want}")]
     Count {
-        /// What was counted.
+        /// The counted items.
         what: String,
-        /// How many there are.
+        /// Their number.
         got: usize,
-        /// How many there should be.
+        /// The required number.
         want: usize,
     },
     /// A data set does not have the sample shape that an operation needs.
@@ -55,22 +55,22 @@ pub enum DataError {
     Shape {
         /// The operation.
         what: &'static str,
-        /// The shape there is.
+        /// The given shape.
         got: Vec<usize>,
-        /// What would be right.
+        /// The required shape.
         want: String,
     },
     /// A label or a class index is outside the data set's classes.
     #[error("{what}: class {label} is not one of the {classes} classes (0..{classes})")]
     Class {
-        /// Where it occurred.
+        /// Place of the label.
         what: String,
         /// The class index.
         label: u32,
-        /// How many classes there are.
+        /// Number of classes.
         classes: usize,
     },
-    /// An operation on classes was asked of a data set whose targets are arrays.
+    /// An operation on classes for a data set without class labels.
     #[error("{operation} needs class labels, but the targets of `{name}` are arrays")]
     NoClasses {
         /// The operation.
@@ -81,25 +81,25 @@ pub enum DataError {
     /// A group column that the data set does not have.
     #[error("no group column `{name}`: the data set has {}", listed(known))]
     UnknownGroup {
-        /// The column asked for.
+        /// The requested column.
         name: String,
-        /// The columns there are.
+        /// Existing columns.
         known: Vec<String>,
     },
     /// A row outside the data set.
     #[error("row {row} is outside the data set of {rows} rows")]
     Row {
-        /// The row asked for.
+        /// The requested row.
         row: usize,
-        /// How many rows there are.
+        /// Number of rows.
         rows: usize,
     },
-    /// A split, a selection or a batch that cannot be made of these rows.
+    /// A split, selection, batch or conversion that these data do not allow.
     #[error("cannot {operation}: {reason}")]
     Impossible {
         /// The operation.
         operation: &'static str,
-        /// Why not, and what would be possible.
+        /// The reason, and the possible alternatives.
         reason: String,
     },
     /// A configuration has values that cannot be used.

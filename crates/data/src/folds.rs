@@ -1,4 +1,4 @@
-//! Index sets of cross-validation, equal to scikit-learn's where those are deterministic.
+//! Folds for cross-validation, equal to those of scikit-learn in the deterministic cases.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use tinsmith_foundation::{Rng, Seed};
 
 use crate::error::{DataError, Result};
 
-/// The test rows of every fold; the training rows of a fold are all others.
+/// Test rows of every fold; the training rows of a fold are all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folds {
     /// Test rows, ascending, fold by fold. Every row is in exactly one fold.
     pub test: Vec<Vec<usize>>,
-    /// Set where a class has fewer rows than there are folds, so that some fold lacks it.
+    /// Warning about a class with fewer rows than folds, which some folds therefore lack.
     pub warning: Option<String>,
 }
 
 impl Folds {
-    /// The training rows of a fold, ascending; none where there is no such fold.
+    /// Training rows of a fold, ascending; `None` if there is no such fold.
     #[must_use]
     pub fn train(&self, fold: usize) -> Option<Vec<usize>> {
         let test = self.test.get(fold)?;
@@ -35,8 +35,8 @@ impl Folds {
     }
 }
 
-/// Folds of consecutive rows, the first `rows % splits` of them one row longer; of rows in random order where a seed
-/// is given.
+/// Makes folds of consecutive rows, or of shuffled rows if a seed is given. The first `rows % splits` folds are one row
+/// longer.
 ///
 /// # Errors
 /// [`DataError::Impossible`] for fewer than two splits or more splits than rows.
@@ -58,18 +58,18 @@ pub fn k_folds(rows: usize, splits: usize, shuffle: Option<Seed>) -> Result<Fold
     Ok(Folds::of_assignment(&assigned, splits, None))
 }
 
-/// Folds in which every class has its share. The shares are those of scikit-learn's `StratifiedKFold`; within a
-/// class, rows go to folds in their order, or in random order where a seed is given.
+/// Makes stratified folds: every fold has each class in proportion. The counts are those of scikit-learn's
+/// `StratifiedKFold`. Within a class, rows are assigned in their order, or in random order if a seed is given.
 ///
 /// # Errors
 /// [`DataError::Impossible`] for fewer than two splits, more splits than rows, or more than every class has members.
 ///
 /// # Source
-/// scikit-learn's `StratifiedKFold`, index for index without a seed. With a seed the counts per fold and class are
-/// still its own, the choice of rows is drawn from our generator.
+/// scikit-learn's `StratifiedKFold`, index for index without a seed. With a seed the counts per fold and class are the
+/// same; the rows are chosen by the generator of this workspace.
 pub fn stratified_folds(labels: &[u32], splits: usize, shuffle: Option<Seed>) -> Result<Folds> {
     check_splits(labels.len(), splits)?;
-    // Classes are numbered by first appearance; that order decides which fold gets the odd row.
+    // scikit-learn numbers classes by first appearance; this order decides on the fold of each surplus row.
     let mut numbers = BTreeMap::new();
     let mut members: Vec<Vec<usize>> = Vec::new();
     for (row, label) in labels.iter().enumerate() {
@@ -87,11 +87,11 @@ pub fn stratified_folds(labels: &[u32], splits: usize, shuffle: Option<Seed>) ->
     let warning = (smallest < splits)
         .then(|| format!("the smallest class has only {smallest} rows, fewer than the {splits} folds"));
 
-    // Dealing the sorted classes round the folds says how many of each class every fold gets.
-    let mut shares = vec![vec![0_usize; members.len()]; splits];
+    // The counts per fold: the rows sorted by class, assigned to the folds in turn.
+    let mut counts = vec![vec![0_usize; members.len()]; splits];
     let sorted = members.iter().enumerate().flat_map(|(class, rows)| std::iter::repeat_n(class, rows.len()));
     for (place, class) in sorted.enumerate() {
-        shares[place % splits][class] += 1;
+        counts[place % splits][class] += 1;
     }
     let mut rng: Option<Rng> = shuffle.map(|seed| seed.derive("folds", 0).rng());
     let mut assigned = vec![0; labels.len()];
@@ -100,8 +100,8 @@ pub fn stratified_folds(labels: &[u32], splits: usize, shuffle: Option<Seed>) ->
             rng.shuffle(rows);
         }
         let mut places = rows.iter();
-        for (fold, share) in shares.iter().enumerate() {
-            for &row in places.by_ref().take(share[class]) {
+        for (fold, count) in counts.iter().enumerate() {
+            for &row in places.by_ref().take(count[class]) {
                 assigned[row] = fold;
             }
         }
@@ -109,14 +109,14 @@ pub fn stratified_folds(labels: &[u32], splits: usize, shuffle: Option<Seed>) ->
     Ok(Folds::of_assignment(&assigned, splits, warning))
 }
 
-/// Folds in which all rows of a group are together: groups from the largest down (ties by value, or in random order
-/// where a seed is given), each into the fold that has the fewest rows so far (ties: the first).
+/// Makes folds that keep all rows of a group together. Groups are assigned from the largest down (ties by value, or in
+/// random order if a seed is given), each to the fold with the fewest rows so far (ties: the first).
 ///
 /// # Errors
 /// [`DataError::Impossible`] for fewer than two splits or more splits than groups.
 ///
 /// # Source
-/// The rule of scikit-learn's `GroupKFold`; its order among groups of equal size is not defined, ours is.
+/// The rule of scikit-learn's `GroupKFold`, which leaves the order of groups of equal size undefined.
 pub fn grouped_folds(groups: &[i64], splits: usize, shuffle: Option<Seed>) -> Result<Folds> {
     check_splits(groups.len(), splits)?;
     let mut members: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
@@ -134,19 +134,24 @@ pub fn grouped_folds(groups: &[i64], splits: usize, shuffle: Option<Seed>) -> Re
     let mut sizes = vec![0; splits];
     let mut assigned = vec![0; groups.len()];
     for rows in order {
-        let lightest = (0..splits).min_by_key(|&fold| sizes[fold]).unwrap_or(0);
+        let lightest = lightest(&sizes);
         sizes[lightest] += rows.len();
         rows.iter().for_each(|&row| assigned[row] = lightest);
     }
     Ok(Folds::of_assignment(&assigned, splits, None))
 }
 
+/// The first of the folds with the fewest rows.
+fn lightest(sizes: &[usize]) -> usize {
+    (0..sizes.len()).min_by_key(|&fold| sizes[fold]).expect("invariant: there are at least two folds")
+}
+
 fn check_splits(rows: usize, splits: usize) -> Result<()> {
     if splits < 2 {
-        return Err(impossible(format!("{splits} folds asked for, want at least 2")));
+        return Err(impossible(format!("{splits} folds requested, want at least 2")));
     }
     if splits > rows {
-        return Err(impossible(format!("{splits} folds asked for, but there are only {rows} rows")));
+        return Err(impossible(format!("{splits} folds requested, but there are only {rows} rows")));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The IDX format: two zero bytes, a type code, the number of dimensions, each dimension as a big-endian 32-bit
-//! number, then the values, big-endian, last dimension fastest. Files whose names end in `.gz` are gzip streams.
+//! number, then the values, big-endian, in row-major order. Files with names that end in `.gz` are gzip streams; these may
+//! expand to 64 times their size, or to 16 MiB ([`ExpansionBudget`](tinsmith_foundation::ExpansionBudget)).
 //!
 //! ```
 //! use tinsmith_data::{Array, Values, idx};
@@ -12,46 +13,47 @@
 //! ```
 //!
 //! Source: the description by Y. `LeCun`, C. Cortes and C. Burges at the end of the MNIST page. Deliberately strict:
-//! bytes after the last value, no dimensions, or more than [`MAX_RANK`] are refused, since a file with them is
-//! damaged or is not meant to be one.
+//! bytes after the last value, no dimensions, and more than [`MAX_RANK`] are refused, since such a file is damaged or of
+//! another kind.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use tinsmith_foundation::files;
 
 use crate::array::{Array, ElementType, MAX_RANK, Values};
 use crate::error::{DataError, Result};
+use crate::gzip::{self, is_gzip_name};
 use crate::input::{Input, with_file};
 
-/// Reads a file, through gzip where its name ends in `.gz`; one that is not compressed is mapped into memory meanwhile
-/// where the system allows it.
+/// Reads a file, decompressed if its name ends in `.gz`. An uncompressed file is mapped into memory for the time of
+/// reading if the system allows it.
 ///
-/// Memory grows with what the file holds, never with what its header claims.
+/// Memory grows with the contents of the file, never with the shape that its header claims.
 ///
 /// # Errors
-/// [`DataError::Read`] where it cannot be opened, [`DataError::Malformed`] where it is not a whole IDX file.
+/// [`DataError::Read`] if it cannot be opened; [`DataError::Malformed`] if it is not a whole IDX file or expands beyond
+/// the bound.
 pub fn read(path: &Path) -> Result<Array> {
     if is_gzip_name(path) {
-        let file = File::open(path).map_err(DataError::read(path))?;
-        return decode_input(Input::Stream(Box::new(MultiGzDecoder::new(BufReader::new(file)))), None, path);
+        let (stream, budget) = gzip::open(path)?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        return decode_input(Input::Stream(Box::new(budget.reader(&name, stream))), None, path);
     }
     with_file(path, |input, length| decode_input(input, length, path))
 }
 
-/// Reads an uncompressed IDX file that is in memory already; `origin` names it in errors.
+/// Decodes an uncompressed IDX file in memory; `origin` names it in errors.
 ///
 /// # Errors
-/// [`DataError::Malformed`] where it is not a whole IDX file.
+/// [`DataError::Malformed`] if it is not a whole IDX file.
 pub fn decode(bytes: &[u8], origin: &Path) -> Result<Array> {
     decode_input(Input::Bytes(bytes), Some(bytes.len() as u64), origin)
 }
 
-/// An array as the bytes of an uncompressed IDX file.
+/// Encodes an array as an uncompressed IDX file.
 ///
 /// # Errors
 /// [`DataError::Impossible`] for 64-bit integers, which the format does not have, and for dimensions beyond 32 bits.
@@ -79,10 +81,10 @@ pub fn encode(array: &Array) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Writes a file, as gzip where its name ends in `.gz`; it is whole or absent.
+/// Writes a file atomically, compressed if its name ends in `.gz`.
 ///
 /// # Errors
-/// As [`encode`]; [`DataError::Foundation`] where it cannot be written.
+/// As [`encode`]; [`DataError::Foundation`] if it cannot be written.
 pub fn write(path: &Path, array: &Array) -> Result<()> {
     let mut bytes = encode(array)?;
     if is_gzip_name(path) {
@@ -117,15 +119,11 @@ const fn code_of(element: ElementType) -> Option<u8> {
     }
 }
 
-pub(crate) fn is_gzip_name(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"))
-}
-
-/// `length`: of the whole stream, where it is known beforehand.
+/// Decodes a stream of `length` bytes, if that is known.
 fn decode_input(mut input: Input<'_>, length: Option<u64>, path: &Path) -> Result<Array> {
     let (element, shape) = decode_header(&mut input, path)?;
     let claimed = shape.iter().try_fold(element.size() as u64, |n, &d| n.checked_mul(d as u64));
-    // Two less than the largest, so that one more than claimed can be asked for.
+    // One byte more than claimed is requested below; this must not overflow.
     let claimed = claimed.filter(|&n| n < u64::MAX - 1).ok_or_else(|| {
         let name = element.name();
         DataError::malformed(
@@ -145,7 +143,7 @@ fn decode_input(mut input: Input<'_>, length: Option<u64>, path: &Path) -> Resul
     {
         return Err(differs(length.saturating_sub(header), ""));
     }
-    // A stream of unknown length is read as far as it goes; one byte more than claimed shows that it is too long.
+    // One byte more than claimed shows that a stream of unknown length is too long.
     let bytes = input.rest(claimed + 1).map_err(|e| unreadable(path, "values", &e))?;
     if bytes.len() as u64 > claimed {
         return Err(differs(claimed, "more than "));
@@ -201,7 +199,7 @@ pub(crate) fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) ->
     bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
 }
 
-/// Reads until `buffer` is full or the stream ends, and says how far it came.
+/// Reads until `buffer` is full or the stream ends; returns the number of bytes read.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut got = 0;
     while got < buffer.len() {

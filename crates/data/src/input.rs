@@ -1,4 +1,4 @@
-//! Where a format's bytes come from: memory, a mapped file, a stream.
+//! Sources of a format's bytes: memory, a mapped file, a stream.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use crate::error::{DataError, Result};
 
-/// Bytes to be read from the front. What lies in memory is lent, not copied.
+/// Bytes to be read from the front. Bytes in memory are borrowed, not copied.
 pub(crate) enum Input<'a> {
     Bytes(&'a [u8]),
     Stream(Box<dyn Read + 'a>),
 }
 
 impl<'a> Input<'a> {
-    /// All that is left, up to `most` bytes.
+    /// Reads the rest, up to `most` bytes.
     pub(crate) fn rest(self, most: u64) -> io::Result<Cow<'a, [u8]>> {
         match self {
             Self::Bytes(bytes) => {
@@ -39,8 +39,8 @@ impl Read for Input<'_> {
     }
 }
 
-/// Hands a file's bytes and, where it is known, their number to `decode`: mapped into memory where that can be done (a
-/// plain file, not empty, on a file system that has locks), else read as a stream.
+/// Passes a file's bytes and, if known, their number to `decode`. A regular file that is not empty is mapped into memory if
+/// its file system supports locks, otherwise it is read as a stream.
 pub(crate) fn with_file<R>(
     path: &Path,
     decode: impl FnOnce(Input<'_>, Option<u64>) -> Result<R>,

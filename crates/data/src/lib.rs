@@ -1,7 +1,7 @@
-//! Data sets for small networks, without a tensor library: readers that refuse broken files with the reason, splits
-//! that do not leak, normalization that is fitted on the training part alone, batches that depend on a seed alone.
+//! Data sets for small networks, without a tensor library: strict readers, splits that do not leak, normalization fitted
+//! on the training part alone, and batches that depend on a seed alone.
 //!
-//! For whoever trains a network on sensor data, images or tables, with Tinsmith's trainer or without it.
+//! For training on sensor data, images or tables, with Tinsmith's trainer or another one.
 //!
 //! ```
 //! use tinsmith_data::{Augment, Normalization, Normalizer};
@@ -25,20 +25,22 @@
 //! # }
 //! ```
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`dataset`] | [`Dataset`], [`Splits`], [`Targets`]: samples in shared memory, views by index |
-//! | [`load`](mod@load) | built-in data sets, folders of IDX or NPY files, NPZ archives |
-//! | [`table`] | CSV |
-//! | [`array`](mod@array) | [`Array`]: what a file holds |
-//! | [`idx`], [`npy`], [`npz`] | the formats, in and out |
-//! | [`splits`] | held-out rows and groups, shares, equal parts; [`Parts`]: what a training takes |
-//! | [`folds`] | cross-validation, index for index scikit-learn's |
-//! | [`classes`] | views by class: restricted, renumbered, mixed in a ratio |
+//! | [`load`](mod@load) | built-in data sets, folders of IDX or NPY files, NPZ archives, tables |
+//! | [`table`] | CSV, TSV and similar; [`TableOptions`] |
+//! | [`targets`] | [`TargetChoice`]: classes, values, the sample itself |
+//! | [`notes`] | [`Notes`]: the decisions made while a data set was read |
+//! | [`array`](mod@array) | [`Array`]: the contents of a file |
+//! | [`idx`], [`npy`], [`npz`] | readers and writers of these formats |
+//! | [`splits`] | held-out rows and groups, random fractions, equal parts; [`Parts`]: the input of a training |
+//! | [`folds`] | cross-validation, equal to scikit-learn's folds |
+//! | [`classes`] | views by class: selected, renumbered, mixed in a ratio |
 //! | [`normalize`] | [`Normalizer`] |
 //! | [`augment`] | [`Augment`]: shift, rotation, noise, cut-out, mix-up |
 //! | [`batches`] | [`Batches`], seeded by epoch |
-//! | [`describe`] | [`Description`]: counts, ranges, balance |
+//! | [`describe`] | [`Description`]: counts, ranges, balance, columns |
 //! | [`contact_sheet`] | the first samples of every class as an SVG |
 
 #![forbid(unsafe_code)]
@@ -52,15 +54,20 @@ pub mod dataset;
 pub mod describe;
 mod error;
 pub mod folds;
+mod gzip;
 pub mod idx;
 mod input;
+mod inspect;
+mod labels;
 pub mod load;
 mod locate;
 pub mod normalize;
+pub mod notes;
 pub mod npy;
 pub mod npz;
 pub mod splits;
 pub mod table;
+pub mod targets;
 
 pub use array::{Array, ElementType, Values};
 pub use augment::Augment;
@@ -69,13 +76,15 @@ pub use dataset::{Dataset, Splits, Targets};
 pub use describe::{ClassCount, Description};
 pub use error::{DataError, Result};
 pub use folds::Folds;
-pub use load::{BUILTIN, builtin, load, load_folder, load_in, load_npz};
+pub use load::{BUILTIN, builtin, load, load_folder, load_in, load_npz, load_with};
 pub use locate::locate;
-pub use normalize::{Normalization, Normalizer};
+pub use normalize::{Normalization, Normalizer, ScaleRule};
+pub use notes::{ColumnNote, ColumnRole, Notes};
 pub use splits::Parts;
-pub use table::{TableConfig, TableTargets};
+pub use table::{Missing, TableOptions};
+pub use targets::TargetChoice;
 
-/// Runs the README's example as a test.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,24 +1,31 @@
-//! Data sets by name or path: the built-in one, folders of IDX or NPY files, NPZ archives, CSV tables.
+//! Data sets by name or path: built-in ones, folders of IDX or NPY files, NPZ archives, tables.
 //!
-//! A folder is laid out like those of MNIST:
+//! A folder is laid out like that of MNIST:
 //!
-//! | file | holds |
+//! | file | contents |
 //! | --- | --- |
 //! | `train-images-idx3-ubyte`, `train-images-idx4-ubyte` | images (N, H, W) or (N, H, W, C) |
 //! | `train-data-idx3-float32`, `train-data-idx2-float32` | series (N, T, C), rows of a table (N, F) |
-//! | `train-labels-idx1-ubyte` | classes, counted from 0 |
+//! | `train-labels-idx1-ubyte` | classes |
 //! | `train-targets-idx2-float32` | instead of labels: one array per sample |
 //! | `train-subjects-idx1-ubyte`, any other word | group columns |
-//! | `test-…` or `t10k-…` | the same for the held-back part |
-//! | `classes.txt` | names of the classes, one per line; may be missing |
+//! | `test-…` or `t10k-…` | the same arrays of the test part |
+//! | `val-…` | a validation part; it is joined with the training part |
+//! | `classes.txt` | class names, one per line; optional |
 //!
-//! Element types are free, each file may end in `.gz`, `.idx3-ubyte` is read like `-idx3-ubyte`, `train-images.npy`
-//! like either, other files are ignored. In NPY names and NPZ archives `x_train` and `y_train` are understood too:
-//! bytes of three dimensions are images, other samples data; integers, one per sample, are labels, other answers
-//! targets.
+//! Element types are free, each file may end in `.gz`, `.idx3-ubyte` is read like `-idx3-ubyte`, words before the part
+//! are allowed (`emnist-letters-train-…`), `train-images.npy` is read like an IDX file, other files are ignored.
 //!
-//! A folder with `train.csv` and `test.csv`, and a CSV file alone, are read as [`table`] says.
+//! In names of NPY files and of arrays in an archive, `x_train` and `y_train` are understood too, in any case of letters,
+//! and `X` and `y` without a part. Bytes of three dimensions are images, other samples data. `y` holds classes if it is
+//! text, one-hot, or has numbers that are classes by the rule of [`table`]. `labels` always holds classes. Labels
+//! that do not count from 0 without gaps are renumbered and keep their old values as names, unless `classes.txt` names
+//! them. An archive without a test part is split: 20 % of the rows become the test part, by a fixed seed.
+//!
+//! A folder with `train.csv` and `test.csv` (or `.tsv`, or these with `.gz`), and a single table, are read as
+//! [`table`] documents.
 
+mod names;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -27,26 +34,28 @@ use std::path::{Path, PathBuf};
 
 use tinsmith_foundation::Seed;
 
-pub(crate) use self::parts::MAX_CLASSES;
-use self::parts::{Part, Source, assemble, file_name};
-use crate::array::{Array, ElementType, Values};
-use crate::dataset::Splits;
+use self::names::{PartName, array_name, idx_name};
+use self::parts::{ArrayPart, Source, assemble, file_name};
+use crate::dataset::{Dataset, Splits};
 use crate::error::{DataError, Result};
-use crate::idx::{self, is_gzip_name};
-use crate::table::{self, TableConfig};
-use crate::{npy, npz};
+use crate::locate::find;
+use crate::notes::Notes;
+use crate::npy::Decoded;
+use crate::table::{self, TableOptions, is_table_name};
+use crate::targets::TargetChoice;
+use crate::{idx, npy, npz};
 
-/// The names that [`builtin`] knows.
+/// Names that [`builtin`] accepts.
 pub const BUILTIN: &[&str] = &["digits8x8"];
 
-/// Of a table alone, without a test part: this share is held back, chosen by a fixed seed.
-const HELD_BACK: f64 = 0.2;
+/// Fraction of the rows that becomes the test part of a data set without one.
+const TEST_FRACTION: f64 = 0.2;
 
-/// Loads a data set: a built-in one by its name ([`BUILTIN`]), else a folder, an `.npz` archive or a `.csv` table by
-/// its path. A folder that has a built-in's name is meant by `./name`.
+/// Loads a data set with default options: a built-in one by its name ([`BUILTIN`]), otherwise a folder, an `.npz`
+/// archive or a table by its path. A folder with the name of a built-in data set is reached by `./name`.
 ///
-/// A single table has no test part, so 20 % of its rows are held back by
-/// [`Dataset::validation_split`](crate::Dataset::validation_split) with seed 0: always the same ones.
+/// A single table has no test part: 20 % of its rows are split off by
+/// [`Dataset::validation_split`] with seed 0, the same ones every time.
 ///
 /// ```
 /// # fn main() -> tinsmith_data::Result<()> {
@@ -58,216 +67,285 @@ const HELD_BACK: f64 = 0.2;
 /// ```
 ///
 /// # Errors
-/// [`DataError::UnknownName`] for neither; as [`load_folder`], [`load_npz`], [`table::read`].
+/// As [`load_with`].
 pub fn load(name_or_path: &str) -> Result<Splits> {
-    if BUILTIN.contains(&name_or_path) {
-        return builtin(name_or_path);
-    }
-    let path = Path::new(name_or_path);
-    if !path.exists() {
-        return Err(DataError::UnknownName { name: name_or_path.to_owned(), known: BUILTIN });
-    }
-    if path.is_dir() {
-        return load_folder(path);
-    }
-    match extension(path).as_str() {
-        "npz" => load_npz(path),
-        "csv" => {
-            let (train, test) =
-                table::read(path, &TableConfig::default())?.validation_split(HELD_BACK, Seed::new(0))?;
-            Ok(Splits { train, test })
-        }
-        _ => {
-            let reason = "is no data set, want a folder, an .npz archive or a .csv table";
-            Err(DataError::layout(path, reason))
-        }
-    }
+    load_with(name_or_path, None, &TableOptions::default())
 }
 
-/// As [`load`], where what is neither built in nor a path here is looked for in the folder `root` too: `mnist` there is the
-/// data set `mnist`.
+/// Loads a data set like [`load`]; a name that is neither built in nor a path is looked up in the folder `root`.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load_with`].
 pub fn load_in(name_or_path: &str, root: Option<&Path>) -> Result<Splits> {
-    let there = root.map(|root| root.join(name_or_path)).filter(|path| path.exists());
-    match there.as_deref().and_then(Path::to_str) {
-        Some(path) if !BUILTIN.contains(&name_or_path) && !Path::new(name_or_path).exists() => load(path),
-        _ => load(name_or_path),
+    load_with(name_or_path, root, &TableOptions::default())
+}
+
+/// Loads a data set by name or path with options. [`TableOptions::targets`] acts on data of every kind, the other
+/// settings on tables only.
+///
+/// # Errors
+/// [`DataError::UnknownName`] for a name that is neither built in nor on disk; [`DataError::Impossible`] for data of a
+/// single class, for settings of tables on data of another kind, and for targets that cannot be converted; otherwise
+/// as [`load_folder`], [`load_npz`] and [`table::read`].
+pub fn load_with(name_or_path: &str, root: Option<&Path>, options: &TableOptions) -> Result<Splits> {
+    let Some(path) = find(name_or_path, root)? else {
+        options.require_no_table_settings(name_or_path)?;
+        return finish(builtin(name_or_path)?, &options.targets);
+    };
+    if is_table_name(&path) && path.is_file() {
+        return finish(split(&table::read(&path, options)?)?, &TargetChoice::Auto);
+    }
+    if let Some([train, test]) = table_pair(&path) {
+        let name = folder_name(&path)?;
+        return finish(table::read_pair(&name, &train, &test, options)?, &TargetChoice::Auto);
+    }
+    options.require_no_table_settings(name_or_path)?;
+    if path.is_dir() {
+        return finish(read_folder(&path)?, &options.targets);
+    }
+    match extension(&path).as_str() {
+        "npz" => finish(read_npz(&path)?, &options.targets),
+        other => {
+            let want = "want a folder, an .npz archive or a table (.csv, .tsv, also with .gz)";
+            let kind = match other {
+                "xlsx" | "xls" | "ods" => "is a spreadsheet: save it as CSV; ",
+                "parquet" | "arrow" | "feather" | "h5" | "hdf5" | "mat" | "pkl" | "pt" => {
+                    "is of a kind that is not read: write NPZ or CSV; "
+                }
+                "npy" | "idx" | "gz" => "is a single array: put it into a folder with its labels; ",
+                _ => "is no data set, ",
+            };
+            Err(DataError::layout(&path, format!("{kind}{want}")))
+        }
     }
 }
 
-/// A data set that is part of this crate.
+/// Loads a data set that is part of this crate.
 ///
 /// # Errors
-/// [`DataError::UnknownName`], which lists those there are.
+/// [`DataError::UnknownName`], which lists the known names.
 pub fn builtin(name: &str) -> Result<Splits> {
     macro_rules! digits {
         ($part:literal, $word:literal, $suffix:literal) => {{
             const FILE: &str = concat!($part, "-", $word, $suffix);
             let bytes = include_bytes!(concat!("../assets/digits8x8/", $part, "-", $word, $suffix));
-            let source = Source { path: FILE.into(), array: idx::decode(bytes, Path::new(FILE))? };
-            ($word.to_owned(), source)
+            let content = Decoded::Numbers(idx::decode(bytes, Path::new(FILE))?);
+            ($word.to_owned(), Source { path: FILE.into(), content })
         }};
     }
     macro_rules! part {
-        ($part:literal) => {{
+        ($part:literal, $name:expr) => {{
             let words = [digits!($part, "images", "-idx3-ubyte"), digits!($part, "labels", "-idx1-ubyte")];
-            Part { prefix: $part.to_owned(), place: name.into(), words: BTreeMap::from(words) }
+            ArrayPart { part: $name, place: name.into(), words: BTreeMap::from(words) }
         }};
     }
     match name {
-        "digits8x8" => assemble(name, part!("train"), part!("test"), None),
+        "digits8x8" => {
+            let parts = vec![part!("train", PartName::Train), part!("test", PartName::Test)];
+            splits(assemble(name, parts, None, Notes::default())?)
+        }
         _ => Err(DataError::UnknownName { name: name.to_owned(), known: BUILTIN }),
     }
 }
 
-/// Loads a folder of IDX or NPY files, or of `train.csv` and `test.csv`; see the module's front page for the layout.
-/// The data set is named after the folder.
+/// Loads a folder of IDX or NPY files, or of two tables; see the front page for the layout. The data set is named after
+/// the folder.
 ///
 /// # Errors
-/// [`DataError::Read`] where the folder or a file cannot be read, [`DataError::Malformed`] for a broken file,
-/// [`DataError::Layout`] where files are missing, double, or do not fit each other.
+/// [`DataError::Read`] if the folder or a file cannot be read, [`DataError::Malformed`] for a broken file,
+/// [`DataError::Layout`] for files that are missing, ambiguous, or do not fit each other.
 pub fn load_folder(folder: &Path) -> Result<Splits> {
-    let files = scan(folder)?;
-    let canonical = fs::canonicalize(folder).map_err(DataError::read(folder))?;
-    let name = canonical.file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy());
-    let (train_table, test_table) = (folder.join("train.csv"), folder.join("test.csv"));
-    if files.is_empty() && train_table.exists() && test_table.exists() {
-        return table::read_pair(&name, &train_table, &test_table, &TableConfig::default());
+    if let Some([train, test]) = table_pair(folder) {
+        let pair = table::read_pair(&folder_name(folder)?, &train, &test, &TableOptions::default())?;
+        return finish(pair, &TargetChoice::Auto);
     }
-    let [train, test] = pick_parts(folder, &files)?;
-    let read = |prefix: String| {
-        let mut words = BTreeMap::new();
-        for (word, path) in &files[&prefix] {
-            let array = if extension(path) == "npy" { npy::read(path)? } else { idx::read(path)? };
-            insert(&mut words, word, Source { path: path.clone(), array })?;
-        }
-        Ok::<Part, DataError>(Part { prefix, place: folder.to_owned(), words })
-    };
-    let names = class_names(folder)?;
-    let names = names.as_ref().map(|(path, names)| (path.as_path(), names.clone()));
-    assemble(&name, read(train)?, read(test)?, names)
+    finish(read_folder(folder)?, &TargetChoice::Auto)
 }
 
-/// Loads an NPZ archive with the arrays of both parts, named as the module's front page says. The data set is named
-/// after the archive.
+/// Loads an NPZ archive; see the front page for the names of its arrays. The data set is named after the archive.
 ///
 /// # Errors
 /// As [`load_folder`].
 pub fn load_npz(path: &Path) -> Result<Splits> {
-    let mut parts: BTreeMap<String, BTreeMap<String, Source>> = BTreeMap::new();
-    for (name, array) in npz::read(path)? {
-        let Some((prefix, word)) = array_name(&name) else { continue };
-        let file = format!("{}[{name}]", path.display());
-        insert(parts.entry(prefix).or_default(), &word, Source { path: file.into(), array })?;
-    }
-    let [train, test] = pick_parts(path, &parts)?;
-    let mut take = |prefix: String| {
-        let words = parts.remove(&prefix).unwrap_or_default();
-        Part { prefix, place: path.to_owned(), words }
-    };
-    let name = path.file_stem().map_or_else(|| "data".into(), |n| n.to_string_lossy());
-    assemble(&name, take(train), take(test), None)
+    finish(read_npz(path)?, &TargetChoice::Auto)
 }
 
-/// The files of a folder by prefix (`train`, `test`, `t10k`), then by word (`images`, `labels`, …).
-type Files = BTreeMap<String, BTreeMap<String, PathBuf>>;
+/// Applies the choice of targets and refuses data of a single class.
+fn finish(splits: Splits, choice: &TargetChoice) -> Result<Splits> {
+    let splits = splits.with_target_choice(choice)?;
+    let counts = splits.train.class_counts();
+    let present = counts.iter().filter(|&&rows| rows > 0).count();
+    if splits.train.labels().is_some() && present < 2 {
+        let class = counts
+            .iter()
+            .position(|&rows| rows > 0)
+            .map_or("none", |at| splits.train.class_names()[at].as_str());
+        let reason = format!(
+            "all {} training rows of `{}` have the class `{class}`, so there is nothing to learn; choose other targets \
+             (`label`, `targets: values`, `targets: samples`)",
+            splits.train.len(),
+            splits.train.name()
+        );
+        return Err(DataError::Impossible { operation: "use a single class", reason });
+    }
+    Ok(splits)
+}
 
-fn scan(folder: &Path) -> Result<Files> {
-    let mut files = Files::new();
+/// Splits a test part off a data set without one.
+fn split(data: &Dataset) -> Result<Splits> {
+    let (train, test) = data.validation_split(TEST_FRACTION, Seed::new(0))?;
+    let mut notes = data.notes().clone();
+    notes.decisions.push(format!(
+        "there is no test part: {} of {} rows are held back as one, chosen by seed 0",
+        test.len(),
+        data.len()
+    ));
+    Ok(Splits { train: train.with_notes(notes.clone()), test: test.with_notes(notes) })
+}
+
+fn splits(mut datasets: Vec<Dataset>) -> Result<Splits> {
+    let last = datasets.pop().expect("invariant: a data set has one part or two");
+    match datasets.pop() {
+        Some(train) => Ok(Splits { train, test: last }),
+        None => split(&last),
+    }
+}
+
+fn read_folder(folder: &Path) -> Result<Splits> {
+    let mut found = FoundParts::new();
+    for (path, (part, word)) in scan(folder)? {
+        let content = if extension(&path) == "npy" {
+            npy::read_any(&path)?
+        } else {
+            Decoded::Numbers(idx::read(&path)?)
+        };
+        part_of(&mut found, part, folder).insert(&word, Source { path, content })?;
+    }
+    let mut notes = Notes::default();
+    let is_archive = false;
+    let parts = pick_parts(folder, found, is_archive, &mut notes)?;
+    let names = class_names(folder)?;
+    let names = names.as_ref().map(|(path, names)| (path.as_path(), names.clone()));
+    splits(assemble(&folder_name(folder)?, parts, names, notes)?)
+}
+
+fn read_npz(path: &Path) -> Result<Splits> {
+    let mut found = FoundParts::new();
+    for (name, content) in npz::read_any(path)? {
+        let Some((part, word)) = array_name(&name) else { continue };
+        let file = format!("{}[{name}]", path.display());
+        part_of(&mut found, part, path).insert(&word, Source { path: file.into(), content })?;
+    }
+    let mut notes = Notes::default();
+    let is_archive = true;
+    let parts = pick_parts(path, found, is_archive, &mut notes)?;
+    let name = path.file_stem().map_or_else(|| "data".into(), |n| n.to_string_lossy());
+    splits(assemble(&name, parts, None, notes)?)
+}
+
+/// The parts of a folder or archive.
+type FoundParts = BTreeMap<PartName, ArrayPart>;
+
+fn part_of<'a>(found: &'a mut FoundParts, part: PartName, place: &Path) -> &'a mut ArrayPart {
+    found.entry(part).or_insert_with(|| ArrayPart { part, place: place.to_owned(), words: BTreeMap::new() })
+}
+
+/// The files of a folder that belong to a data set, in alphabetical order.
+fn scan(folder: &Path) -> Result<Vec<(PathBuf, (PartName, String))>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
         paths.push(entry.map_err(DataError::read(folder))?.path());
     }
-    // In a fixed order, whatever order the system lists them in.
+    // The system lists files in any order; a message must not depend on it.
     paths.sort();
+    let mut files: Vec<(PathBuf, (PartName, String))> = Vec::new();
     for path in paths {
         let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
         let npy = name.strip_suffix(".npy").map(array_name);
-        let Some((prefix, word)) = npy.unwrap_or_else(|| idx_name(name)) else { continue };
-        let words = files.entry(prefix).or_default();
-        if let Some(other) = words.get(&word) {
+        let Some(meaning) = npy.unwrap_or_else(|| idx_name(name)) else { continue };
+        if let Some((other, _)) = files.iter().find(|(_, known)| *known == meaning) {
             let reason = format!("{name} holds the same as {}, want one of them", file_name(other));
             return Err(DataError::layout(folder, reason));
         }
-        words.insert(word, path);
+        files.push((path, meaning));
     }
     Ok(files)
 }
 
-/// `train-images-idx3-ubyte.gz` into `train` and `images`; none for names that are not of this form.
-fn idx_name(name: &str) -> Option<(String, String)> {
-    let name = if is_gzip_name(Path::new(name)) { &name[..name.len() - 3] } else { name };
-    let at = name.rfind("idx").filter(|&at| at > 1 && matches!(name.as_bytes()[at - 1], b'-' | b'.'))?;
-    let rank = name[at + 3..].split(['-', '.']).next()?;
-    let (prefix, word) = name[..at - 1].split_once('-')?;
-    let valid = !rank.is_empty() && rank.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty();
-    (valid && is_prefix(prefix)).then(|| (prefix.to_owned(), word.to_owned()))
-}
-
-/// `train-images`, `train_images`, `x_train` into `train` and the word; none for names that are not of this form.
-fn array_name(name: &str) -> Option<(String, String)> {
-    let (first, second) = name.split_once(['-', '_'])?;
-    let (prefix, word) = if is_prefix(first) { (first, second) } else { (second, first) };
-    (is_prefix(prefix) && !word.is_empty()).then(|| (prefix.to_owned(), word.to_owned()))
-}
-
-fn is_prefix(text: &str) -> bool {
-    ["train", "test", "t10k"].contains(&text)
-}
-
-/// Adds an array by its word. What `x` and `y` are can be seen from their arrays only; labels of shape (N, 1) become
-/// (N).
-fn insert(words: &mut BTreeMap<String, Source>, word: &str, source: Source) -> Result<()> {
-    let (shape, element) = (source.array.shape(), source.array.element());
-    let (word, source) = match word {
-        "x" if shape.len() == 3 && element == ElementType::U8 => ("images", source),
-        "x" => ("data", source),
-        "y" if element.is_integer() && matches!(shape, [_] | [_, 1]) => ("labels", flat(source)),
-        "y" => ("targets", source),
-        word => (word, source),
+/// `train.csv` and `test.csv`, or the same with another ending, if the folder has no arrays.
+fn table_pair(folder: &Path) -> Option<[PathBuf; 2]> {
+    let find = |stem: &str| {
+        let endings = ["csv", "tsv", "csv.gz", "tsv.gz"];
+        endings.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).find(|path| path.is_file())
     };
-    if let Some(other) = words.get(word) {
-        let reason = format!("holds the same as {}, want one of them", file_name(&other.path));
-        return Err(DataError::layout(&source.path, reason));
+    let pair = [find("train")?, find("test")?];
+    scan(folder).is_ok_and(|files| files.is_empty()).then_some(pair)
+}
+
+/// The training and the test part. A validation part is joined with the training part, or becomes the test part if there
+/// is no other. Without either, one part is returned for archives, to be split.
+fn pick_parts(
+    place: &Path,
+    mut found: FoundParts,
+    is_archive: bool,
+    notes: &mut Notes,
+) -> Result<Vec<ArrayPart>> {
+    let has = |part: PartName| found.contains_key(&part);
+    if has(PartName::Test) && has(PartName::TenThousand) {
+        let reason = "has both test-… and t10k-… arrays, want one test part";
+        return Err(DataError::layout(place, reason));
     }
-    words.insert(word.to_owned(), source);
-    Ok(())
-}
-
-fn flat(source: Source) -> Source {
-    let values: &Values = source.array.values();
-    let array = Array::new(vec![values.len()], values.clone()).unwrap_or(source.array);
-    Source { array, ..source }
-}
-
-/// The prefixes of the training and the held-back part.
-fn pick_parts<T>(place: &Path, found: &BTreeMap<String, BTreeMap<String, T>>) -> Result<[String; 2]> {
-    let has = |prefix: &str| found.contains_key(prefix);
+    let has_test = has(PartName::Test) || has(PartName::TenThousand);
+    let has_train = has(PartName::Train);
+    let has_validation = has(PartName::Validation);
+    if !has_train
+        && !has_test
+        && let Some(whole) = found.remove(&PartName::Whole)
+    {
+        return Ok(vec![whole]);
+    }
     let missing = |part: &str, example: &str| {
-        let of = |(prefix, words): (&String, &BTreeMap<String, T>)| -> Vec<String> {
-            words.keys().map(|word| format!("{prefix}-{word}")).collect()
+        let of = |part: &ArrayPart| -> Vec<String> {
+            part.words.keys().map(|word| format!("{}-{word}", part.part.name())).collect()
         };
-        let names: Vec<String> = found.iter().flat_map(of).collect();
+        let names: Vec<String> = found.values().flat_map(of).collect();
         let names = if names.is_empty() { "no arrays of such names".to_owned() } else { names.join(", ") };
         let reason =
             format!("has no {part} part, want {example} and labels beside it (IDX or NPY); found {names}");
         DataError::layout(place, reason)
     };
-    let test = match (has("test"), has("t10k")) {
-        (true, false) => "test",
-        (false, true) => "t10k",
-        (false, false) => return Err(missing("test", "test-images-… (or t10k-images-…, test-data-…)")),
-        (true, true) => {
-            let reason = "has both test-… and t10k-… arrays, want one held-back part";
-            return Err(DataError::layout(place, reason));
-        }
-    };
-    if !has("train") {
-        return Err(missing("train", "train-images-… or train-data-…"));
+    if !has_train {
+        let (part, example) = if has_test {
+            ("train", "train-images-… or train-data-…")
+        } else {
+            ("test", "test-images-… (or t10k-images-…, test-data-…)")
+        };
+        return Err(missing(part, example));
     }
-    Ok(["train".to_owned(), test.to_owned()])
+    if !has_test && !has_validation && !is_archive {
+        return Err(missing("test", "test-images-… (or t10k-images-…, test-data-…)"));
+    }
+    let mut train = found.remove(&PartName::Train).expect("invariant: looked up above");
+    let test = found.remove(&PartName::Test).or_else(|| found.remove(&PartName::TenThousand));
+    let parts = match (test, found.remove(&PartName::Validation)) {
+        (Some(test), None) => vec![train, test],
+        (Some(test), Some(validation)) => {
+            train.append(validation)?;
+            notes.decisions.push("the validation part is joined with the training part".to_owned());
+            vec![train, test]
+        }
+        (None, Some(validation)) => {
+            notes.decisions.push("there is no test part: the validation part is used as one".to_owned());
+            vec![train, validation]
+        }
+        (None, None) => vec![train],
+    };
+    Ok(parts)
+}
+
+fn folder_name(folder: &Path) -> Result<String> {
+    let canonical = fs::canonicalize(folder).map_err(DataError::read(folder))?;
+    Ok(canonical.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned()))
 }
 
 fn class_names(folder: &Path) -> Result<Option<(PathBuf, Vec<String>)>> {

@@ -1,8 +1,9 @@
 //! The NPY format of NumPy: a magic string, a version, a Python dictionary with type, order and shape, the values.
 //!
-//! Read are booleans and integers of 1 to 8 bytes and floats of 4 and 8, of either byte order, rows first or columns
-//! first; types without a match become the next larger one ([`Values`]). Refused are structured types, pickled
-//! objects, complex and half-precision numbers, and bytes after the last value.
+//! Supported are booleans, integers of 1 to 8 bytes and floats of 2, 4 and 8 bytes, of either byte order, in row-major or
+//! column-major order. Types without a counterpart become the next larger one of [`Values`]. Text of fixed width is read
+//! for labels in data sets. Refused are structured types, pickled objects, complex numbers, and bytes after the last
+//! value.
 //!
 //! ```
 //! use tinsmith_data::{Array, Values, npy};
@@ -13,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! Source: `numpy.lib.format`, versions 1.0 to 3.0; written is 1.0.
+//! Source: `numpy.lib.format`; reads versions 1.0 to 3.0, writes 1.0.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -27,27 +28,32 @@ use crate::idx::numbers;
 use crate::input::{Input, with_file};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// Longer headers are refused: one of an array of numbers has about a hundred bytes.
+/// Longest header that is read, in bytes. The header of an array of numbers has about a hundred.
 const MAX_HEADER: usize = 10_000;
 
-/// Reads a file, mapped into memory meanwhile where the system allows it. Memory grows with what the file holds, never with what its header claims.
+/// Reads a file. It is mapped into memory for the time of reading if the system allows it. Memory grows with the size of
+/// the file, never with the shape that its header claims.
 ///
 /// # Errors
-/// [`DataError::Read`] where it cannot be opened, [`DataError::Malformed`] where it is not a whole NPY file of
-/// numbers.
+/// [`DataError::Read`] if it cannot be opened, [`DataError::Malformed`] if it is not a whole NPY file of numbers.
 pub fn read(path: &Path) -> Result<Array> {
+    read_any(path)?.into_numbers(path)
+}
+
+/// Reads a file of numbers or text.
+pub(crate) fn read_any(path: &Path) -> Result<Decoded> {
     with_file(path, |input, _| decode_input(input, path))
 }
 
-/// Reads an NPY file that is in memory already; `origin` names it in errors.
+/// Decodes an NPY file in memory; `origin` names it in errors.
 ///
 /// # Errors
-/// [`DataError::Malformed`] where it is not a whole NPY file of numbers.
+/// [`DataError::Malformed`] if it is not a whole NPY file of numbers.
 pub fn decode(bytes: &[u8], origin: &Path) -> Result<Array> {
-    decode_input(Input::Bytes(bytes), origin)
+    decode_input(Input::Bytes(bytes), origin)?.into_numbers(origin)
 }
 
-/// An array as the bytes of an NPY file, little-endian, rows first.
+/// Encodes an array as an NPY file, little-endian, in row-major order.
 #[must_use]
 pub fn encode(array: &Array) -> Vec<u8> {
     let descr = match array.element() {
@@ -62,7 +68,7 @@ pub fn encode(array: &Array) -> Vec<u8> {
     let shape: Vec<String> = array.shape().iter().map(|d| format!("{d},")).collect();
     let mut header =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", shape.join(" "));
-    // The values begin at a multiple of 64 bytes, and the header ends in a newline.
+    // The format aligns the values to 64 bytes and ends the header with a newline.
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
     header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');
@@ -82,15 +88,46 @@ pub fn encode(array: &Array) -> Vec<u8> {
     out
 }
 
-/// Writes a file; it is whole or absent.
+/// Writes a file atomically.
 ///
 /// # Errors
-/// [`DataError::Foundation`] where it cannot be written.
+/// [`DataError::Foundation`] if it cannot be written.
 pub fn write(path: &Path, array: &Array) -> Result<()> {
     Ok(files::write_atomic(path, &encode(array))?)
 }
 
-pub(crate) fn decode_input(mut input: Input<'_>, path: &Path) -> Result<Array> {
+/// Contents of an NPY file.
+#[derive(Debug, Clone)]
+pub(crate) enum Decoded {
+    Numbers(Array),
+    Text { shape: Vec<usize>, values: Vec<String> },
+}
+
+impl Decoded {
+    pub(crate) fn into_numbers(self, path: &Path) -> Result<Array> {
+        match self {
+            Self::Numbers(array) => Ok(array),
+            Self::Text { .. } => Err(DataError::malformed(path, "holds text, want numbers")),
+        }
+    }
+
+    /// Appends the rows of an array of the same type and row shape.
+    pub(crate) fn append(&mut self, other: Self) -> Result<(), String> {
+        match (self, other) {
+            (Self::Numbers(own), Self::Numbers(other)) => own.append(other),
+            (Self::Text { shape, values }, Self::Text { shape: more, values: other })
+                if shape[1..] == more[1..] =>
+            {
+                shape[0] += more[0];
+                values.extend(other);
+                Ok(())
+            }
+            _ => Err("holds text in one part and numbers in another, or rows of another shape".to_owned()),
+        }
+    }
+}
+
+pub(crate) fn decode_input(mut input: Input<'_>, path: &Path) -> Result<Decoded> {
     let text = header_text(&mut input, path)?;
     let header = Header::parse(&text).map_err(|reason| DataError::malformed(path, reason))?;
     let shape = header.shape;
@@ -112,14 +149,19 @@ pub(crate) fn decode_input(mut input: Input<'_>, path: &Path) -> Result<Array> {
         return Err(DataError::malformed(path, reason));
     }
     if header.big_endian {
-        bytes.to_mut().chunks_exact_mut(item).for_each(<[u8]>::reverse);
+        let word = header.kind.word_size();
+        bytes.to_mut().chunks_exact_mut(word).for_each(<[u8]>::reverse);
     }
     if header.columns_first {
         bytes = rows_first(&bytes, &shape, item).into();
     }
-    let values = header.kind.values(bytes).map_err(|reason| DataError::malformed(path, reason))?;
     // NumPy's scalars have no dimension; here they are arrays of one value.
-    Array::new(if shape.is_empty() { vec![1] } else { shape }, values)
+    let shape = if shape.is_empty() { vec![1] } else { shape };
+    if let Some(values) = header.kind.texts(&bytes) {
+        return Ok(Decoded::Text { shape, values });
+    }
+    let values = header.kind.values(bytes).map_err(|reason| DataError::malformed(path, reason))?;
+    Ok(Decoded::Numbers(Array::new(shape, values)?))
 }
 
 fn header_text(reader: &mut impl Read, path: &Path) -> Result<String> {
@@ -146,7 +188,7 @@ fn header_text(reader: &mut impl Read, path: &Path) -> Result<String> {
     String::from_utf8(take(length)?).map_err(|_| DataError::malformed(path, "has a header that is no text"))
 }
 
-/// The types that are read.
+/// Element types that are read.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     U8,
@@ -157,21 +199,56 @@ enum Kind {
     I32,
     U64,
     I64,
+    F16,
     F32,
     F64,
+    /// Text of this many bytes.
+    Bytes(usize),
+    /// Text of this many characters of four bytes each.
+    Unicode(usize),
 }
 
 impl Kind {
     const fn size(self) -> usize {
         match self {
             Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 => 2,
+            Self::U16 | Self::I16 | Self::F16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::Bytes(length) => length,
+            Self::Unicode(length) => 4 * length,
         }
     }
 
-    /// Little-endian bytes as values.
+    /// Bytes that a change of byte order reverses.
+    const fn word_size(self) -> usize {
+        match self {
+            Self::Bytes(_) => 1,
+            Self::Unicode(_) => 4,
+            kind => kind.size(),
+        }
+    }
+
+    /// Text of little-endian bytes without the padding of zeros; `None` for numbers.
+    fn texts(self, bytes: &[u8]) -> Option<Vec<String>> {
+        let trimmed = |text: String| text.trim_end_matches('\0').to_owned();
+        match self {
+            Self::Bytes(length) => {
+                let text = |item: &[u8]| trimmed(String::from_utf8_lossy(item).into_owned());
+                Some(bytes.chunks_exact(length).map(text).collect())
+            }
+            Self::Unicode(length) => {
+                let character = |word: u32| char::from_u32(word).unwrap_or(char::REPLACEMENT_CHARACTER);
+                let text = |item: &[u8]| {
+                    trimmed(numbers(item, u32::from_le_bytes).into_iter().map(character).collect())
+                };
+                Some(bytes.chunks_exact(4 * length).map(text).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// Values of little-endian bytes.
     fn values(self, bytes: Cow<'_, [u8]>) -> Result<Values, String> {
         Ok(match self {
             Self::U8 => Values::U8(bytes.into_owned()),
@@ -188,8 +265,10 @@ impl Kind {
                 )
             }
             Self::I64 => Values::I64(numbers(&bytes, i64::from_le_bytes)),
+            Self::F16 => Values::F32(numbers(&bytes, |b| half(u16::from_le_bytes(b)))),
             Self::F32 => Values::F32(numbers(&bytes, f32::from_le_bytes)),
             Self::F64 => Values::F64(numbers(&bytes, f64::from_le_bytes)),
+            Self::Bytes(_) | Self::Unicode(_) => return Err("holds text, want numbers".to_owned()),
         })
     }
 }
@@ -203,7 +282,7 @@ struct Header {
 }
 
 impl Header {
-    /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, keys in any order.
+    /// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, keys in any order.
     fn parse(text: &str) -> Result<Self, String> {
         let odd =
             || format!("has a header that is no dictionary of type, order and shape: `{}`", text.trim());
@@ -213,7 +292,7 @@ impl Header {
         while !rest.is_empty() {
             let (key, value) = rest.split_once(':').ok_or_else(odd)?;
             let value = value.trim_start();
-            // A value ends at a comma; that of the shape at its closing parenthesis, of a structured type nowhere.
+            // A value ends at a comma, a shape at its closing parenthesis; structured types are refused.
             let end = match value.as_bytes().first() {
                 Some(b'(') => value.find(')').ok_or_else(odd)? + 1,
                 Some(b'[') => return Err("holds a structured type, want plain numbers".to_owned()),
@@ -240,7 +319,16 @@ impl Header {
         if shape.len() > MAX_RANK {
             return Err(format!("has {} dimensions, want at most {MAX_RANK}", shape.len()));
         }
-        let unknown = || format!("holds values of type `{descr}`, want b1, i1 to i8, u1 to u8, f4 or f8");
+        let unknown = || {
+            let hint = if descr.ends_with('O') {
+                " (Python objects: convert them to numbers or to str_)"
+            } else {
+                ""
+            };
+            format!("holds values of type `{descr}`{hint}, want b1, i1 to i8, u1 to u8, f2, f4, f8 or text")
+        };
+        // An empty text has no bytes, so any claimed number of them would be believed.
+        let length = |digits: &str| digits.parse().ok().filter(|length| (1..=MAX_HEADER).contains(length));
         let (byte_order, name) = descr.split_at_checked(1).ok_or_else(unknown)?;
         let kind = match name {
             "b1" | "u1" => Kind::U8,
@@ -251,9 +339,14 @@ impl Header {
             "i4" => Kind::I32,
             "u8" => Kind::U64,
             "i8" => Kind::I64,
+            "f2" => Kind::F16,
             "f4" => Kind::F32,
             "f8" => Kind::F64,
-            _ => return Err(unknown()),
+            _ => match name.split_at_checked(1) {
+                Some(("S", digits)) => Kind::Bytes(length(digits).ok_or_else(unknown)?),
+                Some(("U", digits)) => Kind::Unicode(length(digits).ok_or_else(unknown)?),
+                _ => return Err(unknown()),
+            },
         };
         if !["<", ">", "|", "="].contains(&byte_order) {
             return Err(unknown());
@@ -262,7 +355,19 @@ impl Header {
     }
 }
 
-/// From first dimension fastest to last dimension fastest.
+/// Value of a 16-bit float: 1 sign bit, 5 exponent bits, 10 fraction bits. Exact.
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    match exponent {
+        0 => sign * fraction * 2.0_f32.powi(-24),
+        31 if bits & 1023 == 0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2.0_f32.powi(exponent - 25),
+    }
+}
+
+/// Converts column-major to row-major order.
 fn rows_first(bytes: &[u8], shape: &[usize], item: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut index = vec![0_usize; shape.len()];

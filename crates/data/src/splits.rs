@@ -1,4 +1,4 @@
-//! Parts of a data set: held-out rows, held-out groups, folds, shares. All are views on the same memory.
+//! Splits of a data set: held-out rows, held-out groups, folds, random fractions. All are views of the same memory.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use crate::error::{DataError, Result};
 use crate::folds::{Folds, grouped_folds, k_folds, stratified_folds};
 use crate::normalize::{Normalization, Normalizer};
 
-/// The group column by which validation data are split where a data set has it: windows of one person resemble each
-/// other, so a random split of them would overstate what a network can do.
+/// Group column that validation splits respect if a data set has it. Windows of one person resemble each other, so a
+/// random split of them would overestimate the accuracy.
 pub const SUBJECTS: &str = "subjects";
 
-/// What a training takes: a data set's parts, normalized by the first of them.
+/// Training, validation and test part of a data set, normalized with constants of the training part.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// What is trained on.
+    /// Training part.
     pub train: Dataset,
-    /// What is decided by.
+    /// Validation part, for decisions during training.
     pub validation: Dataset,
-    /// What nothing is decided by.
+    /// Test part; must not influence any decision.
     pub test: Dataset,
-    /// How they were normalized, fitted on the training part alone.
+    /// The normalization, fitted on the training part alone.
     pub normalizer: Normalizer,
 }
 
 impl Splits {
-    /// Splits validation rows off the training part and normalizes all three; the same rows for the same seed, whoever
-    /// asks.
+    /// Splits validation rows off the training part and normalizes all three parts by [`Normalization::Auto`]. The same
+    /// seed gives the same rows.
     ///
     /// ```
     /// # fn main() -> tinsmith_data::Result<()> {
@@ -42,8 +42,16 @@ impl Splits {
     /// # Errors
     /// As [`Dataset::validation_split`] and [`Normalizer::fit`].
     pub fn parts(&self, validation: f64, seed: Seed) -> Result<Parts> {
+        self.parts_with(validation, seed, Normalization::Auto)
+    }
+
+    /// Splits like [`Splits::parts`] and normalizes by a given method.
+    ///
+    /// # Errors
+    /// As [`Splits::parts`].
+    pub fn parts_with(&self, validation: f64, seed: Seed, normalization: Normalization) -> Result<Parts> {
         let (train, validation) = self.train.validation_split(validation, seed.derive("validation", 0))?;
-        let normalizer = Normalizer::fit(&train, Normalization::Auto)?;
+        let normalizer = Normalizer::fit(&train, normalization)?;
         Ok(Parts {
             train: normalizer.apply(&train)?,
             validation: normalizer.apply(&validation)?,
@@ -54,7 +62,7 @@ impl Splits {
 }
 
 impl Dataset {
-    /// Splits off validation rows: whole [`SUBJECTS`] where the data set has that column, else [`Dataset::holdout`].
+    /// Splits off validation rows: whole [`SUBJECTS`] if the data set has that column, otherwise [`Dataset::holdout`].
     /// Returns (training, validation).
     ///
     /// # Errors
@@ -67,22 +75,26 @@ impl Dataset {
         }
     }
 
-    /// Splits off about `fraction` of the rows at random, stratified where there are classes. Returns (rest, held
-    /// out), both in the order of the data set.
+    /// Splits off about `fraction` of the rows at random, stratified by class. Returns (rest, held out), both in the order
+    /// of the data set.
     ///
-    /// Of `n` rows `round(n * fraction)` are held out, at least 1 and at most `n - 1`. Classes get their shares of
-    /// that number rounded down, what is left goes to the largest remainders (ties: the lower class); a class never
-    /// loses its last row.
+    /// Of `n` rows `round(n * fraction)` are held out, at least 1 and at most `n - 1`. Each class contributes in
+    /// proportion, rounded down; the remaining rows come from the largest remainders (ties: the lower class). A class
+    /// never loses its last row. A class of at least two rows contributes at least one, in place of a row of the class
+    /// that contributes most; there are more held-out rows than above only if every class contributes a single one.
     ///
     /// # Errors
-    /// [`DataError::Impossible`] where `fraction` is not inside (0, 1), or the rows are too few to split.
+    /// [`DataError::Impossible`] if `fraction` is not inside (0, 1), or the rows are too few to split.
     pub fn holdout(&self, fraction: f64, seed: Seed) -> Result<(Self, Self)> {
         check_fraction("hold out rows", fraction)?;
         let strata = self.strata();
         let counts: Vec<usize> = strata.iter().map(Vec::len).collect();
-        let total = rounded_share(self.len(), fraction).clamp(1, self.len().saturating_sub(1).max(1));
-        let shares = allocate(&counts, total, |count| count.saturating_sub(1));
-        let held = draw(strata, &shares, seed.derive("holdout", 0));
+        let total = rounded_fraction(self.len(), fraction).clamp(1, self.len().saturating_sub(1).max(1));
+        let mut drawn = allocate(&counts, total, |count| count.saturating_sub(1));
+        if self.labels().is_some() {
+            keep_rare(&counts, &mut drawn);
+        }
+        let held = draw(strata, &drawn, seed.derive("holdout", 0));
         if held.is_empty() {
             let reason = format!("{} rows cannot be split without leaving a class empty", self.len());
             return Err(DataError::Impossible { operation: "hold out rows", reason });
@@ -92,11 +104,11 @@ impl Dataset {
 
     /// Splits off whole groups of `column` until about `fraction` of the rows are held out. Returns (rest, held out).
     ///
-    /// Groups come in random order; one is taken if that brings the number of rows closer to `fraction`. If none
-    /// does, the smallest is taken. At least one group stays.
+    /// Groups are tried in random order; one is taken if that brings the number of rows closer to `fraction`. If none
+    /// does, the smallest is taken. At least one group remains.
     ///
     /// # Errors
-    /// [`DataError::UnknownGroup`]; [`DataError::Impossible`] where `fraction` is not inside (0, 1) or there are not
+    /// [`DataError::UnknownGroup`]; [`DataError::Impossible`] if `fraction` is not inside (0, 1) or there are fewer than
     /// two groups.
     pub fn holdout_groups(&self, column: &str, fraction: f64, seed: Seed) -> Result<(Self, Self)> {
         check_fraction("hold out groups", fraction)?;
@@ -110,7 +122,7 @@ impl Dataset {
         }
         let mut groups: Vec<Vec<usize>> = members.into_values().collect();
         seed.derive("holdout_groups", 0).rng().shuffle(&mut groups);
-        let want = rounded_share(self.len(), fraction);
+        let want = rounded_fraction(self.len(), fraction);
         let (mut held, mut taken) = (Vec::new(), 0);
         for group in &groups {
             let closer = (held.len() + group.len()).abs_diff(want) < held.len().abs_diff(want);
@@ -120,17 +132,17 @@ impl Dataset {
             }
         }
         if held.is_empty() {
-            held = groups.into_iter().min_by_key(Vec::len).unwrap_or_default();
+            held = smallest(groups);
         }
         held.sort_unstable();
         Ok(self.part(&held))
     }
 
-    /// Folds for cross-validation: by [`SUBJECTS`] where the data set has that column, else stratified where there
-    /// are classes, else plain. Without a seed rows are not shuffled.
+    /// Makes folds for cross-validation: by [`SUBJECTS`] if the data set has that column, otherwise stratified if there
+    /// are classes, otherwise plain. Without a seed rows are not shuffled.
     ///
     /// # Errors
-    /// [`DataError::Impossible`] where so many folds cannot be made.
+    /// [`DataError::Impossible`] if so many folds cannot be made.
     pub fn folds(&self, splits: usize, shuffle: Option<Seed>) -> Result<Folds> {
         if self.has_subjects() {
             return grouped_folds(self.group(SUBJECTS)?, splits, shuffle);
@@ -141,46 +153,45 @@ impl Dataset {
         )
     }
 
-    /// Training and validation rows of one fold.
+    /// Returns training and validation rows of one fold.
     ///
     /// # Errors
-    /// [`DataError::Row`] where the folds are another data set's, [`DataError::Impossible`] where there is no such
-    /// fold.
+    /// [`DataError::Row`] if the folds belong to another data set, [`DataError::Impossible`] if there is no such fold.
     pub fn fold(&self, folds: &Folds, fold: usize) -> Result<(Self, Self)> {
         let (Some(train), Some(test)) = (folds.train(fold), folds.test.get(fold)) else {
-            let reason = format!("fold {fold} asked for, there are {}", folds.test.len());
+            let reason = format!("fold {fold} requested, there are {}", folds.test.len());
             return Err(DataError::Impossible { operation: "take a fold", reason });
         };
         Ok((self.subset(&train)?, self.subset(test)?))
     }
 
-    /// A random share of the rows, stratified where there are classes, in the order of the data set: `round(n *
-    /// fraction)` rows, and at least one of every class that has any. 1 is the data set itself.
+    /// Draws a random fraction of the rows, stratified by class, in the order of the data set: `round(n * fraction)`
+    /// rows, and at least one of every class that has any. A fraction of 1 is the data set itself.
     ///
     /// # Errors
-    /// [`DataError::Impossible`] where `fraction` is not in (0, 1].
+    /// [`DataError::Impossible`] if `fraction` is not in (0, 1].
     pub fn share(&self, fraction: f64, seed: Seed) -> Result<Self> {
         if (1.0..=1.0).contains(&fraction) {
             return Ok(self.clone());
         }
-        check_fraction("take a share of the rows", fraction)?;
+        check_fraction("draw a fraction of the rows", fraction)?;
         let strata = self.strata();
         let counts: Vec<usize> = strata.iter().map(Vec::len).collect();
-        let mut shares = allocate(&counts, rounded_share(self.len(), fraction), |count| count);
-        for (share, &count) in shares.iter_mut().zip(&counts) {
-            *share = (*share).max(count.min(1));
+        let mut drawn = allocate(&counts, rounded_fraction(self.len(), fraction), |count| count);
+        for (drawn, &count) in drawn.iter_mut().zip(&counts) {
+            *drawn = (*drawn).max(count.min(1));
         }
-        Ok(self.view(&draw(strata, &shares, seed.derive("share", 0))))
+        Ok(self.view(&draw(strata, &drawn, seed.derive("share", 0))))
     }
 
-    /// Parts of nearly equal size, each row in exactly one, stratified where there are classes: to train several
-    /// networks apart and merge them.
+    /// Divides the rows into parts of nearly equal size, stratified by class: to train several networks separately and
+    /// merge them.
     ///
     /// # Errors
     /// [`DataError::Impossible`] for no parts or more parts than rows.
     pub fn equal_parts(&self, parts: usize, seed: Seed) -> Result<Vec<Self>> {
         if parts == 0 || parts > self.len() {
-            let reason = format!("{parts} parts of {} rows asked for, want 1 to {}", self.len(), self.len());
+            let reason = format!("{parts} parts of {} rows requested, want 1 to {}", self.len(), self.len());
             return Err(DataError::Impossible { operation: "divide rows", reason });
         }
         let mut rng = seed.derive("parts", 0).rng();
@@ -201,7 +212,7 @@ impl Dataset {
         self.group_names().any(|name| name == SUBJECTS)
     }
 
-    /// Rows by class; all in one where there are no classes.
+    /// Rows by class; all rows as one stratum without classes.
     pub(crate) fn strata(&self) -> Vec<Vec<usize>> {
         let Some(labels) = self.labels() else { return vec![(0..self.len()).collect()] };
         let mut strata = vec![Vec::new(); self.class_count()];
@@ -211,11 +222,15 @@ impl Dataset {
         strata
     }
 
-    /// (all other rows, the rows of `held`, which are ascending).
+    /// Returns (all other rows, the rows of `held`, which are ascending).
     fn part(&self, held: &[usize]) -> (Self, Self) {
         let rest: Vec<usize> = (0..self.len()).filter(|row| held.binary_search(row).is_err()).collect();
         (self.view(&rest), self.view(held))
     }
+}
+
+fn smallest(groups: Vec<Vec<usize>>) -> Vec<usize> {
+    groups.into_iter().min_by_key(Vec::len).expect("invariant: there are at least two groups")
 }
 
 fn check_fraction(operation: &'static str, fraction: f64) -> Result<()> {
@@ -228,33 +243,48 @@ fn check_fraction(operation: &'static str, fraction: f64) -> Result<()> {
     })
 }
 
-fn rounded_share(rows: usize, fraction: f64) -> usize {
+fn rounded_fraction(rows: usize, fraction: f64) -> usize {
     (rows as f64 * fraction).round() as usize
 }
 
-/// Divides `total` over classes in proportion to `counts` by largest remainders, no class above its `limit`.
+/// Distributes `total` over classes in proportion to `counts` by largest remainders, no class above its `limit`.
 fn allocate(counts: &[usize], total: usize, limit: impl Fn(usize) -> usize) -> Vec<usize> {
     let rows: usize = counts.iter().sum::<usize>().max(1);
-    let mut shares: Vec<usize> =
+    let mut taken: Vec<usize> =
         counts.iter().map(|&count| (count * total / rows).min(limit(count))).collect();
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|&class| std::cmp::Reverse(counts[class] * total % rows));
-    let mut left = total.saturating_sub(shares.iter().sum());
+    let mut left = total.saturating_sub(taken.iter().sum());
     for class in order {
-        if left > 0 && shares[class] < limit(counts[class]) {
-            shares[class] += 1;
+        if left > 0 && taken[class] < limit(counts[class]) {
+            taken[class] += 1;
             left -= 1;
         }
     }
-    shares
+    taken
 }
 
-/// So many random rows of each stratum, ascending.
-fn draw(strata: Vec<Vec<usize>>, shares: &[usize], seed: Seed) -> Vec<usize> {
+/// Gives each class of at least two rows one held-out row, taken from the class with the most.
+fn keep_rare(counts: &[usize], drawn: &mut [usize]) {
+    for class in 0..counts.len() {
+        if drawn[class] > 0 || counts[class] < 2 {
+            continue;
+        }
+        // The first of the largest, so that the choice does not depend on the order of iteration.
+        let most = (0..drawn.len()).rev().max_by_key(|&other| drawn[other]);
+        if let Some(most) = most.filter(|&other| drawn[other] > 1) {
+            drawn[most] -= 1;
+        }
+        drawn[class] = 1;
+    }
+}
+
+/// Draws the given number of rows of each stratum; returns all, ascending.
+fn draw(strata: Vec<Vec<usize>>, counts: &[usize], seed: Seed) -> Vec<usize> {
     let mut drawn = Vec::new();
-    for (class, (mut rows, &share)) in strata.into_iter().zip(shares).enumerate() {
+    for (class, (mut rows, &count)) in strata.into_iter().zip(counts).enumerate() {
         seed.derive("class", class as u64).rng().shuffle(&mut rows);
-        drawn.extend(rows.into_iter().take(share));
+        drawn.extend(rows.into_iter().take(count));
     }
     drawn.sort_unstable();
     drawn
@@ -265,7 +295,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_add_up_and_go_to_the_largest_remainders() {
+    fn rare_classes_are_held_out_too() {
+        let counts = [100, 2, 3, 1, 0];
+        let mut drawn = allocate(&counts, 21, |count| count.saturating_sub(1));
+        keep_rare(&counts, &mut drawn);
+        assert_eq!(drawn, [19, 1, 1, 0, 0]);
+        // More than was asked for, rather than a class without a row.
+        let mut few = vec![1, 0, 0];
+        keep_rare(&[4, 4, 4], &mut few);
+        assert_eq!(few, [1, 1, 1]);
+    }
+
+    #[test]
+    fn counts_add_up_and_go_to_the_largest_remainders() {
         assert_eq!(allocate(&[50, 30, 20], 10, |c| c), [5, 3, 2]);
         assert_eq!(allocate(&[5, 5, 5], 4, |c| c), [2, 1, 1]);
         assert_eq!(allocate(&[1, 9], 5, |c| c - 1), [0, 5]);

@@ -1,9 +1,9 @@
-//! How a caller asks a long operation to stop.
+//! Cancellation: a shared flag that asks a long operation to stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag shared between whoever may ask for a stop (a signal handler, a time limit) and whoever works.
+/// A flag shared between the requester of a stop (a signal handler, a time limit) and the working threads.
 ///
 /// Clones share one flag. Work checks it at safe points: between trials, between training steps.
 ///
@@ -19,18 +19,18 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// A token that nobody has cancelled yet.
+    /// A token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for a stop. Safe to call from a signal handler thread, any number of times.
+    /// Requests a stop. Safe to call from a signal handler thread, any number of times.
     pub fn cancel(&self) {
         self.flag.store(true, Ordering::Release);
     }
 
-    /// Whether a stop was asked for.
+    /// Returns true once a stop was requested.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.flag.load(Ordering::Acquire)

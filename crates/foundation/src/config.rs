@@ -1,13 +1,13 @@
-//! Configuration in and out. YAML and JSON are read by one function (JSON is a subset of YAML 1.2); faults of
-//! syntax, of type and of value all come with a line and a column.
+//! Reads and writes configuration. One function parses YAML and JSON (a subset of YAML 1.2). Faults of syntax, of type
+//! and of value all carry a line and a column.
 //!
-//! A type derives `Deserialize` with `deny_unknown_fields`, checks its values in a `validate` that collects
-//! [`Faults`] by path (`layers[2].conv2d.kernel`), and is read by [`from_str`] or [`load`], which look the paths
-//! up in the text.
+//! A configuration type derives `Deserialize` with `deny_unknown_fields` and checks its values in a function that
+//! records [`Faults`] by path (`layers[2].conv2d.kernel`). [`from_str`] and [`load`] parse the text, run the check and
+//! look up the position of each path.
 //!
 //! ```
 //! use serde::Deserialize;
-//! use tinsmith_foundation::config::{self, Faults};
+//! use tinsmith_foundation::{Faults, config};
 //!
 //! #[derive(Debug, Deserialize)]
 //! #[serde(deny_unknown_fields)]
@@ -16,7 +16,7 @@
 //! let check = |t: &Training, faults: &mut Faults| {
 //!     if t.epochs == 0 { faults.add("epochs", "is 0, want at least 1"); }
 //! };
-//! let error = config::from_str("# how long\nepochs: 0\n", "train.yaml", check).unwrap_err();
+//! let error = config::from_str("# passes over the data\nepochs: 0\n", "train.yaml", check).unwrap_err();
 //! assert_eq!(error.to_string(), "train.yaml:2:9: `epochs` is 0, want at least 1");
 //! ```
 
@@ -28,119 +28,14 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::Spanned;
 
 use crate::error::{FoundationError, Result};
+use crate::faults::{ConfigErrors, Fault, Faults, Position};
 use crate::files;
+use crate::quote::{QUOTE_LIMIT, cut_quotations, quote};
 
-/// A place in a text, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Line.
-    pub line: u64,
-    /// Column, in characters.
-    pub column: u64,
-}
-
-/// One thing that is wrong with a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Which value, as a path such as `layers[2].conv2d.kernel`; empty where the whole text is meant.
-    pub path: String,
-    /// Where it stands, if the configuration came from a text.
-    pub position: Option<Position>,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-/// Faults gathered while values are checked; paths are completed by [`Faults::within`].
-#[derive(Debug, Default)]
-pub struct Faults {
-    prefix: String,
-    found: Vec<Fault>,
-}
-
-impl Faults {
-    /// No faults yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Notes that the value at `path` (below the present prefix) is wrong. Messages go on from the path:
-    /// "is 40, want 1..=32".
-    pub fn add(&mut self, path: &str, message: impl Into<String>) {
-        let path = join(&self.prefix, path);
-        self.found.push(Fault { path, position: None, message: message.into() });
-    }
-
-    /// Runs `check` with all its paths below `path`.
-    pub fn within(&mut self, path: &str, check: impl FnOnce(&mut Self)) {
-        let longer = join(&self.prefix, path);
-        let shorter = std::mem::replace(&mut self.prefix, longer);
-        check(self);
-        self.prefix = shorter;
-    }
-
-    /// Whether nothing is wrong so far.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    /// Nothing wrong, or all faults as one error named after `origin`.
-    ///
-    /// # Errors
-    /// [`ConfigErrors`] where a fault was noted.
-    pub fn into_result(self, origin: &str) -> std::result::Result<(), ConfigErrors> {
-        if self.found.is_empty() {
-            return Ok(());
-        }
-        Err(ConfigErrors { origin: origin.to_owned(), faults: self.found })
-    }
-}
-
-fn join(prefix: &str, path: &str) -> String {
-    match (prefix.is_empty(), path.is_empty()) {
-        (true, _) => path.to_owned(),
-        (_, true) => prefix.to_owned(),
-        _ if path.starts_with('[') => format!("{prefix}{path}"),
-        _ => format!("{prefix}.{path}"),
-    }
-}
-
-/// Everything that is wrong with one configuration, at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors {
-    /// What was read: a file name, or a word such as `specification`.
-    pub origin: String,
-    /// The faults, at least one.
-    pub faults: Vec<Fault>,
-}
-
-impl std::error::Error for ConfigErrors {}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, fault) in self.faults.iter().enumerate() {
-            if i > 0 {
-                f.write_str("\n")?;
-            }
-            f.write_str(&self.origin)?;
-            if let Some(Position { line, column }) = fault.position {
-                write!(f, ":{line}:{column}")?;
-            }
-            if fault.path.is_empty() {
-                write!(f, ": {}", fault.message)?;
-            } else {
-                write!(f, ": `{}` {}", fault.path, fault.message)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reads a YAML or JSON text and checks it. `origin` names the text in errors; `check` notes faults by path.
+/// Parses a YAML or JSON text and checks its values. `origin` names the text in errors; `check` records faults by path.
 ///
 /// # Errors
-/// [`ConfigErrors`] with positions, for syntax, for a wrong type or key, and for what `check` found.
+/// [`ConfigErrors`] with positions for syntax, for a wrong type or key, and for the faults that `check` recorded.
 pub fn from_str<T: DeserializeOwned>(
     text: &str,
     origin: &str,
@@ -153,17 +48,17 @@ pub fn from_str<T: DeserializeOwned>(
     Ok(value)
 }
 
-/// [`from_str`] on a file, named by its path.
+/// Reads a file with [`from_str`]; errors name its path.
 ///
 /// # Errors
-/// [`FoundationError::Read`] where the file cannot be read; [`FoundationError::Config`] as [`from_str`].
+/// [`FoundationError::Read`] if the file cannot be read; [`FoundationError::Config`] as [`from_str`].
 pub fn load<T: DeserializeOwned>(path: &Path, check: impl FnOnce(&T, &mut Faults)) -> Result<T> {
     let text = files::read_text(path)?;
     Ok(from_str(&text, &path.display().to_string(), check)?)
 }
 
-/// Gives the faults of `errors` the places that their paths have in `text`. A path that is not there (a value left
-/// out) gets the place of the longest part of it that is.
+/// Adds the positions that the faults' paths have in `text`. A path that is not in the text (a value left to its
+/// default) gets the position of its longest prefix that is.
 #[must_use]
 pub fn with_positions(mut errors: ConfigErrors, text: &str) -> ConfigErrors {
     if let Ok(root) = serde_yaml::from_str_with_options::<Spanned<Node>>(text, options()) {
@@ -174,18 +69,18 @@ pub fn with_positions(mut errors: ConfigErrors, text: &str) -> ConfigErrors {
     errors
 }
 
-/// A value as YAML text.
+/// Writes a value as YAML text.
 ///
 /// # Errors
-/// [`FoundationError::Serialize`] where the value has no YAML form.
+/// [`FoundationError::Serialize`] if the value has no YAML form.
 pub fn to_yaml<T: Serialize>(what: &'static str, value: &T) -> Result<String> {
     serde_yaml::to_string(value).map_err(|e| FoundationError::Serialize { what, reason: e.to_string() })
 }
 
-/// A value as indented JSON text that ends in a newline.
+/// Writes a value as indented JSON text that ends in a newline.
 ///
 /// # Errors
-/// [`FoundationError::Serialize`] where the value has no JSON form.
+/// [`FoundationError::Serialize`] if the value has no JSON form.
 pub fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
@@ -196,7 +91,7 @@ fn options() -> serde_yaml::Options {
     serde_yaml::options! { strict_booleans: true, with_snippet: false }
 }
 
-/// The one place where YAML is parsed.
+/// Parses YAML. Every other function of the workspace that reads YAML calls this one.
 fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> std::result::Result<T, ConfigErrors> {
     serde_yaml::from_str_with_options(text, options()).map_err(|error| {
         let position = error
@@ -205,9 +100,12 @@ fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> std::result::Result<T
             .map(|at| Position { line: at.line(), column: at.column() });
         let message = error.without_snippet().to_string();
         // The parser repeats the position at the end of its message; ours stands in front.
-        let mut message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        if let Some(token) = position.and_then(|at| token_at(text, at)).filter(|t| !message.contains(t)) {
-            message = format!("{message}: `{token}`");
+        let message = message.split(" at line ").next().unwrap_or(&message);
+        let token = position.and_then(|at| token_at(text, at)).filter(|token| !message.contains(token));
+        // The parser quotes the input in full, and a line may be as long as the file.
+        let mut message = cut_quotations(message, QUOTE_LIMIT);
+        if let Some(token) = token {
+            message = format!("{message}: `{}`", quote(token, QUOTE_LIMIT));
         }
         ConfigErrors {
             origin: origin.to_owned(),
@@ -216,7 +114,7 @@ fn parse<T: DeserializeOwned>(text: &str, origin: &str) -> std::result::Result<T
     })
 }
 
-/// The word that stands at a place, to be quoted.
+/// Returns the token at a position, to be quoted.
 fn token_at(text: &str, at: Position) -> Option<&str> {
     let line = text.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?)?;
     let skip = usize::try_from(at.column).ok()?.checked_sub(1)?;
@@ -225,7 +123,7 @@ fn token_at(text: &str, at: Position) -> Option<&str> {
     Some(rest[..end].trim()).filter(|t| !t.is_empty())
 }
 
-/// The shape of a text with the place of every value, read only when there is a fault to place.
+/// Structure of a text with the position of every value. Parsed only if a fault needs a position.
 enum Node {
     Leaf,
     List(Vec<Spanned<Self>>),
@@ -288,7 +186,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// A map's key as text; keys that are no scalars cannot be part of a path.
+/// A map's key as text, or `None` for a key that is not a scalar and cannot be part of a path.
 struct Key(Option<String>);
 
 impl<'de> Deserialize<'de> for Key {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::ConfigErrors;
+use crate::faults::ConfigErrors;
 
-/// Why a file or a configuration could not be read or written.
+/// Failure to read or write a file or a configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FoundationError {
@@ -13,7 +13,7 @@ pub enum FoundationError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file could not be written, renamed or synced.
@@ -21,7 +21,7 @@ pub enum FoundationError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A configuration is malformed or has values that cannot be used.
@@ -30,9 +30,9 @@ pub enum FoundationError {
     /// A value could not be written as YAML or JSON.
     #[error("cannot serialize {what}: {reason}")]
     Serialize {
-        /// What was to be written.
+        /// Name of the value.
         what: &'static str,
-        /// Why it could not.
+        /// The serializer's error.
         reason: String,
     },
 }

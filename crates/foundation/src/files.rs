@@ -1,4 +1,5 @@
-//! Files that are whole or absent, whenever the process dies.
+//! Durable files: atomic replacement, exclusive creation, append-only logs. A file is complete or absent, even if the
+//! process dies while it writes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -6,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{FoundationError, Result};
 
-/// Replaces `path` by `bytes`: written beside it, synced, renamed over it. A reader sees the old file or the new
-/// one, never a part. Creates the folder where it is missing.
+/// Replaces `path` by `bytes`: writes a temporary file beside it, syncs it, renames it over `path`. A reader sees the
+/// old file or the new one, never a part. Creates missing folders.
 ///
 /// # Errors
-/// [`FoundationError::Write`] where the folder or the file cannot be written.
+/// [`FoundationError::Write`] if the folder or the file cannot be written.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = folder_of(path)?;
     let mut file = tempfile::Builder::new()
@@ -19,7 +20,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(FoundationError::write(path))?;
     #[cfg(unix)]
     {
-        // A temporary file is readable by its owner alone; results are files like any other.
+        // Temporary files are created with mode 0600; results have the usual mode.
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::Permissions::from_mode(0o644);
         file.as_file().set_permissions(mode).map_err(FoundationError::write(path))?;
@@ -31,19 +32,21 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The whole text of a file.
+/// Reads a text file.
 ///
 /// # Errors
-/// [`FoundationError::Read`] where it is missing, unreadable or not UTF-8.
+/// [`FoundationError::Read`] if it is missing, unreadable or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(FoundationError::read(path))
 }
 
-/// Creates `path` with `content` if nobody has, and says whether this call did. Exclusive creation is the one
-/// operation that shared file systems get right, so this is how a run is claimed.
+/// Creates `path` with `content` unless it exists; returns true if this call created it.
+///
+/// Exclusive creation is atomic on shared file systems too, including NFS, so processes on several machines claim a run
+/// this way.
 ///
 /// # Errors
-/// [`FoundationError::Write`] where it cannot be created for another reason than being there.
+/// [`FoundationError::Write`] if the file does not exist and cannot be created.
 pub fn claim(path: &Path, content: &[u8]) -> Result<bool> {
     folder_of(path)?;
     match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -57,7 +60,8 @@ pub fn claim(path: &Path, content: &[u8]) -> Result<bool> {
     }
 }
 
-/// An append-only file of lines. A process that dies while it writes leaves a torn last line; opening cuts it off.
+/// An append-only file of lines. A process that dies while it writes leaves an incomplete last line, which the next
+/// opening removes.
 #[derive(Debug)]
 pub struct LineLog {
     path: PathBuf,
@@ -68,10 +72,10 @@ impl LineLog {
     /// Opens or creates the log and returns its complete lines.
     ///
     /// # Errors
-    /// [`FoundationError::Read`] or [`FoundationError::Write`] where the file cannot be read or cut.
+    /// [`FoundationError::Read`] or [`FoundationError::Write`] if the file cannot be read or truncated.
     pub fn open(path: &Path) -> Result<(Self, Vec<String>)> {
         folder_of(path)?;
-        // In append mode, so that lines which another program adds meanwhile are not written over.
+        // Append mode: lines that another process adds in the meantime are not overwritten.
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -92,10 +96,10 @@ impl LineLog {
         Ok((Self { path: path.to_owned(), file }, lines))
     }
 
-    /// Appends `lines` in one write and syncs: after it returns they survive a power cut.
+    /// Appends `lines` in one write and syncs the file: they survive a power failure after this returns.
     ///
     /// # Errors
-    /// [`FoundationError::Write`] where the disk refuses.
+    /// [`FoundationError::Write`] if they cannot be written.
     pub fn append(&mut self, lines: &[String]) -> Result<()> {
         let mut text = lines.join("\n");
         if text.is_empty() {
@@ -113,7 +117,7 @@ fn folder_of(path: &Path) -> Result<&Path> {
     Ok(folder)
 }
 
-/// Makes a rename durable. Not every file system can sync a folder; one that cannot has nothing to sync.
+/// Makes a rename durable. File systems that cannot sync a folder order renames themselves, so errors are ignored.
 fn sync_folder(folder: &Path) {
     if let Ok(file) = File::open(folder) {
         drop(file.sync_all());

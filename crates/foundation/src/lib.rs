@@ -1,6 +1,6 @@
-//! What every Tinsmith crate stands on, and nothing that knows of networks: derived seeds and a written-down
-//! generator, configuration files whose faults have a line and a column, files that are whole or absent,
-//! progress, cancellation, and worker scopes that own the machine's cores.
+//! Foundation of all Tinsmith crates, independent of networks and tensors: derived seeds and a specified random number
+//! generator, configuration files with positioned faults, durable files, bounded decompression, progress, cancellation,
+//! and worker scopes that own the machine's cores.
 //!
 //! ```
 //! use tinsmith_foundation::{Seed, WorkerScope};
@@ -14,15 +14,18 @@
 //! assert_eq!(squares, [1, 4, 9]);
 //! ```
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`seed`] | [`Seed`], [`Rng`]: derivation by SHA-256, draws by ChaCha12, every algorithm stated |
+//! | [`seed`] | [`Seed`], [`Rng`]: derivation by SHA-256, draws by ChaCha12, every algorithm specified |
 //! | [`clock`] | timestamps in UTC |
-//! | [`config`] | YAML and JSON in and out, faults with positions |
+//! | [`config`] | reads and writes YAML and JSON; faults carry positions |
+//! | [`faults`] | [`Faults`], [`ConfigErrors`]: all faults of a configuration as one error |
 //! | [`files`] | atomic replacement, exclusive claims, append-only logs that survive a kill |
-//! | [`progress`] | what a long operation tells its caller |
-//! | [`cancel`] | how a caller asks a long operation to stop |
-//! | [`workers`] | who may use which cores |
+//! | [`expansion`] | a bound on the decompressed size of a file |
+//! | [`quote`](mod@quote) | quotations of user input, cut to a readable length |
+//! | [`progress`] | events of a long operation |
+//! | [`cancel`] | a flag that asks a long operation to stop |
+//! | [`workers`] | distribution of cores among workers |
 
 #![forbid(unsafe_code)]
 
@@ -31,18 +34,23 @@ pub mod cancel;
 pub mod clock;
 pub mod config;
 mod error;
+pub mod expansion;
+pub mod faults;
 pub mod files;
 mod normal;
 mod plain_word;
 pub mod progress;
+pub mod quote;
 pub mod seed;
 pub mod workers;
 
 pub use byte_size::{ByteSize, ParseSizeError};
 pub use cancel::CancelToken;
-pub use config::{ConfigErrors, Fault, Faults, Position};
 pub use error::{FoundationError, Result};
+pub use expansion::ExpansionBudget;
+pub use faults::{ConfigErrors, Fault, Faults, Position};
 pub use plain_word::plain_word;
 pub use progress::{Event, Progress, Silent};
+pub use quote::quote;
 pub use seed::{Rng, Seed};
 pub use workers::{Grant, WorkerScope};

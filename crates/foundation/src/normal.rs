@@ -1,19 +1,18 @@
-//! The inverse of the standard normal distribution function, with the same bits on every machine: additions,
-//! multiplications and one division, in this order, and in the tails `libm`'s logarithm and square root.
+//! Inverse of the standard normal distribution function, bit-identical on every machine: additions, multiplications and
+//! one division in a fixed order; the tails also use `libm`'s logarithm and square root.
 //!
-//! - **Center**, where the result is within [-2, 2]: a rational function of our own, the minimax one of degree 8 over 8
-//!   found by Remez' algorithm. Its relative error is below 1.6e-14. It has no branch, so that a loop over it becomes one
-//!   of vectors.
+//! - **Center**, for results within [-2, 2]: a minimax rational function of degree 8 over 8, fitted for this crate by the
+//!   Remez algorithm. Its relative error is below 1.6e-14. It has no branch, so loops over it vectorize.
 //! - **Tails**: Wichura's algorithm AS 241, PPND16 (Applied Statistics 37, 1988, pages 477 to 484), about 1e-16.
 //!
-//! At both ends of the center its error points inwards, and is greater than that of rounding: no result is outside
-//! [-2, 2], and none in the tails is within.
+//! At both ends of the center the error of the approximation points inwards and exceeds the rounding error. Therefore no
+//! result of the center is outside [-2, 2] and none of the tails is inside.
 
-/// How far from one half the distribution function is at 2.
+/// Distance of the distribution function from 1/2 at 2.
 pub(crate) const CENTER: f64 = 0.477_249_868_051_820_8;
 
-/// A little more than the square of [`CENTER`]: written in powers of the difference to it, numerator and denominator have
-/// positive coefficients only, and lose nothing to cancellation.
+/// Slightly more than the square of [`CENTER`]. In powers of the distance to it, numerator and denominator have positive
+/// coefficients only, so no cancellation occurs.
 const ABOVE: f64 = 0.228;
 
 const CENTER_NUMERATOR: [f64; 9] = [
@@ -40,7 +39,7 @@ const CENTER_DENOMINATOR: [f64; 9] = [
     5_975_494.358_111_241,
 ];
 
-/// AS 241's coefficients c and d.
+/// Coefficients c and d of AS 241.
 const NEAR_NUMERATOR: [f64; 8] = [
     1.423_437_110_749_683_5,
     4.630_337_846_156_546,
@@ -63,7 +62,7 @@ const NEAR_DENOMINATOR: [f64; 8] = [
     1.050_750_071_644_416_9e-9,
 ];
 
-/// AS 241's coefficients e and f.
+/// Coefficients e and f of AS 241.
 const FAR_NUMERATOR: [f64; 8] = [
     6.657_904_643_501_103,
     5.463_784_911_164_114,
@@ -86,14 +85,14 @@ const FAR_DENOMINATOR: [f64; 8] = [
     2.044_263_103_389_939_8e-15,
 ];
 
-/// Where the distribution function is `1/2 + q`, for `q` from -[`CENTER`] to [`CENTER`].
+/// Returns the quantile of `1/2 + q`, for `q` from -[`CENTER`] to [`CENTER`].
 #[inline(always)]
 pub(crate) fn center(q: f64) -> f64 {
     let x = ABOVE - q * q;
     q * (polynomial(&CENTER_NUMERATOR, x) / polynomial(&CENTER_DENOMINATOR, x))
 }
 
-/// Where the distribution function is `1 - p`, for `p` above 0 and at most `1/2 - CENTER`.
+/// Returns the quantile of `1 - p`, for `p` above 0 and at most `1/2 - CENTER`.
 pub(crate) fn tail(p: f64) -> f64 {
     let r = libm::sqrt(-libm::log(p));
     if r > 5.0 {
@@ -103,15 +102,15 @@ pub(crate) fn tail(p: f64) -> f64 {
     polynomial(&NEAR_NUMERATOR, x) / polynomial(&NEAR_DENOMINATOR, x)
 }
 
-/// Apart, lest the compiler evaluates one formula with coefficients that it has to choose: less than half as fast, and needed
-/// once in 36 billion draws.
+/// Far end of the tail, needed once in 36 billion draws. Kept out of line: merged with the near end, the compiler selects
+/// coefficients at run time, which is less than half as fast.
 #[cold]
 #[inline(never)]
 fn far_tail(x: f64) -> f64 {
     polynomial(&FAR_NUMERATOR, x) / polynomial(&FAR_DENOMINATOR, x)
 }
 
-/// By Horner's rule; the constant coefficient is the first.
+/// Evaluates a polynomial by Horner's rule; the constant coefficient comes first.
 #[inline(always)]
 fn polynomial<const N: usize>(coefficients: &[f64; N], x: f64) -> f64 {
     coefficients.iter().copied().rev().reduce(|sum, c| sum * x + c).unwrap_or(0.0)

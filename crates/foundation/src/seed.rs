@@ -1,12 +1,16 @@
 //! Seeds derived by name, and the generator behind every random draw.
 //!
-//! Stored results hang on what is written here and on nothing else, so each algorithm is stated:
+//! Stored results depend on these algorithms, so each one is specified:
 //!
 //! - **Derivation**: the child of seed `s` under `(name, index)` is the first 8 bytes (little-endian) of
 //!   `SHA-256(s as 8 bytes LE ‖ name's length as 8 bytes LE ‖ name ‖ index as 8 bytes LE)`.
 //! - **Generator**: ChaCha with 12 rounds, its 256-bit key being `SHA-256(s as 8 bytes LE)`, stream 0; 64-bit
 //!   draws are two consecutive 32-bit words, the lower first.
-//! - **Draws**: stated at each method of [`Rng`]; the coefficients of the normal ones are in `normal.rs`.
+//! - **Draws**: specified at each method of [`Rng`]; the coefficients of the normal distributions are in `normal.rs`.
+//!
+//! [`Rng`] implements `rand_core`'s [`RngCore`] and [`SeedableRng`], so that distributions of `rand` and `rand_distr` can
+//! draw from it. Their algorithms may change between versions of those crates: use them only for draws that need not be
+//! reproducible across versions.
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -15,25 +19,25 @@ use sha2::{Digest, Sha256};
 
 use crate::normal;
 
-/// A seed. Never used twice for two purposes: [`derive`](Seed::derive) one for each.
+/// A seed. Each purpose has a seed of its own, made by [`derive`](Seed::derive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seed(u64);
 
 impl Seed {
-    /// A root seed, as the user gave it.
+    /// A root seed, as given by the user.
     #[must_use]
     pub const fn new(value: u64) -> Self {
         Self(value)
     }
 
-    /// The number, to be stored.
+    /// Returns the number, for storage.
     #[must_use]
     pub const fn value(self) -> u64 {
         self.0
     }
 
-    /// The seed below this one for purpose `name`, number `index`.
+    /// Derives the seed for purpose `name`, number `index`.
     ///
     /// ```
     /// use tinsmith_foundation::Seed;
@@ -54,7 +58,7 @@ impl Seed {
         Self(u64::from_le_bytes(first))
     }
 
-    /// The generator of this seed.
+    /// Returns the generator of this seed.
     #[must_use]
     pub fn rng(self) -> Rng {
         let key: [u8; 32] = Sha256::digest(self.0.to_le_bytes()).into();
@@ -62,24 +66,24 @@ impl Seed {
     }
 }
 
-/// A generator whose sequence depends on its seed alone, on every machine.
+/// A generator whose sequence depends on its seed alone and is the same on every machine.
 #[derive(Debug, Clone)]
 pub struct Rng {
     chacha: ChaCha12Rng,
 }
 
 impl Rng {
-    /// 32 random bits.
+    /// Draws 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
         self.chacha.next_u32()
     }
 
-    /// 64 random bits.
+    /// Draws 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.chacha.next_u64()
     }
 
-    /// What as many calls of [`next_u64`](Rng::next_u64) give.
+    /// Fills `draws` with the results of as many calls of [`next_u64`](Rng::next_u64), faster than single calls.
     pub fn fill(&mut self, draws: &mut [u64]) {
         let mut bytes = [[0; 8]; 64];
         for draws in draws.chunks_mut(bytes.len()) {
@@ -91,24 +95,24 @@ impl Rng {
         }
     }
 
-    /// Uniform in [0, 1): the upper 53 bits of a 64-bit draw, times 2^-53.
+    /// Draws uniformly from [0, 1): the upper 53 bits of a 64-bit draw, times 2^-53.
     pub fn uniform(&mut self) -> f64 {
         Self::uniform_of(self.next_u64())
     }
 
-    /// What [`uniform`](Rng::uniform) makes of a draw.
+    /// Converts a 64-bit draw as [`uniform`](Rng::uniform) does.
     #[inline(always)]
     #[must_use]
     pub const fn uniform_of(draw: u64) -> f64 {
         (draw >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Uniform in [`low`, `high`): `low + (high - low) * uniform()`.
+    /// Draws uniformly from [`low`, `high`): `low + (high - low) * uniform()`.
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// Uniform in 0..`n` by Lemire's multiplication with rejection (arXiv 1805.10941); 0 where `n` is 0.
+    /// Draws uniformly from 0..`n` by Lemire's multiplication with rejection (arXiv 1805.10941); 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         if n == 0 {
             return 0;
@@ -122,12 +126,12 @@ impl Rng {
         }
     }
 
-    /// Uniform index in 0..`n`; 0 where `n` is 0.
+    /// Draws an index uniformly from 0..`n`; 0 if `n` is 0.
     pub fn index(&mut self, n: usize) -> usize {
         self.below(n as u64) as usize
     }
 
-    /// Uniform in `low..=high`; `low` where the range is empty.
+    /// Draws uniformly from `low..=high`; `low` if the range is empty.
     pub fn range(&mut self, low: i64, high: i64) -> i64 {
         if high <= low {
             return low;
@@ -139,24 +143,22 @@ impl Rng {
         low.wrapping_add(self.below(width + 1) as i64)
     }
 
-    /// True with probability `p`: `uniform() < p`.
+    /// Returns true with probability `p`: `uniform() < p`.
     pub fn chance(&mut self, p: f64) -> bool {
         self.uniform() < p
     }
 
-    /// Standard normal, of one draw: [`normal_of`](Rng::normal_of).
+    /// Draws from the standard normal distribution, from one 64-bit draw; see [`normal_of`](Rng::normal_of).
     pub fn normal(&mut self) -> f64 {
         Self::normal_of(self.next_u64())
     }
 
-    /// What [`normal`](Rng::normal) makes of a draw: the place where the normal distribution function is
-    /// `(draw >> 11) * 2^-53 + 2^-54`, the center of the draw's cell. Opposite draws, `draw` and `!draw`, have opposite
-    /// results; none is 0 or beyond 8.3.
+    /// Converts a 64-bit draw to the standard normal quantile of `(draw >> 11) * 2^-53 + 2^-54`, the center of the draw's
+    /// cell. Opposite draws, `draw` and `!draw`, have opposite results; no result is 0 or beyond 8.3.
     ///
     /// # Source
-    /// Within [-2, 2] a rational function of our own, of degree 8 over 8, with a relative error below 1.6e-14; elsewhere
-    /// Wichura's algorithm AS 241 (Applied Statistics 37, 1988). Logarithm and square root, which only the latter needs,
-    /// are `libm`'s, the same on every machine.
+    /// Within [-2, 2] a rational function of degree 8 over 8 with a relative error below 1.6e-14; elsewhere Wichura's
+    /// algorithm AS 241 (Applied Statistics 37, 1988), with `libm`'s logarithm and square root.
     #[must_use]
     pub fn normal_of(draw: u64) -> f64 {
         let q = Self::centered(draw);
@@ -167,62 +169,63 @@ impl Rng {
         }
     }
 
-    /// [`normal_of`](Rng::normal_of) wherever [`is_normal_tail`](Rng::is_normal_tail) is false; elsewhere of no use.
-    /// Without a branch, for loops over many draws.
+    /// Returns [`normal_of`](Rng::normal_of) for draws outside the tails, without a branch, for loops over many draws. The
+    /// result is meaningless for a draw with [`is_normal_tail`](Rng::is_normal_tail).
     #[inline(always)]
     #[must_use]
     pub fn normal_center_of(draw: u64) -> f64 {
         normal::center(Self::centered(draw))
     }
 
-    /// Whether [`normal_of`](Rng::normal_of) is outside [-2, 2], as it is for one draw in 22.
+    /// Returns true if [`normal_of`](Rng::normal_of) is outside [-2, 2]; one draw in 22 is.
     #[inline(always)]
     #[must_use]
     pub fn is_normal_tail(draw: u64) -> bool {
         Self::centered(draw).abs() > normal::CENTER
     }
 
-    /// Standard normal truncated to [-2, 2], of one draw: [`truncated_normal_of`](Rng::truncated_normal_of).
+    /// Draws from the standard normal distribution truncated to [-2, 2]; see
+    /// [`truncated_normal_of`](Rng::truncated_normal_of).
     pub fn truncated_normal(&mut self) -> f64 {
         Self::truncated_normal_of(self.next_u64())
     }
 
-    /// What [`truncated_normal`](Rng::truncated_normal) makes of a draw: as [`normal_of`](Rng::normal_of), where the
-    /// distribution function of the truncated normal is the center of the draw's cell.
+    /// Converts a 64-bit draw to a quantile of the truncated normal distribution, at the center of the draw's cell as in
+    /// [`normal_of`](Rng::normal_of).
     #[inline(always)]
     #[must_use]
     pub fn truncated_normal_of(draw: u64) -> f64 {
         normal::center(2.0 * normal::CENTER * Self::centered(draw))
     }
 
-    /// The center of the draw's cell among 2^53 equal ones, less one half: exact, and never 0, -1/2 or 1/2.
+    /// Center of the draw's cell among 2^53 equal cells of [0, 1], minus 1/2. Exact, and never 0, -1/2 or 1/2.
     #[inline(always)]
     fn centered(draw: u64) -> f64 {
         const CELLS: f64 = (1_u64 << 53) as f64;
         ((draw >> 11) as f64 - (CELLS / 2.0 - 0.5)) * (1.0 / CELLS)
     }
 
-    /// Fisher and Yates' shuffle, from the last place down.
+    /// Shuffles by the algorithm of Fisher and Yates, from the last place down.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.index(i + 1));
         }
     }
 
-    /// A random order of 0..`n`.
+    /// Returns 0..`n` in random order.
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         self.shuffle(&mut order);
         order
     }
 
-    /// A uniform element of `items`, if there is one.
+    /// Draws an element uniformly; `None` if there are none.
     pub fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         if items.is_empty() { None } else { items.get(self.index(items.len())) }
     }
 
-    /// An index drawn in proportion to `weights`: the first whose running sum exceeds `uniform() * total`.
-    /// None where no weight is positive and finite.
+    /// Draws an index in proportion to `weights`: the first whose running sum exceeds `uniform() * total`. `None` if no
+    /// weight is positive and finite.
     pub fn weighted(&mut self, weights: &[f64]) -> Option<usize> {
         let usable = |w: f64| if w.is_finite() && w > 0.0 { w } else { 0.0 };
         let total: f64 = weights.iter().map(|&w| usable(w)).sum();
@@ -244,15 +247,42 @@ impl Rng {
         last
     }
 
-    /// How many 32-bit words were drawn; with the seed, all there is to store of a generator.
+    /// Number of 32-bit words drawn so far. Seed and position restore a generator.
     #[must_use]
     pub fn position(&self) -> u128 {
         self.chacha.get_word_pos()
     }
 
-    /// Goes to a stored [`position`](Rng::position).
+    /// Continues from a stored [`position`](Rng::position).
     pub fn set_position(&mut self, words: u128) {
         self.chacha.set_word_pos(words);
+    }
+}
+
+impl RngCore for Rng {
+    fn next_u32(&mut self) -> u32 {
+        self.chacha.next_u32()
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.chacha.next_u64()
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.chacha.fill_bytes(bytes);
+    }
+}
+
+/// A generator seeded by bytes is that of the [`Seed`] with this little-endian number.
+impl SeedableRng for Rng {
+    type Seed = [u8; 8];
+
+    fn from_seed(seed: [u8; 8]) -> Self {
+        Seed::new(u64::from_le_bytes(seed)).rng()
+    }
+
+    fn seed_from_u64(value: u64) -> Self {
+        Seed::new(value).rng()
     }
 }
 
@@ -260,10 +290,25 @@ impl Rng {
 mod tests {
     use super::*;
 
-    /// The stored results of every user hang on these numbers: they may never change.
+    #[test]
+    fn the_traits_of_rand_draw_the_same_numbers() {
+        fn words<R: RngCore>(rng: &mut R) -> [u64; 3] {
+            let mut bytes = [0; 8];
+            let (first, second) = (rng.next_u64(), u64::from(rng.next_u32()));
+            rng.fill_bytes(&mut bytes);
+            [first, second, u64::from_le_bytes(bytes)]
+        }
+        let mut own = Seed::new(42).rng();
+        let want = [own.next_u64(), u64::from(own.next_u32()), own.next_u64()];
+        assert_eq!(words(&mut Seed::new(42).rng()), want);
+        assert_eq!(words(&mut Rng::seed_from_u64(42)), want);
+        assert_eq!(words(&mut Rng::from_seed(42_u64.to_le_bytes())), want);
+    }
+
+    /// Stored results of all users depend on these numbers: they must never change.
     #[test]
     fn the_written_algorithms_are_what_runs() {
-        // Computed apart from this crate, by Python's hashlib and a ChaCha12 written from its definition.
+        // Computed independently, by Python's hashlib and a ChaCha12 written from its definition.
         assert_eq!(Seed::new(42).derive("trial", 3).value(), 0xd638_0b18_1a06_f554);
         let mut rng = Seed::new(42).rng();
         assert_eq!(rng.next_u64(), 0xd27f_a890_9076_9118);
@@ -287,8 +332,8 @@ mod tests {
         assert_eq!(rng.weighted(&[0.0, 2.0, 0.0]), Some(1));
     }
 
-    /// Quantiles of the centers of these cells, rounded from 40 digits of mpmath 1.4.1's `erfinv`. Among them are the
-    /// first and last cell, and those before and after AS 241 changes its formula and hands over to ours.
+    /// Quantiles of the centers of these cells, rounded from 40 digits of mpmath 1.4.1's `erfinv`. They include the first and
+    /// last cell and the cells on both sides of each change of formula.
     const NORMALS: [(u64, f64); 22] = [
         (0, -8.292_361_075_813_595),
         (1, -8.160_707_840_858_583),
@@ -314,7 +359,7 @@ mod tests {
         (9_007_199_254_740_991, 8.292_361_075_813_595),
     ];
 
-    /// The same of the normal truncated to [-2, 2].
+    /// Quantiles of the normal distribution truncated to [-2, 2], computed likewise.
     const TRUNCATED_NORMALS: [(u64, f64); 20] = [
         (0, -1.999_999_999_999_999_1),
         (1, -1.999_999_999_999_997_1),
@@ -366,7 +411,7 @@ mod tests {
 
     #[test]
     fn normals_rise_with_their_draws() {
-        // Side by side only where a step is greater than rounding: at the ends and where the formula changes.
+        // Adjacent cells differ by more than rounding only at the ends and at the changes of formula.
         let last = (1_u64 << 53) - 1;
         let joints = [(0, 60), (125_091, 60), (204_914_971_528_898, 60)];
         for (cell, width) in joints {
@@ -389,7 +434,7 @@ mod tests {
         let (before, after) = (of(204_914_971_528_898), of(204_914_971_528_899));
         assert!(before.0 && before.1 < -2.0, "{before:?}");
         assert!(!after.0 && after.1 > -2.0, "{after:?}");
-        // Rounding would have to move these by a hundred units in the last place.
+        // These are a hundred units in the last place away from the bounds.
         for draw in (0..1000).map(|cell| cell << 11) {
             assert!(Rng::truncated_normal_of(draw) >= -2.0 && Rng::truncated_normal_of(!draw) <= 2.0);
         }
@@ -397,7 +442,7 @@ mod tests {
 
     #[test]
     fn normals_have_their_moments() {
-        // Of the truncated normal: 1 - 4 f / z and 3 - 28 f / z, where f is the density at 2, and z the probability of [-2, 2].
+        // Truncated normal: 1 - 4 f / z and 3 - 28 f / z with the density f at 2 and the probability z of [-2, 2].
         for (draw, moments) in [
             (Rng::normal as fn(&mut Rng) -> f64, [0.0, 1.0, 0.0, 3.0]),
             (Rng::truncated_normal, [0.0, 0.773_741_303_549_923_2, 0.0, 1.416_189_124_849_462_7]),

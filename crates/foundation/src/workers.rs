@@ -1,5 +1,5 @@
-//! Who may use which cores. A scope owns the machine's share given to it and grants parts to workers; a worker
-//! hands its grant on to its kernels. No other crate starts threads of its own for computing.
+//! Distribution of cores. A scope owns a number of cores and grants some to each worker; a worker passes its grant on to
+//! its kernels. No other crate starts threads of its own for computing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,20 +15,20 @@ impl Grant {
     /// One core, for work outside any scope.
     pub const ONE: Self = Self { worker: 0, threads: 1 };
 
-    /// How many threads the work may keep busy, at least 1.
+    /// Number of threads that the work may keep busy, at least 1.
     #[must_use]
     pub const fn threads(self) -> usize {
         self.threads
     }
 
-    /// Which of the scope's workers this is, from 0. For logs: results must not depend on it.
+    /// Number of the worker within its scope, from 0. For logs only: results must not depend on it.
     #[must_use]
     pub const fn worker(self) -> usize {
         self.worker
     }
 }
 
-/// Owns a number of cores and shares them out among workers that run side by side.
+/// Owns a number of cores and divides them among concurrent workers.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerScope {
     cores: usize,
@@ -41,23 +41,23 @@ impl WorkerScope {
         Self { cores: cores.max(1) }
     }
 
-    /// A scope over all cores that the system lets this process use.
+    /// A scope over all cores that the system allows this process to use.
     #[must_use]
     pub fn available() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get))
     }
 
-    /// How many cores the scope owns.
+    /// Number of cores that the scope owns.
     #[must_use]
     pub const fn cores(self) -> usize {
         self.cores
     }
 
-    /// Runs `work` once on each of `workers` threads, at most one per core, and returns when all have ended.
-    /// Each is granted an equal share of the cores.
+    /// Runs `work` once on each of `workers` threads, at most one per core, and returns when all have ended. Each worker is
+    /// granted the same number of cores.
     ///
     /// # Panics
-    /// Where `work` panics.
+    /// If `work` panics.
     pub fn run(self, workers: usize, work: impl Fn(Grant) + Sync) {
         let workers = workers.clamp(1, self.cores);
         let grant = |worker| Grant { worker, threads: self.cores / workers };
@@ -72,24 +72,30 @@ impl WorkerScope {
         });
     }
 
-    /// `work` on every item, as many at once as there are cores; results in the order of the items.
+    /// Applies `work` to every item, one item per core at a time; returns the results in the order of the items.
     ///
     /// # Panics
-    /// Where `work` panics.
+    /// If `work` panics.
     pub fn map<T: Send, R: Send>(self, items: Vec<T>, work: impl Fn(Grant, T) -> R + Sync) -> Vec<R> {
         let count = items.len();
         let items: Vec<Mutex<Option<T>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
         let results: Vec<Mutex<Option<R>>> = (0..count).map(|_| Mutex::new(None)).collect();
         let next = AtomicUsize::new(0);
         self.run(count, |grant| {
+            // The counter gives each index to one worker, so each slot is locked without contention: the mutexes only
+            // make the transfer between threads safe. A panic in `work` ends the scope before the results are read.
             while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < count) {
-                if let Some(item) = items[i].lock().unwrap_or_else(PoisonError::into_inner).take() {
-                    let result = work(grant, item);
-                    *results[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                }
+                let item = items[i].lock().unwrap_or_else(PoisonError::into_inner).take();
+                let result = work(grant, item.expect("invariant: the counter gives out each item once"));
+                *results[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             }
         });
-        results.into_iter().filter_map(|r| r.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+        let result = |slot: Mutex<Option<R>>| {
+            slot.into_inner()
+                .unwrap_or_else(PoisonError::into_inner)
+                .expect("invariant: every item has a result once all workers have ended")
+        };
+        results.into_iter().map(result).collect()
     }
 }
 

@@ -56,7 +56,7 @@ pub struct CorpusConfig {
     pub duplicates: Duplicates,
     /// Upper limits of a network's cost. Default none.
     pub limits: Limits,
-    /// Target of the costs. Default `mcu-int8`.
+    /// Target of the costs. Default `mcu-packed`.
     pub target: Target,
     /// Family of the networks.
     pub family: GeneratorConfig,

@@ -25,7 +25,6 @@
 
 #![forbid(unsafe_code)]
 
-pub use tinsmith_foundation as foundation;
 #[cfg(feature = "autoq")]
 pub use tinsmith_autoq as autoq;
 #[cfg(feature = "core-tensor")]
@@ -38,6 +37,7 @@ pub use tinsmith_data as data;
 pub use tinsmith_deploy as deploy;
 #[cfg(feature = "fleet")]
 pub use tinsmith_fleet as fleet;
+pub use tinsmith_foundation as foundation;
 #[cfg(feature = "keras")]
 pub use tinsmith_keras as keras;
 #[cfg(feature = "kernels")]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tinsmith_cost::{Limits, Target};
-use tinsmith_data::{Parts, Splits};
+use tinsmith_data::{Parts, Splits, TableOptions};
 use tinsmith_foundation::{CancelToken, Faults, Grant, Progress, Seed, WorkerScope, config, files};
 use tinsmith_study::Ended;
 use tinsmith_trainer::TrainError;
@@ -43,7 +43,15 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`WorkshopError::Data`] if there is no such data set or it cannot be read.
     pub fn load_data(&self, name: &str) -> Result<Splits> {
-        Ok(tinsmith_data::load(&tinsmith_data::locate(name, self.data_folder.as_deref())?)?)
+        self.load_data_with(name, &TableOptions::default())
+    }
+
+    /// Loads a data set with options for its targets and columns.
+    ///
+    /// # Errors
+    /// As [`Self::load_data`]; [`WorkshopError::Data`] also for an option that does not apply to the data.
+    pub fn load_data_with(&self, name: &str, options: &TableOptions) -> Result<Splits> {
+        Ok(tinsmith_data::load_with(name, self.data_folder.as_deref(), options)?)
     }
 }
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tinsmith_foundation::{ConfigErrors, Faults, WorkerScope};
 use tinsmith_modelgen::{
-    CorpusConfig, SpaceFillingConfig, SpaceFillingManifest, GeneratorConfig, CorpusManifest, generate, generate_space_filling,
-    manifest_path,
+    CorpusConfig, CorpusManifest, GeneratorConfig, SpaceFillingConfig, SpaceFillingManifest, generate,
+    generate_space_filling, manifest_path,
 };
 
 use crate::bench::Session;

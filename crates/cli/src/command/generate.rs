@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use tinsmith_cost::Target;
 use tinsmith_foundation::{ByteSize, Seed, WorkerScope, config};
 use tinsmith_modelgen::{
-    CorpusConfig, SpaceFillingConfig, Duplicates, Format, GeneratorConfig, CorpusManifest, coverage_path, manifest_path,
+    CorpusConfig, CorpusManifest, Duplicates, Format, GeneratorConfig, SpaceFillingConfig, coverage_path,
+    manifest_path,
 };
 use tinsmith_workshop::{CorpusStatus, fit_family, generate_corpus, generate_space_filling_corpus};
 

@@ -169,10 +169,12 @@ fn files_that_do_not_fit_are_named() {
         &folder,
         &["train-labels-idx1-ubyte", "has shape [3], want [2]: one value for each sample of train-images"],
     );
-    write(folder.path(), "train-labels-idx1-ubyte", &[2], Values::F32(vec![0.0, 1.0]));
-    refused(&folder, &["train-labels-idx1-ubyte", "holds f32 values, want integers"]);
+    write(folder.path(), "train-labels-idx1-ubyte", &[2], Values::F32(vec![0.0, 0.5]));
+    refused(&folder, &["train-labels-idx1-ubyte", "label of sample 1 is 0.5, want whole numbers"]);
+    std::fs::write(folder.path().join("classes.txt"), "rest\nlift\nturn\n").unwrap();
     write(folder.path(), "train-labels-idx1-ubyte", &[2], Values::I8(vec![0, -1]));
-    refused(&folder, &["label -1 of sample 1 is no class, want 0 to 65535"]);
+    refused(&folder, &["label -1 of sample 1 is no class, want 0 to 2"]);
+    std::fs::remove_file(folder.path().join("classes.txt")).unwrap();
     write(folder.path(), "train-labels-idx1-ubyte", &[2], labels(&[0, 1]));
     write(folder.path(), "train-sides-idx1-ubyte", &[1], labels(&[0]));
     refused(&folder, &["train-sides-idx1-ubyte", "has shape [1], want [2]"]);
@@ -195,11 +197,71 @@ fn files_that_do_not_fit_are_named() {
 #[test]
 fn an_unknown_name_lists_what_there_is() {
     let error = load("no-such-set").unwrap_err().to_string();
-    assert_eq!(error, "no data set `no-such-set`: it is no file or folder, and built in are digits8x8");
+    assert_eq!(error, "no data set `no-such-set`: it is no file or folder; built in: digits8x8");
     assert!(tinsmith_data::builtin("mnist").is_err());
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = load(file.path().to_str().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("is no data set, want a folder, an .npz archive or a .csv table"), "{error}");
+    assert!(error.contains("is no data set, want a folder, an .npz archive or a table"), "{error}");
+}
+
+#[test]
+fn labels_that_do_not_count_from_zero_are_renumbered() {
+    let folder = images();
+    for values in [Values::U8(vec![1, 2]), Values::F64(vec![1.0, 2.0]), Values::I8(vec![-1, 2])] {
+        write(folder.path(), "train-labels-idx1-ubyte", &[2], values.clone());
+        let splits = load_folder(folder.path()).unwrap();
+        let names = splits.train.class_names().join(" ");
+        assert!(["1 2", "-1 2"].contains(&names.as_str()), "{names}");
+        assert_eq!(
+            (splits.train.labels().unwrap(), splits.test.labels().unwrap()),
+            ([0, 1].as_slice(), [1].as_slice())
+        );
+        assert!(splits.decisions()[0].contains("are numbered 0 to 1"), "{:?}", splits.decisions());
+        assert_eq!(splits.warnings().len(), 1, "class 0 has no test row");
+    }
+}
+
+#[test]
+fn names_of_emnist_and_padded_gzip_files_are_read() {
+    let source = images();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, emnist) in [
+        ("train-images-idx3-ubyte", "emnist-letters-train-images-idx3-ubyte"),
+        ("train-labels-idx1-ubyte", "emnist-letters-train-labels-idx1-ubyte"),
+        ("t10k-images-idx3-ubyte.gz", "emnist-letters-test-images-idx3-ubyte.gz"),
+        ("t10k-labels-idx1-ubyte.gz", "emnist-letters-test-labels-idx1-ubyte.gz"),
+    ] {
+        let mut bytes = std::fs::read(source.path().join(name)).unwrap();
+        if name.ends_with(".gz") {
+            bytes.extend([0; 512]);
+        }
+        std::fs::write(folder.path().join(emnist), bytes).unwrap();
+    }
+    let splits = load_folder(folder.path()).unwrap();
+    assert_eq!(splits.checksum(), load_folder(source.path()).unwrap().checksum());
+    write(folder.path(), "emnist-digits-train-labels-idx1-ubyte", &[2], labels(&[0, 1]));
+    refused(
+        &folder,
+        &["emnist-letters-train-labels-idx1-ubyte holds the same as emnist-digits-train-labels"],
+    );
+}
+
+#[test]
+fn a_single_class_and_channels_in_front_are_noticed() {
+    let folder = images();
+    write(folder.path(), "train-labels-idx1-ubyte", &[2], labels(&[2, 2]));
+    let error = load_folder(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("have the class `2`, so there is nothing to learn"), "{error}");
+    write(folder.path(), "train-labels-idx1-ubyte", &[2], labels(&[0, 2]));
+    for part in ["train", "t10k"] {
+        let rows = if part == "train" { 2 } else { 1 };
+        for ending in ["", ".gz"] {
+            let _ = std::fs::remove_file(folder.path().join(format!("{part}-images-idx3-ubyte{ending}")));
+        }
+        write(folder.path(), &format!("{part}-images-idx4-ubyte"), &[rows, 3, 12, 12], bytes(rows * 432));
+    }
+    let splits = load_folder(folder.path()).unwrap();
+    assert!(splits.warnings().iter().any(|w| w.contains("channels come first")), "{:?}", splits.warnings());
 }
 
 #[test]

@@ -47,11 +47,11 @@ fn refusals_say_what_would_be_right() {
     let labels = [0, 0, 0, 1, 1];
     assert_eq!(
         text(stratified_folds(&labels, 1, None)),
-        "cannot make folds: 1 folds asked for, want at least 2"
+        "cannot make folds: 1 folds requested, want at least 2"
     );
     assert_eq!(
         text(stratified_folds(&labels, 6, None)),
-        "cannot make folds: 6 folds asked for, but there are only 5 rows"
+        "cannot make folds: 6 folds requested, but there are only 5 rows"
     );
     assert_eq!(
         text(stratified_folds(&labels, 4, None)),
@@ -71,7 +71,7 @@ fn data_with_subjects_is_folded_by_them() {
     assert_eq!(folds.test, [vec![2, 3, 4], vec![5, 6, 7], vec![0, 1]]);
     let (train, val) = data.fold(&folds, 2).unwrap();
     assert_eq!((train.len(), val.group("subjects").unwrap()), (6, [3, 3].as_slice()));
-    assert!(data.fold(&folds, 3).unwrap_err().to_string().contains("fold 3 asked for, there are 3"));
+    assert!(data.fold(&folds, 3).unwrap_err().to_string().contains("fold 3 requested, there are 3"));
 }
 
 proptest! {

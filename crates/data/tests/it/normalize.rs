@@ -1,6 +1,6 @@
 //! Normalization.
 
-use tinsmith_data::{Dataset, Normalization, Normalizer, Targets};
+use tinsmith_data::{Dataset, Normalization, Normalizer, ScaleRule, Targets};
 
 fn series(values: &[f32]) -> Dataset {
     Dataset::new("series", vec![2, 2], values.to_vec(), Targets::Samples).unwrap()
@@ -54,9 +54,38 @@ fn only_the_rows_given_are_looked_at_and_views_stay_views() {
 }
 
 #[test]
-fn it_is_stored_and_read_back() {
-    let fitted = Normalizer { shift: vec![0.1, -7.25], scale: vec![1.0 / 3.0, 2.0] };
+fn tables_are_normalized_column_by_column() {
+    // A light column, a heavy one with outliers, a binary one.
+    let row = |i: i32| [(i % 7) as f32, if i % 500 == 0 { 13_000.0 } else { (i % 5) as f32 }, (i % 2) as f32];
+    let values: Vec<f32> = (0..2000).flat_map(row).collect();
+    let data = Dataset::new("table", vec![3], values, Targets::Samples).unwrap();
+    let fitted = Normalizer::fit(&data, Normalization::Auto).unwrap();
+    assert_eq!(fitted.rules, [ScaleRule::Deviation, ScaleRule::ClippedDeviation, ScaleRule::Range]);
+    assert_eq!(
+        fitted.summary(),
+        "each of 3 columns by itself: 1 by range, 1 by deviation, 1 by clipped deviation"
+    );
+    let plain = Normalizer::fit(&data, Normalization::Standardize).unwrap();
+    assert_eq!(
+        (fitted.shift[0].to_bits(), fitted.scale[0].to_bits()),
+        (plain.shift[0].to_bits(), plain.scale[0].to_bits())
+    );
+    assert!(fitted.scale[1] < 0.4 * plain.scale[1], "{} {}", fitted.scale[1], plain.scale[1]);
+    let normal = fitted.apply(&data).unwrap();
+    assert!(normal.as_slice().unwrap().iter().all(|x| x.abs() < 65.0));
     let text = serde_json::to_string(&fitted).unwrap();
+    assert!(text.contains(r#""rules":["deviation","clipped_deviation","range"]"#), "{text}");
+    // Flattened pixels keep one range.
+    let pixels: Vec<f32> = (0..640).map(|i| (i % 256) as f32).collect();
+    let pixels = Dataset::new("pixels", vec![64], pixels, Targets::Samples).unwrap();
+    assert_eq!(Normalizer::fit(&pixels, Normalization::Auto).unwrap().scale, [255.0]);
+}
+
+#[test]
+fn it_is_stored_and_read_back() {
+    let fitted = Normalizer { shift: vec![0.1, -7.25], scale: vec![1.0 / 3.0, 2.0], rules: Vec::new() };
+    let text = serde_json::to_string(&fitted).unwrap();
+    assert_eq!(text, r#"{"shift":[0.1,-7.25],"scale":[0.33333334,2.0]}"#);
     assert_eq!(serde_json::from_str::<Normalizer>(&text).unwrap(), fitted);
     assert!(serde_json::from_str::<Normalizer>(r#"{"shift": [0], "scale": [1], "kind": 1}"#).is_err());
     assert_eq!(serde_json::to_string(&Normalization::default()).unwrap(), "\"auto\"");
@@ -64,13 +93,13 @@ fn it_is_stored_and_read_back() {
 
 #[test]
 fn what_cannot_be_normalized_is_refused() {
-    let fitted = Normalizer { shift: vec![0.0; 3], scale: vec![1.0; 3] };
+    let fitted = Normalizer { shift: vec![0.0; 3], scale: vec![1.0; 3], rules: Vec::new() };
     let error = fitted.apply(&series(&[0.0; 4])).unwrap_err().to_string();
     assert_eq!(error, "normalization: sample shape is [2, 2], want 3 channels on the last axis");
     assert!(fitted.apply_in_place(&mut [0.0; 4]).is_err());
-    let zero = Normalizer { shift: vec![0.0], scale: vec![0.0] };
+    let zero = Normalizer { shift: vec![0.0], scale: vec![0.0], rules: Vec::new() };
     assert!(zero.apply(&series(&[0.0; 4])).unwrap_err().to_string().contains("a scale is 0"));
-    let short = Normalizer { shift: vec![0.0, 1.0], scale: vec![1.0] };
+    let short = Normalizer { shift: vec![0.0, 1.0], scale: vec![1.0], rules: Vec::new() };
     assert!(short.apply(&series(&[0.0; 4])).unwrap_err().to_string().contains("got 1, want 2"));
     for kind in [Normalization::Range, Normalization::Standardize] {
         let error = Normalizer::fit(&series(&[0.0, f32::NAN, 1.0, 2.0]), kind).unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
-use tinsmith_data::{Array, Targets, Values, load, npy, npz};
+use tinsmith_data::{Array, TableOptions, TargetChoice, Targets, Values, load, load_with, npy, npz};
 
 use crate::golden;
 
@@ -69,6 +69,9 @@ fn types_and_orders_are_understood() {
     assert_eq!(*read("<u4", "False", "(1,)", &[255; 4]).values(), Values::I64(vec![4_294_967_295]));
     assert_eq!(*read("<u8", "False", "(1,)", &[7, 0, 0, 0, 0, 0, 0, 0]).values(), Values::I64(vec![7]));
     assert_eq!(*read(">f4", "False", "(1,)", &[0x3f, 0x80, 0, 0]).values(), Values::F32(vec![1.0]));
+    // 1.5, -2, the smallest subnormal, infinity.
+    let halves = read("<f2", "False", "(4,)", &[0x00, 0x3e, 0x00, 0xc0, 0x01, 0x00, 0x00, 0x7c]);
+    assert_eq!(*halves.values(), Values::F32(vec![1.5, -2.0, 2.0_f32.powi(-24), f32::INFINITY]));
     assert_eq!(read("|u1", "False", "()", &[5]).shape(), [1]);
     // Of the array 1 2 3 / 4 5 6, columns first.
     let array = read("|u1", "True", "(2, 3)", &[1, 4, 2, 5, 3, 6]);
@@ -103,7 +106,9 @@ fn malformed_files_are_refused_with_the_reason() {
     );
     refused(&of("|O", "False", "(1,)", 8), "type `|O`");
     refused(&of("<c8", "False", "(1,)", 8), "type `<c8`");
-    refused(&of("<f2", "False", "(1,)", 2), "type `<f2`");
+    refused(&of("|O", "False", "(1,)", 8), "Python objects");
+    refused(&of("<U3", "False", "(1,)", 12), "holds text, want numbers");
+    refused(&of("<U0", "False", "(1000000000000,)", 0), "type `<U0`");
     refused(&of("<f4", "Maybe", "(1,)", 4), "no dictionary");
     refused(&of("<f4", "False", "(-1,)", 4), "no dictionary");
     refused(&of("<f4", "False", "(2,)", 7), "has only 7 bytes of values, want 8");
@@ -147,10 +152,101 @@ fn an_archive_is_a_data_set() {
     arrays.insert("y_test".to_owned(), test);
     arrays.insert("train_images".to_owned(), arrays["x_train"].clone());
     refused(&arrays, &["holds the same as"]);
-    arrays.retain(|name, _| name.ends_with("_train"));
-    refused(&arrays, &["has no test part"]);
     std::fs::write(&path, b"PK nothing").unwrap();
     assert!(load(path.to_str().unwrap()).unwrap_err().to_string().contains("is no NPZ archive"));
+}
+
+/// Writes an archive of raw members, stored.
+fn archive(path: &Path, members: &[(&str, Vec<u8>)]) {
+    use std::io::Write;
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, bytes) in members {
+        writer.start_file(format!("{name}.npy"), options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+/// `rows` images of 2 x 2 bytes, and the bytes of an array of `descr` and `shape`.
+fn pictures(rows: usize) -> Vec<u8> {
+    let shape = format!("({rows}, 2, 2)");
+    file(&described("|u1", "False", &shape), &(0..rows * 4).map(|i| i as u8).collect::<Vec<u8>>())
+}
+
+#[test]
+fn archives_of_other_forms_are_data_sets_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pack.npz");
+    let load = || load(path.to_str().unwrap()).unwrap();
+    let column = |values: &[u8]| file(&described("|u1", "False", &format!("({}, 1)", values.len())), values);
+
+    // MedMNIST: three parts, labels of shape (N, 1).
+    archive(
+        &path,
+        &[
+            ("train_images", pictures(4)),
+            ("train_labels", column(&[0, 1, 0, 1])),
+            ("val_images", pictures(2)),
+            ("val_labels", column(&[1, 0])),
+            ("test_images", pictures(2)),
+            ("test_labels", column(&[0, 1])),
+        ],
+    );
+    let splits = load();
+    assert_eq!((splits.train.labels().unwrap(), splits.test.len()), ([0, 1, 0, 1, 1, 0].as_slice(), 2));
+    assert!(splits.decisions()[0].contains("validation part is joined"), "{:?}", splits.decisions());
+
+    // Text labels, capital letters, no test part.
+    let names: Vec<u8> = ["cat", "dog", "cat", "dog", "cat", "dog", "cat", "dog", "cat", "dog"]
+        .iter()
+        .flat_map(|name| name.chars().flat_map(|c| u32::from(c).to_le_bytes()))
+        .collect();
+    archive(
+        &path,
+        &[("X_train", pictures(10)), ("y_train", file(&described("<U3", "False", "(10,)"), &names))],
+    );
+    let splits = load();
+    assert_eq!(
+        (splits.train.class_names(), splits.train.len(), splits.test.len()),
+        (["cat", "dog"].map(str::to_owned).as_slice(), 8, 2)
+    );
+    assert!(splits.decisions().iter().any(|d| d.contains("there is no test part")));
+
+    // One-hot floats without parts; labels 1 and 3.
+    let hot: Vec<u8> = (0..10)
+        .flat_map(|i| if i % 2 == 0 { [1.0_f32, 0.0] } else { [0.0, 1.0] })
+        .flat_map(f32::to_le_bytes)
+        .collect();
+    archive(&path, &[("X", pictures(10)), ("y", file(&described("<f4", "False", "(10, 2)"), &hot))]);
+    assert_eq!(load().train.class_counts(), [4, 4]);
+    archive(&path, &[("X", pictures(10)), ("y", column(&[1, 3, 1, 3, 1, 3, 1, 3, 1, 3]))]);
+    assert_eq!(load().train.class_names(), ["1", "3"]);
+
+    // Ages are values; `targets: classes` overrides.
+    let ages: Vec<u8> = (0..60_u8).collect();
+    archive(&path, &[("X", pictures(60)), ("y", column(&ages))]);
+    assert!(matches!(load().train.targets(), Targets::Arrays { .. }));
+    let classes = TableOptions { targets: TargetChoice::Classes, ..TableOptions::default() };
+    assert_eq!(load_with(path.to_str().unwrap(), None, &classes).unwrap().train.class_count(), 60);
+}
+
+#[test]
+fn archives_that_expand_without_bound_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.npz");
+    let zeros = |megabytes: usize| {
+        file(&described("|u1", "False", &format!("({},)", megabytes << 20)), &vec![0; megabytes << 20])
+    };
+    archive(&path, &[("a", zeros(10)), ("b", zeros(10))]);
+    let error = npz::read(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("bomb.npz[b]") && error.contains("`b.npy` expands beyond 16777216 bytes"),
+        "{error}"
+    );
+    archive(&path, &[("a", zeros(10))]);
+    assert_eq!(npz::read(&path).unwrap()["a"].shape(), [10 << 20]);
 }
 
 #[test]

@@ -107,7 +107,9 @@ fn a_checksum_that_was_asked_for_does_not_outlive_a_change() {
         ("targets", &|d| d.with_targets(targets()).unwrap()),
         ("shape", &|d| d.reshaped(vec![1, 2]).unwrap()),
         ("rows", &|d| d.subset(&[0, 3]).unwrap()),
-        ("values", &|d| Normalizer { shift: vec![1.0], scale: vec![2.0] }.apply(&d).unwrap()),
+        ("values", &|d| {
+            Normalizer { shift: vec![1.0], scale: vec![2.0], rules: Vec::new() }.apply(&d).unwrap()
+        }),
     ];
     for (what, change) in changes {
         let asked = fresh();

@@ -1,7 +1,7 @@
 //! Faults of syntax, type and value all name their line and column.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_foundation::config::{self, Faults};
+use tinsmith_foundation::{Faults, config};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +54,21 @@ fn types_and_keys_are_placed() {
         let error = config::from_str::<Outer>(text, "t", |_, _| {}).unwrap_err().to_string();
         assert!(error.starts_with(place), "{text:?}: {error}");
         assert!(error.contains(word), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn quotations_are_cut() {
+    let long = "x".repeat(300_000);
+    for text in [
+        format!("name: a\nitems: [{long}]\n"),
+        format!("name: a\nitems:\n  - size: {long}\n"),
+        format!("name: a\n{long}: 1\n"),
+        format!("name: a\nitems: \"{long}\"\n"),
+        format!("{{ {long}"),
+    ] {
+        let error = config::from_str::<Outer>(&text, "t", |_, _| {}).unwrap_err().to_string();
+        assert!(error.len() < 600, "{} bytes: {}", error.len(), &error[..600]);
     }
 }
 

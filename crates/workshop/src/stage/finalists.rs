@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_trainer::{Member, Pool, PoolContext};
 use tinsmith_network::ModelSpec;
 use tinsmith_study::Trial;
 use tinsmith_trainer::{Callback, Plan, RunResult, Undisturbed};
+use tinsmith_trainer::{Member, Pool, PoolContext};
 
 use crate::bench::Workbench;
 use crate::error::{Result, WorkshopError};
