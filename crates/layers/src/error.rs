@@ -114,6 +114,12 @@ pub enum LayersError {
         /// The file.
         path: PathBuf,
     },
+    /// A weight file without the specification of its network.
+    #[error("{path} is not a weight file that Tinsmith wrote: its metadata have no `spec`", path = path.display())]
+    NoSpec {
+        /// The file.
+        path: PathBuf,
+    },
     /// An archive of arrays that is not what it claims to be.
     #[error("cannot read {path} as npz: {reason}", path = path.display())]
     Npz {

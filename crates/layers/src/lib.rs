@@ -51,6 +51,7 @@
 //! | build, run, look inside | [`Model`], [`BuildOptions`], [`Mode`], [`Activations`] |
 //! | parameters with masks and flags | [`Model::params`], [`tinsmith_core_tensor::Params`] |
 //! | weights in and out, in files and in memory | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
+//! | networks from files | [`load_spec`], [`load_model`] |
 //! | models of Keras and `QKeras`, `.keras` and `.h5`, in and out | [`keras`] |
 //! | where the first NaN or infinity stands | [`Model::first_non_finite`], [`NonFinite`], [`Place`] |
 //! | steps of quantized activations that begin by a batch | [`Model::calibrate`] |
@@ -67,6 +68,7 @@ mod error;
 mod fold;
 pub mod keras;
 mod layer;
+mod load;
 mod mode;
 mod model;
 pub mod npz;
@@ -76,5 +78,6 @@ pub use ebops::{Ebops, EbopsGradients};
 pub use error::{LayersError, Result};
 pub use fold::{FoldedNetwork, fold_batch_norms};
 pub use layer::effective_quantizer;
+pub use load::{load_model, load_spec};
 pub use mode::Mode;
 pub use model::{Activations, BuildOptions, Inheritance, Inherited, Model, ModelState, NonFinite, Place};

@@ -5,26 +5,36 @@
 mod average;
 mod callback;
 mod checkpoint;
+mod compatibility;
 mod config;
+mod context;
+mod digest;
 mod engine;
 mod error;
 mod evaluate;
 mod fit;
+mod history;
 mod kfold;
 mod loss;
 pub mod metric;
 pub mod optimizer;
+mod progress;
+mod removal;
 pub mod run;
 mod schedule;
+mod snapshot;
+mod targets;
 mod teacher;
 mod trainer;
 
 pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};
 pub use checkpoint::Checkpoints;
 pub use config::{Averaging, Distillation, EarlyStopping, TrainConfig};
+pub use context::Context;
 pub use error::{Result, TrainError};
 pub use evaluate::{Evaluation, evaluate};
-pub use fit::{Context, Epoch, History, Stopped, fit, fit_resumable};
+pub use fit::{fit, fit_resumable};
+pub use history::{Epoch, History, Stopped};
 pub use kfold::{CrossValidation, FoldResult, KFold, cross_validate};
 pub use loss::Loss;
 pub use metric::{Confusion, Metric};
@@ -32,3 +42,6 @@ pub use optimizer::{OptimizerConfig, Rule};
 pub use run::{Failure, Plan, Run, RunResult};
 pub use schedule::Schedule;
 pub use trainer::Trainer;
+
+#[doc(no_inline)]
+pub use tinsmith_layers::{load_model, load_spec};

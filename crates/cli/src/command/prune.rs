@@ -7,7 +7,8 @@ use clap::Args;
 use tinsmith_core_tensor::Threads;
 use tinsmith_foundation::Grant;
 use tinsmith_sparse::{GradualPruner, PruneConfig, Scope, mask, with_smallest_storage};
-use tinsmith_trainer::run::{build, load_model};
+use tinsmith_trainer::load_model;
+use tinsmith_trainer::run::build;
 use tinsmith_trainer::{Context, Plan, evaluate, fit};
 
 use super::{BudgetArgs, TrainingArgs, folder};

@@ -6,7 +6,7 @@ use clap::Args;
 use tinsmith_autoq::{AutoqConfig, BITS, QuantizationSearch};
 use tinsmith_study::{Budget, SearchRun};
 use tinsmith_trainer::Trainer;
-use tinsmith_trainer::run::load_model;
+use tinsmith_trainer::load_model;
 use tinsmith_workshop::activation_ranges;
 
 use super::{BudgetArgs, TrainingArgs, folder};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_trainer::run::load_spec;
+use tinsmith_trainer::load_spec;
 
 use super::BudgetArgs;
 use crate::output::{count, line, table, text};

@@ -8,7 +8,7 @@ use tinsmith_data::Normalization;
 use tinsmith_foundation::{Grant, config, files};
 use tinsmith_spec::ModelSpec;
 use tinsmith_study::Decision;
-use tinsmith_trainer::run::{load_model, load_spec};
+use tinsmith_trainer::{load_model, load_spec};
 use tinsmith_trainer::{
     Context, Epoch, Evaluation, KFold, Metric, Observe, Plan, Run, cross_validate, evaluate,
 };

@@ -185,6 +185,51 @@ fn a_killed_run_goes_on() {
     assert_eq!(bytes(run.folder()), bytes(whole.folder()), "after {kills} kills");
 }
 
+/// Rewrites the metadata of a safetensors file.
+fn edit(path: &Path, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let bytes = std::fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    change(header["__metadata__"].as_object_mut().unwrap());
+    let mut text = header.to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut out = (text.len() as u64).to_le_bytes().to_vec();
+    out.extend(text);
+    out.extend(&bytes[8 + length..]);
+    std::fs::write(path, out).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Run::new(dir.path().join("run"));
+    assert!(attempt(&run, 13, Duration::ZERO).is_err());
+    let path = run.checkpoint();
+    let whole = std::fs::read(&path).unwrap();
+    let refusal = || {
+        let error = attempt(&run, 0, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("checkpoint.safetensors is not a checkpoint"), "{error}");
+        error
+    };
+    edit(&path, |metadata| {
+        let text = metadata["checkpoint"].as_str().unwrap().replacen("\"epoch\":2", "\"epoch\":0", 1);
+        metadata["checkpoint"] = text.into();
+    });
+    assert!(refusal().contains("`sha256`"));
+    let mut flipped = whole.clone();
+    let last = flipped.len() - 3;
+    flipped[last] ^= 1;
+    std::fs::write(&path, flipped).unwrap();
+    assert!(refusal().contains("`sha256`"));
+    std::fs::write(&path, &whole).unwrap();
+    edit(&path, |metadata| {
+        metadata.remove("sha256");
+    });
+    assert!(refusal().contains("an older version"));
+    std::fs::write(&path, &whole).unwrap();
+    attempt(&run, 0, Duration::ZERO).unwrap();
+}
+
 #[test]
 fn a_checkpoint_of_another_training_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -200,5 +245,5 @@ fn a_checkpoint_of_another_training_is_refused() {
     let error = other
         .train(&plan, &train, Some(&validation), &context, &mut tinsmith_trainer::Undisturbed)
         .unwrap_err();
-    assert!(error.to_string().starts_with("the checkpoint is another training's"), "{error}");
+    assert!(error.to_string().starts_with("the checkpoint belongs to another training"), "{error}");
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(bench: &Bench<'_>, found: &Found) -> Result<Quantized> {
         goal: stage.goal,
         ..AutoqConfig::default()
     };
-    let model = tinsmith_trainer::run::load_model(&found.weights)?;
+    let model = tinsmith_layers::load_model(&found.weights)?;
     let ranges = activation_ranges(&model, &bench.train)?;
     let search =
         QuantizationSearch::new(config, found.spec.clone(), ranges, bench.limits, bench.target.clone())?;

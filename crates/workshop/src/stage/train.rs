@@ -9,7 +9,7 @@ use tinsmith_layers::Model;
 use tinsmith_sparse::{GradualPruner, with_smallest_storage};
 use tinsmith_spec::ModelSpec;
 use tinsmith_spec::cost::Target;
-use tinsmith_trainer::run::load_model;
+use tinsmith_layers::load_model;
 use tinsmith_trainer::{Callback, Confusion, Evaluation, Plan, RunResult, TrainError, Undisturbed, evaluate};
 
 use crate::error::{Result, WorkshopError};
