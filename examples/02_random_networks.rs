@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
 use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-use tinsmith_spec::{Limits, Target};
 
 fn main() -> anyhow::Result<()> {
     let target = Target::load("mcu-int8")?;
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
 
     let mut hashes = BTreeSet::new();
     for spec in &networks {
-        let cost = spec.cost(&target)?;
+        let cost = Cost::of(spec, &target)?;
         let kinds: Vec<&str> = spec.layers.iter().map(|layer| layer.op.name()).collect();
         println!("{:>6} flash {:>5} RAM  {}", cost.total.flash_bytes, cost.peak_ram.bytes, kinds.join(" "));
         assert!(limits.check(&cost).is_empty());

@@ -7,7 +7,7 @@
 use tinsmith_data::{Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
 use tinsmith_trainer::{Context, Epoch, Observe, OptimizerConfig, TrainConfig, evaluate, fit};
 

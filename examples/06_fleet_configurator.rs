@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use tinsmith_fleet::{Fleet, ModelConfigurator, ModelRequest, ModelSetup, Project, Samples, State, Status};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 /// Tells points within a ring from those outside.
 struct Rings;

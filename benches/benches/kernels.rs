@@ -4,15 +4,14 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tinsmith_core_tensor::Conv2dGeometry;
-use tinsmith_core_tensor::kernels::conv::{
+use tinsmith_foundation::Seed;
+use tinsmith_kernels::Conv2dGeometry;
+use tinsmith_kernels::conv::{
     ConvShape, conv2d_fused, conv2d_input_gradient_into, conv2d_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::dense::{
-    dense_fused, dense_input_gradient_into, dense_parameter_gradients,
-};
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
-use tinsmith_foundation::Seed;
+use tinsmith_kernels::dense::{dense_fused, dense_input_gradient_into, dense_parameter_gradients};
+use tinsmith_kernels::epilogue::{Epilogue, GradientSink, ParameterGradients};
+use tinsmith_kernels::gate::{Gate, gate_words};
 
 fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut rng = Seed::new(seed).rng();

@@ -4,18 +4,17 @@
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use tinsmith_core_tensor::kernels::batch_norm::{batch_norm_fused, batch_norm_gradient, moments};
-use tinsmith_core_tensor::kernels::depthwise::{
+use tinsmith_foundation::Seed;
+use tinsmith_kernels::batch_norm::{batch_norm_fused, batch_norm_gradient, moments};
+use tinsmith_kernels::depthwise::{
     depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, GradientSink, ParameterGradients, gate_words};
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam, lion, sgd_momentum};
-use tinsmith_core_tensor::kernels::pool::{
-    average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
-};
-use tinsmith_core_tensor::kernels::softmax::{Targets, softmax_cross_entropy};
-use tinsmith_core_tensor::{Conv2dGeometry, Pool2dGeometry};
-use tinsmith_foundation::Seed;
+use tinsmith_kernels::epilogue::{Epilogue, GradientSink, ParameterGradients};
+use tinsmith_kernels::gate::{Gate, gate_words};
+use tinsmith_kernels::optimizer::{Adam, Terms, adam, lion, sgd_momentum};
+use tinsmith_kernels::pool::{average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into};
+use tinsmith_kernels::softmax::{Targets, softmax_cross_entropy};
+use tinsmith_kernels::{Conv2dGeometry, Pool2dGeometry};
 
 fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut rng = Seed::new(seed).rng();

@@ -3,9 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_modelgen::{BatchConfig, GeneratorConfig, ModelGenerator, generate, load_models};
-use tinsmith_spec::{Cost, ModelSpec, StructuralHash, Target, keras};
+use tinsmith_network::{ModelSpec, StructuralHash};
 
 /// Weight layers of the networks that are drawn.
 const DEPTHS: [usize; 3] = [3, 5, 8];
@@ -34,7 +35,10 @@ fn single(criterion: &mut Criterion) {
             specs.iter().filter_map(|spec| spec.graph().ok().map(|graph| (spec, graph))).collect();
         group.bench_function(BenchmarkId::new("cost", depth), |b| {
             b.iter(|| {
-                graphs.iter().map(|(spec, graph)| Cost::of(spec, graph, &target).total.params).sum::<u64>()
+                graphs
+                    .iter()
+                    .map(|(spec, graph)| Cost::with_graph(spec, graph, &target).total.params)
+                    .sum::<u64>()
             });
         });
         group.bench_function(BenchmarkId::new("hash", depth), |b| {
@@ -49,12 +53,19 @@ fn single(criterion: &mut Criterion) {
                 specs.iter().filter_map(|s| serde_json::to_vec(s).ok()).map(|t| t.len()).sum::<usize>()
             });
         });
-        let keras: Vec<String> = specs.iter().filter_map(|spec| keras::write_json(spec).ok()).collect();
+        let keras: Vec<String> =
+            specs.iter().filter_map(|spec| tinsmith_keras::write_json(spec).ok()).collect();
         group.bench_function(BenchmarkId::new("keras_write", depth), |b| {
-            b.iter(|| specs.iter().filter_map(|s| keras::write_json(s).ok()).map(|t| t.len()).sum::<usize>());
+            b.iter(|| {
+                specs
+                    .iter()
+                    .filter_map(|s| tinsmith_keras::write_json(s).ok())
+                    .map(|t| t.len())
+                    .sum::<usize>()
+            });
         });
         group.bench_function(BenchmarkId::new("keras_read", depth), |b| {
-            b.iter(|| keras.iter().filter(|text| keras::read_json(text, "network").is_ok()).count());
+            b.iter(|| keras.iter().filter(|text| tinsmith_keras::read_json(text, "network").is_ok()).count());
         });
     }
     group.finish();

@@ -7,9 +7,9 @@
 use std::path::Path;
 
 use tinsmith_layers::{BuildOptions, keras as keras_files, npz as npz_files};
+use tinsmith_network::quantizer::{GrammarError, LearnedQuantizer};
+use tinsmith_network::{ModelSpec, Quantizer};
 use tinsmith_quant::{LearnedBits, Mode, QuantizerOp};
-use tinsmith_spec::quantizer::{GrammarError, LearnedQuantizer};
-use tinsmith_spec::{ModelSpec, Quantizer};
 
 /// The textual form of quantizers.
 pub fn quantizer(data: &[u8]) {
@@ -62,15 +62,15 @@ pub fn specification(data: &[u8]) {
     let Ok(yaml) = spec.to_yaml() else { return };
     let again = ModelSpec::parse(&yaml, "fuzz").map(|spec| spec.to_yaml().ok());
     assert_eq!(again.ok().flatten(), Some(yaml));
-    let _ = (spec.structural_hash(), spec.summary(), tinsmith_spec::keras::write_json(&spec));
+    let _ = (spec.structural_hash(), spec.summary(), tinsmith_keras::write_json(&spec));
 }
 
 /// Keras' model JSON.
 pub fn keras_json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(spec) = tinsmith_spec::keras::read_json(text, "fuzz") else { return };
-    if let Ok(json) = tinsmith_spec::keras::write_json(&spec) {
-        assert!(tinsmith_spec::keras::read_json(&json, "fuzz").is_ok(), "{json}");
+    let Ok(spec) = tinsmith_keras::read_json(text, "fuzz") else { return };
+    if let Ok(json) = tinsmith_keras::write_json(&spec) {
+        assert!(tinsmith_keras::read_json(&json, "fuzz").is_ok(), "{json}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ci;
 mod codegen;
+mod language;
 mod peers;
 mod tidy;
 
@@ -20,6 +21,11 @@ mod flags {
             cmd ci {}
             /// Rules on files, manifests and dependency directions.
             cmd tidy {}
+            /// Counts of the documentation's language per package.
+            cmd language {
+                /// List every documentation block with a bad opener.
+                optional --list
+            }
             /// All tests of the workspace.
             cmd test {}
             /// Formatting and clippy, warnings denied.
@@ -78,6 +84,7 @@ fn main() -> Result<()> {
     match flags.subcommand {
         flags::XtaskCmd::Ci(_) => ci::run(&sh),
         flags::XtaskCmd::Tidy(_) => tidy::run(&root()),
+        flags::XtaskCmd::Language(flags) => tidy::language(&root(), flags.list),
         flags::XtaskCmd::Test(_) => test(&sh),
         flags::XtaskCmd::Lint(_) => lint(&sh),
         flags::XtaskCmd::Sanitize(_) => sanitize(&sh),
@@ -126,7 +133,7 @@ fn sanitize(sh: &Shell) -> Result<()> {
     let _flags = sh.push_env("RUSTFLAGS", flags.trim());
     // Helpers are not waited for where a process ends, so what they keep for the next call counts as leaked.
     let _options = sh.push_env("ASAN_OPTIONS", "detect_leaks=0");
-    let crates = ["-p", "tinsmith-core-tensor", "-p", "tinsmith-layers"];
+    let crates = ["-p", "tinsmith-kernels", "-p", "tinsmith-core-tensor", "-p", "tinsmith-layers"];
     cmd!(sh, "cargo test {crates...} --lib --tests --target {host} --target-dir target/sanitize").run()?;
     Ok(())
 }

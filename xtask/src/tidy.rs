@@ -7,6 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::ci::say;
+use crate::language;
+
 /// Files may grow to this many lines; tables and generated code are named in [`LONG`].
 const MOST_LINES: usize = 800;
 const LONG: [&str; 0] = [];
@@ -16,31 +19,36 @@ const VAGUE: [&str; 7] = ["utils", "util", "helpers", "common", "misc", "base", 
 
 /// Which crate may build on which: an edge that is not here is an error
 /// (dev-dependencies aside). The order is from the ground up: an entry names only crates above it.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("foundation", &[]),
-    ("spec", &["foundation"]),
+    ("network", &["foundation"]),
+    ("cost", &["foundation", "network"]),
+    ("keras", &["foundation", "network"]),
     ("study", &["foundation"]),
     ("data", &["foundation"]),
-    ("core-tensor", &["foundation"]),
-    ("quant", &["foundation", "spec", "core-tensor"]),
-    ("layers", &["foundation", "spec", "data", "core-tensor", "quant"]),
-    ("trainer", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers"]),
-    ("fleet", &["foundation", "spec", "study", "data", "layers", "trainer"]),
-    ("modelgen", &["foundation", "spec", "study"]),
-    ("nas", &["foundation", "spec", "study", "modelgen"]),
-    ("autoq", &["foundation", "spec", "study"]),
-    ("sparse", &["foundation", "spec", "study", "data", "core-tensor", "quant", "layers", "trainer"]),
-    ("deploy", &["foundation", "spec", "core-tensor", "quant", "layers"]),
-    ("report", &["foundation", "spec", "study"]),
+    ("kernels", &[]),
+    ("core-tensor", &["foundation", "kernels"]),
+    ("quant", &["foundation", "network", "kernels"]),
+    ("layers", &["foundation", "network", "keras", "data", "kernels", "core-tensor", "quant"]),
+    ("trainer", &["foundation", "network", "study", "data", "kernels", "core-tensor", "layers"]),
+    ("fleet", &["foundation", "network", "study", "data", "layers", "trainer"]),
+    ("modelgen", &["foundation", "network", "cost", "keras", "study"]),
+    ("nas", &["foundation", "network", "cost", "study"]),
+    ("autoq", &["foundation", "network", "cost", "study"]),
+    (
+        "sparse",
+        &["foundation", "network", "cost", "study", "data", "kernels", "core-tensor", "layers", "trainer"],
+    ),
+    ("deploy", &["foundation", "network", "cost", "core-tensor", "quant", "layers"]),
+    ("report", &["foundation", "network", "cost", "study"]),
     (
         "workshop",
         &[
             "foundation",
-            "spec",
+            "network",
+            "cost",
             "study",
             "data",
-            "core-tensor",
-            "quant",
             "layers",
             "trainer",
             "fleet",
@@ -56,27 +64,38 @@ const EDGES: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "foundation",
-            "spec",
+            "network",
+            "cost",
+            "keras",
             "study",
             "data",
+            "kernels",
             "core-tensor",
-            "quant",
-            "layers",
             "trainer",
             "fleet",
             "modelgen",
             "nas",
             "autoq",
             "sparse",
-            "deploy",
-            "report",
             "workshop",
         ],
     ),
 ];
 
 /// Crates that must build without a tensor library, and the packages that are one.
-const TENSOR_FREE: [&str; 8] = ["foundation", "spec", "study", "data", "modelgen", "nas", "autoq", "report"];
+const TENSOR_FREE: [&str; 11] = [
+    "foundation",
+    "network",
+    "cost",
+    "keras",
+    "study",
+    "data",
+    "kernels",
+    "modelgen",
+    "nas",
+    "autoq",
+    "report",
+];
 const TENSOR_LIBRARIES: [&str; 6] =
     ["candle-core", "candle-nn", "gemm", "ndarray", "nalgebra", "tinsmith-core-tensor"];
 
@@ -108,6 +127,15 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     check_manifests(root, &files, &mut faults)?;
     check_dependencies(root, &mut faults)?;
+    let language = language::total(&language::count(root, &files)?);
+    if language.opener_fraction() > language::MOST_OPENERS {
+        faults.push(format!(
+            "{:.1} % of the documentation begins with What, Where, How, Who or Whether, want at most {:.0} %; \
+             `cargo xtask language --list` lists the places",
+            100.0 * language.opener_fraction(),
+            100.0 * language::MOST_OPENERS
+        ));
+    }
     let changelog = fs::read_to_string(root.join("CHANGELOG.md")).context("CHANGELOG.md")?;
     if !changelog.contains("## Unreleased") {
         faults.push("CHANGELOG.md has no section `## Unreleased`".to_owned());
@@ -115,6 +143,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     if !faults.is_empty() {
         bail!("{} faults:\n{}", faults.len(), faults.join("\n"));
     }
+    Ok(())
+}
+
+/// Prints the counts of [`language`], and the places behind them.
+pub(crate) fn language(root: &Path, list: bool) -> Result<()> {
+    let packages = language::count(root, &tracked(root)?)?;
+    if list {
+        for opener in &language::total(&packages).openers {
+            say(opener);
+        }
+    }
+    say(language::table(&packages).trim_end());
     Ok(())
 }
 

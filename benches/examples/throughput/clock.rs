@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
-use tinsmith_core_tensor::kernels::dense::dense;
+use tinsmith_kernels::dense::dense;
 
 /// Seconds of wall clock and of processor time.
 #[derive(Debug, Clone, Copy)]

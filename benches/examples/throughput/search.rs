@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{Seed, WorkerScope};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Budget, Objective, Runner, Sequence, Study, StudyConfig};
 use tinsmith_trainer::{TrainConfig, Trainer};
 

@@ -5,13 +5,14 @@ use std::sync::Barrier;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
-use tinsmith_core_tensor::kernels::softmax::{Targets, softmax_cross_entropy};
+use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::{Rng, Seed};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::optimizer::{Adam, Terms, adam};
+use tinsmith_kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_layers::Mode;
 use tinsmith_layers::plan::{Block, Plan, PlanOptions};
-use tinsmith_spec::{ModelSpec, Target};
+use tinsmith_network::ModelSpec;
 
 use super::clock::{Clock, blocks, cached_multiply_adds, median};
 use super::workload::Workload;
@@ -126,7 +127,7 @@ fn compile(spec: &ModelSpec, workload: &Workload, threads: usize, training: bool
 
 /// Multiply-adds of one sample's training step: forward, input gradients but the first layer's, weight gradients.
 fn multiply_adds(spec: &ModelSpec) -> Result<u64> {
-    let cost = spec.cost(&Target::default())?;
+    let cost = Cost::of(spec, &Target::default())?;
     let macs: Vec<u64> = cost.layers.iter().map(|l| l.cost.macs).filter(|&m| m > 0).collect();
     Ok(macs.iter().sum::<u64>() * 3 - macs.first().copied().unwrap_or(0))
 }

@@ -1,6 +1,6 @@
 //! The networks that peers were measured on.
 
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 /// A network with its batch.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
 //! The error of this crate.
 
+use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
 /// Why a quantization search cannot begin or go on.
@@ -13,7 +14,10 @@ pub enum AutoqError {
     Config(#[from] ConfigErrors),
     /// The network to quantize is impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target or the cost of a network was refused.
+    #[error(transparent)]
+    Cost(#[from] CostError),
     /// The network has nothing to quantize.
     #[error("network `{network}` has no layer that the limits let be quantized; its layers are {layers}")]
     NothingToQuantize {

@@ -1,6 +1,7 @@
 //! Quantization search.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod config;
 mod error;

@@ -1,8 +1,8 @@
 //! The search itself: a study over widths, whose candidates are quantized networks.
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::{Limits, Target};
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{
     Check, Decision, Ended, Evaluate, EvaluateError, Objective, Outcome, Params, Report, Request, Runner,
     SearchRun, StartWith, Study, StudyConfig, Tpe, Trial,
@@ -66,7 +66,7 @@ impl QuantizationSearch {
     /// What the study is: the score first, then the bits of all weights.
     #[must_use]
     pub fn study_config(&self, seed: Seed) -> StudyConfig {
-        let cost = self.spec.cost(&self.target).ok();
+        let cost = Cost::of(&self.spec, &self.target).ok();
         let constraints = cost.map(|cost| self.limits.constraints(&cost)).unwrap_or_default();
         StudyConfig {
             name: "quantize".to_owned(),
@@ -129,7 +129,7 @@ impl QuantizationSearch {
     }
 
     fn check(&self, params: &Params) -> Check {
-        let cost = self.apply(params).and_then(|spec| Ok(spec.cost(&self.target)?));
+        let cost = self.apply(params).and_then(|spec| Ok(Cost::of(&spec, &self.target)?));
         match cost {
             Ok(cost) => Check {
                 constraints: self

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use tinsmith_spec::quantizer::{
+use tinsmith_network::quantizer::{
     Alpha, QuantizedBits, QuantizedHswish, QuantizedRelu, QuantizedSigmoid, QuantizedTanh,
 };
-use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Quantizer};
+use tinsmith_network::{Activation, Layer, ModelSpec, Op, Quantizer};
 use tinsmith_study::{Domain, ParamValue, Params, Space};
 
 use crate::config::{AutoqConfig, Limit};

@@ -14,11 +14,13 @@ pub(crate) mod train;
 use std::path::PathBuf;
 
 use clap::Args;
+use tinsmith_cost::CostError;
+use tinsmith_cost::{Limits, Target};
 use tinsmith_data::Parts;
 use tinsmith_foundation::{ConfigErrors, Seed, WorkerScope};
+use tinsmith_keras::KerasError;
 use tinsmith_modelgen::ModelgenError;
-use tinsmith_spec::SpecError;
-use tinsmith_spec::cost::{Limits, Target};
+use tinsmith_network::NetworkError;
 use tinsmith_trainer::{OptimizerConfig, Schedule, TrainConfig, TrainError};
 use tinsmith_workshop::{ByteSize, WorkshopError};
 
@@ -122,7 +124,8 @@ pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
                     WorkshopError::Config(_)
                         | WorkshopError::Occupied { .. }
                         | WorkshopError::Nothing { .. }
-                        | WorkshopError::Spec(SpecError::Invalid(_))
+                        | WorkshopError::Spec(NetworkError::Invalid(_))
+                        | WorkshopError::Cost(CostError::Invalid(_))
                 )
             )
             || matches!(
@@ -130,10 +133,12 @@ pub(crate) fn is_usage(error: &anyhow::Error) -> bool {
                 Some(
                     TrainError::Config(_)
                         | TrainError::OtherRun { .. }
-                        | TrainError::Spec(SpecError::Invalid(_))
+                        | TrainError::Spec(NetworkError::Invalid(_))
                 )
             )
-            || matches!(cause.downcast_ref(), Some(SpecError::Invalid(_)))
+            || matches!(cause.downcast_ref(), Some(NetworkError::Invalid(_)))
+            || matches!(cause.downcast_ref(), Some(CostError::Invalid(_)))
+            || matches!(cause.downcast_ref(), Some(KerasError::Invalid(_)))
             || matches!(cause.downcast_ref(), Some(ModelgenError::Config(_)))
     })
 }

@@ -1,6 +1,8 @@
 //! `tinsmith`: a workshop for small neural networks that must fit. A thin command line over the libraries: every
 //! subcommand reads its arguments, calls one library function and prints.
 
+#![forbid(unsafe_code)]
+
 mod command;
 mod output;
 mod watch;

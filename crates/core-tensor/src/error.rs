@@ -2,32 +2,15 @@
 
 use std::path::PathBuf;
 
+use tinsmith_kernels::ShapeError;
+
 /// Why an operation, a parameter or a weight file was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
-    /// Shapes that an operation cannot combine.
-    #[error("{op}: cannot take shapes {shapes:?}, want {want}")]
-    Shape {
-        /// The operation.
-        op: &'static str,
-        /// The shapes that it was given, in the order of its arguments.
-        shapes: Vec<Vec<usize>>,
-        /// What would be right.
-        want: String,
-    },
-    /// A stride, window, padding or group count that no input could satisfy, or not this one.
-    #[error("{op}: {what} is {value}, want {want}")]
-    Geometry {
-        /// The operation.
-        op: &'static str,
-        /// Which quantity.
-        what: &'static str,
-        /// Its value.
-        value: usize,
-        /// What would be right.
-        want: String,
-    },
+    /// Shapes, strides, windows or padding that an operation cannot work with.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A scalar argument outside its range.
     #[error("{op}: {what} is {value}, want {want}")]
     Argument {
@@ -154,6 +137,12 @@ pub enum TensorError {
 
 /// A result whose error is [`TensorError`].
 pub type Result<T, E = TensorError> = std::result::Result<T, E>;
+
+/// The error for tensors of these shapes, in the order of the operation's arguments.
+pub(crate) fn shape_error(op: &'static str, shapes: &[&[usize]], want: impl Into<String>) -> TensorError {
+    let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
+    ShapeError::Mismatch { op, shapes, want: want.into() }.into()
+}
 
 /// The first names of a list, for a message.
 pub(crate) fn first_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {

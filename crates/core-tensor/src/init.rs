@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use tinsmith_foundation::Rng;
 
 use crate::error::{Result, TensorError};
-use crate::kernels::dispatch::multiversion;
+use tinsmith_kernels::words::{map_words, map_words_flagged};
 
 /// The standard deviation of a standard normal truncated at two standard deviations.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
@@ -149,14 +149,29 @@ impl Initializer {
 
 /// Uniform in [`low`, `high`): [`Rng::uniform_in`] for each.
 fn fill_uniform(out: &mut [f32], low: f64, high: f64, rng: &mut Rng) {
-    fill_of_draws(out, rng, |out, draws| uniforms(out, draws, low, high - low));
+    let width = high - low;
+    fill_of_draws(out, rng, |out, draws| {
+        map_words(
+            out,
+            draws,
+            #[inline(always)]
+            |draw| (low + width * Rng::uniform_of(draw)) as f32,
+        );
+    });
 }
 
 /// [`Rng::normal`] for each, times `std`, plus `mean`.
 fn fill_normal(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
     fill_of_draws(out, rng, |out, draws| {
         let mut tails = [0; PART / 64];
-        normal_centers(out, draws, &mut tails, mean, std);
+        map_words_flagged(
+            out,
+            draws,
+            &mut tails,
+            #[inline(always)]
+            |draw| (mean + std * Rng::normal_center_of(draw)) as f32,
+            Rng::is_normal_tail,
+        );
         // The tails are few, and their logarithms would keep the others from being computed in vectors.
         for ((out, draws), mut tails) in out.chunks_mut(64).zip(draws.chunks(64)).zip(tails) {
             while tails != 0 {
@@ -170,7 +185,14 @@ fn fill_normal(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
 
 /// [`Rng::truncated_normal`] for each, times `std`, plus `mean`.
 fn fill_truncated(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
-    fill_of_draws(out, rng, |out, draws| truncated_normals(out, draws, mean, std));
+    fill_of_draws(out, rng, |out, draws| {
+        map_words(
+            out,
+            draws,
+            #[inline(always)]
+            |draw| (mean + std * Rng::truncated_normal_of(draw)) as f32,
+        );
+    });
 }
 
 /// Gives `set` part after part of `out`, each of at most [`PART`] values, with a draw for each value.
@@ -180,34 +202,6 @@ fn fill_of_draws(out: &mut [f32], rng: &mut Rng, set: impl Fn(&mut [f32], &[u64]
         let draws = &mut draws[..out.len()];
         rng.fill(draws);
         set(out, draws);
-    }
-}
-
-multiversion! {
-    fn uniforms(out: &mut [f32], draws: &[u64], low: f64, width: f64) {
-        for (out, draw) in out.iter_mut().zip(draws) {
-            *out = (low + width * Rng::uniform_of(*draw)) as f32;
-        }
-    }
-}
-
-multiversion! {
-    /// Right but for the tails, whose places are the bits that are set in `tails`, one word for 64 values.
-    fn normal_centers(out: &mut [f32], draws: &[u64], tails: &mut [u64], mean: f64, std: f64) {
-        for ((out, draws), tails) in out.chunks_mut(64).zip(draws.chunks(64)).zip(tails) {
-            for (i, (out, draw)) in out.iter_mut().zip(draws).enumerate() {
-                *out = (mean + std * Rng::normal_center_of(*draw)) as f32;
-                *tails |= u64::from(Rng::is_normal_tail(*draw)) << i;
-            }
-        }
-    }
-}
-
-multiversion! {
-    fn truncated_normals(out: &mut [f32], draws: &[u64], mean: f64, std: f64) {
-        for (out, draw) in out.iter_mut().zip(draws) {
-            *out = (mean + std * Rng::truncated_normal_of(*draw)) as f32;
-        }
     }
 }
 
@@ -231,7 +225,7 @@ mod tests {
     use tinsmith_foundation::Seed;
 
     use super::*;
-    use crate::kernels::dispatch::InstructionSet;
+    use tinsmith_kernels::dispatch::InstructionSet;
 
     #[test]
     fn many_at_a_time_are_those_of_one_at_a_time() {

@@ -7,10 +7,9 @@
 //! A convolution and a dense layer, one step of gradient descent:
 //!
 //! ```
-//! use tinsmith_core_tensor::{
-//!     Activation, Conv2dGeometry, Device, Fans, Initializer, Param, Params, Tensor, Threads, ops,
-//! };
+//! use tinsmith_core_tensor::{Device, Fans, Initializer, Param, Params, Tensor, ops};
 //! use tinsmith_foundation::Seed;
+//! use tinsmith_kernels::{Activation, Conv2dGeometry, Threads};
 //!
 //! let mut rng = Seed::new(1).derive("weights", 0).rng();
 //! let mut params = Params::new();
@@ -43,37 +42,28 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`kernels`] | loops over plain slices, compiled for AVX-512, AVX2 and the rest, chosen at run time |
-//! | [`ops`] | the same as candle operations with gradients |
+//! | [`ops`] | the kernels of [`tinsmith_kernels`] as candle operations with gradients |
 //! | [`init`] | [`Initializer`], [`Fans`]: Keras' statistics, our generator |
 //! | [`io`] | safetensors, written whole or not at all |
 //! | [`device`] | devices by name |
 //!
-//! [`Conv2dGeometry`] and its like say where windows lie, [`Param`] and [`Params`] hold what is learned, [`Threads`]
-//! how many cores an operation may use. Results do not depend on the number of threads.
+//! [`Param`] and [`Params`] hold the parameters. Results do not depend on the number of threads.
 //!
 //! Features `cuda` and `metal` pass through to candle. The operations here work on the CPU.
 
-pub mod arena;
+#![forbid(unsafe_code)]
+
 pub mod device;
 mod error;
-mod geometry;
 pub mod init;
 pub mod io;
-pub mod kernels;
 pub mod ops;
 mod param;
-mod threads;
 
 pub use candle_core::{DType, Device, Tensor, Var};
 pub use error::{Result, TensorError};
-pub use geometry::{
-    Conv1dGeometry, Conv2dGeometry, ConvTransposeGeometry, Padding, Pool1dGeometry, Pool2dGeometry,
-};
 pub use init::{Fans, Initializer};
-pub use kernels::activation::Activation;
 pub use param::{Param, Params};
-pub use threads::Threads;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

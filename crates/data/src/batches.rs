@@ -114,7 +114,8 @@ impl Batches {
             let reason = "a batch of 0 rows asked for, want at least 1".to_owned();
             return Err(DataError::Impossible { operation: "make batches", reason });
         }
-        let maker = Maker { data: data.clone(), augment, epoch, size, rows: data.len(), order, pass: 0, next: 0 };
+        let maker =
+            Maker { data: data.clone(), augment, epoch, size, rows: data.len(), order, pass: 0, next: 0 };
         Ok(Self { maker, ahead: None, current: Buffers::default() })
     }
 

@@ -41,6 +41,8 @@
 //! | [`describe`] | [`Description`]: counts, ranges, balance |
 //! | [`contact_sheet`] | the first samples of every class as an SVG |
 
+#![forbid(unsafe_code)]
+
 pub mod array;
 pub mod augment;
 pub mod batches;

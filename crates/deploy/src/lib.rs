@@ -1,11 +1,10 @@
-//! Shipping a trained network: for whoever has a [`Model`](tinsmith_layers::Model), quantized or not, and a machine
-//! without an operating system.
+//! Export of a trained [`Model`](tinsmith_layers::Model), quantized or not, for machines without an operating system.
 //!
 //! ```
 //! use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Model};
-//! use tinsmith_spec::ModelSpec;
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "
@@ -42,11 +41,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | what | where |
+//! | task | items |
 //! | --- | --- |
-//! | a network as C | [`export_c`], [`ExportOptions`], [`Arithmetic`], [`CSources`] |
-//! | a quantized network on integers | [`IntegerModel`] |
-//! | why not | [`DeployError`] |
+//! | export a network as C | [`export_c`], [`ExportOptions`], [`Arithmetic`], [`CSources`] |
+//! | run a quantized network on integers | [`IntegerModel`] |
+//! | errors | [`DeployError`] |
+
+#![forbid(unsafe_code)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

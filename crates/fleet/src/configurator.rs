@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tinsmith_data::{Dataset, Parts, Targets};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Params;
 use tinsmith_trainer::{Loss, OptimizerConfig, TrainConfig};
 

@@ -73,7 +73,7 @@ pub enum FleetError {
     },
     /// A specification is impossible.
     #[error(transparent)]
-    Spec(#[from] tinsmith_spec::SpecError),
+    Spec(#[from] tinsmith_network::NetworkError),
     /// The data could not be read or split.
     #[error(transparent)]
     Data(#[from] tinsmith_data::DataError),
@@ -114,7 +114,7 @@ impl FleetError {
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Usage { .. } | Self::NoProject { .. } | Self::Occupied { .. })
-            || matches!(self, Self::Spec(tinsmith_spec::SpecError::Invalid(_)))
+            || matches!(self, Self::Spec(tinsmith_network::NetworkError::Invalid(_)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Many trainings: plans, executors, states.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod app;
 mod attempt;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tinsmith_foundation::{Seed, config, files};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Params, clock};
 use tinsmith_trainer::{EarlyStopping, TrainConfig};
 

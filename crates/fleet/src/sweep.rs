@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tinsmith_foundation::{Faults, Seed, config};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{GridSearch, ParamValue, Params, Space, design};
 use tinsmith_trainer::TrainConfig;
 

@@ -23,6 +23,8 @@
 //! | [`cancel`] | how a caller asks a long operation to stop |
 //! | [`workers`] | who may use which cores |
 
+#![forbid(unsafe_code)]
+
 pub mod cancel;
 pub mod config;
 mod error;

@@ -1,8 +1,8 @@
 //! What learned widths cost: the bound on effective bit operations, and its gradients.
 
+use tinsmith_network::quantizer::LearnedQuantizer;
+use tinsmith_network::{Op, Role};
 use tinsmith_quant::LearnedBits;
-use tinsmith_spec::quantizer::LearnedQuantizer;
-use tinsmith_spec::{Op, Role};
 
 use crate::error::Result;
 use crate::layer::param_name;

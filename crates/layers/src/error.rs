@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use tinsmith_core_tensor::TensorError;
 use tinsmith_foundation::FoundationError;
+use tinsmith_keras::KerasError;
+use tinsmith_kernels::ShapeError;
+use tinsmith_network::NetworkError;
 use tinsmith_quant::QuantError;
-use tinsmith_spec::SpecError;
 
 /// Why a network cannot be built, run, filled with weights or folded.
 #[derive(Debug, thiserror::Error)]
@@ -13,10 +15,16 @@ use tinsmith_spec::SpecError;
 pub enum LayersError {
     /// The specification is malformed or impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The architecture of a Keras model could not be read or written.
+    #[error(transparent)]
+    Architecture(#[from] KerasError),
     /// An operation, a parameter or a weight file was refused.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// Shapes or geometry of a layer that its kernel refused.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A quantizer was refused.
     #[error(transparent)]
     Quant(#[from] QuantError),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Quantizer, Role, op};
+use tinsmith_network::{Activation, Layer, ModelSpec, Op, Quantizer, Role, op};
 
 use crate::error::Result;
 use crate::layer::{effective_quantizer, param_name, quantize_once};

@@ -7,7 +7,7 @@
 //! | `.h5`, weights alone: `layer_names` and `weight_names` | Keras 2 and 3 | |
 //! | `.weights.h5`: `layers/<class>/vars/<number>` | Keras 2.12 to 3 | as Keras 2.15 does |
 //!
-//! What a file is, its first bytes tell, not its name. Architectures are read by [`tinsmith_spec::keras::read_json`],
+//! What a file is, its first bytes tell, not its name. Architectures are read by [`tinsmith_keras::read_json`],
 //! so whatever would change what the network computes is an error that names the layer. Optimizer states and training
 //! settings in the file are left aside. Reading needs no more memory than a small multiple of the file, whatever its
 //! headers claim; compressed HDF5 is read.
@@ -36,7 +36,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use tinsmith_foundation::{FoundationError, Seed, files};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::error::{LayersError, Result};
 use crate::model::{BuildOptions, Model};
@@ -46,7 +46,7 @@ use hdf5::Hdf5;
 /// Reads architecture and weights.
 ///
 /// # Errors
-/// [`LayersError::Keras`] where the file is damaged or has no architecture, [`LayersError::Spec`] with every layer and
+/// [`LayersError::Keras`] where the file is damaged or has no architecture, [`LayersError::Architecture`] with every layer and
 /// setting that is not read, [`LayersError::Mismatch`] where architecture and weights do not fit.
 pub fn load(path: &Path, options: &BuildOptions) -> Result<Model> {
     load_bytes(&read(path)?, path, options)
@@ -82,10 +82,10 @@ pub fn is_named_so(path: &Path) -> bool {
 }
 
 /// The weights in a file by name, for [`Model::set_weights`] of a network of this specification. Files without an
-/// architecture are taken to hold the layers that [`tinsmith_spec::keras::write_json`] would write.
+/// architecture are taken to hold the layers that [`tinsmith_keras::write_json`] would write.
 ///
 /// # Errors
-/// [`LayersError::Keras`] where the file is damaged or holds other layers, [`LayersError::Spec`] where the
+/// [`LayersError::Keras`] where the file is damaged or holds other layers, [`LayersError::Architecture`] where the
 /// specification has layers that Keras has not and the file does not name its own.
 pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Tensor>> {
     let contents = Contents::open(&read(path)?).map_err(malformed(path))?;
@@ -101,7 +101,7 @@ pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Te
 /// weights alone for names that end in `.weights.h5`. The file is whole or as it was; equal networks give equal bytes.
 ///
 /// # Errors
-/// [`LayersError::Spec`] that names each layer which Keras and `QKeras` have no class for, [`LayersError::FileKind`] for
+/// [`LayersError::Architecture`] that names each layer which Keras and `QKeras` have no class for, [`LayersError::FileKind`] for
 /// other names, [`LayersError::File`] where the file cannot be written.
 pub fn save(model: &Model, path: &Path) -> Result<()> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Contents {
             let reason = "holds weights and no architecture; want it loaded into a network".to_owned();
             return Err(malformed(path)(reason));
         };
-        let spec = tinsmith_spec::keras::read_json(config, &path.display().to_string())?;
+        let spec = tinsmith_keras::read_json(config, &path.display().to_string())?;
         Ok((spec, Document::parse(config).map_err(malformed(path))?))
     }
 

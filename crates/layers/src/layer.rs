@@ -14,9 +14,10 @@ mod quantize;
 use std::fmt;
 
 use candle_core::{Device, Tensor};
-use tinsmith_core_tensor::{Params, Threads};
+use tinsmith_core_tensor::Params;
 use tinsmith_foundation::Seed;
-use tinsmith_spec::{Graph, Layer, Op};
+use tinsmith_kernels::Threads;
+use tinsmith_network::{Graph, Layer, Op};
 
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;

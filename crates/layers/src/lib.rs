@@ -1,4 +1,4 @@
-//! A network specification made trainable: for whoever has a [`ModelSpec`](tinsmith_spec::ModelSpec), drawn, found
+//! A network specification made trainable: for whoever has a [`ModelSpec`](tinsmith_network::ModelSpec), drawn, found
 //! by a search or read from Keras, and wants its outputs, its gradients and its weights.
 //!
 //! A [`Model`] holds named parameters and runs on candle's graph with the kernels of `core-tensor`: forward in
@@ -7,10 +7,11 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use tinsmith_core_tensor::{Threads, ops::softmax_cross_entropy};
+//! use tinsmith_core_tensor::ops::softmax_cross_entropy;
+//! use tinsmith_kernels::Threads;
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_layers::{BuildOptions, Mode, Model};
-//! use tinsmith_spec::ModelSpec;
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "
@@ -58,6 +59,8 @@
 //! | weights carried over to a changed network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
 //! | batch normalizations folded for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
 //! | which quantizer a kernel really has | [`effective_quantizer`] |
+
+#![forbid(unsafe_code)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

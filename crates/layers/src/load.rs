@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::error::{LayersError, Result};
 use crate::keras;

@@ -8,11 +8,12 @@ mod inherit;
 mod state;
 
 use candle_core::{Device, Tensor};
-use tinsmith_core_tensor::{Fans, Initializer, Param, Params, Threads};
+use tinsmith_core_tensor::{Fans, Initializer, Param, Params};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
+use tinsmith_network::op::Initializer as SpecInitializer;
+use tinsmith_network::{Graph, ModelSpec, Op, Role};
 use tinsmith_quant::LearnedOp;
-use tinsmith_spec::op::Initializer as SpecInitializer;
-use tinsmith_spec::{Graph, ModelSpec, Op, Role};
 
 use crate::error::Result;
 use crate::layer::{Blueprint, Forward, param_name};

@@ -25,10 +25,10 @@ mod segment;
 mod step;
 mod translate;
 
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::arena::{Arena, Ledger};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::{Layer, ModelSpec};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::arena::{Arena, Ledger};
+use tinsmith_network::{Layer, ModelSpec};
 
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
@@ -153,7 +153,7 @@ impl Memory {
 /// use tinsmith_foundation::Seed;
 /// use tinsmith_layers::Mode;
 /// use tinsmith_layers::plan::{Plan, PlanOptions};
-/// use tinsmith_spec::ModelSpec;
+/// use tinsmith_network::ModelSpec;
 ///
 /// let spec = ModelSpec::parse(
 ///     "layers: [{name: x, input: {shape: [4]}}, {name: h, dense: {units: 8, activation: relu}}, {name: y, dense: {units: 1}}]",

@@ -4,13 +4,13 @@
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
-use tinsmith_core_tensor::kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::optimizer::{Adam, Terms, adam};
+use tinsmith_kernels::softmax::{Targets, softmax_cross_entropy};
 use tinsmith_layers::Mode;
 use tinsmith_layers::plan::{Plan, PlanOptions};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

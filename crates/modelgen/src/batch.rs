@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_foundation::{CancelToken, Faults, FoundationError, Progress, Seed, WorkerScope, files};
-use tinsmith_spec::{Limits, StructuralHash, Target};
+use tinsmith_network::StructuralHash;
 
 use crate::budget::{Candidate, Tally, unsatisfiable};
 use crate::config::GeneratorConfig;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::{Faults, Seed};
-use tinsmith_spec::{Cost, Limits, ModelSpec, StructuralHash, Target};
+use tinsmith_network::{ModelSpec, StructuralHash};
 
 use crate::error::{ModelgenError, Result};
 use crate::generator::ModelGenerator;
@@ -134,14 +135,14 @@ impl ModelGenerator {
     /// ```
     /// use tinsmith_foundation::Seed;
     /// use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-    /// use tinsmith_spec::{Limits, Target};
+    /// use tinsmith_cost::{Cost, Limits, Target};
     ///
     /// let target = Target::builtin("mcu-int8").ok_or("no such target")?;
     /// let limits = Limits { flash: Some(8 << 10), ram: Some(2 << 10), ..Limits::default() };
     /// let generator = ModelGenerator::new(GeneratorConfig::for_task(&[8, 8, 1], 10))?;
     /// let specs = generator.candidates(5, Seed::new(1), &limits, &target)?;
     /// for spec in &specs {
-    ///     assert!(limits.check(&spec.cost(&target)?).is_empty());
+    ///     assert!(limits.check(&Cost::of(spec, &target)?).is_empty());
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -215,7 +216,7 @@ impl ModelGenerator {
                 Err(error) => return Err(error),
             };
             let graph = spec.graph()?;
-            let cost = Cost::of(&spec, &graph, target);
+            let cost = Cost::with_graph(&spec, &graph, target);
             let broken = limits.check(&cost);
             if broken.is_empty() {
                 let hash = StructuralHash::of(&spec, &graph);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::Target;
 use tinsmith_foundation::{CancelToken, Faults, FoundationError, Progress, config, files};
-use tinsmith_spec::Target;
 
 use crate::batch::{manifest_path, split_name};
 use crate::coverage::Coverage;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tinsmith_foundation::Rng;
-use tinsmith_spec::{Activation, Layer, Op, Padding, Quantizer, op};
+use tinsmith_network::{Activation, Layer, Op, Padding, Quantizer, op};
 
 use crate::config::Scope;
 use crate::error::{ModelgenError, Result};

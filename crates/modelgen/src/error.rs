@@ -1,7 +1,9 @@
 //! The error of this crate.
 
+use tinsmith_cost::CostError;
 use tinsmith_foundation::{ConfigErrors, FoundationError};
-use tinsmith_spec::SpecError;
+use tinsmith_keras::KerasError;
+use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
 /// Why networks could not be generated, written or read.
@@ -45,7 +47,13 @@ pub enum ModelgenError {
     Design(#[from] StudyError),
     /// A generated specification cannot be costed or read.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target of the costs was refused.
+    #[error(transparent)]
+    Cost(#[from] CostError),
+    /// A network could not be written as a Keras model, or read from one.
+    #[error(transparent)]
+    Keras(#[from] KerasError),
     /// The caller's writer refused a network.
     #[error("cannot write a network to the sink")]
     Sink(#[source] std::io::Error),

@@ -1,7 +1,8 @@
 //! Whether every network of a family can be written as a Keras model: what cannot is named before anything is drawn.
 
 use tinsmith_foundation::Faults;
-use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, SpecError, keras, op};
+use tinsmith_keras::KerasError;
+use tinsmith_network::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, op};
 
 use crate::config::GeneratorConfig;
 use crate::kind::{ActivationKind, Family, LayerKind, Named};
@@ -64,9 +65,9 @@ fn weight_layer(family: Family, is_quantized: bool, activation: Activation) -> O
 fn refusal(rank: usize, op: Op) -> Option<String> {
     let input = Op::Input(op::Input { shape: vec![1; rank], quantizer: None });
     let spec = ModelSpec::new("", vec![Layer::new("input", input), Layer::new("layer", op)]);
-    match keras::to_value(&spec) {
+    match tinsmith_keras::to_value(&spec) {
         Ok(_) => None,
-        Err(SpecError::Invalid(errors)) => {
+        Err(KerasError::Invalid(errors)) => {
             let reasons: Vec<&str> = errors
                 .faults
                 .iter()

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::FoundationError;
-use tinsmith_spec::{Cost, ModelSpec, StructuralHash, Target, keras};
+use tinsmith_network::{ModelSpec, StructuralHash};
 
 use crate::error::{ModelgenError, Result};
 use crate::record::{CostLine, RecordRef};
@@ -90,7 +91,7 @@ fn write_json<T: Serialize>(text: &mut Vec<u8>, value: &T) -> Result<()> {
 }
 
 fn keras_model(spec: &ModelSpec, name: String) -> Result<serde_json::Value> {
-    let mut model = keras::to_value(spec)?;
+    let mut model = tinsmith_keras::to_value(spec)?;
     if let Some(place) = model.pointer_mut("/config/name") {
         *place = serde_json::Value::String(name);
     }
@@ -103,7 +104,7 @@ fn keras_model(spec: &ModelSpec, name: String) -> Result<serde_json::Value> {
 /// use std::ops::ControlFlow;
 /// use tinsmith_foundation::Seed;
 /// use tinsmith_modelgen::{DrawState, Format, GeneratorConfig, ModelGenerator, Sink};
-/// use tinsmith_spec::Layer;
+/// use tinsmith_network::Layer;
 ///
 /// let generator = ModelGenerator::new(GeneratorConfig::for_task(&[8, 8, 1], 10))?;
 /// let mut file = Vec::new();
@@ -148,11 +149,11 @@ impl<'w> Sink<'w> {
     /// Writes a network; its index is the number of those before it.
     ///
     /// # Errors
-    /// [`ModelgenError::Spec`] for an invalid network, and in a Keras format for a layer without a class, by name;
+    /// [`ModelgenError::Spec`] for an invalid network, [`ModelgenError::Keras`] for a layer without a Keras class, by name;
     /// [`ModelgenError::Sink`] where the writer refuses.
     pub fn write(&mut self, spec: &ModelSpec) -> Result<()> {
         let graph = spec.graph()?;
-        let cost = CostLine::from(&Cost::of(spec, &graph, &self.target));
+        let cost = CostLine::from(&Cost::with_graph(spec, &graph, &self.target));
         let record = RecordRef { index: self.written, hash: StructuralHash::of(spec, &graph), cost, spec };
         self.text.clear();
         self.text.extend_from_slice(self.format.before(self.written == 0));

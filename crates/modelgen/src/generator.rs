@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use tinsmith_foundation::{Faults, Seed};
-use tinsmith_spec::{Layer, ModelSpec};
+use tinsmith_network::{Layer, ModelSpec};
 
 use crate::config::GeneratorConfig;
 use crate::draw::Draw;

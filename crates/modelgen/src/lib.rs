@@ -10,7 +10,7 @@
 //! ```
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-//! use tinsmith_spec::{Limits, Target};
+//! use tinsmith_cost::{Limits, Target};
 //!
 //! // Ten classifiers of 8 by 8 images that fit into 8 KiB of flash and 2 KiB of RAM.
 //! let target = Target::builtin("mcu-int8").ok_or("no such target")?;
@@ -31,7 +31,7 @@
 //! use std::ops::ControlFlow;
 //! use tinsmith_foundation::Seed;
 //! use tinsmith_modelgen::{DrawState, GeneratorConfig, ModelGenerator, Probs, Weights};
-//! use tinsmith_spec::{Layer, Op};
+//! use tinsmith_network::{Layer, Op};
 //!
 //! let defaults = GeneratorConfig::default();
 //! let generator = ModelGenerator::new(GeneratorConfig {
@@ -83,7 +83,7 @@
 //! ```
 //! use tinsmith_foundation::{Seed, config};
 //! use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-//! use tinsmith_spec::Op;
+//! use tinsmith_network::Op;
 //!
 //! let text = "layers_blacklist: [Dense, QDense]";
 //! let family: GeneratorConfig = config::from_str(text, "family.yaml", GeneratorConfig::check)?;
@@ -104,7 +104,9 @@
 //! | [`generate_designed`], [`DesignedConfig`], [`DesignedManifest`] | structured sets as corpora |
 //! | [`Coverage`] | fill and separation distances and histograms of a set, as numbers and as a picture |
 //!
-//! [`ModelSpec`]: tinsmith_spec::ModelSpec
+//! [`ModelSpec`]: tinsmith_network::ModelSpec
+
+#![forbid(unsafe_code)]
 
 mod batch;
 mod budget;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use tinsmith_foundation::{FoundationError, config};
-use tinsmith_spec::keras;
 
 use crate::error::{ModelgenError, Result};
 use crate::format::SEPARATOR;
@@ -187,7 +186,7 @@ impl Models {
     fn keras(&mut self, text: &str, origin: &str) -> Result<Record> {
         let index = self.index;
         self.index += 1;
-        let spec = keras::read_json(text, origin)?;
+        let spec = tinsmith_keras::read_json(text, origin)?;
         Ok(Record { index, hash: None, cost: None, spec })
     }
 }

@@ -1,7 +1,8 @@
 //! One network as a line of a corpus.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_spec::{Cost, ModelSpec, StructuralHash};
+use tinsmith_cost::Cost;
+use tinsmith_network::{ModelSpec, StructuralHash};
 
 /// The totals of a network's cost, as a line holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{Faults, Seed};
-use tinsmith_spec::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, op};
+use tinsmith_network::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, op};
 use tinsmith_study::design;
 
 use crate::error::Result;

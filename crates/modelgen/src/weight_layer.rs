@@ -1,6 +1,6 @@
 //! A weight layer of any family from what all of them have in common.
 
-use tinsmith_spec::{Activation, Elu, LeakyRelu, Op, Padding, Pair, Quantizer, op, quantizer};
+use tinsmith_network::{Activation, Elu, LeakyRelu, Op, Padding, Pair, Quantizer, op, quantizer};
 
 use crate::kind::{ActivationKind, Family};
 

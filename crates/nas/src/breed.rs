@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Rng;
-use tinsmith_spec::cost::{Limits, Target};
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, Op};
 use tinsmith_study::Breed;
 
 use crate::mutation::Mutation;
@@ -30,7 +30,7 @@ impl Architectures {
     }
 
     fn fits(&self, spec: &ModelSpec) -> bool {
-        spec.cost(&self.target).is_ok_and(|cost| self.limits.check(&cost).is_empty())
+        Cost::of(spec, &self.target).is_ok_and(|cost| self.limits.check(&cost).is_empty())
     }
 }
 

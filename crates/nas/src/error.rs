@@ -1,7 +1,8 @@
 //! The error of this crate.
 
+use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
 /// Why an architecture search cannot begin or go on.
@@ -13,7 +14,10 @@ pub enum NasError {
     Config(#[from] ConfigErrors),
     /// A network to start from is impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target or the cost of a network was refused.
+    #[error(transparent)]
+    Cost(#[from] CostError),
     /// There is nothing to start from.
     #[error("none of the {given} networks to start from fits the limits; the nearest misses {nearest}")]
     NothingFits {

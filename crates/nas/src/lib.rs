@@ -1,6 +1,7 @@
 //! Architecture search under hard limits.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod breed;
 mod config;

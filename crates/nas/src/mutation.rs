@@ -1,8 +1,8 @@
 //! Small changes of a network, each a step that a designer would try.
 
 use tinsmith_foundation::Rng;
-use tinsmith_spec::op::{self, GlobalPool, Pool1d, Pool2d};
-use tinsmith_spec::{Activation, ModelSpec, Op, Padding, Pair};
+use tinsmith_network::op::{self, GlobalPool, Pool1d, Pool2d};
+use tinsmith_network::{Activation, ModelSpec, Op, Padding, Pair};
 
 use crate::surgery::Patient;
 

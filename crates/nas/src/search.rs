@@ -1,8 +1,8 @@
 //! The search itself: a study over networks whose cost is known before they are trained.
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::{Cost, Limits, Target};
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Check, Ended, Evolution, Objective, Runner, Scores, SearchRun, Study, StudyConfig};
 
 use crate::breed::Architectures;
@@ -32,7 +32,7 @@ impl ArchitectureSearch {
         let mut fitting = Vec::new();
         let mut nearest: Option<(f64, String)> = None;
         for spec in start {
-            let violations = limits.check(&spec.cost(&target)?);
+            let violations = limits.check(&Cost::of(&spec, &target)?);
             let excess: f64 = violations.iter().map(|v| v.value / (v.limit.max(1) as f64)).sum();
             let reason: Vec<String> = violations
                 .iter()
@@ -68,7 +68,7 @@ impl ArchitectureSearch {
     /// What the study is: the score first, then flash; one constraint for each limit.
     #[must_use]
     pub fn study_config(&self, seed: Seed) -> StudyConfig {
-        let constraints = self.start.first().and_then(|spec| spec.cost(&self.target).ok());
+        let constraints = self.start.first().and_then(|spec| Cost::of(spec, &self.target).ok());
         let constraints = constraints.map(|cost| self.limits.constraints(&cost)).unwrap_or_default();
         StudyConfig {
             name: "search".to_owned(),
@@ -110,7 +110,7 @@ impl ArchitectureSearch {
 /// What a network costs, as a study's check: measures, and one constraint for each limit.
 #[must_use]
 pub fn check(spec: &ModelSpec, limits: &Limits, target: &Target) -> Check {
-    match spec.cost(target) {
+    match Cost::of(spec, target) {
         Ok(cost) => Check {
             constraints: limits
                 .constraints(&cost)

@@ -1,7 +1,7 @@
 //! Cutting and joining networks: layers put in, taken out and exchanged, with the names of inputs kept right.
 
-use tinsmith_spec::op::Merge;
-use tinsmith_spec::{Graph, Layer, ModelSpec, Op};
+use tinsmith_network::op::Merge;
+use tinsmith_network::{Graph, Layer, ModelSpec, Op};
 
 /// A network whose layers all name their inputs, so that layers can be moved.
 #[derive(Debug, Clone)]

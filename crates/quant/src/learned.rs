@@ -1,7 +1,7 @@
 //! Quantizers that learn, whichever kind: one parameter tensor, applied and trained the same way.
 
 use candle_core::Tensor;
-use tinsmith_spec::quantizer::LearnedQuantizer;
+use tinsmith_network::quantizer::LearnedQuantizer;
 
 use crate::Codes;
 use crate::error::Result;

@@ -1,8 +1,8 @@
 //! Learned widths (HGQ): the number of bits behind the point is a parameter that is trained.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
-use tinsmith_spec::quantizer::{self as spec, Sharing};
-use tinsmith_spec::{Storage, WeightFacts};
+use tinsmith_network::quantizer::{self as spec, Sharing};
+use tinsmith_network::{Storage, WeightFacts};
 
 use crate::Codes;
 use crate::error::{QuantError, Result};
@@ -31,7 +31,7 @@ const WHOLE: f32 = 8_388_608.0;
 ///
 /// ```
 /// use tinsmith_quant::LearnedBits;
-/// use tinsmith_spec::quantizer::LearnedQuantizer;
+/// use tinsmith_network::quantizer::LearnedQuantizer;
 ///
 /// let LearnedQuantizer::LearnedBits(settings) = "learned_bits(2.0,per='tensor')".parse()? else { unreachable!() };
 /// let bits = LearnedBits::new(&settings)?;

@@ -1,7 +1,7 @@
 //! Learned step size (LSQ): the distance between levels is a parameter that is trained.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
-use tinsmith_spec::quantizer::Sharing;
+use tinsmith_network::quantizer::Sharing;
 
 use crate::Codes;
 use crate::error::{QuantError, Result};
@@ -178,10 +178,10 @@ impl LearnedStep {
     }
 }
 
-impl TryFrom<&tinsmith_spec::quantizer::LearnedStep> for LearnedStep {
+impl TryFrom<&tinsmith_network::quantizer::LearnedStep> for LearnedStep {
     type Error = QuantError;
 
-    fn try_from(settings: &tinsmith_spec::quantizer::LearnedStep) -> Result<Self> {
+    fn try_from(settings: &tinsmith_network::quantizer::LearnedStep) -> Result<Self> {
         Self::along(settings.bits, settings.signed, settings.axis)
     }
 }

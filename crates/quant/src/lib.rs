@@ -1,10 +1,10 @@
-//! Quantizers: the arithmetic of what [`tinsmith_spec::Quantizer`] describes, for whoever trains a network that
+//! Quantizers: the arithmetic of what [`tinsmith_network::Quantizer`] describes, for whoever trains a network that
 //! will compute with few bits. Values and gradients are QKeras' (checked against its output), randomness comes from
 //! seeds, and every quantizer knows its integer codes.
 //!
 //! ```
 //! use tinsmith_quant::{Mode, QuantizerOp};
-//! use tinsmith_spec::Quantizer;
+//! use tinsmith_network::Quantizer;
 //!
 //! let quantizer: Quantizer = "quantized_bits(4,0,alpha='auto_po2')".parse()?;
 //! let op = QuantizerOp::new(&quantizer)?;
@@ -40,6 +40,8 @@
 //! | [`Pact`] | PACT: the upper end of a rectifier is trained |
 //! | [`Affine`] | int8 with scale and zero point, as TensorFlow Lite has it |
 //! | [`tanh_sigmoid`] | the piecewise linear functions that QKeras calls hard and smooth |
+
+#![forbid(unsafe_code)]
 
 mod affine;
 mod binary;

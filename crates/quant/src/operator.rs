@@ -1,8 +1,8 @@
 //! A quantizer ready to be applied to slices.
 
-use tinsmith_core_tensor::kernels::epilogue::{Function, Gate};
 use tinsmith_foundation::{Rng, Seed};
-use tinsmith_spec::quantizer::{self as spec, Log2Rounding, Quantizer};
+use tinsmith_kernels::gate::{Gate, GateFunction};
+use tinsmith_network::quantizer::{self as spec, Log2Rounding, Quantizer};
 
 use crate::binary::{Binary, BinaryDraw, BySign, TwoLevels};
 use crate::error::{QuantError, Result};
@@ -164,7 +164,8 @@ impl QuantizerOp {
         if self.stochastic_rounding || !self.mix.is_full() || self.mix.gradient_factor() != 1.0 {
             return None;
         }
-        let levels = |per_unit, unit, low, high, bound| Function::Levels { per_unit, unit, low, high, bound };
+        let levels =
+            |per_unit, unit, low, high, bound| GateFunction::Levels { per_unit, unit, low, high, bound };
         match &self.kernel {
             Kernel::Relu(p) => Some(Gate {
                 function: levels(p.per_unit, p.unit, 0.0, p.high, p.bound),

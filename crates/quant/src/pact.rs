@@ -114,10 +114,10 @@ impl Pact {
     }
 }
 
-impl TryFrom<&tinsmith_spec::quantizer::Pact> for Pact {
+impl TryFrom<&tinsmith_network::quantizer::Pact> for Pact {
     type Error = QuantError;
 
-    fn try_from(settings: &tinsmith_spec::quantizer::Pact) -> Result<Self> {
+    fn try_from(settings: &tinsmith_network::quantizer::Pact) -> Result<Self> {
         Self::new(settings.bits)
     }
 }

@@ -4,7 +4,7 @@
 //! the largest magnitude is taken over the whole vector, while least squares are taken element by element; that is
 //! how the reference does it.
 
-use tinsmith_spec::quantizer::Sharing;
+use tinsmith_network::quantizer::Sharing;
 
 use crate::error::{QuantError, Result};
 use crate::pointwise::Mix;

@@ -1,7 +1,7 @@
 //! The error of this crate.
 
 use tinsmith_foundation::FoundationError;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 
 /// Why a chart could not be drawn or a page not be saved.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum ReportError {
     },
     /// A network cannot be.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
     /// A page could not be written.
     #[error(transparent)]
     File(#[from] FoundationError),

@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use tinsmith_report::{Axis, LineSeries, Lines, NetworkDrawing, Page, Table, Unit};
-//! use tinsmith_spec::{ModelSpec, Target};
+//! use tinsmith_cost::{Cost, Target};
+//! use tinsmith_network::ModelSpec;
 //!
 //! let spec = ModelSpec::parse(
 //!     "layers:
@@ -16,7 +17,7 @@
 //!        - {name: d, dense: {units: 4, activation: softmax}}",
 //!     "example",
 //! )?;
-//! let cost = spec.cost(&Target::builtin("mcu-int8").expect("it is built in"))?;
+//! let cost = Cost::of(&spec, &Target::builtin("mcu-int8").expect("it is built in"))?;
 //! let learning = Lines {
 //!     title: "Learning curve".to_owned(),
 //!     x: Axis::linear("epoch"),
@@ -56,6 +57,8 @@
 //!
 //! Values that have no place in a chart (not finite; not above 0 on a logarithmic axis) are left out and counted in
 //! its legend, and a chart of nothing says "no data".
+
+#![forbid(unsafe_code)]
 
 mod bars;
 mod error;

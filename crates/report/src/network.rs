@@ -2,8 +2,8 @@
 
 mod layout;
 
-use tinsmith_spec::cost::LayerCost;
-use tinsmith_spec::{Activation, Cost, Graph, ModelSpec, Op, Pair};
+use tinsmith_cost::{Cost, LayerCost};
+use tinsmith_network::{Activation, Graph, ModelSpec, Op, Pair};
 
 use crate::error::{ReportError, Result};
 use crate::frame;
@@ -22,7 +22,8 @@ const BOLD: f64 = SMALL * 1.12;
 ///
 /// ```
 /// use tinsmith_report::NetworkDrawing;
-/// use tinsmith_spec::{ModelSpec, Target};
+/// use tinsmith_cost::{Cost, Target};
+/// use tinsmith_network::ModelSpec;
 ///
 /// let spec = ModelSpec::parse(
 ///     "layers:
@@ -31,7 +32,7 @@ const BOLD: f64 = SMALL * 1.12;
 ///        - {name: classes, dense: {units: 3, activation: softmax}}",
 ///     "example",
 /// )?;
-/// let cost = spec.cost(&Target::builtin("mcu-int8").expect("it is built in"))?;
+/// let cost = Cost::of(&spec, &Target::builtin("mcu-int8").expect("it is built in"))?;
 /// let svg = NetworkDrawing::new("A small one", &spec, &cost).to_svg()?;
 /// assert!(svg.contains("hidden"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

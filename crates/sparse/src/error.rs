@@ -1,28 +1,29 @@
 //! The error of this crate.
 
 use tinsmith_core_tensor::TensorError;
+use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
 use tinsmith_layers::LayersError;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 use tinsmith_trainer::TrainError;
 
-/// Why a network cannot be pruned or stored sparsely.
+/// Reasons that a network cannot be pruned or stored sparsely.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SparseError {
-    /// The configuration has values that cannot be used.
+    /// The configuration has unusable values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// Nothing in the network can be pruned.
+    /// The network has no kernels to prune.
     #[error(
         "network `{network}` has no weights to prune: its kernels are {kernels}, those left out {excluded}"
     )]
     NothingToPrune {
-        /// The network.
+        /// Name of the network.
         network: String,
-        /// Names of its kernels.
+        /// Names of the kernels.
         kernels: String,
-        /// The patterns that leave kernels out.
+        /// Patterns that exclude kernels.
         excluded: String,
     },
     /// The network could not be built or its weights read.
@@ -30,14 +31,17 @@ pub enum SparseError {
     Layers(#[from] LayersError),
     /// The specification is impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
+    /// The target or the cost of a network was refused.
+    #[error(transparent)]
+    Cost(#[from] CostError),
     /// The training failed.
     #[error(transparent)]
     Train(#[from] Box<TrainError>),
     /// A mask or a tensor was refused.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The tensor library failed.
+    /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

@@ -1,13 +1,13 @@
-//! Pruning as something a study can search: how much may go before the network suffers.
+//! Evaluation of pruning configurations in a study.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_core_tensor::Threads;
+use tinsmith_cost::{Cost, Target};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::Target;
+use tinsmith_kernels::Threads;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
 use tinsmith_trainer::run::{Plan, build};
 use tinsmith_trainer::{Both, Context, Epoch, Observe, TrainConfig, TrainError, evaluate, fit};
@@ -18,23 +18,23 @@ use crate::mask;
 use crate::pruner::GradualPruner;
 use crate::storage::with_smallest_storage;
 
-/// Prunes and fine-tunes one trained network in ways that a study proposes. Scores are `val_loss`, for classes
-/// `val_accuracy`, and of the pruned network `sparsity` and `flash_bytes`.
+/// Prunes and fine-tunes one trained network with configurations that a study proposes. Scores are `val_loss`, for
+/// classes `val_accuracy`, and `sparsity` and `flash_bytes` of the pruned network.
 #[derive(Debug, Clone)]
 pub struct PruneTrainer {
-    /// The network.
+    /// Network to prune.
     pub spec: ModelSpec,
-    /// Its trained weights.
+    /// Trained weights of the network.
     pub weights: PathBuf,
-    /// Data to train on.
+    /// Training split.
     pub train: Dataset,
-    /// Data to score on.
+    /// Validation split.
     pub validation: Dataset,
-    /// How it is trained; the budget's epochs replace those here.
+    /// Training configuration; the budget of a trial replaces its epochs.
     pub config: TrainConfig,
-    /// Where it is to run.
+    /// Target hardware.
     pub target: Target,
-    /// Where the weights of each trial are kept, as `trial-00042.safetensors`; None keeps none.
+    /// Folder for the weights of each trial, as `trial-00042.safetensors`; None keeps none.
     pub artifacts: Option<PathBuf>,
 }
 
@@ -52,7 +52,7 @@ impl PruneTrainer {
             start: Some(self.weights.clone()),
             attributes: BTreeMap::new(),
         };
-        let mut model = build(&plan, Threads::from(request.grant))?;
+        let mut model = build(&plan, Threads::new(request.grant.threads()))?;
         let mut pruner = GradualPruner::new(request.candidate.clone(), plan.config.epochs)?;
         let mut observer = Observe(|epoch: &Epoch| {
             let found = [("val_loss", epoch.val_loss), ("val_accuracy", epoch.val_accuracy)];
@@ -64,10 +64,11 @@ impl PruneTrainer {
         let context = Context { seed, grant: request.grant, cancel: request.cancel };
         let train =
             self.train.share(request.budget.share, seed.derive("share", 0)).map_err(TrainError::from)?;
+        // The pruner first, so that the observer reports the pruned network.
         let both = &mut Both(&mut pruner, &mut observer);
         fit(&mut model, &train, Some(&self.validation), &plan.config, &context, both)?;
         let found = evaluate(&model, &self.validation, plan.config.loss, request.grant)?;
-        let cost = with_smallest_storage(&model, &self.target)?.cost(&self.target)?;
+        let cost = Cost::of(&with_smallest_storage(&model, &self.target)?, &self.target)?;
         let names = mask::prunable(&model, request.candidate)?;
         let mut scores = Scores::from([
             ("val_loss".to_owned(), found.loss),

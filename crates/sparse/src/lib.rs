@@ -1,6 +1,7 @@
-//! Pruning, and how what is left is stored.
+//! Pruning of networks and sparse storage of the result.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod config;
 mod error;

@@ -60,6 +60,8 @@
 //! | [`journal`] | Optuna's journal, read |
 //! | [`tensorboard`] | TensorBoard's event files, written and read |
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 mod config;
 pub mod design;

@@ -1,5 +1,5 @@
-//! Two small networks on the built-in digits, from several seeds: one line of CSV for each, to be set beside those of
-//! Keras (`scripts/digits_keras.py`).
+//! Trains two small networks on the built-in digits from several seeds and prints one CSV line each, for comparison
+//! with Keras (`scripts/digits_keras.py`).
 //!
 //! Run with `cargo run -p tinsmith-trainer --example digits -- 5`; the argument is the number of seeds.
 
@@ -7,11 +7,11 @@
 
 use std::error::Error;
 
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::{Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Seed, WorkerScope};
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{Context, TrainConfig, Undisturbed, evaluate, fit};
 
 const NETWORKS: [(&str, &str); 2] = [
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let results = WorkerScope::available().map(all, |grant, ((name, text), seed)| {
         let seed = Seed::new(seed);
         let spec = ModelSpec::parse(text, name)?;
-        let options = BuildOptions { threads: Threads::from(grant), ..BuildOptions::default() };
+        let options = BuildOptions { threads: Threads::new(grant.threads()), ..BuildOptions::default() };
         let mut model = Model::build(&spec, seed.derive("weights", 0), &options)?;
         let context = Context { seed, grant, cancel: &CancelToken::new() };
         fit(&mut model, &train, None, &config, &context, &mut Undisturbed)?;

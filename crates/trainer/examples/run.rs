@@ -1,5 +1,4 @@
-//! A run: one folder with everything about a training, which TensorBoard opens. Started again it is only read; killed on
-//! the way and started again it goes on where it was.
+//! Trains a run: one folder that TensorBoard opens. A finished run is only read again; a killed run resumes.
 //!
 //! Run with `cargo run -p tinsmith-trainer --example run -- FOLDER`, then `tensorboard --logdir FOLDER`.
 
@@ -10,7 +9,7 @@ use std::error::Error;
 
 use tinsmith_data::{Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{Context, Metric, Plan, Run, Schedule, TrainConfig, Undisturbed};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -19,12 +19,12 @@ impl Average {
         Self { kind: config.averaging, mean: Tensors::new() }
     }
 
-    /// Whether the weights are averaged after every update.
+    /// Returns true if the weights are averaged after every update.
     pub(crate) const fn wants_updates(&self) -> bool {
         matches!(self.kind, Averaging::Exponential { .. })
     }
 
-    /// Whether the weights at the end of this epoch enter the average.
+    /// Returns true if the weights at the end of this epoch enter the average.
     pub(crate) fn wants_epoch(&self, epoch: u32, epochs: u32) -> bool {
         matches!(self.kind, Averaging::Epochs { from } if f64::from(epoch) > from * f64::from(epochs))
     }

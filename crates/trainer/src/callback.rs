@@ -47,7 +47,7 @@ pub trait Callback {
         Ok(Decision::Continue)
     }
 
-    /// Whether the weights after `epoch` may be kept as best. Return false while the network is unfinished, for
+    /// Returns true if the weights after `epoch` may be kept as best; false while the network is unfinished, for
     /// example not yet sparse enough.
     fn may_keep(&self, _epoch: u32) -> bool {
         true

@@ -3,7 +3,7 @@
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Faults;
 use tinsmith_layers::Model;
-use tinsmith_spec::Activation;
+use tinsmith_network::Activation;
 
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
@@ -11,15 +11,20 @@ use crate::loss::Loss;
 use crate::metric::{Applies, Metric};
 use crate::targets::{are_distributions, final_activation};
 
+/// Batches up to this size are laid out in full, even if the data have fewer rows.
+pub(crate) const LARGE_BATCH: usize = 4096;
+
 /// Largest overshoot of a target over the range of the head.
 const RANGE_TOLERANCE: f32 = 1e-3;
 
-/// Refuses combinations that cannot train.
+/// Checks that a training can start: shapes, loss, metrics and class weights fit the model and the data.
+///
+/// [`fit`](crate::fit) calls it before the first step. Call it earlier to refuse a network before its training is queued.
 ///
 /// # Errors
 /// [`TrainError::Empty`], [`TrainError::Mismatch`], [`TrainError::LossMismatch`], [`TrainError::NoMetric`] and
 /// [`TrainError::Config`].
-pub(crate) fn check(
+pub fn check_compatibility(
     model: &Model,
     train: &Dataset,
     validation: Option<&Dataset>,
@@ -34,6 +39,7 @@ pub(crate) fn check(
     for metric in config.metrics.iter().chain([&config.early_stopping.monitor]) {
         check_metric(model, train, *metric)?;
     }
+    check_batch_size(train, config)?;
     check_class_weights(train, config)
 }
 
@@ -113,9 +119,9 @@ fn check_loss(model: &Model, data: &Dataset, loss: Loss) -> Result<()> {
 
 /// Smallest and largest element of the target arrays.
 fn target_range(data: &Dataset) -> (f32, f32) {
-    (0..data.len()).flat_map(|row| data.target(row)).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &t| {
-        (low.min(t), high.max(t))
-    })
+    (0..data.len())
+        .flat_map(|row| data.target(row))
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &t| (low.min(t), high.max(t)))
 }
 
 fn check_metric(model: &Model, data: &Dataset, metric: Metric) -> Result<()> {
@@ -133,6 +139,18 @@ fn check_metric(model: &Model, data: &Dataset, metric: Metric) -> Result<()> {
         _ => return Ok(()),
     };
     Err(TrainError::NoMetric { metric: metric.name(), data: data.name().to_owned(), reason })
+}
+
+/// Refuses batches of more rows than the data set has, beyond a size that is always affordable: memory must follow the
+/// data, not a number in a configuration.
+fn check_batch_size(train: &Dataset, config: &TrainConfig) -> Result<()> {
+    let most = train.len().max(LARGE_BATCH);
+    if config.batch_size.min(config.epoch_samples) <= most {
+        return Ok(());
+    }
+    let mut faults = Faults::new();
+    faults.add("batch_size", format!("is {}, want at most {most} for this data set", config.batch_size));
+    Ok(faults.into_result("training configuration")?)
 }
 
 fn check_class_weights(train: &Dataset, config: &TrainConfig) -> Result<()> {

@@ -52,7 +52,7 @@ pub enum Averaging {
     },
 }
 
-/// Most rows of an epoch or of an update.
+/// Most rows of an epoch, a batch or an update.
 const MOST_ROWS: u64 = 1 << 31;
 
 fn decay() -> f64 {
@@ -111,7 +111,7 @@ pub struct TrainConfig {
     pub warm_up: f64,
     /// Early stopping. Default never.
     pub early_stopping: EarlyStopping,
-    /// Whether the model ends with the weights of the best epoch on the validation split instead of the last. Default
+    /// Restores the weights of the best epoch on the validation split at the end, instead of the last. Default
     /// true.
     pub restore_best: bool,
     /// Weight averaging. Default off.
@@ -187,11 +187,11 @@ impl TrainConfig {
         // Keeps products of steps, batches and epochs within 64 bits.
         for (name, value) in [
             ("epoch_samples", self.epoch_samples),
-            ("accumulate", self.accumulate),
+            ("batch_size", self.batch_size),
             ("accumulate", self.accumulate.saturating_mul(self.batch_size)),
         ] {
             if value as u64 > MOST_ROWS {
-                faults.add(name, format!("makes {value} rows, want at most {MOST_ROWS}"));
+                faults.add(name, format!("asks for {value} rows, want at most {MOST_ROWS}"));
                 break;
             }
         }

@@ -6,7 +6,7 @@ use tinsmith_core_tensor::TensorError;
 use tinsmith_data::DataError;
 use tinsmith_foundation::{ConfigErrors, FoundationError};
 use tinsmith_layers::LayersError;
-use tinsmith_spec::SpecError;
+use tinsmith_network::NetworkError;
 
 /// Reasons that a training cannot start, or ended without a result.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,7 @@ pub enum TrainError {
     Layers(#[from] LayersError),
     /// The specification is impossible.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Spec(#[from] NetworkError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),

@@ -1,14 +1,14 @@
 //! Evaluation of a model on a data set.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::Dataset;
 use tinsmith_foundation::Grant;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::Model;
 
 use crate::engine::{self, Engine};
 use crate::error::{Result, TrainError};
-use crate::loss::{Head, Judged, Loss};
+use crate::loss::{Head, Loss, LossInput};
 use crate::metric::{Confusion, Metric, Quality, Regression, RegressionSums, argmax, rank};
 use crate::targets::{head_of, targets_of};
 
@@ -128,8 +128,8 @@ pub(crate) fn evaluate_with(
         engine.predict(model, batch.samples, batch.len)?;
         let outputs = engine.outputs();
         let targets = targets_of(&batch);
-        let judged = Judged { outputs, rows: batch.len, width, head, targets, soft: None, weights: &[] };
-        sum += judged.loss(loss, 1.0, &mut [], Threads::from(grant));
+        let judged = LossInput { outputs, rows: batch.len, width, head, targets, soft: None, weights: &[] };
+        sum += judged.loss(loss, 1.0, &mut [], Threads::new(grant.threads()));
         if let Some(confusion) = &mut confusion {
             for (row, &truth) in outputs.chunks_exact(each).zip(batch.labels) {
                 confusion.add(truth as usize, predicted(row, head));

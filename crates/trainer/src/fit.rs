@@ -8,7 +8,7 @@ use tinsmith_layers::Model;
 use self::session::Session;
 use crate::callback::Callback;
 use crate::checkpoint::Checkpoints;
-use crate::compatibility;
+use crate::compatibility::check_compatibility;
 use crate::config::TrainConfig;
 use crate::context::Context;
 use crate::error::Result;
@@ -53,6 +53,6 @@ pub fn fit_resumable(
     checkpoints: Option<&Checkpoints>,
 ) -> Result<History> {
     config.validate()?;
-    compatibility::check(model, train, validation, config)?;
+    check_compatibility(model, train, validation, config)?;
     Session::new(model, train, validation, config, context)?.run(callback, checkpoints)
 }

@@ -1,14 +1,14 @@
 //! Cross-validation, in full or as a cheap proxy: some of the folds, some of the data, few epochs.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::{ConfigErrors, Faults, Seed};
+use tinsmith_kernels::Threads;
 
 use crate::callback::Undisturbed;
+use crate::context::Context;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::context::Context;
 use crate::fit::fit;
 use crate::history::History;
 use crate::metric::{Metric, mean_and_deviation};
@@ -125,7 +125,7 @@ pub fn cross_validate(
         for restart in 0..config.restarts {
             let seed = seed.derive("restart", u64::from(restart));
             let plan = Plan { seed, ..plan.clone() };
-            let mut model = build(&plan, Threads::from(context.grant))?;
+            let mut model = build(&plan, Threads::new(context.grant.threads()))?;
             let context = Context { seed, ..context.clone() };
             let history = fit(&mut model, &train, Some(&held), &plan.config, &context, &mut Undisturbed)?;
             let evaluation = evaluate(&model, &held, plan.config.loss, context.grant)?;

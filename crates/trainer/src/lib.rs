@@ -1,6 +1,7 @@
 //! The training loop and runs.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod average;
 mod callback;
@@ -29,6 +30,7 @@ mod trainer;
 
 pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};
 pub use checkpoint::Checkpoints;
+pub use compatibility::check_compatibility;
 pub use config::{Averaging, Distillation, EarlyStopping, TrainConfig};
 pub use context::Context;
 pub use error::{Result, TrainError};

@@ -1,9 +1,9 @@
 //! Losses: values and gradients over plain slices, the same for every engine.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::softmax;
 use tinsmith_foundation::Faults;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::softmax;
 
 /// Distance of probabilities from 0 and 1, as in Keras.
 const EPSILON: f32 = 1e-7;
@@ -116,7 +116,7 @@ pub(crate) struct Soft<'a> {
 
 /// Outputs and targets of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Judged<'a> {
+pub(crate) struct LossInput<'a> {
     /// Outputs of the network, `[rows, …]`.
     pub(crate) outputs: &'a [f32],
     pub(crate) rows: usize,
@@ -129,12 +129,12 @@ pub(crate) struct Judged<'a> {
     pub(crate) weights: &'a [f32],
 }
 
-impl Judged<'_> {
+impl LossInput<'_> {
     /// Returns the weighted sum of the loss over rows. `gradient` receives the gradient of that sum divided by
     /// `divisor`; pass an empty slice for the value alone.
     pub(crate) fn loss(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
         let mut sum = if self.weights.is_empty() {
-            self.hard(loss, divisor, gradient, threads)
+            self.target_loss(loss, divisor, gradient, threads)
         } else {
             let each = self.outputs.len() / self.rows.max(1);
             let mut sum = 0.0;
@@ -144,14 +144,16 @@ impl Judged<'_> {
                 } else {
                     &mut gradient[row * each..(row + 1) * each]
                 };
-                sum += f64::from(weight) * self.row(row, each).hard(loss, divisor, gradient, Threads::ONE);
+                sum += f64::from(weight)
+                    * self.row(row, each).target_loss(loss, divisor, gradient, Threads::ONE);
+                // Scaling after the kernel keeps it free of per-row weights.
                 gradient.iter_mut().for_each(|g| *g *= weight);
             }
             sum
         };
         if let Some(soft) = self.soft.filter(|s| s.share > 0.0) {
             gradient.iter_mut().for_each(|g| *g *= 1.0 - soft.share);
-            let taught = self.taught(&soft, divisor, gradient);
+            let taught = self.distillation(&soft, divisor, gradient);
             sum = f64::from(1.0 - soft.share) * sum + f64::from(soft.share) * taught;
         }
         sum
@@ -174,7 +176,7 @@ impl Judged<'_> {
     }
 
     /// Returns the sum of the loss against the targets.
-    fn hard(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
+    fn target_loss(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
         if self.outputs.is_empty() {
             return 0.0;
         }
@@ -192,6 +194,7 @@ impl Judged<'_> {
                 threads.count(),
             );
             let rows = self.rows as f32;
+            // The kernel divides by the rows of the batch; several batches may share an update.
             if rows != divisor {
                 gradient.iter_mut().for_each(|g| *g *= rows / divisor);
             }
@@ -203,7 +206,7 @@ impl Judged<'_> {
         let targets = match self.targets {
             Targets::Arrays(t) => t,
             Targets::Classes(labels) => {
-                classes = spread(labels, each);
+                classes = one_hot(labels, each);
                 &classes
             }
         };
@@ -246,7 +249,7 @@ impl Judged<'_> {
 
     /// Returns the distillation term: `temperature^2` times the divergence of the softened outputs from the teacher's
     /// (Hinton et al., arXiv 1503.02531), summed over rows. Adds its gradient, times the teacher's fraction.
-    fn taught(&self, soft: &Soft<'_>, divisor: f32, gradient: &mut [f32]) -> f64 {
+    fn distillation(&self, soft: &Soft<'_>, divisor: f32, gradient: &mut [f32]) -> f64 {
         let each = self.outputs.len() / self.rows.max(1);
         let places = (each / self.width.max(1)) as f32;
         let (mut student, mut teacher) = (vec![0.0; self.width], vec![0.0; self.width]);
@@ -286,7 +289,7 @@ fn softened(logits: &[f32], temperature: f32, out: &mut [f32]) {
 }
 
 /// Returns labels as one-hot rows; for a single output the label itself.
-fn spread(labels: &[u32], width: usize) -> Vec<f32> {
+fn one_hot(labels: &[u32], width: usize) -> Vec<f32> {
     if width == 1 {
         return labels.iter().map(|&label| label as f32).collect();
     }
@@ -337,13 +340,13 @@ mod tests {
     const ARRAYS: [f32; 6] = [0.2, 0.5, 0.3, 0.0, 1.0, 0.0];
     const TEACHER: [f32; 6] = [1.0, 0.0, -1.0, 0.5, 2.0, 0.1];
 
-    fn judged<'a>(outputs: &'a [f32], targets: Targets<'a>, head: Head) -> Judged<'a> {
-        Judged { outputs, rows: 2, width: 3, head, targets, soft: None, weights: &[] }
+    fn judged<'a>(outputs: &'a [f32], targets: Targets<'a>, head: Head) -> LossInput<'a> {
+        LossInput { outputs, rows: 2, width: 3, head, targets, soft: None, weights: &[] }
     }
 
     /// The gradient against central differences of the value.
     #[track_caller]
-    fn check(loss: Loss, outputs: [f32; 6], make: impl Fn(&[f32; 6]) -> Judged<'_>) {
+    fn check(loss: Loss, outputs: [f32; 6], make: impl Fn(&[f32; 6]) -> LossInput<'_>) {
         let mut gradient = [0.0; 6];
         let sum = make(&outputs).loss(loss, 4.0, &mut gradient, Threads::ONE);
         assert!((sum - make(&outputs).loss(loss, 1.0, &mut [], Threads::ONE)).abs() < 1e-6);
@@ -369,7 +372,7 @@ mod tests {
             {
                 check(loss, OUTPUTS, |o| judged(o, Targets::Arrays(&ARRAYS), Head::Values));
                 check(loss, OUTPUTS, |o| judged(o, Targets::Classes(&[2, 1]), Head::Values));
-                check(loss, OUTPUTS, |o| Judged {
+                check(loss, OUTPUTS, |o| LossInput {
                     weights: &[0.5, 3.0],
                     soft: Some(Soft { logits: &TEACHER, temperature: 2.0, share: 0.3 }),
                     ..judged(o, Targets::Classes(&[2, 1]), Head::Values)
@@ -402,7 +405,7 @@ mod tests {
             let (outputs, targets, weights) =
                 (floats(&case["outputs"]), floats(&case["targets"]), floats(&case["weights"]));
             let head = if case["head"] == "values" { Head::Values } else { Head::Probabilities };
-            let judged = Judged {
+            let judged = LossInput {
                 outputs: &outputs,
                 rows,
                 width,
@@ -427,7 +430,7 @@ mod tests {
     fn values_are_the_formulas() {
         let binary = Loss::BinaryCrossEntropy { label_smoothing: 0.0 };
         let one = |loss, y: f32, t: f32, head| {
-            Judged { rows: 1, width: 1, ..judged(&[y], Targets::Arrays(&[t]), head) }.loss(
+            LossInput { rows: 1, width: 1, ..judged(&[y], Targets::Arrays(&[t]), head) }.loss(
                 loss,
                 1.0,
                 &mut [],
@@ -442,7 +445,7 @@ mod tests {
         // A student equal to its teacher has nothing to learn.
         let soft = Some(Soft { logits: &OUTPUTS, temperature: 3.0, share: 1.0 });
         let mut gradient = [1.0; 6];
-        let equal = Judged { soft, ..judged(&OUTPUTS, Targets::Classes(&[0, 1]), Head::Values) };
+        let equal = LossInput { soft, ..judged(&OUTPUTS, Targets::Classes(&[0, 1]), Head::Values) };
         let sum = equal.loss(Loss::default(), 2.0, &mut gradient, Threads::ONE);
         assert!(sum.abs() < 1e-6 && gradient.iter().all(|g| g.abs() < 1e-6), "{sum}, {gradient:?}");
     }

@@ -20,7 +20,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Whether `value` is better than `bar` by more than `margin`; always false for NaN.
+    /// Returns true if `value` is better than `bar` by more than `margin`; always false for NaN.
     #[must_use]
     pub fn is_better(self, value: f64, bar: f64, margin: f64) -> bool {
         match self {

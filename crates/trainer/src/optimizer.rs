@@ -7,21 +7,21 @@ mod apply;
 mod rare;
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
 use tinsmith_foundation::Faults;
+use tinsmith_kernels::Threads;
 
 pub(crate) use apply::Tensor;
 
-/// How a gradient becomes a step.
+/// Update rule: the step that follows from a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rule {
     /// `v = momentum v - lr g; w += v`, or Nesterov's `w += momentum v - lr g`.
     Sgd {
-        /// Share of the last step that is kept, 0 to 1. Default 0.
+        /// Fraction of the previous step that is kept, 0 to 1. Default 0.
         #[serde(default)]
         momentum: f64,
-        /// Whether to use Nesterov momentum. Default false.
+        /// Uses Nesterov momentum. Default false.
         #[serde(default)]
         nesterov: bool,
     },
@@ -36,7 +36,7 @@ pub enum Rule {
         /// Added to the root of the second moment. Default 1e-7.
         #[serde(default = "epsilon")]
         epsilon: f64,
-        /// Whether to use the largest second moment so far. Default false.
+        /// Uses the largest second moment so far. Default false.
         #[serde(default)]
         amsgrad: bool,
     },
@@ -45,7 +45,7 @@ pub enum Rule {
         /// Decay of the mean square. Default 0.9.
         #[serde(default = "beta_1")]
         rho: f64,
-        /// Share of the last step that is kept. Default 0.
+        /// Fraction of the previous step that is kept. Default 0.
         #[serde(default)]
         momentum: f64,
         /// Added to the mean square. Default 1e-7.
@@ -253,7 +253,7 @@ impl OptimizerConfig {
             Rule::Rmsprop { rho, momentum, .. } => (rho, momentum),
         };
         if !(0.0..1.0).contains(&first) || !(0.0..1.0).contains(&second) {
-            faults.add("rule", format!("has a decay of {first} or {second}, want at least 0 and below 1"));
+            faults.add("rule", format!("has a decay of {first} or {second}, want 0 to below 1"));
         }
     }
 
@@ -270,7 +270,7 @@ impl OptimizerConfig {
         self.apply(lr, t, scale, tensor, Threads::ONE);
     }
 
-    /// Whether parts of a tensor can be updated separately at no extra cost. Clipping by a norm needs the full
+    /// Returns true if parts of a tensor can be updated separately at no extra cost. Clipping by a norm needs the full
     /// gradient first.
     pub(crate) fn is_elementwise(&self) -> bool {
         // Nadam multiplies its momentum schedule up from the first step, once per call.

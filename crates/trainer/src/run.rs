@@ -1,15 +1,16 @@
 //! A training as a folder: input, progress and result.
 //!
-//! | file | what it is |
+//! | file | content |
 //! | --- | --- |
 //! | `spec.yaml` | the network |
 //! | `run.yaml` | configuration, seed, structural hash, checksum of the data |
 //! | `metrics.jsonl` | one line for each epoch, without times |
 //! | `events.out.tfevents.*` | the same for TensorBoard, with histograms of the weights and the hyper-parameters |
-//! | `checkpoint.safetensors` | where an interrupted run goes on from; gone when the run is finished |
-//! | `weights.safetensors` | the weights that were kept |
-//! | `failure.json`, `last-good.safetensors` | why a run ended without a result, and the last weights that were good |
-//! | `result.json` | what came out; written last, so a run without it is not finished |
+//! | `checkpoint.safetensors` | state to resume from; removed when the run is finished |
+//! | `weights.safetensors` | the kept weights |
+//! | `SHA256SUMS` | digests of `result.json` and `weights.safetensors` |
+//! | `failure.json`, `last-good.safetensors` | reason that a run ended without a result, and the last finite weights |
+//! | `result.json` | the result; written last, so a run without it is not finished |
 
 mod checksums;
 mod log;
@@ -19,9 +20,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{FoundationError, Seed, config, files};
+use tinsmith_kernels::Threads;
 use tinsmith_layers::Model;
 use tinsmith_study::tensorboard::SessionStatus;
 
@@ -90,7 +91,7 @@ pub struct Run {
 }
 
 impl RunResult {
-    /// Whether this result is better than `other`: by validation accuracy, then by validation loss. Without a
+    /// Returns true if this result is better than `other`: by validation accuracy, then by validation loss. Without a
     /// validation split, by the training loss of the last epoch.
     #[must_use]
     pub fn is_better_than(&self, other: &Self) -> bool {
@@ -141,10 +142,12 @@ impl Run {
             return Ok(None);
         }
         let text = files::read_text(&path)?;
-        let malformed = |reason| TrainError::Malformed { path: path.clone(), wanted: "the result of a run", reason };
+        let malformed =
+            |reason| TrainError::Malformed { path: path.clone(), wanted: "the result of a run", reason };
         let result: RunResult = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
         let History { epochs, kept, .. } = &result.history;
-        check_epochs(epochs, *kept).map_err(|(field, fault)| malformed(format!("history.{field} {fault}")))?;
+        check_epochs(epochs, *kept)
+            .map_err(|(field, fault)| malformed(format!("history.{field} {fault}")))?;
         checksums::verify(&self.folder)?;
         Ok(Some(result))
     }
@@ -208,13 +211,14 @@ impl Run {
         if let Some(result) = self.result()? {
             return Ok(result);
         }
-        let mut model = build(plan, Threads::from(context.grant))?;
+        let mut model = build(plan, Threads::new(context.grant.threads()))?;
         let checkpoints = Checkpoints {
             path: self.checkpoint(),
             identity: sha256(config::to_yaml("run", &identity)?.as_bytes()),
             every_steps: self.every_steps,
             every_seconds: self.every_seconds,
         };
+        // Traces of an earlier attempt would contradict this one.
         for name in ["failure.json", "last-good.safetensors"] {
             remove_if_present(&self.folder.join(name))?;
         }
@@ -245,6 +249,8 @@ impl Run {
         log.end(SessionStatus::Success)?;
         model.save_weights(&self.weights(), &BTreeMap::new())?;
         let result = RunResult { history, validation };
+        // The order is the protocol: weights, digests, result, then the checkpoint goes. A run that is killed in between
+        // has no result yet and still has its checkpoint.
         let text = config::to_json("run", &result)?;
         let weights = std::fs::read(self.weights())
             .map_err(|source| FoundationError::Read { path: self.weights(), source })?;

@@ -22,7 +22,7 @@ pub enum Schedule {
     },
     /// Half a cosine from 1 to `floor` at the end.
     Cosine {
-        /// The factor at the end. Default 0.
+        /// Factor at the end. Default 0.
         #[serde(default)]
         floor: f64,
     },
@@ -38,7 +38,7 @@ pub enum Schedule {
         /// Exponent. Default 1: linear.
         #[serde(default = "one")]
         power: f64,
-        /// The factor at the end. Default 0.
+        /// Factor at the end. Default 0.
         #[serde(default)]
         floor: f64,
     },

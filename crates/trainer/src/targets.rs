@@ -2,7 +2,7 @@
 
 use tinsmith_data::{Batch, Dataset};
 use tinsmith_layers::Model;
-use tinsmith_spec::Activation;
+use tinsmith_network::Activation;
 
 use crate::loss::{Head, Loss, Targets};
 
@@ -28,7 +28,7 @@ pub(crate) fn head_of(model: &Model) -> Head {
     }
 }
 
-/// Whether every row of target arrays is a probability distribution along its last axis: at least two elements, none
+/// Returns true if every row of target arrays is a probability distribution along its last axis: at least two elements, none
 /// negative, sum 1 within [`SUM_TOLERANCE`]. False for class labels.
 pub(crate) fn are_distributions(data: &Dataset) -> bool {
     let width = data.target_shape().last().copied().unwrap_or(1);

@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_core_tensor::Threads;
 use tinsmith_data::{Dataset, Folds};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::Model;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores};
 
 use crate::callback::Observe;
 use crate::config::TrainConfig;
+use crate::context::Context;
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
-use crate::context::Context;
 use crate::fit::fit;
 use crate::history::Epoch;
 use crate::kfold::choose;
@@ -77,7 +77,7 @@ impl Trainer {
         let start = request.resume.or(request.inherit).map(|a| a.path.clone()).or_else(|| self.start.clone());
         let config = TrainConfig { epochs: request.budget.epochs, ..self.config.clone() };
         let plan = Plan { spec: request.candidate.clone(), config, seed, start, attributes: BTreeMap::new() };
-        let mut model = build(&plan, Threads::from(request.grant))?;
+        let mut model = build(&plan, Threads::new(request.grant.threads()))?;
         let context = Context { seed, grant: request.grant, cancel: request.cancel };
         fit(&mut model, train, Some(validation), &plan.config, &context, &mut Observe(report))?;
         let found = evaluate(&model, validation, plan.config.loss, request.grant)?;

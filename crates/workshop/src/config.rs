@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_autoq::Goal;
+use tinsmith_cost::{Limits, Target};
 use tinsmith_data::{Augment, Dataset};
 use tinsmith_foundation::{ConfigErrors, Faults, config};
-use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_study::{Budget, EvolutionConfig};
 use tinsmith_trainer::{Loss, OptimizerConfig, Schedule, TrainConfig};
 

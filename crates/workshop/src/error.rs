@@ -68,7 +68,10 @@ pub enum WorkshopError {
     },
     /// A specification is impossible.
     #[error(transparent)]
-    Spec(#[from] tinsmith_spec::SpecError),
+    Spec(#[from] tinsmith_network::NetworkError),
+    /// The target or the cost of a network was refused.
+    #[error(transparent)]
+    Cost(#[from] tinsmith_cost::CostError),
     /// The search failed.
     #[error(transparent)]
     Nas(#[from] tinsmith_nas::NasError),

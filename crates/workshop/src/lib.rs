@@ -1,6 +1,7 @@
 //! The design pipeline.
 //!
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod bytes;
 mod config;

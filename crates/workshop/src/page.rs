@@ -1,11 +1,12 @@
 //! The page of a finished design.
 
+use tinsmith_cost::Cost;
 use tinsmith_foundation::config;
+use tinsmith_network::ModelSpec;
 use tinsmith_report::{
     Axis, Bars, Heatmap, LineSeries, Lines, Marks, NetworkDrawing, Page, Scatter, ScatterSeries, Table, Unit,
     number,
 };
-use tinsmith_spec::ModelSpec;
 use tinsmith_study::{Trial, pareto};
 use tinsmith_trainer::{Epoch, Run};
 
@@ -43,7 +44,7 @@ pub(crate) fn write(
         &accuracy_against_flash(bench, found, quantized, pruned).to_svg()?,
     );
     page.heading("The network");
-    let cost = spec.cost(&bench.target)?;
+    let cost = Cost::of(spec, &bench.target)?;
     page.chart("Layers, shapes, widths and cost.", &NetworkDrawing::new("The winner", spec, &cost).to_svg()?);
     page.chart_row([
         ("Flash by layer.".to_owned(), flash_by_layer(spec, bench)?.to_svg()?),
@@ -134,7 +135,7 @@ fn accuracy_against_flash(
 }
 
 fn flash_by_layer(spec: &ModelSpec, bench: &Bench<'_>) -> Result<Bars> {
-    let cost = spec.cost(&bench.target)?;
+    let cost = Cost::of(spec, &bench.target)?;
     let layers: Vec<_> = cost.layers.iter().filter(|l| l.cost.flash_bytes > 0).collect();
     Ok(Bars {
         title: "Flash by layer".to_owned(),

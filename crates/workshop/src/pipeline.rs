@@ -3,9 +3,9 @@
 //! what is finished taking no time.
 
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_data::{Dataset, Parts};
 use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope, config, files};
-use tinsmith_spec::cost::{Limits, Target};
 use tinsmith_study::Ended;
 use tinsmith_trainer::TrainError;
 

@@ -1,9 +1,9 @@
 //! What came out of a design.
 
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::files;
-use tinsmith_spec::cost::{Cost, Limits, Target};
-use tinsmith_spec::{Graph, ModelSpec, Role};
+use tinsmith_network::{Graph, ModelSpec, Role};
 use tinsmith_trainer::Confusion;
 use tinsmith_trainer::metric::mean_and_deviation;
 
@@ -45,7 +45,7 @@ impl Figures {
         validation: Vec<f64>,
         test: Vec<f64>,
     ) -> Result<Self> {
-        let cost = spec.cost(target)?;
+        let cost = Cost::of(spec, target)?;
         let layers = layer_bits(spec, &spec.graph()?, target);
         let (mean, deviation) = mean_and_deviation(&test);
         let weights: u64 = layers.iter().map(|l| l.weights).sum();
@@ -87,7 +87,7 @@ pub struct LayerBits {
 /// Widths and sparsity of every layer with kernels.
 #[must_use]
 pub fn layer_bits(spec: &ModelSpec, graph: &Graph, target: &Target) -> Vec<LayerBits> {
-    let cost = Cost::of(spec, graph, target);
+    let cost = Cost::with_graph(spec, graph, target);
     let mut layers = Vec::new();
     for (i, layer) in spec.layers.iter().enumerate() {
         let shapes = graph.input_shapes(i);

@@ -5,7 +5,7 @@
 mod rewriting;
 mod searching;
 
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 pub(crate) fn network() -> ModelSpec {
     ModelSpec::parse(

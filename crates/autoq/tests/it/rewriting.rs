@@ -1,7 +1,8 @@
 //! Quantizers are put where the limits say, with the ranges that were measured.
 
 use tinsmith_autoq::{AutoqConfig, AutoqError, Limit, Ranges, Slots};
-use tinsmith_spec::Op;
+use tinsmith_cost::Cost;
+use tinsmith_network::Op;
 
 use crate::network;
 
@@ -47,8 +48,8 @@ fn quantizers_and_ranges_are_written() {
     }
     let folded = spec.layers.iter().any(|l| matches!(&l.op, Op::BatchNorm(norm) if norm.fold));
     assert!(folded, "the batch normalization behind a quantized convolution is folded");
-    let bits = |spec: &tinsmith_spec::ModelSpec| {
-        spec.cost(&tinsmith_spec::Target::load("mcu-packed").unwrap()).unwrap().total.weight_bits
+    let bits = |spec: &tinsmith_network::ModelSpec| {
+        Cost::of(spec, &tinsmith_cost::Target::load("mcu-packed").unwrap()).unwrap().total.weight_bits
     };
     assert!(bits(&spec) < bits(&network()));
 }

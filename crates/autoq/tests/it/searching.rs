@@ -1,9 +1,9 @@
 //! A search finds the layer that needs its bits, whatever the number of workers.
 
 use tinsmith_autoq::{AutoqConfig, BITS, QuantizationSearch, Ranges};
+use tinsmith_cost::{Limits, Target};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
-use tinsmith_spec::cost::{Limits, Target};
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, Op};
 use tinsmith_study::{
     Decision, Evaluate, EvaluateError, Outcome, Params, Report, Request, Scores, SearchRun, Study,
 };

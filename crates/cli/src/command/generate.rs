@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use tinsmith_cost::Target;
 use tinsmith_foundation::{Seed, WorkerScope, config};
 use tinsmith_modelgen::{
     BatchConfig, DesignedConfig, Duplicates, Format, GeneratorConfig, Manifest, coverage_path, generate,
     generate_designed, manifest_path,
 };
-use tinsmith_spec::cost::Target;
 use tinsmith_workshop::ByteSize;
 
 use crate::output::{count, line};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_core_tensor::Threads;
+use tinsmith_cost::Cost;
 use tinsmith_foundation::Grant;
+use tinsmith_kernels::Threads;
 use tinsmith_sparse::{GradualPruner, PruneConfig, Scope, mask, with_smallest_storage};
 use tinsmith_trainer::load_model;
 use tinsmith_trainer::run::build;
@@ -64,8 +65,8 @@ pub(crate) fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let folder = folder(args.out.as_ref(), "pruned");
     spec.save(&folder.join("spec.yaml"))?;
     model.save_weights(&folder.join("weights.safetensors"), &BTreeMap::new())?;
-    let flash = |spec: &tinsmith_spec::ModelSpec| -> anyhow::Result<u64> {
-        Ok(spec.cost(&target)?.total.flash_bytes)
+    let flash = |spec: &tinsmith_network::ModelSpec| -> anyhow::Result<u64> {
+        Ok(Cost::of(spec, &target)?.total.flash_bytes)
     };
     let names = mask::prunable(&model, &config)?;
     line(format!(

@@ -34,7 +34,7 @@ enum Format {
 
 pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
     let schema = match args.format {
-        Format::Model => tinsmith_spec::json_schema(),
+        Format::Model => tinsmith_network::json_schema(),
         Format::Design => serde_json::to_value(schemars::schema_for!(tinsmith_workshop::DesignConfig))?,
         Format::Generator => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::GeneratorConfig))?,
         Format::Corpus => serde_json::to_value(schemars::schema_for!(tinsmith_modelgen::BatchConfig))?,

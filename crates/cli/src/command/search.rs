@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
 use tinsmith_nas::{ArchitectureSearch, SearchConfig};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Budget, SearchRun};
 use tinsmith_trainer::Trainer;
 

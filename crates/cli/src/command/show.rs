@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tinsmith_cost::Cost;
 use tinsmith_trainer::load_spec;
 
 use super::BudgetArgs;
@@ -26,7 +27,7 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let spec = if args.keras {
         let source = tinsmith_foundation::files::read_text(&args.spec)?;
-        tinsmith_spec::keras::read_json(&source, &args.spec.display().to_string())?
+        tinsmith_keras::read_json(&source, &args.spec.display().to_string())?
     } else {
         load_spec(&args.spec)?
     };
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &ShowArgs) -> anyhow::Result<()> {
     }
     text(&spec.summary()?.to_string());
     let target = args.budget.target()?;
-    let cost = spec.cost(&target)?;
+    let cost = Cost::of(&spec, &target)?;
     let rows = cost.layers.iter().map(|layer| {
         vec![
             layer.name.clone(),

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use tinsmith_data::Normalization;
 use tinsmith_foundation::{Grant, config, files};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
-use tinsmith_trainer::{load_model, load_spec};
 use tinsmith_trainer::{
     Context, Epoch, Evaluation, KFold, Metric, Observe, Plan, Run, cross_validate, evaluate,
 };
+use tinsmith_trainer::{load_model, load_spec};
 
 use super::{TrainingArgs, folder};
 use crate::output::{line, percent};

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, DType, Device, Layout, Shape, Storage, StorageRef, Tensor};
 
-use crate::error::{Result, TensorError};
+use crate::error::{Result, TensorError, shape_error};
 
 /// The elements of a contiguous `f32` tensor.
 pub(crate) fn floats<'a>(
@@ -61,8 +61,8 @@ pub(crate) fn check(op: &'static str, tensors: &[&Tensor]) -> Result<()> {
             return Err(not_on_cpu(op, tensor.device().location()));
         }
         if tensor.elem_count() == 0 {
-            let shapes = tensors.iter().map(|t| t.dims().to_vec()).collect();
-            return Err(TensorError::Shape { op, shapes, want: "no dimension of size 0".to_owned() });
+            let shapes: Vec<&[usize]> = tensors.iter().map(|t| t.dims()).collect();
+            return Err(shape_error(op, &shapes, "no dimension of size 0"));
         }
     }
     Ok(())
@@ -72,7 +72,7 @@ pub(crate) fn check(op: &'static str, tensors: &[&Tensor]) -> Result<()> {
 pub(crate) fn last_axis(op: &'static str, x: &Tensor) -> Result<usize> {
     match x.dims().last() {
         Some(&n) => Ok(n),
-        None => Err(TensorError::Shape { op, shapes: vec![vec![]], want: "at least one axis".to_owned() }),
+        None => Err(shape_error(op, &[&[]], "at least one axis")),
     }
 }
 
@@ -80,13 +80,9 @@ pub(crate) fn last_axis(op: &'static str, x: &Tensor) -> Result<usize> {
 pub(crate) fn check_channels(op: &'static str, x: &Tensor, values: &[&Tensor]) -> Result<usize> {
     let channels = last_axis(op, x)?;
     if values.iter().any(|v| v.dims() != [channels]) {
-        let mut shapes = vec![x.dims().to_vec()];
-        shapes.extend(values.iter().map(|v| v.dims().to_vec()));
-        return Err(TensorError::Shape {
-            op,
-            shapes,
-            want: format!("one value for each of {channels} channels"),
-        });
+        let mut shapes = vec![x.dims()];
+        shapes.extend(values.iter().map(|v| v.dims()));
+        return Err(shape_error(op, &shapes, format!("one value for each of {channels} channels")));
     }
     Ok(channels)
 }

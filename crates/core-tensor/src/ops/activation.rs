@@ -4,8 +4,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
 use super::access::{Floats, check, floats, last_axis, stored, tensor_like};
 use crate::error::Result;
-use crate::kernels::activation::{Activation, activate, activation_gradient};
-use crate::threads::Threads;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::activation::{Activation, activate, activation_gradient};
 
 /// `kind` applied to every element of `x` (softmax: to every row of the last axis). The shape stays.
 ///

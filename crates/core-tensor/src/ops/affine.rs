@@ -3,12 +3,12 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
 use super::access::{Floats, check, floats, stored, tensor_like};
-use crate::error::Result;
-use crate::geometry::{Conv1dGeometry, Conv2dGeometry, ConvTransposeGeometry, shape_error};
-use crate::kernels::conv::{ConvShape, bias_gradient, conv2d_input_gradient, conv2d_weight_gradient};
-use crate::kernels::depthwise::{depthwise, depthwise_input_gradient, depthwise_weight_gradient};
-use crate::kernels::{conv, dense, rows};
-use crate::threads::Threads;
+use crate::error::{Result, shape_error};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::conv::{ConvShape, bias_gradient, conv2d_input_gradient, conv2d_weight_gradient};
+use tinsmith_kernels::depthwise::{depthwise, depthwise_input_gradient, depthwise_weight_gradient};
+use tinsmith_kernels::{Conv1dGeometry, Conv2dGeometry, ConvTransposeGeometry};
+use tinsmith_kernels::{conv, dense, rows};
 
 /// Dense layer over the last axis: `y = x w + bias`.
 ///
@@ -42,7 +42,7 @@ pub fn dense(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, threads: Threads) ->
 /// (filters); the result (batch, height', width', filters).
 ///
 /// # Errors
-/// [`TensorError::Shape`](crate::TensorError::Shape), [`TensorError::Geometry`](crate::TensorError::Geometry) and
+/// [`TensorError::Shape`](crate::TensorError::Shape) and
 /// [`TensorError::DType`](crate::TensorError::DType) where the arguments do not fit.
 pub fn conv2d(
     x: &Tensor,

@@ -6,11 +6,11 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, Device, Layout, Shape, Tenso
 
 use super::access::{Floats, check, check_channels, floats, last_axis, stored, tensor_like};
 use crate::error::{Result, TensorError};
-use crate::kernels::batch_norm as kernel;
-use crate::kernels::batch_norm::{batch_norm, batch_norm_gradient, normalize};
-use crate::kernels::elementwise::{sum_channels, zip_channels};
-use crate::kernels::rows::column_sums;
-use crate::threads::Threads;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::batch_norm as kernel;
+use tinsmith_kernels::batch_norm::{batch_norm, batch_norm_gradient, normalize};
+use tinsmith_kernels::elementwise::{sum_channels, zip_channels};
+use tinsmith_kernels::rows::column_sums;
 
 /// Batch normalization in training: `gamma (x - mean) / sqrt(variance + epsilon) + beta` with the moments of this
 /// batch, the variance biased. Returns `y`, and mean and variance (detached) for the moving statistics.

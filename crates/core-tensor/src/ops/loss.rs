@@ -5,10 +5,9 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
 use super::access::{Floats, check, floats, last_axis, stored, tensor_like};
-use crate::error::{Result, TensorError};
-use crate::geometry::shape_error;
-use crate::kernels::softmax::{self, Targets};
-use crate::threads::Threads;
+use crate::error::{Result, TensorError, shape_error};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::softmax::{self, Targets};
 
 /// Cross-entropy of the softmax of `logits`, the mean over rows: `-sum over c of t[c] ln softmax(z)[c]`. With
 /// `smoothing` s the targets are `t (1 - s) + s / classes`, as in Keras. No gradient goes to the targets.

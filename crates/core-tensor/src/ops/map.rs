@@ -8,10 +8,9 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 
 use super::access::{Floats, check, floats, last_axis, stored, tensor_like};
-use crate::error::Result;
-use crate::geometry::shape_error;
-use crate::kernels::elementwise;
-use crate::threads::Threads;
+use crate::error::{Result, shape_error};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::elementwise;
 
 /// `f(x)` for every element, without a gradient: the result is detached.
 ///
@@ -30,7 +29,8 @@ where
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use tinsmith_core_tensor::{Threads, ops::map_with_gradient};
+/// use tinsmith_core_tensor::ops::map_with_gradient;
+/// use tinsmith_kernels::Threads;
 ///
 /// let x = Var::new(&[0.2_f32, 1.7], &Device::Cpu)?;
 /// // Rounding, straight through within 0 to 1.

@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
 use super::access::{Floats, check, floats, stored, tensor_like};
-use crate::error::Result;
-use crate::geometry::{Pool1dGeometry, Pool2dGeometry, shape_error};
-use crate::kernels::epilogue::GradientSink;
-use crate::kernels::pool::{
+use crate::error::{Result, shape_error};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::epilogue::GradientSink;
+use tinsmith_kernels::pool::{
     PoolShape, average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
 };
-use crate::threads::Threads;
+use tinsmith_kernels::{Pool1dGeometry, Pool2dGeometry};
 
 /// Two-dimensional max pooling. Padding counts as minus infinity; the gradient goes to the first maximum of a window.
 ///
@@ -19,7 +19,7 @@ use crate::threads::Threads;
 /// `x` (batch, height, width, channels); the result (batch, height', width', channels).
 ///
 /// # Errors
-/// [`TensorError::Shape`](crate::TensorError::Shape), [`TensorError::Geometry`](crate::TensorError::Geometry) and
+/// [`TensorError::Shape`](crate::TensorError::Shape) and
 /// [`TensorError::DType`](crate::TensorError::DType) where the arguments do not fit.
 pub fn max_pool2d(x: &Tensor, geometry: &Pool2dGeometry, threads: Threads) -> Result<Tensor> {
     pool2d("max_pool2d", Kind::Max, x, geometry, threads)

@@ -5,10 +5,9 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
 use super::access::{Floats, check, floats, stored, tensor_like};
 use super::map::map_with_gradient;
-use crate::error::Result;
-use crate::geometry::shape_error;
-use crate::kernels::elementwise;
-use crate::threads::Threads;
+use crate::error::{Result, shape_error};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::elementwise;
 
 /// The value of `y`; the gradient goes unchanged to `x`, none to `y`.
 ///

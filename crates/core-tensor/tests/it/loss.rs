@@ -1,6 +1,7 @@
 //! Cross-entropy.
 
-use tinsmith_core_tensor::{Device, Tensor, Threads, ops};
+use tinsmith_core_tensor::{Device, Tensor, ops};
+use tinsmith_kernels::Threads;
 
 use crate::gradient;
 use crate::reference::{normal_tensor, on_every_path, values};

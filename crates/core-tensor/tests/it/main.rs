@@ -1,4 +1,4 @@
-//! Tests of the public surface: kernels against naive loops, operations against finite differences.
+//! Tests of the public surface: operations against finite differences.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,17 +8,14 @@
 mod activation;
 mod convolution;
 mod dense;
-mod epilogue;
 mod gradient;
 mod initializers;
 mod loss;
 mod maps;
 mod normalization;
-mod optimizer;
 mod params;
 mod pooling;
 mod reference;
 mod refusals;
-mod sinks;
 mod threads;
 mod weight_files;

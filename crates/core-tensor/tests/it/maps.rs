@@ -1,7 +1,8 @@
 //! Functions with gradients of the caller's choice, straight-through estimators, dropout.
 
-use tinsmith_core_tensor::{Device, Tensor, Threads, Var, ops};
+use tinsmith_core_tensor::{Device, Tensor, Var, ops};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 
 use crate::gradient;
 use crate::reference::{normal_tensor, on_every_path, values};

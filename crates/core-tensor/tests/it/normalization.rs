@@ -1,6 +1,7 @@
 //! Batch normalization.
 
-use tinsmith_core_tensor::{Tensor, Threads, ops};
+use tinsmith_core_tensor::{Tensor, ops};
+use tinsmith_kernels::Threads;
 
 use crate::gradient;
 use crate::reference::{assert_close, normal_tensor, on_every_path, values};

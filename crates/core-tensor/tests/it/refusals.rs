@@ -1,8 +1,9 @@
 //! What cannot be computed is refused, by name, before candle sees it.
 
-use tinsmith_core_tensor::{
-    Activation, Conv1dGeometry, Conv2dGeometry, ConvTransposeGeometry, DType, Device, Padding,
-    Pool1dGeometry, Pool2dGeometry, Result, Tensor, Threads, ops,
+use tinsmith_core_tensor::{DType, Device, Result, Tensor, ops};
+use tinsmith_kernels::{
+    Activation, Conv1dGeometry, Conv2dGeometry, ConvTransposeGeometry, Padding, Pool1dGeometry,
+    Pool2dGeometry, Threads,
 };
 
 use crate::reference::normal_tensor;

@@ -1,6 +1,7 @@
 //! The number of threads changes no bit. Sizes are large enough for several threads to be used.
 
-use tinsmith_core_tensor::{Activation, Conv2dGeometry, Pool2dGeometry, Result, Tensor, Threads, Var, ops};
+use tinsmith_core_tensor::{Result, Tensor, Var, ops};
+use tinsmith_kernels::{Activation, Conv2dGeometry, Pool2dGeometry, Threads};
 
 use crate::reference::{normal_tensor, values};
 

@@ -1,13 +1,13 @@
-//! Models of Keras and QKeras, shipped.
+//! Models of Keras and QKeras, exported.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
 use tinsmith_foundation::Seed;
+use tinsmith_keras::read_json;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::keras::read_json;
-use tinsmith_spec::{ModelSpec, Op, Quantizer};
+use tinsmith_network::{ModelSpec, Op, Quantizer};
 
 use crate::compile::{compare, expected, has_compiler, inputs, run, values};
 
@@ -77,7 +77,7 @@ fn golden_quantized_models_run_on_integers() {
         if !name.starts_with('q') {
             continue;
         }
-        // These models take floats; on integers the input has to be rounded too.
+        // These models take floats; integer inference needs a quantized input.
         let model = load(&folder, |spec| {
             for layer in &mut spec.layers {
                 if let Op::Input(input) = &mut layer.op {

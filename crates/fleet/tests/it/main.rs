@@ -7,7 +7,7 @@ mod project;
 
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::Seed;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{OptimizerConfig, TrainConfig};
 
 const MLP: &str = "

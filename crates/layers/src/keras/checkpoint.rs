@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use hdf5_pure::{FileBuilder, Group};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use super::document::{Document, Layer, Part};
 use super::hdf5::{Hdf5, texts};

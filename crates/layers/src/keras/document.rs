@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tinsmith_spec::{Graph, ModelSpec, Op, Role};
+use tinsmith_network::{Graph, ModelSpec, Op, Role};
 
 use crate::error::Result;
 
@@ -51,7 +51,7 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// The layers of a text that [`tinsmith_spec::keras::read_json`] reads, in its order.
+    /// The layers of a text that [`tinsmith_keras::read_json`] reads, in its order.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let json: Value =
             serde_json::from_str(text).map_err(|e| format!("the architecture is no JSON: {e}"))?;
@@ -74,7 +74,7 @@ impl Document {
     /// it: by distance from the outputs.
     pub(super) fn write(spec: &ModelSpec) -> Result<Self> {
         let wrong = |reason: String| crate::LayersError::Keras { path: "architecture".into(), reason };
-        let mut document = Self::parse(&tinsmith_spec::keras::write_json(spec)?).map_err(wrong)?;
+        let mut document = Self::parse(&tinsmith_keras::write_json(spec)?).map_err(wrong)?;
         let names: Vec<&str> = document.layers.iter().map(|l| l.name.as_str()).collect();
         let number = |name: &Value| names.iter().position(|n| Some(*n) == name.as_str());
         let config = &document.json["config"];

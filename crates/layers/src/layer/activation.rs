@@ -1,8 +1,9 @@
 //! Activation functions, fused into another layer or layers themselves.
 
 use candle_core::Tensor;
-use tinsmith_core_tensor::{Activation as Function, ops};
-use tinsmith_spec::{Activation, Clip};
+use tinsmith_core_tensor::ops;
+use tinsmith_kernels::Activation as Function;
+use tinsmith_network::{Activation, Clip};
 
 use super::quantize::{ParamSlot, QuantizerSlot};
 use super::{Blueprint, Context, Forward};

@@ -3,8 +3,8 @@
 //! upsampling goes through convolutions in another layout).
 
 use candle_core::{D, Device, Tensor};
-use tinsmith_spec::op::Interpolation;
-use tinsmith_spec::{Op, Pair};
+use tinsmith_network::op::Interpolation;
+use tinsmith_network::{Op, Pair};
 
 use super::{Context, Forward};
 use crate::error::Result;

@@ -7,7 +7,7 @@
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
-use tinsmith_spec::op;
+use tinsmith_network::op;
 
 use super::linear::{Linear, bias_quantizer};
 use super::normalization::{ScaleShift, Statistics, rows};

@@ -1,9 +1,10 @@
 //! Layers that multiply by a kernel: dense, convolutions, depthwise, separable and transposed ones.
 
 use candle_core::Tensor;
-use tinsmith_core_tensor::kernels::conv::ConvShape;
-use tinsmith_core_tensor::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads, ops};
-use tinsmith_spec::{Activation, Op, Padding, Pair, Quantizer, Role};
+use tinsmith_core_tensor::ops;
+use tinsmith_kernels::conv::ConvShape;
+use tinsmith_kernels::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads};
+use tinsmith_network::{Activation, Op, Padding, Pair, Quantizer, Role};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;
@@ -106,7 +107,7 @@ impl Product {
             &Tensor,
             Option<&Tensor>,
             &Conv2dGeometry,
-            tinsmith_core_tensor::Threads,
+            tinsmith_kernels::Threads,
         ) -> tinsmith_core_tensor::Result<Tensor>;
         let (convolve, geometry, over_time): (Convolve, _, _) = match self {
             Self::Dense => return Ok(ops::dense(x, kernel, bias, cx.threads)?),

@@ -1,8 +1,8 @@
 //! Layers that combine their inputs.
 
 use candle_core::Tensor;
-use tinsmith_spec::Op;
-use tinsmith_spec::op::Concat;
+use tinsmith_network::Op;
+use tinsmith_network::op::Concat;
 
 use super::{Context, Forward};
 use crate::error::Result;

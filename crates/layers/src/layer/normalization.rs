@@ -2,7 +2,7 @@
 
 use candle_core::{D, Tensor};
 use tinsmith_core_tensor::{Param, ops};
-use tinsmith_spec::op;
+use tinsmith_network::op;
 
 use super::quantize::ParamSlot;
 use super::{Blueprint, Context, Forward};

@@ -1,9 +1,10 @@
 //! Pooling over windows and over everything.
 
 use candle_core::Tensor;
-use tinsmith_core_tensor::{Pool2dGeometry, ops};
-use tinsmith_spec::op::{GlobalPool, Pool1d, Pool2d};
-use tinsmith_spec::{Activation, Op, Pair, Quantizer};
+use tinsmith_core_tensor::ops;
+use tinsmith_kernels::Pool2dGeometry;
+use tinsmith_network::op::{GlobalPool, Pool1d, Pool2d};
+use tinsmith_network::{Activation, Op, Pair, Quantizer};
 
 use super::activation::Activator;
 use super::linear::pads;

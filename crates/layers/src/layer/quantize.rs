@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
+use tinsmith_network::{Quantizer, Role};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
-use tinsmith_spec::{Quantizer, Role};
 
 use super::{Blueprint, Context, Forward, draw_seed, param_name};
 use crate::error::{LayersError, Result};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use tinsmith_foundation::Seed;
+use tinsmith_network::Activation;
+use tinsmith_network::op::Initializer;
+use tinsmith_network::quantizer::LearnedQuantizer;
 use tinsmith_quant::LearnedOp;
-use tinsmith_spec::Activation;
-use tinsmith_spec::op::Initializer;
-use tinsmith_spec::quantizer::LearnedQuantizer;
 
 use super::{BuildOptions, Model};
 use crate::error::Result;

@@ -1,8 +1,8 @@
 //! What only weights know: non-zeros, and a summary with them.
 
+use tinsmith_network::quantizer::LearnedQuantizer;
+use tinsmith_network::{ModelSpec, Role, Weight, WeightFacts};
 use tinsmith_quant::LearnedBits;
-use tinsmith_spec::quantizer::LearnedQuantizer;
-use tinsmith_spec::{ModelSpec, Role, Weight, WeightFacts};
 
 use super::Model;
 use crate::error::Result;
@@ -27,7 +27,7 @@ impl Model {
                     None => WeightFacts {
                         weight: weight.name.to_owned(),
                         non_zeros: Some(param.nonzeros()? as u64),
-                        storage: tinsmith_spec::Storage::Dense,
+                        storage: tinsmith_network::Storage::Dense,
                         total_bits: None,
                     },
                 };

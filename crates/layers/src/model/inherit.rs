@@ -6,9 +6,9 @@ mod kernels;
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
+use tinsmith_network::Weight;
+use tinsmith_network::quantizer::Sharing;
 use tinsmith_quant::LearnedOp;
-use tinsmith_spec::Weight;
-use tinsmith_spec::quantizer::Sharing;
 
 use super::Model;
 use crate::error::Result;

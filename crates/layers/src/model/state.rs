@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
 use tinsmith_core_tensor::io::safetensors;
-use tinsmith_spec::Op;
+use tinsmith_network::Op;
 
 use super::Model;
 use crate::error::{LayersError, Result};

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::arena::{Arena, Hint, LINE, Ledger, Lender};
-use tinsmith_core_tensor::kernels::dense::{MOST_HINTS, TakePieces};
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::arena::{Arena, LINE, Ledger, Lender, PrefetchHint};
+use tinsmith_kernels::dense::{GradientConsumer, MAX_HINTS};
+use tinsmith_kernels::epilogue::{Epilogue, apply_gate};
+use tinsmith_kernels::gate::Gate;
 use tinsmith_quant::QuantizerOp;
 
 use super::operator::{BlockSpec, Pieces, Start};
@@ -380,7 +381,7 @@ impl Blocks {
         block: usize,
         change: &(dyn Fn(Update<'_>) + Sync),
         ledger: &Ledger,
-        compute: impl FnOnce(&dyn TakePieces),
+        compute: impl FnOnce(&dyn GradientConsumer),
     ) {
         let Self { list, values, slots, slot_count, is_stale, .. } = self;
         *is_stale = true;
@@ -438,8 +439,8 @@ impl BlockInPieces<'_> {
     }
 }
 
-impl TakePieces for BlockInPieces<'_> {
-    fn take(&self, first: usize, gradient: &mut [f32]) {
+impl GradientConsumer for BlockInPieces<'_> {
+    fn consume(&self, first: usize, gradient: &mut [f32]) {
         let part = first..first + gradient.len();
         let masks = [&self.block.prune_mask, &self.block.update_mask];
         let [prune_mask, update_mask] = masks.map(|mask| mask.as_ref().map(|mask| &mask[part.clone()]));
@@ -461,10 +462,10 @@ impl TakePieces for BlockInPieces<'_> {
         (self.change)(update);
     }
 
-    fn reads(&self, elements: Range<usize>) -> [Hint; MOST_HINTS] {
+    fn upcoming_reads(&self, elements: Range<usize>) -> [PrefetchHint; MAX_HINTS] {
         let slots = self.slots_at(&elements).map(|range| self.slots.hint(range));
         let mut hints = std::iter::once(self.values.hint(self.values_at(&elements))).chain(slots);
-        std::array::from_fn(|_| hints.next().unwrap_or(Hint::NONE))
+        std::array::from_fn(|_| hints.next().unwrap_or(PrefetchHint::NONE))
     }
 }
 

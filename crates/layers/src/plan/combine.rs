@@ -1,6 +1,7 @@
 //! Operators of several inputs, and copies.
 
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, add_gated};
+use tinsmith_kernels::epilogue::{Epilogue, add_gated};
+use tinsmith_kernels::gate::Gate;
 
 use super::operator::{Backward, Forward, Operator, Passing};
 use super::product::fuse_into;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use candle_core::Device;
 use smallvec::SmallVec;
 use tinsmith_core_tensor::Params;
-use tinsmith_core_tensor::kernels::epilogue::Gate;
 use tinsmith_foundation::Seed;
-use tinsmith_spec::{Graph, ModelSpec, Op};
+use tinsmith_kernels::gate::Gate;
+use tinsmith_network::{Graph, ModelSpec, Op};
 
 use super::blocks::Blocks;
 use super::operator::{Part, Pieces, Start};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tinsmith_core_tensor::arena::LINE;
+use tinsmith_kernels::arena::LINE;
 
 /// A buffer and the steps of time, first and last, that it is used in.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use tinsmith_core_tensor::arena::LINE;
-use tinsmith_core_tensor::kernels::epilogue::gate_words;
+use tinsmith_kernels::arena::LINE;
+use tinsmith_kernels::gate::gate_words;
 
 use super::layout::{Lifetime, place};
 use super::segment::{Life, Moment, Segments, Times, Use};

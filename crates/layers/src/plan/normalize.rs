@@ -1,10 +1,11 @@
 //! Batch normalization in float.
 
-use tinsmith_core_tensor::kernels::batch_norm::{
+use tinsmith_kernels::batch_norm::{
     add_gradient_sums, add_moments, batch_norm_fused, finish_moments, input_gradient_into, join_moments,
     moment_sums, parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate};
+use tinsmith_kernels::epilogue::Epilogue;
+use tinsmith_kernels::gate::Gate;
 
 use super::operator::{Backward, Batch, Forward, Gather, Operator, Passing};
 use super::product::fuse_into;
@@ -40,7 +41,7 @@ struct Own {
 }
 
 impl BatchNorm {
-    pub(super) fn new(l: &tinsmith_spec::op::BatchNorm, sample: &[usize], unbiased: bool) -> Self {
+    pub(super) fn new(l: &tinsmith_network::op::BatchNorm, sample: &[usize], unbiased: bool) -> Self {
         let channels = sample.last().copied().unwrap_or_default();
         let zeros = || vec![0.0; channels];
         Self {

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use smallvec::SmallVec;
+use tinsmith_core_tensor::Fans;
 use tinsmith_core_tensor::Initializer;
-use tinsmith_core_tensor::kernels::dense::TakePieces;
-use tinsmith_core_tensor::kernels::epilogue::{Gate, GradientSink, close_gate};
-use tinsmith_core_tensor::{Fans, Threads};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::dense::GradientConsumer;
+use tinsmith_kernels::epilogue::{GradientSink, close_gate};
+use tinsmith_kernels::gate::Gate;
 use tinsmith_quant::{LearnedOp, QuantizerOp};
 
 use crate::error::Result;
@@ -211,7 +213,7 @@ pub trait Operator: fmt::Debug + Send + Sync {
     }
 
     /// Computes the gradient of its first block, and hands every element over once.
-    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn TakePieces) {
+    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn GradientConsumer) {
         let _ = (source, to);
     }
 

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Mutex, PoisonError};
 
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::arena::{Ledger, Lender, Loan};
-use tinsmith_core_tensor::kernels::epilogue::{GradientSink, close_gate};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::arena::{Ledger, Lender, Loan};
+use tinsmith_kernels::epilogue::{GradientSink, close_gate};
 
 use super::Plan;
 use super::blocks::Block;

@@ -1,9 +1,10 @@
 //! Functions of each element: gates, activations, quantized ones, dropout.
 
-use tinsmith_core_tensor::Activation;
-use tinsmith_core_tensor::kernels::activation::{activate, activation_gradient};
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, apply_gate};
 use tinsmith_core_tensor::ops::dropout_factors;
+use tinsmith_kernels::Activation;
+use tinsmith_kernels::activation::{activate, activation_gradient};
+use tinsmith_kernels::epilogue::{Epilogue, apply_gate};
+use tinsmith_kernels::gate::Gate;
 use tinsmith_quant::QuantizerOp;
 
 use super::operator::{Backward, Batch, Forward, Operator, Passing, Pieces};

@@ -1,6 +1,6 @@
 //! Pooling over windows and over everything.
 
-use tinsmith_core_tensor::kernels::pool::{
+use tinsmith_kernels::pool::{
     PoolShape, average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
 };
 

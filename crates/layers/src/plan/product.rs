@@ -1,17 +1,18 @@
 //! Dense layers and convolutions: a product, a bias and a gate in one go.
 
-use tinsmith_core_tensor::kernels::conv::{
+use tinsmith_kernels::conv::{
     ConvShape, add_bias_gradient, bias_gradient, conv2d_fused, conv2d_input_gradient_into,
     conv2d_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::dense::{
-    TakePieces, dense_fused, dense_gradient_in_pieces, dense_input_gradient_into, dense_parameter_gradients,
-    is_wide,
+use tinsmith_kernels::dense::{
+    GradientConsumer, dense_fused, dense_gradient_in_pieces, dense_input_gradient_into,
+    dense_parameter_gradients, is_wide,
 };
-use tinsmith_core_tensor::kernels::depthwise::{
+use tinsmith_kernels::depthwise::{
     depthwise_fused, depthwise_input_gradient_into, depthwise_parameter_gradients,
 };
-use tinsmith_core_tensor::kernels::epilogue::{Epilogue, Gate, ParameterGradients};
+use tinsmith_kernels::epilogue::{Epilogue, ParameterGradients};
+use tinsmith_kernels::gate::Gate;
 
 use super::operator::{Backward, Forward, GradientSource, Operator, Passing};
 use crate::error::Result;
@@ -113,7 +114,7 @@ impl Operator for Product {
         matches!(self.kind, Kind::Dense { inputs, outputs, .. } if is_wide(inputs, outputs))
     }
 
-    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn TakePieces) {
+    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn GradientConsumer) {
         let &GradientSource { rows, input, d_output, threads } = source;
         if let Kind::Dense { outer, inputs, outputs } = self.kind {
             let sizes = (rows * outer, inputs, outputs);

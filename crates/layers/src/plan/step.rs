@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tinsmith_core_tensor::kernels::epilogue::gate_words;
+use tinsmith_kernels::gate::gate_words;
 
 use super::operator::{Operator, Pieces, Span};
 

@@ -1,11 +1,12 @@
 //! Which operators a layer is made of.
 
 use candle_core::{DType, Tensor};
-use tinsmith_core_tensor::kernels::conv::ConvShape;
-use tinsmith_core_tensor::kernels::epilogue::{Function as GateFunction, Gate};
-use tinsmith_core_tensor::{Activation as Function, Fans, Param, Params, Pool2dGeometry};
+use tinsmith_core_tensor::{Fans, Param, Params};
+use tinsmith_kernels::conv::ConvShape;
+use tinsmith_kernels::gate::{Gate, GateFunction};
+use tinsmith_kernels::{Activation as Function, Pool2dGeometry};
+use tinsmith_network::{Activation, Op, Role, Weight};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
-use tinsmith_spec::{Activation, Op, Role, Weight};
 
 use super::combine::{Concat, Sum};
 use super::layered::Layered;

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, LayersError, Mode, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::data::values;
 

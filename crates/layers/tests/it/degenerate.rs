@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Mode, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::build::input;
 use crate::data::values;

@@ -1,11 +1,11 @@
 //! Every network that the generator draws can be built and run.
 
+use tinsmith_cost::{Limits, Target};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Mode, Model};
 use tinsmith_modelgen::{
     ActivationKind, GeneratorConfig, ModelGenerator, Named, Scope, SizeGrid, Weights, Widths,
 };
-use tinsmith_spec::{Limits, Target};
 
 use crate::build::input;
 use crate::data::values;

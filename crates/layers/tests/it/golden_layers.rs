@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tinsmith_foundation::Seed;
+use tinsmith_keras::read_json;
 use tinsmith_layers::{BuildOptions, Mode, Model};
-use tinsmith_spec::keras::read_json;
 
 use crate::data::{self, Score};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use tinsmith_foundation::Seed;
+use tinsmith_keras::read_json;
 use tinsmith_layers::{Activations, BuildOptions, Mode, Model};
-use tinsmith_spec::keras::read_json;
 
 use crate::data::{self, Score};
 
@@ -55,7 +55,7 @@ fn golden_models_are_finite_and_do_not_depend_on_threads() {
         let x = data::tensor(&data::json(&folder.join("io.json"))["input"]);
         assert_eq!(model.first_non_finite(&[&x], None).expect("a run"), None);
         let one = model.forward(&x, Mode::Infer).expect("a run");
-        model.set_threads(tinsmith_core_tensor::Threads::new(2));
+        model.set_threads(tinsmith_kernels::Threads::new(2));
         let two = model.forward(&x, Mode::Infer).expect("a run");
         assert_eq!(data::values(&one), data::values(&two));
     }

@@ -6,10 +6,11 @@ use std::path::Path;
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use serde_json::Value;
-use tinsmith_core_tensor::{Threads, ops};
+use tinsmith_core_tensor::ops;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Quantizer;
+use tinsmith_network::Quantizer;
 
 use crate::data::{self, Score};
 use crate::golden_models::load;

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Inheritance, Inherited, Mode, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::build::{input, model};
 use crate::data::values;

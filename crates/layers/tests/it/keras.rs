@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, LayersError, Mode, Model, keras};
-use tinsmith_spec::Op;
+use tinsmith_network::Op;
 
 use crate::build::{input, model};
 use crate::data::{self, Score, values};
@@ -159,7 +159,7 @@ fn golden_models_have_equal_weights_in_every_format() {
 #[test]
 fn what_cannot_be_read_says_why() {
     let error = keras::load(&folder().join("lstm.keras"), &BuildOptions::default()).expect_err("a layer");
-    assert!(matches!(error, LayersError::Spec(_)));
+    assert!(matches!(error, LayersError::Architecture(_)));
     assert!(error.to_string().contains("`LSTM`, a layer that is not read"), "{error}");
 
     let error =

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::Params;
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Inherited, Mode, Model};
+use tinsmith_network::quantizer::LearnedQuantizer;
+use tinsmith_network::{ModelSpec, Storage, WeightFacts};
 use tinsmith_quant::{LearnedBits, LearnedStep, Pact};
-use tinsmith_spec::quantizer::LearnedQuantizer;
-use tinsmith_spec::{ModelSpec, Storage, WeightFacts};
 
 use crate::build::input;
 use crate::data::values;

@@ -5,14 +5,15 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use candle_core::{Device, Tensor};
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Terms, adam};
-use tinsmith_core_tensor::{Threads, ops};
+use tinsmith_core_tensor::ops;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::optimizer::{Adam, Terms, adam};
 use tinsmith_layers::plan::{
     Backward, BlockSpec, Forward, Operator, Part, Plan, PlanOptions, Site, Start, Update,
 };
 use tinsmith_layers::{BuildOptions, LayersError, Mode, Model};
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, Op};
 
 use crate::data::{self, Score};
 use crate::golden_models::load;
@@ -597,7 +598,7 @@ fn an_operator_from_outside_trains_like_the_dense_layer_it_stands_for() {
     };
     let mut linear = spec;
     if let Op::Dense(layer) = &mut linear.layers[2].op {
-        layer.activation = tinsmith_spec::Activation::Linear;
+        layer.activation = tinsmith_network::Activation::Linear;
         layer.use_bias = false;
     }
     let mut dense = {
@@ -640,10 +641,10 @@ fn the_gradient_of_a_loss_is_that_of_the_graph() {
     plan.input_mut(0, 4).expect("an input").copy_from_slice(&data::values(x));
     plan.forward(4, train()).expect("a forward pass");
     let (logits, gradient) = plan.output_and_gradient(0);
-    let ours = tinsmith_core_tensor::kernels::softmax::softmax_cross_entropy(
+    let ours = tinsmith_kernels::softmax::softmax_cross_entropy(
         gradient,
         logits,
-        tinsmith_core_tensor::kernels::softmax::Targets::Classes(&[0, 1, 1, 0]),
+        tinsmith_kernels::softmax::Targets::Classes(&[0, 1, 1, 0]),
         0.0,
         2,
         1,

@@ -1,8 +1,9 @@
 //! Networks within limits.
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
 use tinsmith_modelgen::{GeneratorConfig, ModelGenerator};
-use tinsmith_spec::{Activation, Limits, ModelSpec, Op, Target};
+use tinsmith_network::{Activation, ModelSpec, Op};
 
 fn target(name: &str) -> Target {
     Target::builtin(name).unwrap()
@@ -21,7 +22,7 @@ fn check_task(input: &[usize], classes: usize, limits: Limits, target: &Target) 
     assert!(tally.draws < 60 * 60, "{tally:?}");
     let specs: Vec<ModelSpec> = found.into_iter().map(|c| c.spec).collect();
     for (i, spec) in specs.iter().enumerate() {
-        let cost = spec.cost(target).unwrap();
+        let cost = Cost::of(spec, target).unwrap();
         assert!(limits.check(&cost).is_empty());
         let Some(Op::Dense(head)) = spec.layers.last().map(|l| &l.op) else { panic!("no dense head") };
         assert_eq!((head.units, &head.activation, head.use_bias), (classes, &Activation::Linear, true));

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
+use tinsmith_cost::{Cost, Limits};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_modelgen::{
     ActivationKind, BatchConfig, Duplicates, Format, GeneratorConfig, LayerKind, Manifest, ModelGenerator,
     ModelgenError, Record, Weights, generate, load_models, manifest_path,
 };
-use tinsmith_spec::{Limits, keras};
 
 fn make(config: &BatchConfig, out: &Path, jobs: usize) -> Result<Manifest, ModelgenError> {
     generate(config, out, WorkerScope::new(jobs), &CancelToken::new(), &Silent)
@@ -42,7 +42,7 @@ fn a_corpus_is_the_same_bytes_for_any_number_of_jobs_and_reads_back() {
     assert_eq!(plain.len(), 700);
     let generator = ModelGenerator::new(config.family).unwrap();
     for record in &plain {
-        let cost = record.spec.cost(&config.target).unwrap();
+        let cost = Cost::of(&record.spec, &config.target).unwrap();
         assert_eq!(record.hash, Some(record.spec.structural_hash().unwrap()));
         assert_eq!(record.cost.unwrap().flash, cost.total.flash_bytes);
         let again = generator.draw_any(config.seed.derive("model", record.index)).unwrap();
@@ -229,8 +229,9 @@ fn the_original_formats_are_read() {
     let family = GeneratorConfig { q_chance: 0.0, ..GeneratorConfig::default() };
     let generator = ModelGenerator::new(family).unwrap();
     let specs: Vec<_> = (0..5).map(|i| generator.draw(4, Seed::new(i)).unwrap()).collect();
-    let texts: Vec<String> = specs.iter().map(|spec| keras::write_json(spec).unwrap()).collect();
-    let expected: Vec<_> = texts.iter().map(|text| keras::read_json(text, "model").unwrap().layers).collect();
+    let texts: Vec<String> = specs.iter().map(|spec| tinsmith_keras::write_json(spec).unwrap()).collect();
+    let expected: Vec<_> =
+        texts.iter().map(|text| tinsmith_keras::read_json(text, "model").unwrap().layers).collect();
     let check = |name: &str, text: &str| {
         let path = folder.path().join(name);
         let mut file = std::fs::File::create(&path).unwrap();

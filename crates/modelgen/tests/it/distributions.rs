@@ -8,7 +8,7 @@ use tinsmith_modelgen::{
     ActivationKind, GeneratorConfig, LayerKind, ModelGenerator, PaddingKind, PoolKind, Probs, Scope,
     SizeGrid, SizeLaw, Weights, Widths,
 };
-use tinsmith_spec::{Activation, ModelSpec, Op, Padding, Quantizer};
+use tinsmith_network::{Activation, ModelSpec, Op, Padding, Quantizer};
 
 /// The 0.999 quantiles of chi-square with 1, 2, ... degrees of freedom.
 const CRITICAL: [f64; 13] =

@@ -8,7 +8,7 @@ use tinsmith_modelgen::{
     DrawState, Format, Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, Sink, SizeGrid,
     SizeLaw, Weights, load_models,
 };
-use tinsmith_spec::{Layer, ModelSpec, Op};
+use tinsmith_network::{Layer, ModelSpec, Op};
 
 pub(crate) fn is_weight_layer(op: &Op) -> bool {
     matches!(

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::{CancelToken, Seed, Silent, config};
 use tinsmith_modelgen::{
     ActivationKind, Bounds, CostLine, Coverage, Design, DesignedConfig, Family, Format, GeneratorConfig,
     LayerAxes, ModelGenerator, Structure, generate_designed, load_models,
 };
-use tinsmith_spec::{Op, Target};
+use tinsmith_network::Op;
 
 fn dense(lb: usize, ub: usize) -> LayerAxes {
     LayerAxes { size: Bounds { lb, ub }, ..LayerAxes::default() }
@@ -121,7 +122,7 @@ fn the_coverage_of_a_random_corpus_is_reported() {
     let networks: Vec<_> = (0..300)
         .map(|i| {
             let spec = generator.draw_any(Seed::new(i)).unwrap();
-            let cost = CostLine::from(&spec.cost(&target).unwrap());
+            let cost = CostLine::from(&Cost::of(&spec, &target).unwrap());
             (spec, cost)
         })
         .collect();
@@ -156,7 +157,7 @@ fn structured_corpora_are_written_with_their_coverage() {
         load_models(&folder.path().join("all.jsonl.gz")).unwrap().map(|r| r.unwrap()).collect();
     for (record, point) in read.iter().zip(&manifest.points) {
         assert_eq!(record.spec, config.structure.network(point).unwrap());
-        assert_eq!(record.cost.unwrap().params, record.spec.cost(&config.target).unwrap().total.params);
+        assert_eq!(record.cost.unwrap().params, Cost::of(&record.spec, &config.target).unwrap().total.params);
     }
     let stored = std::fs::read_to_string(folder.path().join("all.manifest.json")).unwrap();
     let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();

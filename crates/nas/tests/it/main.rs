@@ -5,7 +5,7 @@
 mod mutations;
 mod searching;
 
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 /// An image network with everything that mutations look for.
 pub(crate) fn network() -> ModelSpec {

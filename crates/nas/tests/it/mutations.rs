@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tinsmith_foundation::Seed;
 use tinsmith_nas::Mutation;
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, Op};
 
 use crate::network;
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_nas::{ArchitectureSearch, NasError, SearchConfig};
-use tinsmith_spec::cost::{Limits, Target};
-use tinsmith_spec::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, Op};
 use tinsmith_study::{
     Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, SearchRun, Study, TrialState,
 };
@@ -63,7 +63,7 @@ fn limits_are_kept_and_scores_rise() {
     let target = Target::load("mcu-int8").unwrap();
     let mut best: f64 = 0.0;
     for trial in study.trials() {
-        let violations = limits().check(&trial.candidate().cost(&target).unwrap());
+        let violations = limits().check(&Cost::of(trial.candidate(), &target).unwrap());
         assert_eq!(violations.is_empty(), trial.state != TrialState::Refused, "{violations:?}");
         best = best.max(trial.scores.get("val_accuracy").copied().unwrap_or(0.0));
     }

@@ -1,8 +1,8 @@
 //! Codes decode to what the quantizer gives, for every kind.
 
 use proptest::prelude::*;
+use tinsmith_network::Quantizer;
 use tinsmith_quant::{Codes, Mode, QuantError, QuantizerOp, Scale};
-use tinsmith_spec::Quantizer;
 
 /// One of every kind and of every variant that has its own arithmetic.
 pub(crate) const KINDS: &[&str] = &[

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor, Var};
 use tinsmith_foundation::Seed;
+use tinsmith_network::quantizer::{LearnedQuantizer, Quantizer};
 use tinsmith_quant::{Affine, LearnedBits, LearnedStep, Pact, QuantError, ebops, effective_bits};
-use tinsmith_spec::quantizer::{LearnedQuantizer, Quantizer};
 
 fn inputs(n: usize) -> Vec<f32> {
     let mut rng = Seed::new(21).rng();

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tinsmith_spec::Quantizer;
+use tinsmith_network::Quantizer;
 
 /// A file of the reference data, below `quantizers/`.
 pub(crate) fn read(file: &str) -> Value {

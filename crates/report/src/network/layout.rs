@@ -1,6 +1,6 @@
 //! Where the boxes of a network are, and on which ways its connections go.
 
-use tinsmith_spec::Graph;
+use tinsmith_network::Graph;
 
 pub(super) const BOX_WIDTH: f64 = 336.0;
 const TALL: f64 = 52.0;

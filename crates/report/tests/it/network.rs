@@ -1,9 +1,10 @@
 //! Drawings of networks.
 
 use proptest::prelude::*;
+use tinsmith_cost::{Cost, Target};
+use tinsmith_network::op::Merge;
+use tinsmith_network::{Layer, ModelSpec, Op};
 use tinsmith_report::{NetworkDrawing, ReportError};
-use tinsmith_spec::op::Merge;
-use tinsmith_spec::{Cost, Layer, ModelSpec, Op, Target};
 
 use crate::xml::{elements, number, parse, seen, tooltips};
 
@@ -20,7 +21,7 @@ layers:
 
 fn network(text: &str) -> (ModelSpec, Cost) {
     let spec = ModelSpec::parse(text, "test").unwrap();
-    let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
+    let cost = Cost::of(&spec, &Target::builtin("mcu-int8").unwrap()).unwrap();
     (spec, cost)
 }
 
@@ -106,7 +107,7 @@ fn a_network_that_cannot_be_is_an_error() {
 fn long_and_odd_names_stay_inside() {
     let (mut spec, _) = network(RESIDUAL);
     spec.layers[6].name = "a<b>&\"c\"_which_is_a_very_long_name_for_a_layer_of_classes".to_owned();
-    let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
+    let cost = Cost::of(&spec, &Target::builtin("mcu-int8").unwrap()).unwrap();
     let svg = NetworkDrawing::new("<odd>", &spec, &cost).to_svg().unwrap();
     assert!(seen(&parse(&svg)).iter().any(|t| t.starts_with("a<b>&") && t.ends_with('…')));
 }
@@ -149,7 +150,7 @@ proptest! {
     #[test]
     fn any_graph_is_drawn_inside_its_picture(pairs in proptest::collection::vec((0_usize..40, 0_usize..40), 1..25)) {
         let spec = sums(&pairs);
-        let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
+        let cost = Cost::of(&spec, &Target::builtin("mcu-int8").unwrap()).unwrap();
         let svg = NetworkDrawing::new("sums", &spec, &cost).to_svg().unwrap();
         let document = parse(&svg);
         let root = elements(&document, "svg")[0];
@@ -181,7 +182,7 @@ fn every_layer_joined_to_every_other_is_drawn_in_time_and_bounds() {
         let inputs = (0..i).chain([0]).map(|k| format!("l{k}"));
         spec.layers.push(Layer::with_inputs(format!("l{i}"), inputs, Op::Add(Merge {})));
     }
-    let cost = spec.cost(&Target::builtin("mcu-int8").unwrap()).unwrap();
+    let cost = Cost::of(&spec, &Target::builtin("mcu-int8").unwrap()).unwrap();
     let svg = NetworkDrawing::new("", &spec, &cost).to_svg().unwrap();
     let document = parse(&svg);
     assert!(number(&elements(&document, "svg")[0], "width") < 1200.0);

@@ -7,7 +7,7 @@ mod training;
 
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 pub(crate) fn spec() -> ModelSpec {
     ModelSpec::parse(

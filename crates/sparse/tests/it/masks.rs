@@ -1,9 +1,9 @@
-//! Exactly the share that was asked for goes, the smallest first, and stays gone.
+//! Masks prune exactly the requested fraction, the smallest weights first, for good.
 
 use proptest::prelude::*;
+use tinsmith_cost::{Cost, Target};
+use tinsmith_network::{ModelSpec, Storage};
 use tinsmith_sparse::{PruneConfig, Scope, SparseError, mask, with_smallest_storage};
-use tinsmith_spec::cost::Target;
-use tinsmith_spec::{ModelSpec, Storage};
 
 use crate::model;
 
@@ -46,7 +46,7 @@ fn the_cheapest_storage_is_chosen() {
         let names = vec!["h.kernel".to_owned()];
         mask::prune_smallest(&mut model, &names, sparsity, Scope::Layer).unwrap();
         let spec = with_smallest_storage(&model, &target).unwrap();
-        let flash = |spec: &ModelSpec| spec.cost(&target).unwrap().total.flash_bytes;
+        let flash = |spec: &ModelSpec| Cost::of(spec, &target).unwrap().total.flash_bytes;
         let fact = spec.layer("h").unwrap().facts[0].clone();
         (fact.storage, flash(&spec), flash(&crate::spec()))
     };

@@ -1,9 +1,9 @@
-//! Pruning while training: zeros stay, the sparsity is reached, a study sees what it cost.
+//! Pruning during training: zeros stay, the sparsity is reached, a study sees its cost.
 
+use tinsmith_cost::Target;
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_sparse::{GradualPruner, PruneConfig, PruneTrainer, Scope, mask};
-use tinsmith_spec::cost::Target;
 use tinsmith_study::{Budget, Decision, Evaluate, Request};
 use tinsmith_trainer::{Context, OptimizerConfig, TrainConfig, fit};
 

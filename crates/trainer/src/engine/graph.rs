@@ -3,16 +3,17 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Shape, Tensor};
-use tinsmith_core_tensor::{Param, Threads};
+use tinsmith_core_tensor::Param;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::step::{Engine, TrainStep, Update};
 use super::width_penalty::WidthPenalty;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::loss::{Head, Judged, Loss};
+use crate::loss::{Head, Loss, LossInput};
 use crate::optimizer::{self, OptimizerConfig};
 use crate::snapshot::Moments;
 use crate::targets::head_of;
@@ -103,6 +104,7 @@ impl Graph {
             }
             scale = self.optimizer.global_factor(squares);
         }
+        // Blocks, gradients and parameters share one order: that of the model's parameters.
         for ((block, gradient), param) in self.blocks.iter_mut().zip(gradients).zip(model.params()) {
             if gradient.is_empty() {
                 continue;
@@ -137,6 +139,7 @@ impl Graph {
                 dropped.push(None);
                 continue;
             }
+            // One stream per kernel, so that the draws do not depend on the number or order of other kernels.
             let mut rng = seed.derive("drop_connect", 0).derive(&block.name, 0).rng();
             let factors: Vec<f32> =
                 (0..block.len).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }).collect();
@@ -172,7 +175,7 @@ impl Engine for Graph {
         let dropped = self.drop_connections(model, step.seed)?;
         let outputs = self.forward(model, &samples, Mode::Train { seed: step.seed })?;
         self.outputs = outputs.flatten_all()?.to_vec1()?;
-        let judged = Judged {
+        let judged = LossInput {
             outputs: &self.outputs,
             rows: step.rows,
             width: outputs.dims().last().copied().unwrap_or(1),
@@ -181,6 +184,8 @@ impl Engine for Graph {
             soft: step.soft,
             weights: step.weights,
         };
+        // The loss is computed outside the graph, by the code that the planned engine uses. `Source` feeds its gradient
+        // into candle's backward pass; a non-finite loss skips that pass and changes nothing.
         let mut gradient = vec![0.0; self.outputs.len()];
         let sum = judged.loss(self.loss, step.divisor as f32, &mut gradient, model.threads());
         let mut found = if sum.is_finite() {
@@ -195,6 +200,7 @@ impl Engine for Graph {
                 found.as_mut().filter(|_| block.takes_updates).and_then(|g| g.remove(param.tensor()));
             let mut gradient: Vec<f32> =
                 gradient.map(|g| g.flatten_all()?.to_vec1()).transpose()?.unwrap_or_default();
+            // The update applies to the whole kernel; only the gradient of kept connections passes.
             if let Some((whole, factors)) = dropped {
                 param.set(&whole)?;
                 gradient.iter_mut().zip(&factors).for_each(|(g, f)| *g *= f);

@@ -1,15 +1,15 @@
 //! Training steps by a compiled plan: buffers are allocated once, no tape is recorded.
 
-use tinsmith_core_tensor::Threads;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::plan::{Plan, PlanOptions, Update as Change};
 use tinsmith_layers::{Mode, Model};
-use tinsmith_spec::Role;
+use tinsmith_network::Role;
 
 use super::step::{Engine, TrainStep};
 use super::width_penalty::WidthPenalty;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::loss::{Head, Judged, Loss};
+use crate::loss::{Head, Loss, LossInput};
 use crate::optimizer::{OptimizerConfig, Tensor};
 use crate::snapshot::Moments;
 use crate::targets::head_of;
@@ -110,6 +110,9 @@ impl Planned {
                 add(&mut self.kept[place], &gradient);
             }
         }
+        // Three ways to update, equal in result. Clipping by the global norm needs two passes over all gradients. Otherwise
+        // each block is updated as its gradient completes, while it is still in the cache; element-wise rules may even
+        // update pieces of a block on the thread that reduced them.
         let Self { plan, optimizer, kernels, kept, .. } = self;
         let earlier: Vec<(String, Vec<f32>)> = if kept.iter().all(Vec::is_empty) {
             Vec::new()
@@ -195,7 +198,7 @@ impl Engine for Planned {
         let (outputs, gradient) = self.plan.output_and_gradient(0);
         self.outputs.clear();
         self.outputs.extend_from_slice(outputs);
-        let judged = Judged {
+        let judged = LossInput {
             outputs,
             rows,
             width: self.width,
@@ -204,7 +207,10 @@ impl Engine for Planned {
             soft: step.soft,
             weights: step.weights,
         };
+        // The loss writes its gradient straight into the plan's buffer, the starting point of the backward pass.
         let sum = judged.loss(self.loss, step.divisor as f32, gradient, threads);
+        // A non-finite loss must leave weights and optimizer state untouched: the caller reports the layer and restores
+        // the weights from the start of the epoch. The gradient is empty if every parameter is frozen.
         if sum.is_finite() && !gradient.is_empty() {
             self.backward(step, threads)?;
         }

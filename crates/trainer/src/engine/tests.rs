@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tinsmith_foundation::Seed;
+use tinsmith_keras::read_json;
 use tinsmith_layers::{BuildOptions, Model, npz};
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::keras::read_json;
+use tinsmith_network::ModelSpec;
 
 use super::{Engine, TrainStep, Update, start};
 use crate::config::TrainConfig;

@@ -10,6 +10,7 @@ use tinsmith_study::Decision;
 use crate::average::Average;
 use crate::callback::{Callback, StepReport};
 use crate::checkpoint::Checkpoints;
+use crate::compatibility::LARGE_BATCH;
 use crate::config::TrainConfig;
 use crate::context::Context;
 use crate::engine::{self, Engine, TrainStep, Update};
@@ -25,9 +26,6 @@ use crate::teacher::Teacher;
 /// Smallest batch, in values, for which a thread of its own pays: below it passing the batch costs more than making
 /// it. Augmented batches always get one.
 const WORTH_A_THREAD: usize = 1 << 16;
-
-/// Batches up to this size are laid out in full, even if the data have fewer rows.
-const LARGE_BATCH: usize = 4096;
 
 pub(super) struct Session<'a> {
     model: &'a mut Model,
@@ -108,6 +106,8 @@ impl<'a> Session<'a> {
                 self.engine.enter(self.model)?;
                 self.progress.has_begun = true;
             }
+            // Any error leaves the weights of the last complete epoch: those of the current one may be half updated or
+            // non-finite. A cancelled training has already written its checkpoint.
             let decision = match self.epoch(callback, checkpoints) {
                 Ok(decision) => decision,
                 Err(error) => {
@@ -168,10 +168,12 @@ impl<'a> Session<'a> {
         let mut weights = Vec::new();
         while let Some(batch) = batches.next_batch() {
             let number = self.progress.step;
+            // Accumulated gradients are not stored, so checkpoints are written only between updates.
             if self.context.cancel.is_cancelled() && number.is_multiple_of(accumulate) {
                 self.save(callback, checkpoints)?;
                 return Err(TrainError::Cancelled { epoch: self.progress.epoch });
             }
+            // Seeds and learning rates depend on the position alone, so a resumed training repeats them.
             let done = u64::from(self.progress.epoch - 1) * self.steps + number;
             let factor =
                 self.config.learning_rate_factor(done, total, self.steps) * self.progress.plateau.factor;
@@ -304,6 +306,8 @@ impl<'a> Session<'a> {
             let found = evaluate_with(engine.as_mut(), model, data, config.loss, context.grant)?;
             return Ok((found, None));
         };
+        // The averaged weights replace the model's for the evaluation only. They are read back afterwards, because masks
+        // may have changed them.
         let own = model.params().snapshot()?;
         model.params().restore(mean)?;
         engine.enter(model)?;
@@ -370,12 +374,18 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn resume(&mut self, wanted: &Checkpoints, snapshot: Snapshot, callback: &mut dyn Callback) -> Result<()> {
+    fn resume(
+        &mut self,
+        wanted: &Checkpoints,
+        snapshot: Snapshot,
+        callback: &mut dyn Callback,
+    ) -> Result<()> {
         let extent = Extent { steps: self.steps, rows: self.rows, direction: self.direction };
         let progress = snapshot.progress.check(self.config, &extent, self.model);
         progress.map_err(|(field, fault)| wanted.malformed(&format!("progress.{field} {fault}")))?;
         let tensors = snapshot.check(self.model);
         tensors.map_err(|(name, fault)| wanted.malformed(&format!("`{name}` {fault}")))?;
+        // Masks before weights and engine: the engine reads both when it takes over the model.
         set_masks(self.model, &snapshot.prune, &snapshot.update, &snapshot.progress.frozen)?;
         self.model.params().restore(&snapshot.weights)?;
         self.engine.enter(self.model)?;

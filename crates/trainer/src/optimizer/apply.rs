@@ -1,8 +1,8 @@
 //! Optimizer steps by the kernels of `core-tensor`, with masks and penalties, in one pass over memory.
 
-use tinsmith_core_tensor::Threads;
-use tinsmith_core_tensor::kernels::optimizer::{Adam, Rmsprop, Terms};
-use tinsmith_core_tensor::kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
+use tinsmith_kernels::Threads;
+use tinsmith_kernels::optimizer::{Adam, Rmsprop, Terms};
+use tinsmith_kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
 use tinsmith_layers::plan::Pieces;
 
 use super::rare::{adadelta, adagrad, adamax, nadam};
@@ -15,7 +15,7 @@ pub(crate) struct Tensor<'a> {
     pub(crate) gradient: &'a mut [f32],
     /// [`slots`](Rule::slots) slices as long as the weights.
     pub(crate) state: Pieces<&'a mut [f32]>,
-    /// Whether penalties apply.
+    /// True for kernels, which penalties apply to.
     pub(crate) is_kernel: bool,
     /// Prune mask: weight and state become 0 at its zeros.
     pub(crate) prune: Option<&'a [f32]>,
@@ -46,6 +46,7 @@ impl OptimizerConfig {
                 sgd_momentum(w, g, first, (rate, momentum as f32, nesterov), &terms, threads);
             }
             Rule::Adam { beta_1, beta_2, epsilon, .. } => {
+                // Both bias corrections are folded into the rate, in f64, as Keras does.
                 let corrected = lr * (1.0 - power_of(beta_2, t)).sqrt() / (1.0 - power_of(beta_1, t));
                 let constants = Adam {
                     rate: corrected as f32,
@@ -124,6 +125,7 @@ fn plainly<const S: usize>(
         let value = if is_closed { 0.0 } else { value * terms.scale };
         *g = value.clamp(-terms.limit, terms.limit);
     }
+    // The rules know nothing of masks: they run on the whole tensor and held elements are restored afterwards.
     let before = if terms.update.is_some() { w.to_vec() } else { Vec::new() };
     w.iter_mut().for_each(|w| *w -= *w * terms.decay);
     rule(w, g, state.each_mut().map(|slot| &mut **slot));

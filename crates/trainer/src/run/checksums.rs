@@ -14,8 +14,7 @@ const NAME: &str = "SHA256SUMS";
 
 /// Writes the digests of these contents, by file name.
 pub(super) fn write(folder: &Path, contents: &[(&str, &[u8])]) -> Result<()> {
-    let text: String =
-        contents.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes))).collect();
+    let text: String = contents.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes))).collect();
     Ok(files::write_atomic(&folder.join(NAME), text.as_bytes())?)
 }
 
@@ -28,11 +27,8 @@ pub(super) fn verify(folder: &Path) -> Result<()> {
     if !path.is_file() {
         return Ok(());
     }
-    let malformed = |path: &Path, wanted, reason: String| TrainError::Malformed {
-        path: path.to_owned(),
-        wanted,
-        reason,
-    };
+    let malformed =
+        |path: &Path, wanted, reason: String| TrainError::Malformed { path: path.to_owned(), wanted, reason };
     for (number, line) in files::read_text(&path)?.lines().enumerate() {
         let entry = line.split_once("  ").filter(|(digest, name)| {
             digest.len() == 64 && matches!(*name, "result.json" | "weights.safetensors")
@@ -42,9 +38,11 @@ pub(super) fn verify(folder: &Path) -> Result<()> {
             return Err(malformed(&path, "the checksums of a run", reason));
         };
         let file = folder.join(name);
-        let bytes = std::fs::read(&file).map_err(|error| malformed(&file, "a file of a finished run", error.to_string()))?;
+        let bytes = std::fs::read(&file)
+            .map_err(|error| malformed(&file, "a file of a finished run", error.to_string()))?;
         if sha256(&bytes) != digest {
-            let reason = format!("its SHA-256 differs from {NAME}; restore it, or delete the folder to train again");
+            let reason =
+                format!("its SHA-256 differs from {NAME}; restore it, or delete the folder to train again");
             return Err(malformed(&file, "as the run wrote it", reason));
         }
     }

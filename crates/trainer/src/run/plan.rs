@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tinsmith_core_tensor::Threads;
 use tinsmith_foundation::Seed;
+use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model, load_model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::config::TrainConfig;
 use crate::error::Result;

@@ -1,9 +1,9 @@
-//! What a configuration can ask for has its effect.
+//! Every option of a configuration has an effect.
 
 use tinsmith_data::{Dataset, Targets};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{
     Averaging, Context, Distillation, EarlyStopping, History, Loss, Metric, OptimizerConfig, Result, Rule,
     Schedule, Stopped, TrainConfig, Undisturbed, evaluate, fit,
@@ -122,7 +122,12 @@ fn arrays_are_learned_and_measured() {
     )
     .unwrap_err()
     .to_string();
-    assert!(error.starts_with("the metric `accuracy` does not apply to the data set `digits8x8`: its targets are arrays"), "{error}");
+    assert!(
+        error.starts_with(
+            "the metric `accuracy` does not apply to the data set `digits8x8`: its targets are arrays"
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -151,7 +156,7 @@ fn a_teacher_is_learned_from() {
         let distillation = Distillation { teacher: teacher_text.clone(), share, ..Distillation::default() };
         TrainConfig { distillation, ..config(4) }
     };
-    // Labels that say nothing: all that is learned is the teacher's.
+    // The labels are constant, so everything learned comes from the teacher.
     let useless = |data: &Dataset| {
         let names = data.class_names().to_vec().into();
         data.clone().with_targets(Targets::Labels { labels: vec![0; data.len()].into(), names }).unwrap()
@@ -159,7 +164,7 @@ fn a_teacher_is_learned_from() {
     let (student, _) = train(&spec(), &useless(&data), None, &taught(1.0));
     let accuracy = evaluate(&student, &validation, Loss::default(), Grant::ONE).unwrap().accuracy().unwrap();
     assert!(accuracy > 0.7, "{accuracy}");
-    // No share of the teacher is no teacher.
+    // A teacher with fraction 0 has no effect.
     let (alone, _) = train(&spec(), &data, None, &taught(0.0));
     let (plain, _) = train(&spec(), &data, None, &config(4));
     assert_eq!(weights(&alone), weights(&plain));
@@ -215,7 +220,7 @@ fn means_of_weights_come_out() {
         let watched = train(&spec(), &data, Some(&validation), &TrainConfig { averaging, ..config(4) }).1;
         assert!(watched.epochs[3].val_accuracy.unwrap() > 0.7, "{watched:?}");
     }
-    // The mean of one epoch's end is that end.
+    // The average over one epoch is the weights at its end.
     let last = TrainConfig { averaging: Averaging::Epochs { from: 0.75 }, ..config(4) };
     assert_eq!(weights(&train(&spec(), &data, None, &last).0), weights(&plain));
 }
@@ -294,8 +299,14 @@ fn a_loss_that_does_not_fit_the_targets_is_refused() {
         try_train(network, &data, None, config).unwrap_err().to_string()
     };
     let error = refused(&network(1, "linear"), &config(1));
-    assert!(error.starts_with("the loss `cross_entropy` does not fit: the targets of `real` are arrays"), "{error}");
-    assert!(error.contains("the network puts out [1]") && error.contains("want `mean_squared_error"), "{error}");
+    assert!(
+        error.starts_with("the loss `cross_entropy` does not fit: the targets of `real` are arrays"),
+        "{error}"
+    );
+    assert!(
+        error.contains("the network puts out [1]") && error.contains("want `mean_squared_error"),
+        "{error}"
+    );
     let binary = TrainConfig { loss: Loss::BinaryCrossEntropy { label_smoothing: 0.0 }, ..config(1) };
     assert!(refused(&network(1, "sigmoid"), &binary).contains("want `mean_squared_error"));
     let squared = TrainConfig { loss: Loss::for_targets(&data), ..config(1) };
@@ -313,7 +324,7 @@ fn a_loss_that_does_not_fit_the_targets_is_refused() {
     assert!(error.contains("its targets are classes; want accuracy"), "{error}");
 }
 
-/// A network whose quantizers learn steps, an upper end and widths.
+/// A network with learned steps, clips and bit widths.
 const LEARNED: &str = "
 layers:
   - {name: x, input: {shape: [8, 8, 1]}}
@@ -329,7 +340,7 @@ fn learned_quantizers_are_trained_by_both_engines() {
     let spec = ModelSpec::parse(LEARNED, "network").unwrap();
     let before = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap();
     for drop_connect in [0.0, 0.01] {
-        // A connection that is dropped asks for candle's graph.
+        // Dropped connections run on candle's graph.
         let config = TrainConfig { drop_connect, ..config(8) };
         let (model, history) = train(&spec, &data, Some(&validation), &config);
         let losses: Vec<f64> = history.epochs.iter().map(|e| e.loss).collect();
@@ -350,7 +361,7 @@ fn learned_quantizers_are_trained_by_both_engines() {
     }
 }
 
-/// Activations a hundred times as large as a standard normal variable: steps that begin small clip nearly all of them.
+/// Activations a hundred times as large as a standard normal variable: small initial steps clip nearly all of them.
 #[test]
 fn learned_steps_begin_by_the_first_batch_whatever_its_scale() {
     let (data, _) = digits();
@@ -365,7 +376,7 @@ layers:
         "network",
     )
     .unwrap();
-    // Steps that hardly move: what is left is where they began.
+    // The learning rate is tiny, so the steps keep their initial values.
     let mut config = config(1);
     config.optimizer.learning_rate = 1e-9;
     for drop_connect in [0.0, 1e-9] {
@@ -374,7 +385,7 @@ layers:
         let start = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap();
         let assumed = start.params().get("h.activation_step").unwrap().values().unwrap()[0];
         assert!(step > 10.0 * assumed, "{step}, assumed {assumed}");
-        // Trained on, it goes on from what it is.
+        // A calibrated network keeps its steps when it is trained further.
         let mut again = model;
         let cancel = CancelToken::new();
         let context = Context { seed: Seed::new(9), grant: Grant::ONE, cancel: &cancel };

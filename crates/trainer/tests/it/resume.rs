@@ -1,4 +1,4 @@
-//! A run that is interrupted at any instant ends as if it had not been, byte for byte.
+//! An interrupted run ends as if it had not been interrupted, byte for byte.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tinsmith_data::Augment;
 use tinsmith_foundation::{CancelToken, Grant, Seed};
 use tinsmith_layers::Model;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
 use tinsmith_trainer::{
     Averaging, Callback, Context, EarlyStopping, Metric, Plan, Result, Rule, Run, RunResult, Schedule,
@@ -18,8 +18,8 @@ use tinsmith_trainer::{
 
 use crate::fitting::{config, digits};
 
-/// Everything that has a state or draws: dropout, dropped connections, normalization, a stochastic quantizer,
-/// momentum, a mean of weights, a plateau, augmentation, gradients that are added up.
+/// Everything with state or random draws: dropout, dropped connections, normalization, momentum, weight averaging, a
+/// plateau, augmentation, gradient accumulation.
 const NETWORK: &str = "
 layers:
   - {name: x, input: {shape: [8, 8, 1]}}
@@ -54,7 +54,7 @@ fn plan() -> Plan {
     plan
 }
 
-/// Prunes one weight more before each epoch, and counts steps: a callback with a state of its own.
+/// Prunes one more weight before each epoch and counts steps: a callback with state.
 struct Companion<'a> {
     cancel: &'a CancelToken,
     /// Cancels after so many steps of this attempt.
@@ -137,7 +137,7 @@ fn a_cancelled_run_goes_on_in_mid_epoch() {
 
 const FOLDER: &str = "TINSMITH_TEST_RUN";
 
-/// Not a test of its own: what [`a_killed_run_goes_on`] starts as a process and kills.
+/// The process that [`a_killed_run_goes_on`] starts and kills; does nothing when run as a test.
 #[test]
 fn a_process_that_trains() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -159,7 +159,7 @@ fn a_killed_run_goes_on() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Another instant each time, later and later, so that every attempt comes a little farther.
+        // A different and later instant each time, so that every attempt gets farther.
         let life = Duration::from_millis(60 + 17 * number + Seed::new(number).rng().below(40));
         let start = Instant::now();
         let ended = loop {

@@ -79,8 +79,7 @@ fn a_changed_file_of_a_finished_run_is_refused() {
     let cancel = CancelToken::new();
     let context = Context { seed: Seed::new(0), grant: Grant::ONE, cancel: &cancel };
     let run = Run::new(dir.path());
-    let result =
-        run.train(&plan(config(1)), &train, Some(&validation), &context, &mut Undisturbed).unwrap();
+    let result = run.train(&plan(config(1)), &train, Some(&validation), &context, &mut Undisturbed).unwrap();
     assert_eq!(run.result().unwrap().as_ref(), Some(&result));
     for name in ["weights.safetensors", "result.json"] {
         let path = dir.path().join(name);

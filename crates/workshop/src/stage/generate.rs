@@ -2,7 +2,7 @@
 
 use tinsmith_foundation::files;
 use tinsmith_modelgen::{GeneratorConfig, ModelGenerator, ModelgenError};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 
 use crate::error::{Result, WorkshopError};
 use crate::pipeline::Bench;

@@ -1,5 +1,6 @@
 //! Stage 4: how much of the quantized network may go.
 
+use tinsmith_cost::Cost;
 use tinsmith_foundation::Seed;
 use tinsmith_sparse::{PruneConfig, PruneTrainer, Scope};
 use tinsmith_study::{Ended, Objective, Runner, Sequence, Study, StudyConfig, Trial};
@@ -54,7 +55,7 @@ pub(crate) fn run(bench: &Bench<'_>, quantized: &Quantized) -> Result<Pruned> {
     };
     let mut study = Study::open(config, &bench.folder.prune_journal())?;
     let ended = bench.ended(study.run(&runner)?)?;
-    let reference = quantized.spec.cost(&bench.target)?.total.flash_bytes as f64;
+    let reference = Cost::of(&quantized.spec, &bench.target)?.total.flash_bytes as f64;
     let score = |t: &Trial<PruneConfig>| {
         let found = |name: &str| t.scores.get(name).copied().unwrap_or(f64::NAN);
         stage.goal.score(found("val_accuracy"), true, reference, found("flash_bytes"))

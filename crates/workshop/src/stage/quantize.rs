@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use tinsmith_autoq::{AutoqConfig, QuantizationSearch, Ranges};
 use tinsmith_data::Dataset;
 use tinsmith_layers::Model;
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Ended, Params, SearchRun, Study};
 use tinsmith_trainer::{TrainConfig, Trainer};
 

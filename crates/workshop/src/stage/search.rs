@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_nas::{ArchitectureSearch, SearchConfig};
-use tinsmith_spec::ModelSpec;
+use tinsmith_network::ModelSpec;
 use tinsmith_study::{Ended, SearchRun, Study, Trial};
 use tinsmith_trainer::{Callback, Plan, RunResult, Trainer, Undisturbed};
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use tinsmith_cost::{Cost, Target};
 use tinsmith_fleet::{Member, Pool, PoolContext};
 use tinsmith_foundation::{FoundationError, Grant};
 use tinsmith_layers::Model;
+use tinsmith_network::ModelSpec;
 use tinsmith_sparse::{GradualPruner, with_smallest_storage};
-use tinsmith_spec::ModelSpec;
-use tinsmith_spec::cost::Target;
 use tinsmith_layers::load_model;
 use tinsmith_trainer::{Callback, Confusion, Evaluation, Plan, RunResult, TrainError, Undisturbed, evaluate};
 
@@ -112,7 +112,7 @@ fn judge(
     let (_, baseline_tests) = test(bench, baselines)?;
     let (models, winner_tests) = test(bench, winners)?;
     let spec = with_smallest_storage(&models[best], &bench.target)?;
-    let cost = spec.cost(&bench.target)?;
+    let cost = Cost::of(&spec, &bench.target)?;
     let violations: Vec<String> = bench.limits.check(&cost).iter().map(ToString::to_string).collect();
     if !violations.is_empty() {
         return Err(WorkshopError::NoResult { stage: "train", reason: violations.join(", ") });

@@ -1,7 +1,7 @@
 //! Which unit of the old network each channel of the new one stands for.
 
 use tinsmith_foundation::Seed;
-use tinsmith_spec::{Op, Role};
+use tinsmith_network::{Op, Role};
 
 use super::identity;
 use crate::error::Result;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
-use tinsmith_spec::{Activation, Op, Padding, Quantizer, Role};
+use tinsmith_network::{Activation, Op, Padding, Quantizer, Role};
 
 use crate::error::Result;
 use crate::model::Model;
@@ -17,13 +17,13 @@ pub(super) fn is_possible(model: &Model, layer: usize) -> bool {
         Op::Dense(_) => true,
         Op::Conv1d(l) => l.padding != Padding::Valid && l.stride == 1 && l.groups == 1,
         Op::Conv2d(l) => {
-            (l.padding != Padding::Valid || l.kernel == tinsmith_spec::Pair::ONE)
-                && l.stride == tinsmith_spec::Pair::ONE
+            (l.padding != Padding::Valid || l.kernel == tinsmith_network::Pair::ONE)
+                && l.stride == tinsmith_network::Pair::ONE
                 && l.groups == 1
         }
         Op::DepthwiseConv1d(l) => l.padding != Padding::Valid && l.stride == 1 && l.depth_multiplier == 1,
         Op::DepthwiseConv2d(l) => {
-            l.padding != Padding::Valid && l.stride == tinsmith_spec::Pair::ONE && l.depth_multiplier == 1
+            l.padding != Padding::Valid && l.stride == tinsmith_network::Pair::ONE && l.depth_multiplier == 1
         }
         Op::BatchNorm(l) => return same_shape && !l.fold,
         _ => false,

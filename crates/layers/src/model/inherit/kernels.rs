@@ -1,6 +1,6 @@
 //! Where each axis of a parameter takes its values.
 
-use tinsmith_spec::{Op, Padding, Role, Weight};
+use tinsmith_network::{Op, Padding, Role, Weight};
 
 use super::Source;
 use super::channels::{Channels, Routes};
@@ -83,7 +83,7 @@ pub(super) fn axes(
 
 /// Elements assumed before the input along an axis of the kernel, in taps; None without such padding.
 fn before(op: &Op, axis: usize, input: &[usize]) -> Option<usize> {
-    let pair = |p: tinsmith_spec::Pair| if axis == 0 { p.height } else { p.width };
+    let pair = |p: tinsmith_network::Pair| if axis == 0 { p.height } else { p.width };
     let (padding, kernel, stride, dilation) = match op {
         Op::Conv1d(l) => (l.padding, l.kernel, l.stride, l.dilation),
         Op::DepthwiseConv1d(l) => (l.padding, l.kernel, l.stride, l.dilation),

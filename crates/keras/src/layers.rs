@@ -1,0 +1,539 @@
+//! One layer of the document to the layers of a specification that compute the same.
+
+use serde_json::Value;
+use tinsmith_network::op::{
+    BatchNorm, Border1d, Border2d, Concat, Conv1d, Conv2d, Conv2dTranspose, Dense, DepthwiseConv1d,
+    DepthwiseConv2d, Dropout, Flatten, GlobalPool, Initializer, Input, Interpolation, LayerNorm, Merge, Op,
+    Permute, Pool1d, Pool2d, Reshape, SeparableConv1d, SeparableConv2d, UpSampling1d, UpSampling2d,
+};
+use tinsmith_network::{Activation, Padding, Pair, Quantizer};
+
+use crate::activation::{self, Dialect};
+use crate::fields::{Fields, Read, Wrong};
+use crate::initializer;
+
+/// QKeras' classes, without their Q.
+const QUANTIZED: [&str; 13] = [
+    "Dense",
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "Activation",
+    "BatchNormalization",
+    "AveragePooling2D",
+    "GlobalAveragePooling2D",
+    "Conv2DBatchnorm",
+    "DepthwiseConv2DBatchnorm",
+];
+
+/// What one layer of the document becomes: for each layer what is added to its name, and what it computes; and the
+/// axes that a normalization works on, to be checked when the rank is known.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    pub(crate) ops: Vec<(&'static str, Op)>,
+    pub(crate) axes: Vec<i64>,
+}
+
+impl From<Op> for Layers {
+    fn from(op: Op) -> Self {
+        Self { ops: vec![("", op)], axes: Vec::new() }
+    }
+}
+
+/// Reads a layer of class `class`.
+pub(crate) fn read(class: &str, fields: &mut Fields<'_>, keras: Dialect, class_place: &str) -> Read<Layers> {
+    let plain = class.strip_prefix('Q').filter(|rest| QUANTIZED.contains(rest));
+    let mut reader =
+        Reader { quantized: plain.is_some(), dialect: plain.map_or(keras, |_| Dialect::Qkeras), fields };
+    reader.fields.check_settings()?;
+    let layers = reader.class(plain.unwrap_or(class)).unwrap_or_else(|| {
+        Err(Wrong {
+            path: class_place.to_owned(),
+            message: format!("is `{class}`, a layer that is not read"),
+        })
+    })?;
+    reader.fields.finish(class)?;
+    Ok(layers)
+}
+
+/// The fields that convolutions share.
+struct Window<const N: usize> {
+    kernel: [usize; N],
+    stride: [usize; N],
+    dilation: [usize; N],
+    padding: Padding,
+    use_bias: bool,
+    activation: Activation,
+    bias_quantizer: Option<Quantizer>,
+}
+
+fn pair([height, width]: [usize; 2]) -> Pair {
+    Pair { height, width }
+}
+
+struct Reader<'r, 'a> {
+    quantized: bool,
+    dialect: Dialect,
+    fields: &'r mut Fields<'a>,
+}
+
+impl Reader<'_, '_> {
+    /// None where there is no such class.
+    fn class(&mut self, class: &str) -> Option<Read<Layers>> {
+        Some(match class {
+            "Dense" => self.dense().map(Layers::from),
+            "Conv1D" => self.conv1d().map(Layers::from),
+            "Conv2D" => self.conv2d().map(|c| Op::Conv2d(c).into()),
+            "Conv2DTranspose" => self.conv2d_transpose().map(Layers::from),
+            "DepthwiseConv1D" => self.depthwise_conv1d().map(Layers::from),
+            "DepthwiseConv2D" => self.depthwise_conv2d().map(|c| Op::DepthwiseConv2d(c).into()),
+            "SeparableConv1D" => self.separable_conv1d().map(Layers::from),
+            "SeparableConv2D" => self.separable_conv2d().map(Layers::from),
+            "Conv2DBatchnorm" if self.quantized => self.folded_conv2d(),
+            "DepthwiseConv2DBatchnorm" if self.quantized => self.folded_depthwise_conv2d(),
+            "BatchNormalization" => self
+                .batch_norm(false)
+                .map(|(norm, axes)| Layers { ops: vec![("", Op::BatchNorm(norm))], axes }),
+            "LayerNormalization" => self.layer_norm(),
+            "InputLayer" => self.input().map(Layers::from),
+            "Activation" => self.activation().map(|a| Op::Activation(a).into()),
+            "LeakyReLU" | "ReLU" | "ELU" | "PReLU" | "Softmax" => {
+                activation::layer(class, self.fields).map(|a| Op::Activation(a).into())
+            }
+            _ => return self.plain_class(class).map(|read| read.map(Layers::from)),
+        })
+    }
+
+    fn plain_class(&mut self, class: &str) -> Option<Read<Op>> {
+        Some(match class {
+            "MaxPooling1D" => self.pool1d().map(Op::MaxPool1d),
+            "AveragePooling1D" => self.pool1d().map(Op::AveragePool1d),
+            "MaxPooling2D" => self.pool2d().map(Op::MaxPool2d),
+            "AveragePooling2D" => self.pool2d().map(Op::AveragePool2d),
+            "GlobalMaxPooling1D" => self.global_pool().map(Op::GlobalMaxPool1d),
+            "GlobalMaxPooling2D" => self.global_pool().map(Op::GlobalMaxPool2d),
+            "GlobalAveragePooling1D" => self.global_pool().map(Op::GlobalAveragePool1d),
+            "GlobalAveragePooling2D" => self.global_pool().map(Op::GlobalAveragePool2d),
+            "Flatten" => Ok(Op::Flatten(Flatten {})),
+            "Reshape" => self.fields.integers("target_shape").map(|shape| Op::Reshape(Reshape { shape })),
+            "Permute" => self.permute(),
+            "UpSampling1D" => {
+                self.fields.single("size", 2).map(|size| Op::UpSampling1d(UpSampling1d { size }))
+            }
+            "UpSampling2D" => self.up_sampling2d(),
+            "Cropping1D" => self.border1d("cropping").map(Op::Cropping1d),
+            "ZeroPadding1D" => self.border1d("padding").map(Op::ZeroPadding1d),
+            "Cropping2D" => self.border2d("cropping").map(Op::Cropping2d),
+            "ZeroPadding2D" => self.border2d("padding").map(Op::ZeroPadding2d),
+            "Add" => Ok(Op::Add(Merge {})),
+            "Subtract" => Ok(Op::Subtract(Merge {})),
+            "Multiply" => Ok(Op::Multiply(Merge {})),
+            "Concatenate" => self.concat(),
+            "Dropout" => self.dropout(),
+            _ => return None,
+        })
+    }
+
+    fn input(&mut self) -> Read<Op> {
+        for key in ["sparse", "ragged"] {
+            self.fields.only(key, &Value::Bool(false))?;
+        }
+        let key =
+            if self.fields.value("batch_shape").is_some() { "batch_shape" } else { "batch_input_shape" };
+        let value = self.fields.required(key)?;
+        let shape = sample_shape(value).map_err(|message| self.fields.wrong(key, message))?;
+        Ok(Op::Input(Input { shape, quantizer: None }))
+    }
+
+    fn activation(&mut self) -> Read<Activation> {
+        activation::read(self.fields, "activation", self.dialect)
+    }
+
+    fn quantizer(&mut self, key: &str) -> Read<Option<Quantizer>> {
+        if self.quantized { activation::quantizer(self.fields, key) } else { Ok(None) }
+    }
+
+    fn kernel_quantizer(&mut self, key: &str) -> Read<Option<Quantizer>> {
+        Ok(self.quantizer(key)?.map(Quantizer::for_kernel))
+    }
+
+    fn padding(&mut self) -> Read<Padding> {
+        match self.fields.text("padding")? {
+            None | Some("valid") => Ok(Padding::Valid),
+            Some("same") => Ok(Padding::Same),
+            Some("causal") => Ok(Padding::Causal),
+            Some(other) => {
+                Err(self.fields.wrong("padding", format!("is `{other}`, want valid, same or causal")))
+            }
+        }
+    }
+
+    fn bias(&mut self) -> Read<bool> {
+        initializer::expect(self.fields, "bias_initializer", Initializer::Zeros)?;
+        self.fields.flag("use_bias", true)
+    }
+
+    fn window<const N: usize>(&mut self) -> Read<Window<N>> {
+        Ok(Window {
+            kernel: self
+                .fields
+                .sizes("kernel_size")?
+                .ok_or_else(|| self.fields.wrong("kernel_size", "is missing"))?,
+            stride: self.fields.sizes("strides")?.unwrap_or([1; N]),
+            dilation: self.fields.sizes("dilation_rate")?.unwrap_or([1; N]),
+            padding: self.padding()?,
+            use_bias: self.bias()?,
+            activation: self.activation()?,
+            bias_quantizer: self.quantizer("bias_quantizer")?,
+        })
+    }
+
+    fn groups(&mut self) -> Read<usize> {
+        Ok(self.fields.count("groups")?.unwrap_or(1))
+    }
+
+    fn dense(&mut self) -> Read<Op> {
+        Ok(Op::Dense(Dense {
+            units: self.fields.required_count("units")?,
+            use_bias: self.bias()?,
+            activation: self.activation()?,
+            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
+            bias_quantizer: self.quantizer("bias_quantizer")?,
+            kernel_initializer: self.initializer("kernel_initializer")?,
+        }))
+    }
+
+    fn initializer(&mut self, key: &str) -> Read<Initializer> {
+        initializer::read(self.fields, key, Initializer::default())
+    }
+
+    fn conv1d(&mut self) -> Read<Op> {
+        let Window {
+            kernel: [kernel],
+            stride: [stride],
+            dilation: [dilation],
+            padding,
+            use_bias,
+            activation,
+            bias_quantizer,
+        } = self.window()?;
+        Ok(Op::Conv1d(Conv1d {
+            filters: self.fields.required_count("filters")?,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups: self.groups()?,
+            use_bias,
+            activation,
+            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
+            bias_quantizer,
+            kernel_initializer: self.initializer("kernel_initializer")?,
+        }))
+    }
+
+    fn conv2d(&mut self) -> Read<Conv2d> {
+        let window = self.window()?;
+        Ok(Conv2d {
+            filters: self.fields.required_count("filters")?,
+            kernel: pair(window.kernel),
+            stride: pair(window.stride),
+            padding: window.padding,
+            dilation: pair(window.dilation),
+            groups: self.groups()?,
+            use_bias: window.use_bias,
+            activation: window.activation,
+            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
+            bias_quantizer: window.bias_quantizer,
+            kernel_initializer: self.initializer("kernel_initializer")?,
+        })
+    }
+
+    fn conv2d_transpose(&mut self) -> Read<Op> {
+        let window = self.window()?;
+        self.one_group()?;
+        Ok(Op::Conv2dTranspose(Conv2dTranspose {
+            filters: self.fields.required_count("filters")?,
+            kernel: pair(window.kernel),
+            stride: pair(window.stride),
+            padding: window.padding,
+            dilation: pair(window.dilation),
+            use_bias: window.use_bias,
+            activation: window.activation,
+            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
+            bias_quantizer: window.bias_quantizer,
+            kernel_initializer: self.initializer("kernel_initializer")?,
+        }))
+    }
+
+    /// Keras writes `groups` for layers that cannot have more than one.
+    fn one_group(&mut self) -> Read<()> {
+        self.fields.only("groups", &Value::from(1))
+    }
+
+    /// What depthwise and separable layers inherit and do not use.
+    fn unused_kernel(&mut self) {
+        self.fields.skip(&["kernel_initializer", "pointwise_initializer"]);
+    }
+
+    fn multiplier(&mut self) -> Read<usize> {
+        Ok(self.fields.count("depth_multiplier")?.unwrap_or(1))
+    }
+
+    fn depthwise_conv1d(&mut self) -> Read<Op> {
+        let Window {
+            kernel: [kernel],
+            stride: [stride],
+            dilation: [dilation],
+            padding,
+            use_bias,
+            activation,
+            bias_quantizer,
+        } = self.window()?;
+        self.one_group()?;
+        Ok(Op::DepthwiseConv1d(DepthwiseConv1d {
+            kernel,
+            stride,
+            padding,
+            dilation,
+            depth_multiplier: self.multiplier()?,
+            use_bias,
+            activation,
+            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
+            bias_quantizer,
+            depthwise_initializer: self.initializer("depthwise_initializer")?,
+        }))
+    }
+
+    fn depthwise_conv2d(&mut self) -> Read<DepthwiseConv2d> {
+        let window = self.window()?;
+        self.one_group()?;
+        Ok(DepthwiseConv2d {
+            kernel: pair(window.kernel),
+            stride: pair(window.stride),
+            padding: window.padding,
+            dilation: pair(window.dilation),
+            depth_multiplier: self.multiplier()?,
+            use_bias: window.use_bias,
+            activation: window.activation,
+            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
+            bias_quantizer: window.bias_quantizer,
+            depthwise_initializer: self.initializer("depthwise_initializer")?,
+        })
+    }
+
+    fn separable_conv1d(&mut self) -> Read<Op> {
+        let Window {
+            kernel: [kernel],
+            stride: [stride],
+            dilation: [dilation],
+            padding,
+            use_bias,
+            activation,
+            bias_quantizer,
+        } = self.window()?;
+        self.one_group()?;
+        let layer = SeparableConv1d {
+            filters: self.fields.required_count("filters")?,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            depth_multiplier: self.multiplier()?,
+            use_bias,
+            activation,
+            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
+            pointwise_quantizer: self.kernel_quantizer("pointwise_quantizer")?,
+            bias_quantizer,
+            depthwise_initializer: self.initializer("depthwise_initializer")?,
+            pointwise_initializer: self.initializer("pointwise_initializer")?,
+        };
+        self.unused_kernel();
+        Ok(Op::SeparableConv1d(layer))
+    }
+
+    fn separable_conv2d(&mut self) -> Read<Op> {
+        let window = self.window()?;
+        self.one_group()?;
+        let layer = SeparableConv2d {
+            filters: self.fields.required_count("filters")?,
+            kernel: pair(window.kernel),
+            stride: pair(window.stride),
+            padding: window.padding,
+            dilation: pair(window.dilation),
+            depth_multiplier: self.multiplier()?,
+            use_bias: window.use_bias,
+            activation: window.activation,
+            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
+            pointwise_quantizer: self.kernel_quantizer("pointwise_quantizer")?,
+            bias_quantizer: window.bias_quantizer,
+            depthwise_initializer: self.initializer("depthwise_initializer")?,
+            pointwise_initializer: self.initializer("pointwise_initializer")?,
+        };
+        self.unused_kernel();
+        Ok(Op::SeparableConv2d(layer))
+    }
+
+    fn folded_conv2d(&mut self) -> Read<Layers> {
+        let mut conv = self.conv2d()?;
+        let activation = std::mem::take(&mut conv.activation);
+        self.folded(Op::Conv2d(conv), activation)
+    }
+
+    fn folded_depthwise_conv2d(&mut self) -> Read<Layers> {
+        let mut conv = self.depthwise_conv2d()?;
+        let activation = std::mem::take(&mut conv.activation);
+        self.folded(Op::DepthwiseConv2d(conv), activation)
+    }
+
+    fn folded(&mut self, conv: Op, activation: Activation) -> Read<Layers> {
+        self.fields.skip(&["folding_mode", "ema_freeze_delay"]);
+        let (norm, axes) = self.batch_norm(true)?;
+        let mut ops = vec![("", conv), ("_batch_norm", Op::BatchNorm(norm))];
+        if !activation.is_linear() {
+            ops.push(("_activation", Op::Activation(activation)));
+        }
+        Ok(Layers { ops, axes })
+    }
+
+    fn axes(&mut self) -> Read<Vec<i64>> {
+        if self.fields.value("axis").is_none() {
+            return Ok(vec![-1]);
+        }
+        let axes = self.fields.integers("axis")?;
+        if axes.len() == 1 {
+            Ok(axes)
+        } else {
+            Err(self.fields.wrong("axis", "has several axes, want the last alone"))
+        }
+    }
+
+    fn batch_norm(&mut self, fold: bool) -> Read<(BatchNorm, Vec<i64>)> {
+        for (key, only) in [
+            ("beta_initializer", Initializer::Zeros),
+            ("gamma_initializer", Initializer::Ones),
+            ("moving_mean_initializer", Initializer::Zeros),
+            ("moving_variance_initializer", Initializer::Ones),
+        ] {
+            initializer::expect(self.fields, key, only)?;
+        }
+        // Without renormalization, which is refused, its momentum says nothing.
+        self.fields.only("renorm", &Value::Bool(false))?;
+        self.fields.skip(&["synchronized", "renorm_momentum"]);
+        let default = BatchNorm::default();
+        let quantized = !fold;
+        let mut quantizer = |key: &str| if quantized { self.quantizer(key) } else { Ok(None) };
+        let gamma_quantizer = quantizer("gamma_quantizer")?;
+        let beta_quantizer = quantizer("beta_quantizer")?;
+        let mean_quantizer = quantizer("mean_quantizer")?;
+        let variance_quantizer = quantizer("variance_quantizer")?;
+        let norm = BatchNorm {
+            momentum: self.fields.number("momentum")?.unwrap_or(default.momentum),
+            epsilon: self.fields.number("epsilon")?.unwrap_or(default.epsilon),
+            center: self.fields.flag("center", true)?,
+            scale: self.fields.flag("scale", true)?,
+            fold,
+            gamma_quantizer,
+            beta_quantizer,
+            mean_quantizer,
+            variance_quantizer,
+        };
+        Ok((norm, self.axes()?))
+    }
+
+    fn layer_norm(&mut self) -> Read<Layers> {
+        initializer::expect(self.fields, "beta_initializer", Initializer::Zeros)?;
+        initializer::expect(self.fields, "gamma_initializer", Initializer::Ones)?;
+        let norm = LayerNorm {
+            epsilon: self.fields.number("epsilon")?.unwrap_or(1e-3),
+            center: self.fields.flag("center", true)?,
+            scale: self.fields.flag("scale", true)?,
+        };
+        Ok(Layers { ops: vec![("", Op::LayerNorm(norm))], axes: self.axes()? })
+    }
+
+    /// The quantizer and activation of QKeras' average pooling; those of other pooling layers are left at none.
+    fn pool_tail(&mut self) -> Read<(Option<Quantizer>, Activation)> {
+        if !self.quantized {
+            return Ok((None, Activation::Linear));
+        }
+        Ok((self.quantizer("average_quantizer")?, self.activation()?))
+    }
+
+    fn pool1d(&mut self) -> Read<Pool1d> {
+        let size = self.fields.single("pool_size", 2)?;
+        let stride = Some(self.fields.single("strides", size)?).filter(|s| *s != size);
+        let padding = self.padding()?;
+        Ok(Pool1d { size, stride, padding, ..Pool1d::default() })
+    }
+
+    fn pool2d(&mut self) -> Read<Pool2d> {
+        let size = self.fields.pair("pool_size", Pair::square(2))?;
+        let stride = Some(self.fields.pair("strides", size)?).filter(|s| *s != size);
+        let padding = self.padding()?;
+        let (average_quantizer, activation) = self.pool_tail()?;
+        Ok(Pool2d { size, stride, padding, average_quantizer, activation })
+    }
+
+    fn global_pool(&mut self) -> Read<GlobalPool> {
+        let keep_dims = self.fields.flag("keepdims", false)?;
+        let (average_quantizer, activation) = self.pool_tail()?;
+        Ok(GlobalPool { keep_dims, average_quantizer, activation })
+    }
+
+    fn permute(&mut self) -> Read<Op> {
+        let dims = self.fields.integers("dims")?;
+        let dims: Option<Vec<usize>> = dims.iter().map(|&d| usize::try_from(d).ok()).collect();
+        let dims = dims.ok_or_else(|| self.fields.wrong("dims", "has a negative axis, want axes from 1"))?;
+        Ok(Op::Permute(Permute { dims }))
+    }
+
+    fn up_sampling2d(&mut self) -> Read<Op> {
+        let interpolation = match self.fields.text("interpolation")? {
+            None | Some("nearest") => Interpolation::Nearest,
+            Some("bilinear") => Interpolation::Bilinear,
+            Some(other) => {
+                return Err(self
+                    .fields
+                    .wrong("interpolation", format!("is `{other}`, want nearest or bilinear")));
+            }
+        };
+        Ok(Op::UpSampling2d(UpSampling2d { size: self.fields.pair("size", Pair::square(2))?, interpolation }))
+    }
+
+    fn border1d(&mut self, key: &str) -> Read<Border1d> {
+        let [before, after] = self.fields.sizes(key)?.unwrap_or([1, 1]);
+        Ok(Border1d { before, after })
+    }
+
+    fn border2d(&mut self, key: &str) -> Read<Border2d> {
+        let [[top, bottom], [left, right]] = self.fields.borders(key)?;
+        Ok(Border2d { top, bottom, left, right })
+    }
+
+    fn concat(&mut self) -> Read<Op> {
+        let axis = match self.fields.value("axis") {
+            None => -1,
+            Some(value) => value.as_i64().ok_or_else(|| self.fields.wrong("axis", "is no whole number"))?,
+        };
+        Ok(Op::Concat(Concat { axis }))
+    }
+
+    fn dropout(&mut self) -> Read<Op> {
+        self.fields.only("noise_shape", &Value::Null)?;
+        let rate = self.fields.number("rate")?.ok_or_else(|| self.fields.wrong("rate", "is missing"))?;
+        Ok(Op::Dropout(Dropout { rate }))
+    }
+}
+
+/// The shape of a sample from that of a batch.
+pub(crate) fn sample_shape(value: &Value) -> Result<Vec<usize>, String> {
+    let sizes = value.as_array().and_then(|axes| axes.split_first()).map(|(_, sample)| sample);
+    let shape: Option<Vec<usize>> = sizes.and_then(|s| s.iter().map(crate::fields::whole).collect());
+    shape.ok_or_else(|| {
+        format!("is {}, want a batch axis and then sizes that are known", crate::fields::brief(value))
+    })
+}

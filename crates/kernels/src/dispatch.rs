@@ -1,0 +1,101 @@
+//! One body, compiled for several instruction sets, chosen at run time.
+//!
+//! No loop written once uses fused multiplication: what it computes is the same on every path. Products of matrices and
+//! convolutions are fused where the processor can, and so differ between instruction sets in the last bits.
+
+use std::cell::Cell;
+
+/// The instruction sets that kernels are compiled for, from the narrowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InstructionSet {
+    /// What every processor of the architecture has.
+    Portable,
+    /// AVX2, FMA and POPCNT (x86-64).
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL (x86-64).
+    Avx512,
+}
+
+impl InstructionSet {
+    /// The widest that this processor has.
+    #[must_use]
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("popcnt")
+            {
+                if is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                {
+                    return Self::Avx512;
+                }
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+
+    /// The one that kernels use on this thread.
+    #[must_use]
+    pub fn current() -> Self {
+        Self::detect().min(LIMIT.get())
+    }
+
+    /// Runs `work` with kernels on this thread held to at most this set: each path can be tested on one machine.
+    pub fn limit<R>(self, work: impl FnOnce() -> R) -> R {
+        struct Restore(InstructionSet);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                LIMIT.set(self.0);
+            }
+        }
+        let _restore = Restore(LIMIT.replace(self));
+        work()
+    }
+}
+
+thread_local! {
+    static LIMIT: Cell<InstructionSet> = const { Cell::new(InstructionSet::Avx512) };
+}
+
+/// Defines a function whose body is compiled once for each [`InstructionSet`] and called by the current one.
+macro_rules! multiversion {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<{ $($gen:tt)* }>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        #[cfg_attr(
+            target_arch = "x86_64",
+            expect(unsafe_code, reason = "a function compiled for an instruction set may run only where it is")
+        )]
+        $vis fn $name $(<$($gen)*>)? ($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body $(<$($gen)*>)? ($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
+            fn avx512 $(<$($gen)*>)? ($($arg: $ty),*) $(-> $ret)? {
+                body($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,popcnt")]
+            fn avx2 $(<$($gen)*>)? ($($arg: $ty),*) $(-> $ret)? {
+                body($($arg),*)
+            }
+
+            match $crate::dispatch::InstructionSet::current() {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: `current` names a set only after the processor was asked for it.
+                $crate::dispatch::InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                $crate::dispatch::InstructionSet::Avx2 => unsafe { avx2($($arg),*) },
+                _ => body($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use multiversion;

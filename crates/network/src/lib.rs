@@ -1,0 +1,88 @@
+//! A neural network as data: layers, quantizers and connections in YAML or JSON, the shapes that follow from them,
+//! a structural hash and a summary table, all without a tensor library.
+//!
+//! For everyone who makes, searches or ships small networks: generators and searches write a [`ModelSpec`], trainers
+//! build from it, exporters read it. A quantized layer is not another kind of layer, it is the same one with
+//! quantizers. A specification that cannot be is an error that names the place, the layer, the shapes and the reason.
+//!
+//! ```
+//! use tinsmith_network::ModelSpec;
+//!
+//! let spec = ModelSpec::parse(
+//!     "
+//!      name: tiny
+//!      layers:
+//!        - {name: x, input: {shape: [8, 8, 1]}}
+//!        - {name: c1, conv2d: {filters: 4, kernel: 3, kernel_quantizer: 'quantized_bits(4,0,alpha=1.0)'}}
+//!        - {name: a1, activation: 'quantized_relu(4,2)'}
+//!        - {name: f, flatten: {}}
+//!        - {name: d, dense: {units: 10, activation: softmax}}",
+//!     "tiny.yaml",
+//! )?;
+//!
+//! // Shapes follow from the specification alone.
+//! let graph = spec.graph()?;
+//! assert_eq!(graph.shape(1), [6, 6, 4]);
+//!
+//! // A table for people.
+//! let summary = spec.summary()?;
+//! assert_eq!(summary.trainable_params(), 4 * 9 + 4 + 144 * 10 + 10);
+//! assert!(summary.to_string().ends_with("Non-trainable params: 0\n"));
+//!
+//! // Names and the order of declaration do not count in the structural hash.
+//! let renamed = ModelSpec::parse(&spec.to_yaml()?.replace("c1", "first"), "renamed")?;
+//! assert_eq!(spec.structural_hash()?, renamed.structural_hash()?);
+//!
+//! // A mistake has a place.
+//! let error = ModelSpec::parse("layers: [{name: x, input: {shape: [4]}}, {name: d, dense: {units: 0}}]", "m.yaml");
+//! assert_eq!(
+//!     error.unwrap_err().to_string(),
+//!     "m.yaml:1:67: `layers[1].dense.units` is 0, want at least 1 (layer `d`)"
+//! );
+//! # Ok::<(), tinsmith_network::NetworkError>(())
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`ModelSpec`], [`Layer`], [`op`] | a network, its layers, and what each kind of layer is |
+//! | [`Activation`], [`quantizer`] | functions, plain and quantized, and the grammar of quantizer texts |
+//! | [`Graph`] | names resolved, order and shapes; the weight tensors of a layer are [`Op::weights`] |
+//! | [`StructuralHash`] | the same for networks that differ only in names and order; [`ModelSpec::canonical`] |
+//! | [`Summary`] | a table in the manner of Keras |
+//! | [`json_schema`] | the schema of specification files, for editors |
+
+#![forbid(unsafe_code)]
+
+mod activation;
+mod canonical;
+mod error;
+mod facts;
+mod graph;
+mod hash;
+mod layer;
+mod model;
+pub mod op;
+pub mod quantizer;
+mod schema;
+mod shape;
+mod summary;
+mod weights;
+mod window;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
+pub use activation::{Activation, Clip, Elu, LeakyRelu, Prelu};
+pub use error::{NetworkError, Result};
+pub use facts::{Storage, WeightFacts};
+pub use graph::{Graph, Node};
+pub use hash::{NoHash, StructuralHash};
+pub use layer::Layer;
+pub use model::{ModelSpec, SCHEMA};
+pub use op::Op;
+pub use quantizer::Quantizer;
+pub use schema::json_schema;
+pub use summary::Summary;
+pub use weights::{Learned, Role, Weight};
+pub use window::{Padding, Pair, span};

@@ -1,0 +1,149 @@
+//! A network as a table for people, in the manner of Keras' `summary()`.
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::model::ModelSpec;
+use crate::op::Op;
+
+/// A table of a network's layers. Prints as text as wide as its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    name: String,
+    columns: Vec<Column>,
+    trainable: usize,
+    fixed: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Column {
+    title: String,
+    is_number: bool,
+    cells: Vec<String>,
+}
+
+impl ModelSpec {
+    /// A table of the layers: name and kind, output shape, parameters, and what each layer takes.
+    ///
+    /// # Errors
+    /// [`crate::NetworkError::Invalid`] where the specification is no network.
+    pub fn summary(&self) -> Result<Summary> {
+        let graph = self.graph()?;
+        let (mut trainable, mut fixed) = (0, 0);
+        let mut params = Vec::with_capacity(self.layers.len());
+        for (layer, node) in self.layers.iter().zip(&graph.nodes) {
+            let input = node.inputs.first().map_or(&[][..], |&i| graph.shape(i));
+            let mut own = 0;
+            for weight in layer.op.weights(input) {
+                own += weight.len();
+                *(if weight.role.is_trainable() { &mut trainable } else { &mut fixed }) += weight.len();
+            }
+            params.push(thousands(own));
+        }
+        let text = |title: &str, cells| Column { title: title.to_owned(), is_number: false, cells };
+        let layers = self.layers.iter().map(|layer| format!("{} ({})", layer.name, kind(&layer.op)));
+        let shapes = graph.nodes.iter().map(|node| format!("{:?}", node.shape));
+        let columns = vec![
+            text("Layer (kind)", layers.collect()),
+            text("Output shape", shapes.collect()),
+            Column { title: "Params".to_owned(), is_number: true, cells: params },
+            text("Connected to", connections(self, &graph)),
+        ];
+        Ok(Summary { name: self.name.clone(), columns, trainable, fixed })
+    }
+}
+
+/// The kind, and the function where the layer is an activation.
+fn kind(op: &Op) -> String {
+    match op {
+        Op::Activation(activation) => activation.to_string(),
+        other => other.name().to_owned(),
+    }
+}
+
+fn connections(spec: &ModelSpec, graph: &Graph) -> Vec<String> {
+    let names = |inputs: &[usize]| {
+        let names: Vec<&str> = inputs.iter().map(|&i| spec.layers[i].name.as_str()).collect();
+        names.join(", ")
+    };
+    graph.nodes.iter().map(|node| names(&node.inputs)).collect()
+}
+
+impl Summary {
+    /// The table with one more column of numbers before the last, for example what each layer costs: a title and one
+    /// cell for each layer, in the order of declaration. Layers beyond the last cell get an empty one.
+    #[must_use]
+    pub fn with_column<S: Into<String>>(
+        mut self,
+        title: impl Into<String>,
+        cells: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let rows = self.columns.first().map_or(0, |column| column.cells.len());
+        let mut cells: Vec<String> = cells.into_iter().map(Into::into).take(rows).collect();
+        cells.resize(rows, String::new());
+        let last = self.columns.len().saturating_sub(1);
+        self.columns.insert(last, Column { title: title.into(), is_number: true, cells });
+        self
+    }
+
+    /// Parameters that an optimizer changes.
+    #[must_use]
+    pub const fn trainable_params(&self) -> usize {
+        self.trainable
+    }
+
+    /// Parameters that no optimizer changes: moving statistics.
+    #[must_use]
+    pub const fn non_trainable_params(&self) -> usize {
+        self.fixed
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |text: &String| text.chars().count();
+        let widths: Vec<usize> = self
+            .columns
+            .iter()
+            .map(|column| column.cells.iter().map(length).max().unwrap_or(0).max(length(&column.title)))
+            .collect();
+        let line = |cells: Vec<&String>| {
+            let mut text = String::new();
+            for ((cell, column), width) in cells.into_iter().zip(&self.columns).zip(&widths) {
+                let padded =
+                    if column.is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+                text.push_str(&padded);
+                text.push_str("  ");
+            }
+            text.trim_end().to_owned()
+        };
+        let rule = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+        if !self.name.is_empty() {
+            writeln!(f, "Model: {}", self.name)?;
+        }
+        writeln!(f, "{}", line(self.columns.iter().map(|column| &column.title).collect()))?;
+        writeln!(f, "{}", "=".repeat(rule))?;
+        let rows = self.columns.first().map_or(0, |column| column.cells.len());
+        for row in 0..rows {
+            writeln!(f, "{}", line(self.columns.iter().map(|column| &column.cells[row]).collect()))?;
+        }
+        writeln!(f, "{}", "=".repeat(rule))?;
+        writeln!(f, "Total params: {}", thousands(self.trainable + self.fixed))?;
+        writeln!(f, "Trainable params: {}", thousands(self.trainable))?;
+        writeln!(f, "Non-trainable params: {}", thousands(self.fixed))
+    }
+}
+
+/// A number with a comma before every third digit from the end.
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
