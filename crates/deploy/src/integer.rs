@@ -130,7 +130,7 @@ impl IntegerModel {
     }
 }
 
-/// Merges a trailing step of float functions (a softmax by itself) into the step before it.
+/// Merges a trailing step of float functions (such as a softmax layer) into the step before it.
 fn join_float_tail(network: &mut Network) {
     // Codes are the interface between steps, so float functions can only follow the last sum.
     while let [.., before, last] = network.steps.as_slice() {

@@ -60,8 +60,9 @@ impl PruneConfig {
         faults.into_result("pruning configuration")
     }
 
-    /// The sparsity before epoch `epoch` (from 1) of `epochs`: `s (1 - (1 - t)^3)`, with t rising from its first step to 1
-    /// in the share `until` of the epochs (Zhu and Gupta, 2017, arXiv 1710.01878, equation 1, from 0).
+    /// Returns the sparsity before epoch `epoch` (from 1) of `epochs`: `s (1 - (1 - t)^3)`, with t rising from its
+    /// first step to 1 over the fraction `until` of the epochs (Zhu and Gupta, 2017, arXiv 1710.01878, equation 1,
+    /// from 0).
     ///
     /// ```
     /// let config = tinsmith_sparse::PruneConfig { sparsity: 0.8, until: 0.5, ..Default::default() };

@@ -62,7 +62,7 @@ pub enum Metric {
     Loss,
     /// Fraction of samples that are classified correctly.
     Accuracy,
-    /// Share of samples whose class is among their `k` highest scores.
+    /// Fraction of samples whose class is among their `k` highest scores.
     TopK {
         /// Number of highest scores that count.
         k: usize,
@@ -159,8 +159,8 @@ pub fn rank(row: &[f32], truth: usize) -> Option<usize> {
     Some(row.iter().enumerate().filter(|&(c, &s)| s > own || (s == own && c > truth)).count())
 }
 
-/// Share of samples whose class is among their `k` highest scores, of rows of `classes` scores; ties go to the
-/// higher class, as in scikit-learn.
+/// Returns the fraction of samples whose class is among their `k` highest scores, for rows of `classes` scores. Ties
+/// go to the higher class, as in scikit-learn.
 #[must_use]
 pub fn top_k_accuracy(scores: &[f32], classes: usize, truth: &[u32], k: usize) -> f64 {
     let hits = scores
