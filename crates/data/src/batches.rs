@@ -43,6 +43,8 @@ struct Maker {
     size: usize,
     rows: usize,
     order: Option<Vec<usize>>,
+    /// Number of the pass over the rows that `order` is for; an epoch of more rows than the data set has several.
+    pass: u64,
     next: usize,
 }
 
@@ -112,7 +114,8 @@ impl Batches {
             let reason = "a batch of 0 rows requested, want at least 1".to_owned();
             return Err(DataError::Impossible { operation: "make batches", reason });
         }
-        let maker = Maker { data: data.clone(), augment, epoch, size, rows: data.len(), order, next: 0 };
+        let maker =
+            Maker { data: data.clone(), augment, epoch, size, rows: data.len(), order, pass: 0, next: 0 };
         Ok(Self { maker, ahead: None, current: Buffers::default() })
     }
 
@@ -123,12 +126,12 @@ impl Batches {
         self
     }
 
-    /// Limits the epoch to the first `rows` rows of its order: another random part of a shuffled data set in each epoch. 0
-    /// and numbers beyond the data set mean all rows.
+    /// Limits the epoch to `rows` rows of its order, another random subset of a shuffled data set in each epoch. More rows
+    /// than the data set has are drawn in several passes, each in an order of its own; 0 means one pass over all rows.
     #[must_use]
     pub fn taking(mut self, rows: usize) -> Self {
         if rows > 0 {
-            self.maker.rows = self.maker.rows.min(rows);
+            self.maker.rows = if self.maker.data.is_empty() { 0 } else { rows };
         }
         self
     }
@@ -214,6 +217,10 @@ impl Maker {
         Self { data: self.data.clone(), order: self.order.take(), ..*self }
     }
 
+    fn seed_of_pass(&self) -> Seed {
+        if self.pass == 0 { self.epoch } else { self.epoch.derive("pass", self.pass) }
+    }
+
     /// Makes the next batch; false at the end of the epoch.
     fn fill(&mut self, buffers: &mut Buffers) -> bool {
         if self.next >= self.rows {
@@ -224,9 +231,17 @@ impl Maker {
         buffers.labels.clear();
         buffers.targets.clear();
         buffers.rows.clear();
+        let len = self.data.len();
         for place in self.next..end {
+            let (pass, place) = ((place / len) as u64, place % len);
+            if pass != self.pass {
+                self.pass = pass;
+                // The first pass keeps the seed of the epoch; later ones derive theirs from it.
+                let seed = self.seed_of_pass();
+                self.order = self.order.take().map(|_| seed.derive("order", 0).rng().permutation(len));
+            }
             let row = self.order.as_ref().map_or(place, |order| order[place]);
-            buffers.gather(&self.data, &self.augment, self.epoch, row);
+            buffers.gather(&self.data, &self.augment, self.seed_of_pass(), row);
         }
         self.next = end;
         true

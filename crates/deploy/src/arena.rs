@@ -1,22 +1,22 @@
-//! Addresses of tensors in one block of memory.
+//! Layout of a network's tensors in one static block of memory.
 
 use crate::network::{Element, Network, Work};
 
-/// Tensors begin at multiples of this.
+/// Alignment of every tensor, in bytes.
 const ALIGNMENT: usize = 4;
 
-/// Where everything lies.
+/// Offsets of all tensors in the arena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arena {
-    /// Bytes in all.
+    /// Size in bytes.
     pub(crate) bytes: usize,
     /// Offset of each tensor; None for the caller's input and output.
     pub(crate) offsets: Vec<Option<usize>>,
-    /// Offset of each step's working memory, where it needs any.
+    /// Offset of each step's scratch memory, if it needs any.
     pub(crate) scratch: Vec<Option<usize>>,
 }
 
-/// Something that lives from one step to another, both included.
+/// Memory that is live from step `first` to step `last`, both included.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     bytes: usize,
@@ -30,7 +30,7 @@ impl Span {
     }
 }
 
-/// Lays out a network's tensors: those that a step writes over one of its inputs share its address.
+/// Lays out the tensors of a network. A step that works in place shares the address of its input.
 pub(crate) fn plan(network: &Network) -> Arena {
     let count = network.tensors.len();
     let mut last_read = vec![0; count];
@@ -52,6 +52,7 @@ pub(crate) fn plan(network: &Network) -> Arena {
         }
         let output = &network.tensors[step.output];
         let works_in_place = matches!(step.work, Work::Copy | Work::Merge(_));
+        // An input may be overwritten only if this step is its last reader and the caller does not own it.
         let overwritten = step.inputs.iter().copied().find(|&input| {
             let from = &network.tensors[input];
             works_in_place
@@ -78,8 +79,8 @@ pub(crate) fn plan(network: &Network) -> Arena {
     }
 }
 
-/// Whether a loop from the first element to the last may write over what it has read: C lets characters alias
-/// everything, and the signed and unsigned types of one width each other.
+/// Returns true if a loop in ascending order may overwrite elements that it has read. C allows character types to alias
+/// everything, and signed and unsigned types of one width to alias each other.
 fn may_overwrite(from: Element, to: Element) -> bool {
     let are_codes = from != Element::Float && to != Element::Float;
     to.bytes() == 1 || (to.bytes() == from.bytes() && (from == to || are_codes))
@@ -89,9 +90,10 @@ const fn aligned(bytes: usize) -> usize {
     bytes.div_ceil(ALIGNMENT) * ALIGNMENT
 }
 
-/// The best of several layouts: from both ends of the least memory that can do (best for chains), largest first,
-/// and as they come to live.
+/// Returns the smallest of several layouts: from both ends of the lower bound (optimal for chains), largest first, in
+/// order of first use, and longest-lived first.
 fn place(spans: &[Span]) -> Vec<usize> {
+    // The most bytes that are live at once bound every layout from below.
     let least = (0..spans.len())
         .map(|i| {
             let moment = spans[i].first;
@@ -113,16 +115,16 @@ fn place(spans: &[Span]) -> Vec<usize> {
         lowest_first(spans, &by_length),
     ];
     let height = |places: &Vec<usize>| spans.iter().zip(places).map(|(s, o)| s.bytes + o).max().unwrap_or(0);
-    layouts.into_iter().min_by_key(height).unwrap_or_default()
+    layouts.into_iter().min_by_key(height).expect("invariant: there are layouts to choose from")
 }
 
-/// Each at the lowest address that is free for as long as it lives.
+/// Places each span at the lowest address that is free throughout its life.
 fn lowest_first(spans: &[Span], order: &[usize]) -> Vec<usize> {
     let mut places: Vec<Option<usize>> = vec![None; spans.len()];
     for &i in order {
         places[i] = Some(lowest(spans, &places, i));
     }
-    places.into_iter().flatten().collect()
+    places.into_iter().map(|place| place.expect("invariant: every span has a place")).collect()
 }
 
 fn lowest(spans: &[Span], places: &[Option<usize>], i: usize) -> usize {
@@ -141,7 +143,8 @@ fn lowest(spans: &[Span], places: &[Option<usize>], i: usize) -> usize {
     at
 }
 
-/// Alternately at the low and the high end of `least` bytes; where that is taken, at the lowest address.
+/// Places spans alternately at the low and the high end of `least` bytes; if the high end is taken, at the lowest
+/// free address.
 fn from_both_ends(spans: &[Span], order: &[usize], least: usize) -> Vec<usize> {
     let mut places: Vec<Option<usize>> = vec![None; spans.len()];
     let mut is_high = false;
@@ -154,7 +157,7 @@ fn from_both_ends(spans: &[Span], order: &[usize], least: usize) -> Vec<usize> {
         places[i] = Some(if is_high && is_free { top } else { lowest(spans, &places, i) });
         is_high = !is_high;
     }
-    places.into_iter().flatten().collect()
+    places.into_iter().map(|place| place.expect("invariant: every span has a place")).collect()
 }
 
 #[cfg(test)]

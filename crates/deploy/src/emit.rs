@@ -1,4 +1,4 @@
-//! A trained network as C99.
+//! Export of a trained network as C99.
 
 mod elementwise;
 mod function;
@@ -6,6 +6,7 @@ mod header;
 mod product;
 mod rodata;
 mod text;
+mod writer;
 
 use tinsmith_layers::Model;
 
@@ -17,33 +18,33 @@ use crate::network::{Network, lower};
 use rodata::ReadOnly;
 use text::Text;
 
-/// Source text of a network in C, and what it takes.
+/// C sources of a network, and its memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CSources {
-    /// Names and texts: the header, then the source.
+    /// File names and contents: the header, then the source.
     pub files: Vec<(String, String)>,
-    /// Bytes of constants: weights, scales, biases. Code is not counted.
+    /// Bytes of constants: weights, scales, biases. Code is excluded.
     pub flash_bytes: u64,
-    /// Bytes of the static arena. The caller's input and output and the stack are not counted.
+    /// Bytes of the static arena. The caller's input and output and the stack are excluded.
     pub ram_bytes: u64,
-    /// What the [cost model](tinsmith_cost::Cost) plans for the same: the least that any order of the layers needs,
-    /// the output counted, the working memory of separable layers and gaps between tensors not.
+    /// Bytes that the [cost model](tinsmith_cost::Cost) plans: the lower bound over all orders of the layers. It
+    /// includes the output, but neither the scratch memory of separable layers nor gaps between tensors.
     pub planned_ram_bytes: u64,
 }
 
-/// Writes `model` as self-contained C99: `NAME.h` with sizes, a description and
-/// `void NAME_run(const float *input, float *output);`, and `NAME.c`, which needs nothing but the standard
-/// library's `math.h`, `stddef.h` and `stdint.h`. It allocates nothing; all tensors lie in one static arena, laid out
-/// in the order of the cost model's [peak RAM plan](tinsmith_cost::PeakRam), so that one call at a time may run.
+/// Exports `model` as self-contained C99. `NAME.h` has the sizes, a description and
+/// `void NAME_run(const float *input, float *output);`. `NAME.c` needs only `math.h`, `stddef.h` and `stdint.h` of the
+/// standard library. The code allocates nothing: all tensors lie in one static arena, in the order of the cost model's
+/// [peak RAM plan](tinsmith_cost::PeakRam), so calls must not overlap.
 ///
-/// Batch normalizations are [folded](tinsmith_layers::fold_batch_norms) where they can be, dropout vanishes.
-/// Quantized kernels are stored as their codes.
+/// Batch normalizations are [folded](tinsmith_layers::fold_batch_norms) if possible, dropout is removed, and quantized
+/// kernels are stored as their codes.
 ///
 /// # Errors
-/// [`DeployError::Unsupported`] names a layer and its kind where that is not shipped, and networks with several
-/// inputs or outputs; [`DeployError::NotInteger`] names a layer whose kernel learned levels that have no integers, where
-/// those are asked for (bits for each weight); [`DeployError::Name`] where the name is no C identifier; [`DeployError::NotFinite`] for
-/// weights that are NaN or infinite; [`DeployError::Layers`] where the model cannot be folded.
+/// [`DeployError::Unsupported`] names the layer and kind that cannot be exported, also for several inputs or outputs.
+/// [`DeployError::NotInteger`] names a layer whose learned levels are no integers if integer arithmetic is requested
+/// (bit widths per weight). [`DeployError::Name`] if the name is no C identifier, [`DeployError::NotFinite`] for NaN and
+/// infinite weights, [`DeployError::Layers`] if the model cannot be folded.
 pub fn export_c(model: &Model, options: &ExportOptions) -> Result<CSources> {
     check_name(&options.name)?;
     let network = lower(model, options.arithmetic)?;
@@ -100,7 +101,7 @@ fn check_name(name: &str) -> Result<()> {
     if is_identifier { Ok(()) } else { Err(DeployError::Name { name: name.to_owned() }) }
 }
 
-/// The public function: one call for each step.
+/// Writes the public function: one call per step.
 fn run(source: &mut Text, network: &Network, arena: &arena::Arena, name: &str) {
     source.open(&format!("void {name}_run(const float *input, float *output)"));
     for (number, step) in network.steps.iter().enumerate() {
@@ -108,7 +109,7 @@ fn run(source: &mut Text, network: &Network, arena: &arena::Arena, name: &str) {
             let constant = if is_read { "const " } else { "" };
             match arena.offsets[tensor] {
                 Some(offset) => {
-                    let kind = function::c_name(network.tensors[tensor].element);
+                    let kind = writer::c_name(network.tensors[tensor].element);
                     format!("({constant}{kind} *)(arena.bytes + {offset})")
                 }
                 None if tensor == network.output => "output".to_owned(),
@@ -125,7 +126,7 @@ fn run(source: &mut Text, network: &Network, arena: &arena::Arena, name: &str) {
     source.close();
 }
 
-/// What the arithmetic is called in comments.
+/// Returns the name of the arithmetic in comments.
 const fn arithmetic_name(arithmetic: Arithmetic) -> &'static str {
     match arithmetic {
         Arithmetic::Float => "float",

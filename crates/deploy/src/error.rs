@@ -5,7 +5,7 @@ use tinsmith_layers::LayersError;
 use tinsmith_network::NetworkError;
 use tinsmith_quant::QuantError;
 
-/// Why a network cannot be shipped.
+/// Reasons that a network cannot be shipped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
@@ -24,39 +24,39 @@ pub enum DeployError {
     /// candle refused.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-    /// A layer of a kind, or with a setting, that is not shipped.
+    /// A layer or a setting that is not supported.
     #[error("layer `{layer}` ({kind}) cannot be shipped: {reason}")]
     Unsupported {
-        /// Its name.
+        /// Name of the layer.
         layer: String,
-        /// Its kind.
+        /// Kind of the layer.
         kind: &'static str,
-        /// What it asks for, and what there is.
+        /// Setting that is not supported, and the supported ones.
         reason: String,
     },
-    /// A layer that integers alone cannot compute.
+    /// A layer that cannot be computed with integers.
     #[error("layer `{layer}` ({kind}) cannot run on integers: {reason}")]
     NotInteger {
-        /// Its name.
+        /// Name of the layer.
         layer: String,
-        /// Its kind.
+        /// Kind of the layer.
         kind: &'static str,
-        /// What it lacks.
+        /// Missing quantizer or property.
         reason: String,
     },
-    /// A weight that is NaN or infinite.
+    /// A weight is NaN or infinite.
     #[error("layer `{layer}`: `{weight}` holds {value} at index {index}, want finite numbers")]
     NotFinite {
         /// The layer.
         layer: String,
         /// The weight.
         weight: String,
-        /// Where.
+        /// Index of the element.
         index: usize,
-        /// What it is.
+        /// Value of the element.
         value: f32,
     },
-    /// A name that C does not take.
+    /// The name is no C identifier.
     #[error(
         "name is {name:?}, want a C identifier: a letter, then letters, digits or _, at most 40 characters"
     )]
@@ -64,7 +64,7 @@ pub enum DeployError {
         /// The name given.
         name: String,
     },
-    /// An input of another length.
+    /// The input has the wrong length.
     #[error("the input has {got} values, want {want} (or a whole number of samples of as many)")]
     InputLength {
         /// Values of one sample.

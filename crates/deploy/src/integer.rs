@@ -1,4 +1,4 @@
-//! A quantized network run on integers.
+//! Integer inference of a quantized network.
 
 mod compute;
 mod requantize;
@@ -7,53 +7,53 @@ use tinsmith_layers::Model;
 
 use crate::config::Arithmetic;
 use crate::error::{DeployError, Result};
-use crate::network::{Element, Network, Operation, Step, Work, lower};
-use crate::pointwise::{Place, Pointwise};
+use crate::network::{Element, LoweredStep, Network, Operation, Work, lower};
+use crate::pointwise::{LayerRef, Pointwise};
 use crate::sum::{INEXACT_LIFT, IntegerSum, integer_sum};
 
 use requantize::Requantize;
 
-/// How a step's results become codes.
+/// Conversion of a step's sums into its outputs.
 #[derive(Debug, Clone)]
 enum Finish {
-    /// One rule, or one for each channel.
+    /// One rule, or one per channel.
     Codes(Vec<Requantize>),
-    /// One rule for each number of elements that a mean is taken of.
+    /// One rule per number of averaged elements.
     Means(Vec<(usize, Requantize)>),
-    /// One rule for each input.
+    /// One rule per input.
     PerInput(Vec<Requantize>),
-    /// The first step: floats become codes.
+    /// First step: floats become codes.
     Entrance,
-    /// The last step: floats for the caller.
+    /// Last step: floats for the caller.
     Floats(Values),
 }
 
-/// What the last step's results are as floats.
+/// Scaling of the last step's sums to floats.
 #[derive(Debug, Clone)]
 struct Values {
-    /// What each is worth: one, or one for each channel.
-    worth: Vec<f64>,
-    /// What is added then, for each channel, where it is no multiple of that; else empty.
+    /// Value of one unit: one, or one per channel.
+    step_size: Vec<f64>,
+    /// Bias per channel, if it is no multiple of that unit; otherwise empty.
     bias: Vec<f32>,
 }
 
-/// A step that is known to run on integers.
+/// A step with its integer form.
 #[derive(Debug, Clone)]
 struct Stage {
-    step: Step,
+    step: LoweredStep,
     sum: Option<IntegerSum>,
     finish: Finish,
 }
 
-/// A quantized network that runs on integers alone, from the codes of its input to those that its last layer takes:
-/// what an integer machine computes, to be compared with training's fake quantization.
+/// A quantized network that runs on integers alone, from the codes of its input to those of its last layer. It
+/// computes what an integer machine computes, for comparison with the fake quantization of training.
 ///
-/// Kernels are integer levels (fixed point, binary, ternary, powers of two), sums of products are `i64`. A sum becomes
-/// a code again
-/// - by a shift that rounds half to even where scales are powers of two: equal to training bit for bit;
-/// - by a 30-bit multiplier and a shift where they are not (Jacob et al., "Quantization and Training of Neural Networks
+/// Kernels are integer levels (fixed point, binary, ternary, powers of two), sums of products are `i64`. A sum
+/// becomes a code
+/// - by a shift that rounds half to even if scales are powers of two: equal to training bit for bit;
+/// - by a 30-bit multiplier and a shift for other scales (Jacob et al., "Quantization and Training of Neural Networks
 ///   for Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877): at most one level off for equal inputs;
-/// - by thresholds where more than rounding is done (a squashing function, a sign, a mean): as Umuroglu et al., "FINN",
+/// - by thresholds for functions beyond rounding (a squashing function, a sign, a mean): Umuroglu et al., "FINN",
 ///   arXiv 1612.07119.
 #[derive(Debug, Clone)]
 pub struct IntegerModel {
@@ -63,11 +63,11 @@ pub struct IntegerModel {
 }
 
 impl IntegerModel {
-    /// Works out the integer form of `model`, normalizations folded.
+    /// Derives the integer form of `model`, with normalizations folded.
     ///
     /// # Errors
-    /// [`DeployError::NotInteger`] names the first layer that integers cannot compute and says what it lacks;
-    /// others as [`crate::export_c`].
+    /// [`DeployError::NotInteger`] names the first layer that integers cannot compute and the reason; otherwise as
+    /// [`crate::export_c`].
     pub fn new(model: &Model) -> Result<Self> {
         let mut network = lower(model, Arithmetic::Integer)?;
         join_float_tail(&mut network);
@@ -75,7 +75,7 @@ impl IntegerModel {
         let mut stages = Vec::with_capacity(network.steps.len());
         for step in &network.steps {
             let layer = step.layers.first().map_or("", String::as_str);
-            let place = Place { layer, kind: step.kind };
+            let place = LayerRef { layer, kind: step.kind };
             let stage = stage(&network, step).map_err(|reason| place.not_integer(reason))?;
             is_exact &= stage.is_exact();
             stages.push(stage);
@@ -83,29 +83,29 @@ impl IntegerModel {
         Ok(Self { network, stages, is_exact })
     }
 
-    /// Whether only shifts, thresholds and biases that fit occur, so that codes equal those of training wherever
-    /// that computes in `f32` without rounding.
+    /// Returns true if only shifts, thresholds and exact biases occur. Codes then equal those of training wherever training
+    /// computes in `f32` without rounding.
     #[must_use]
     pub const fn is_exact(&self) -> bool {
         self.is_exact
     }
 
-    /// Values of one input sample.
+    /// Returns the number of values of an input sample.
     #[must_use]
     pub fn input_len(&self) -> usize {
         self.network.tensors[0].elements()
     }
 
-    /// Values of one output sample.
+    /// Returns the number of values of an output sample.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.network.tensors[self.network.output].elements()
     }
 
-    /// The outputs for samples that lie end to end.
+    /// Runs samples that lie end to end; returns their outputs.
     ///
     /// # Errors
-    /// [`DeployError::InputLength`] where `inputs` is no whole number of samples.
+    /// [`DeployError::InputLength`] if `inputs` is not a whole number of samples.
     pub fn run(&self, inputs: &[f32]) -> Result<Vec<f32>> {
         let want = self.input_len();
         if want == 0 || !inputs.len().is_multiple_of(want) {
@@ -130,8 +130,9 @@ impl IntegerModel {
     }
 }
 
-/// Functions of the last layer's floats (a softmax by itself) join the step that makes them.
+/// Merges a trailing step of float functions (such as a softmax layer) into the step before it.
 fn join_float_tail(network: &mut Network) {
+    // Codes are the interface between steps, so float functions can only follow the last sum.
     while let [.., before, last] = network.steps.as_slice() {
         let reads_only_that = last.inputs == [before.output];
         let is_float = network.tensors[before.output].element == Element::Float;
@@ -159,9 +160,9 @@ impl Stage {
     }
 }
 
-/// The units of what a step computes before its functions of single elements, and the largest magnitude in them.
+/// Units of a step's sums, and their largest magnitude.
 struct Range {
-    worth: Vec<f64>,
+    step_size: Vec<f64>,
     most: i64,
 }
 
@@ -174,8 +175,8 @@ fn unit_of(element: Element) -> Option<(f64, i64)> {
     }
 }
 
-/// The integer form of a step, or what it lacks.
-fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
+/// Returns the integer form of a step, or the property it lacks.
+fn stage(network: &Network, step: &LoweredStep) -> Result<Stage, String> {
     let output = network.tensors[step.output].element;
     let is_last = step.output == network.output;
     if step.inputs == [0] {
@@ -204,12 +205,12 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
                         powers of two, with scales other than 0",
             )?;
             if is_last && !found.is_exact {
-                // The caller gets floats: the bias is added to those.
+                // The caller gets floats, so an inexact bias is added after scaling.
                 found.bias.clear();
                 bias = product.bias.clone().unwrap_or_default();
                 found.is_exact = true;
             }
-            let range = Range { worth: found.worth.clone(), most: found.most };
+            let range = Range { step_size: found.step_size.clone(), most: found.most };
             sum = Some(found);
             range
         }
@@ -226,24 +227,25 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
             let finest = units.iter().map(|u| u.0).fold(f64::INFINITY, f64::min);
             let is_multiple = |ratio: f64| ratio.fract() == 0.0 && ratio <= 65_536.0;
             if !units.iter().all(|(unit, _)| is_multiple(unit / finest)) {
-                return Err("units of its inputs are no multiples of the finest".to_owned());
+                return Err("the units of its inputs are no multiples of the smallest one".to_owned());
             }
             let most = units.iter().map(|(unit, most)| (unit / finest) as i64 * most).sum();
-            Range { worth: vec![finest], most }
+            Range { step_size: vec![finest], most }
         }
-        Work::Pool { windows, takes_mean: true } => {
-            Range { worth: vec![units[0].0], most: units[0].1 * (windows.size[0] * windows.size[1]) as i64 }
-        }
+        Work::Pool { windows, takes_mean: true } => Range {
+            step_size: vec![units[0].0],
+            most: units[0].1 * (windows.size[0] * windows.size[1]) as i64,
+        },
         Work::Copy | Work::Concat { .. } | Work::Pool { .. } => {
-            Range { worth: vec![units[0].0], most: units[0].1 }
+            Range { step_size: vec![units[0].0], most: units[0].1 }
         }
     };
     let finish = if is_last {
         let has_equal_units = units.iter().all(|u| u.0 == units[0].0);
         if matches!(step.work, Work::Concat { .. }) && !has_equal_units {
-            return Err("it joins codes of several units into the output; want one unit".to_owned());
+            return Err("it concatenates codes of several units into the output; want one unit".to_owned());
         }
-        Finish::Floats(Values { worth: range.worth, bias })
+        Finish::Floats(Values { step_size: range.step_size, bias })
     } else if output == Element::Float {
         return Err("its result is not quantized; want a quantized activation of fixed point".to_owned());
     } else {
@@ -252,16 +254,18 @@ fn stage(network: &Network, step: &Step) -> Result<Stage, String> {
     Ok(Stage { step: step.clone(), sum, finish })
 }
 
-fn codes_finish(step: &Step, range: &Range, units: &[(f64, i64)]) -> Result<Finish, String> {
-    // As the C does it.
+fn codes_finish(step: &LoweredStep, range: &Range, units: &[(f64, i64)]) -> Result<Finish, String> {
+    // The C code multiplies under the same condition, so both give the same codes.
     let multiplies = matches!(step.work, Work::Product(_)) && range.most < 1 << 31;
-    let rule = |worth: f64, channel| Requantize::new(&step.pointwise, worth, range.most, channel, multiplies);
+    let rule = |step_size: f64, channel| {
+        Requantize::new(&step.pointwise, step_size, range.most, channel, multiplies)
+    };
     Ok(match &step.work {
         Work::Pool { windows, takes_mean: true } if !step.pointwise.is_empty() => {
             let rules = compute::counts(windows)
                 .into_iter()
                 .map(|count| {
-                    Ok((count, Requantize::of_mean(&step.pointwise, range.worth[0], range.most, count)?))
+                    Ok((count, Requantize::of_mean(&step.pointwise, range.step_size[0], range.most, count)?))
                 })
                 .collect::<Result<Vec<_>, String>>()?;
             Finish::Means(rules)
@@ -275,9 +279,11 @@ fn codes_finish(step: &Step, range: &Range, units: &[(f64, i64)]) -> Result<Fini
         _ if step.pointwise.is_empty() => Finish::Codes(vec![Requantize::Keep]),
         _ => {
             let channels = step.pointwise.iter().map(Pointwise::channels).max().unwrap_or(1);
-            let rules = channels.max(range.worth.len());
+            let rules = channels.max(range.step_size.len());
             Finish::Codes(
-                (0..rules).map(|f| rule(range.worth[f % range.worth.len()], f)).collect::<Result<_, _>>()?,
+                (0..rules)
+                    .map(|f| rule(range.step_size[f % range.step_size.len()], f))
+                    .collect::<Result<_, _>>()?,
             )
         }
     })

@@ -1,4 +1,4 @@
-//! Kernels as they are shipped: floats, or integer levels with the codes that store them and scales per output.
+//! Kernels for export: floats, or integer levels with stored codes and scales per output.
 
 use tinsmith_layers::{Model, effective_quantizer};
 use tinsmith_network::{Role, Weight};
@@ -6,35 +6,35 @@ use tinsmith_quant::{Codes, LearnedOp, Mode, QuantError, QuantizerOp, Scale};
 
 use crate::config::Arithmetic;
 use crate::error::{DeployError, Result};
-use crate::pointwise::Place;
+use crate::pointwise::LayerRef;
 
-/// The widest span of exponents for which powers of two are held as integers.
+/// Largest span of exponents for which powers of two become integers.
 const MOST_SHIFT: i32 = 20;
 
-/// What a stored code stands for.
+/// Meaning of a stored code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// The level itself; packed, less the lowest.
+    /// The level; if packed, minus the lowest level.
     Level,
     /// 1 bit: 0 is -1, 1 is 1.
     Sign,
-    /// An index into these levels.
+    /// Index into a table of levels.
     Table(Vec<i32>),
 }
 
-/// A kernel as integers: the value is `levels * unit * scales[output]`.
+/// Integer kernel: values are `levels * unit * scales[output]`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct IntegerKernel {
     pub(crate) levels: Vec<i32>,
     pub(crate) encoding: Encoding,
-    /// Bits of a stored code.
+    /// Bits per stored code.
     pub(crate) bits: u32,
     pub(crate) unit: f32,
-    /// One, or one for each output.
+    /// One scale, or one per output.
     pub(crate) scales: Vec<f32>,
 }
 
-/// The weights that are multiplied, the last axes of which are the layer's outputs.
+/// Weights of a product; the last axes are the outputs of the layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kernel {
     Float(Vec<f32>),
@@ -42,7 +42,7 @@ pub(crate) enum Kernel {
 }
 
 impl Kernel {
-    /// Elements.
+    /// Returns the number of elements.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Float(values) => values.len(),
@@ -51,19 +51,19 @@ impl Kernel {
     }
 }
 
-/// A matrix without its zeros, output by output.
+/// A matrix without its zeros, output by output (CSR).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rows {
-    /// The elements that are left.
+    /// The non-zero elements.
     pub(crate) kernel: Kernel,
-    /// Where each output's elements begin, and where the last end.
+    /// Index of the first element of each output, and the end of the last.
     pub(crate) starts: Vec<i64>,
-    /// The input that each is multiplied with.
+    /// Input index of each element.
     pub(crate) columns: Vec<i64>,
 }
 
 impl Kernel {
-    /// The non-zeros of a matrix (inputs, `outputs`); None where there are none.
+    /// Returns the non-zeros of an (inputs, `outputs`) matrix; None if all are zero.
     pub(crate) fn rows(&self, outputs: usize) -> Option<Rows> {
         let is_zero = |i: usize| match self {
             Self::Float(values) => values[i] == 0.0,
@@ -89,7 +89,7 @@ impl Kernel {
     }
 }
 
-/// The values of a weight, unquantized; all finite.
+/// Returns the values of a weight before quantization; refuses NaN and infinities.
 pub(crate) fn raw(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32>> {
     let values = model.params().get(&format!("{layer}.{}", weight.name))?.values()?;
     if let Some(index) = values.iter().position(|v| !v.is_finite()) {
@@ -103,14 +103,14 @@ pub(crate) fn raw(model: &Model, layer: &str, weight: &Weight) -> Result<Vec<f32
     Ok(values)
 }
 
-/// What a weight's values go through, and, where that learned something, what.
+/// Quantizer of a weight and its learned parameters, if any.
 enum Levels {
     Fixed(QuantizerOp),
     Learned(LearnedOp, Vec<f32>),
 }
 
 impl Levels {
-    /// Of `weight`, one of a layer's `weights`.
+    /// Returns the quantizer of `weight`, one of a layer's `weights`.
     fn of(model: &Model, layer: &str, weights: &[Weight], weight: &Weight) -> Result<Option<Self>> {
         let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
         let Some(quantizer) = quantizer else { return Ok(None) };
@@ -133,7 +133,7 @@ impl Levels {
         }
     }
 
-    /// None for kinds that have none.
+    /// Returns the codes; None for quantizers without integer codes.
     fn codes(&self, raw: &[f32], shape: &[usize]) -> Result<Option<Codes>> {
         match self {
             Self::Fixed(op) if op.format().is_err() => Ok(None),
@@ -146,7 +146,7 @@ impl Levels {
     }
 }
 
-/// The values of one of a layer's `weights` as the network uses them.
+/// Returns one of a layer's `weights` with its quantizer applied.
 pub(crate) fn values(model: &Model, layer: &str, weights: &[Weight], weight: &Weight) -> Result<Vec<f32>> {
     let raw = raw(model, layer, weight)?;
     match Levels::of(model, layer, weights, weight)? {
@@ -155,14 +155,14 @@ pub(crate) fn values(model: &Model, layer: &str, weights: &[Weight], weight: &We
     }
 }
 
-/// The kernel `weight`, one of the `weights` of a layer of `outputs` outputs.
+/// Returns the kernel `weight`, one of the `weights` of a layer with `outputs` outputs.
 ///
 /// # Errors
-/// [`DeployError::NotInteger`] where integers are asked for and what was learned has none: whoever learned widths did so
-/// for integer code, and must not get float code unawares.
+/// [`DeployError::NotInteger`] if integers are requested and the learned levels have none. Bit widths are learned for
+/// integer code, so a silent fallback to float code would defeat the purpose.
 pub(crate) fn kernel(
     model: &Model,
-    place: Place<'_>,
+    place: LayerRef<'_>,
     weights: &[Weight],
     weight: &Weight,
     outputs: usize,
@@ -184,7 +184,7 @@ pub(crate) fn kernel(
     Ok(Kernel::Float(levels.values(&raw, &weight.shape)?))
 }
 
-/// Why learned levels are no integers of a layer's sums.
+/// Returns the reason that learned levels are no integers of a layer's sums.
 fn obstacle(codes: Option<&Codes>) -> &'static str {
     match codes.map(Codes::scale) {
         None => "codes of which take more than 24 bits; want fewer bits, or float arithmetic",
@@ -199,12 +199,12 @@ fn obstacle(codes: Option<&Codes>) -> &'static str {
     }
 }
 
-/// Codes as integer levels; None where levels are no integers (mu-law) or scales differ within an output.
+/// Converts codes to integer levels; None if levels are no integers (mu-law) or scales differ within an output.
 fn integers(codes: &Codes, outputs: usize) -> Option<IntegerKernel> {
     let scales = scales(codes, outputs)?;
     let format = codes.format();
     if scales.contains(&0.0) {
-        // An output whose weights are all 0: no integer unit fits it.
+        // All weights of an output are 0, so no integer unit fits.
         return None;
     }
     let kernel = if let Some(unit) = format.unit() {
@@ -219,15 +219,15 @@ fn integers(codes: &Codes, outputs: usize) -> Option<IntegerKernel> {
     } else {
         powers_of_two(codes, scales)?
     };
-    // A format may bound its largest level: then it is no multiple of the unit.
+    // A format may clip its largest level, which is then no multiple of the unit.
     let is_exact = kernel.levels.iter().zip(codes.values()).all(|(&level, &code)| {
-        // Levels of 24 bits and fewer are exact.
+        // Integers up to 2^24 are exact in f32.
         level.unsigned_abs() <= 1 << 24 && level as f32 * kernel.unit == format.level(code)
     });
     is_exact.then_some(kernel)
 }
 
-/// Codes of powers of two as shifted ones, where the exponents that occur span few bits.
+/// Converts powers of two to shifted integers if their exponents span few bits.
 fn powers_of_two(codes: &Codes, scales: Vec<f32>) -> Option<IntegerKernel> {
     let exponent = |code: i32| codes.format().level(code).abs().log2() as i32;
     let exponents = || codes.values().iter().map(|&code| exponent(code));
@@ -240,7 +240,7 @@ fn powers_of_two(codes: &Codes, scales: Vec<f32>) -> Option<IntegerKernel> {
     let mut table = levels.clone();
     table.sort_unstable();
     table.dedup();
-    // As many bits as the format has, and never more than its codes need.
+    // Bits of the format, unless the codes that occur need fewer.
     let needed = table.len().next_power_of_two().trailing_zeros().max(1);
     Some(IntegerKernel {
         levels,
@@ -251,13 +251,14 @@ fn powers_of_two(codes: &Codes, scales: Vec<f32>) -> Option<IntegerKernel> {
     })
 }
 
-/// The scale of each output, or the one of all; None where an output has several.
+/// Returns the scale of each output, or the one of all; None if an output has several.
 fn scales(codes: &Codes, outputs: usize) -> Option<Vec<f32>> {
     let (axis, values) = match codes.scale() {
         Scale::Uniform(scale) => return Some(vec![*scale]),
         Scale::PerElement(_) => return None,
         Scale::PerChannel { axis, values } => (*axis, values),
     };
+    // Equal scales are one scale, which becomes a literal in C.
     if values.iter().all(|v| *v == values[0]) {
         return Some(vec![values[0]]);
     }

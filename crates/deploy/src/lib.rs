@@ -1,5 +1,4 @@
-//! Shipping a trained network: for whoever has a [`Model`](tinsmith_layers::Model), quantized or not, and a machine
-//! without an operating system.
+//! Export of a trained [`Model`](tinsmith_layers::Model), quantized or not, for machines without an operating system.
 //!
 //! ```
 //! use tinsmith_deploy::{Arithmetic, ExportOptions, IntegerModel, export_c};
@@ -42,11 +41,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | what | where |
+//! | task | items |
 //! | --- | --- |
-//! | a network as C | [`export_c`], [`ExportOptions`], [`Arithmetic`], [`CSources`] |
-//! | a quantized network on integers | [`IntegerModel`] |
-//! | why not | [`DeployError`] |
+//! | export a network as C | [`export_c`], [`ExportOptions`], [`Arithmetic`], [`CSources`] |
+//! | run a quantized network on integers | [`IntegerModel`] |
+//! | errors | [`DeployError`] |
 
 #![forbid(unsafe_code)]
 

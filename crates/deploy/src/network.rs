@@ -1,4 +1,4 @@
-//! A trained network as a list of steps on tensors: what is executed and what is written as C.
+//! A trained network as a list of steps on tensors: the form that is executed and written as C.
 
 mod lower;
 mod work;
@@ -10,11 +10,11 @@ use crate::pointwise::Pointwise;
 
 pub(crate) use lower::lower;
 
-/// How the elements of a tensor are held.
+/// Format of the elements of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Element {
     Float,
-    /// Codes from `low` to `high`, each worth `unit`.
+    /// Codes from `low` to `high` in units of `unit`.
     Code {
         low: i32,
         high: i32,
@@ -23,7 +23,7 @@ pub(crate) enum Element {
 }
 
 impl Element {
-    /// Bytes of one.
+    /// Returns the bytes of one element.
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::Float => 4,
@@ -33,7 +33,7 @@ impl Element {
     }
 }
 
-/// A tensor of one sample.
+/// Tensor of one sample.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
     pub(crate) shape: Vec<usize>,
@@ -50,7 +50,7 @@ impl Tensor {
     }
 }
 
-/// Windows over an image (over time: an image one pixel high).
+/// Windows over an image. A time series is an image of height 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Windows {
     /// Height, width, channels.
@@ -60,38 +60,38 @@ pub(crate) struct Windows {
     pub(crate) size: [usize; 2],
     pub(crate) stride: [usize; 2],
     pub(crate) dilation: [usize; 2],
-    /// Zeros above and to the left.
+    /// Padding above and to the left.
     pub(crate) pad: [usize; 2],
 }
 
 impl Windows {
-    /// Whether there is one place, with one tap: a vector's.
+    /// Returns true if there is one position with one tap, as for a vector.
     pub(crate) fn is_point(&self) -> bool {
         self.input[..2] == [1, 1] && self.size == [1, 1] && self.pad == [0, 0]
     }
 }
 
-/// A sum of products.
+/// A dense layer or convolution.
 #[derive(Debug, Clone)]
 pub(crate) struct Product {
     pub(crate) windows: Windows,
     /// Output channels.
     pub(crate) outputs: usize,
-    /// Groups of channels; None for depthwise, where each channel has `outputs / channels` kernels.
+    /// Groups of channels; None for depthwise, with `outputs / channels` kernels per channel.
     pub(crate) groups: Option<usize>,
     pub(crate) kernel: Kernel,
     pub(crate) bias: Option<Vec<f32>>,
-    /// Whether only non-zeros are stored, each with its column.
+    /// True if only non-zeros are stored, each with its column.
     pub(crate) is_sparse: bool,
 }
 
 impl Product {
-    /// Input channels that an output sums over.
+    /// Returns the number of input channels per output.
     pub(crate) fn depth(&self) -> usize {
         self.groups.map_or(1, |groups| self.windows.input[2] / groups)
     }
 
-    /// The first input channel of an output.
+    /// Returns the first input channel of an output.
     pub(crate) fn first_channel(&self, output: usize) -> usize {
         match self.groups {
             Some(groups) => output / (self.outputs / groups) * self.depth(),
@@ -100,14 +100,14 @@ impl Product {
     }
 }
 
-/// A depthwise product and the pointwise one of its outputs.
+/// A depthwise product followed by a pointwise one.
 #[derive(Debug, Clone)]
 pub(crate) struct Separable {
     pub(crate) depthwise: Product,
     pub(crate) pointwise: Product,
 }
 
-/// How inputs of one shape are combined.
+/// Combination of inputs of one shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Add,
@@ -115,49 +115,49 @@ pub(crate) enum Operation {
     Multiply,
 }
 
-/// What a step computes before its functions of single elements.
+/// Computation of a step, before its element-wise functions.
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
-    /// Its input.
+    /// Copies its input.
     Copy,
     Product(Product),
-    /// A depthwise product, then a pointwise one of its outputs at the same place.
+    /// A depthwise product, then a pointwise one at the same position.
     Separable(Box<Separable>),
     Pool {
         windows: Windows,
         takes_mean: bool,
     },
     Merge(Operation),
-    /// Runs of as many elements from each input in turn, `times` times.
+    /// Runs of elements from each input in turn, `times` times.
     Concat {
         times: usize,
         runs: Vec<usize>,
     },
 }
 
-/// One step.
+/// A step of the lowered network.
 #[derive(Debug, Clone)]
-pub(crate) struct Step {
-    /// Names of the layers that it does.
+pub(crate) struct LoweredStep {
+    /// Names of its layers.
     pub(crate) layers: Vec<String>,
-    /// The kind of the first of them.
+    /// Kind of the first layer.
     pub(crate) kind: &'static str,
-    /// The tensors that it reads.
+    /// Tensors to read.
     pub(crate) inputs: Vec<usize>,
-    /// The tensor that it writes.
+    /// Tensor to write.
     pub(crate) output: usize,
     pub(crate) work: Work,
     pub(crate) pointwise: Vec<Pointwise>,
 }
 
-/// A network ready to be shipped.
+/// A lowered network.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     pub(crate) name: String,
-    /// Tensor 0 is the input as the caller gives it.
+    /// Tensor 0 is the caller's input.
     pub(crate) tensors: Vec<Tensor>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<LoweredStep>,
     pub(crate) output: usize,
-    /// What the cost model says of it: the plan whose order the steps follow.
+    /// Costs, with the RAM plan whose order the steps follow.
     pub(crate) cost: Cost,
 }

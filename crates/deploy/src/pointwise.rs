@@ -1,4 +1,4 @@
-//! Functions of single elements, as shipped code computes them.
+//! Element-wise functions of exported networks.
 
 use tinsmith_network::quantizer::{Alpha, Quantizer};
 use tinsmith_network::{Activation, Op, op};
@@ -6,14 +6,14 @@ use tinsmith_quant::QuantizerOp;
 
 use crate::error::{DeployError, Result};
 
-/// A layer, for errors.
+/// Reference to a layer, for errors.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct LayerRef<'a> {
     pub(crate) layer: &'a str,
     pub(crate) kind: &'static str,
 }
 
-impl Place<'_> {
+impl LayerRef<'_> {
     pub(crate) fn unsupported(self, reason: impl Into<String>) -> DeployError {
         DeployError::Unsupported { layer: self.layer.to_owned(), kind: self.kind, reason: reason.into() }
     }
@@ -23,11 +23,11 @@ impl Place<'_> {
     }
 }
 
-/// What happens to a value before it is rounded.
+/// Function that is applied before rounding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Squash {
     None,
-    /// `clip(x, -1, 1)` as QKeras has it: `2 clip(x / 2 + 1/2, 0, 1) - 1`.
+    /// `clip(x, -1, 1)` in the form of QKeras: `2 clip(x / 2 + 1/2, 0, 1) - 1`.
     HardTanh,
     Tanh,
     /// `clip(x / 2 + 1/2, 0, 1)`.
@@ -40,35 +40,35 @@ pub(crate) enum Squash {
     },
 }
 
-/// How a value becomes a code.
+/// Rounding of a value to a code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rounding {
-    /// The nearest multiple of `unit`, ties to even, within the codes' range.
+    /// Nearest multiple of `unit`, ties to even, clipped to the range of the codes.
     Nearest { unit: f32 },
     /// -1 below 0, else 1.
     Sign,
     /// 0 below 0, else 1.
     Bit,
-    /// 0 where the magnitude is below the threshold, else the sign.
+    /// 0 if the magnitude is below the threshold, otherwise the sign.
     Ternary { threshold: f32 },
 }
 
-/// A quantizer of activations.
+/// Quantizer of activations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Quantization {
     pub(crate) squash: Squash,
     pub(crate) rounding: Rounding,
     pub(crate) low: i32,
     pub(crate) high: i32,
-    /// What a code is worth.
-    pub(crate) worth: f32,
-    /// What values are limited to after all.
+    /// Value of code 1.
+    pub(crate) step_size: f32,
+    /// Upper limit of the dequantized values, if it is not a code.
     pub(crate) bound: Option<f32>,
-    /// Bits of a code.
+    /// Bits per code.
     pub(crate) bits: u32,
 }
 
-/// A function of each element; softmax, of each row.
+/// Function of each element, or a softmax of each row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Pointwise {
     Relu,
@@ -86,9 +86,9 @@ pub(crate) enum Pointwise {
     Sigmoid,
     HardSigmoid,
     HardSwish,
-    /// `x` times a constant.
+    /// Multiplication by a constant.
     Multiply(f32),
-    /// A scale and a shift for each channel.
+    /// Scale and shift per channel.
     Affine {
         scale: Vec<f32>,
         shift: Vec<f32>,
@@ -99,11 +99,11 @@ pub(crate) enum Pointwise {
     },
 }
 
-/// The functions of an activation on rows of `row` elements; none for a linear one.
+/// Returns the function of an activation on rows of `row` elements; None if it is linear.
 pub(crate) fn of_activation(
     activation: &Activation,
     row: usize,
-    place: Place<'_>,
+    place: LayerRef<'_>,
 ) -> Result<Option<Pointwise>> {
     Ok(Some(match activation {
         Activation::Linear => return Ok(None),
@@ -119,13 +119,13 @@ pub(crate) fn of_activation(
         Activation::Softmax => Pointwise::Softmax { row },
         Activation::Quantized(q) => Pointwise::Quantize(of_quantizer(q, place)?),
         other => {
-            return Err(place.unsupported(format!("its activation is {other}, which has no C form here")));
+            return Err(place.unsupported(format!("its activation is {other}, which is not supported")));
         }
     }))
 }
 
-/// A quantizer of activations: of the kinds whose levels do not depend on the tensor.
-pub(crate) fn of_quantizer(q: &Quantizer, place: Place<'_>) -> Result<Quantization> {
+/// Returns a quantizer of activations; only kinds with fixed levels are supported.
+pub(crate) fn of_quantizer(q: &Quantizer, place: LayerRef<'_>) -> Result<Quantization> {
     let refuse = |reason: &str| Err(place.unsupported(format!("its activation is {q}, {reason}")));
     if q.learned().is_some() {
         return refuse(
@@ -158,7 +158,7 @@ pub(crate) fn of_quantizer(q: &Quantizer, place: Place<'_>) -> Result<Quantizati
         Quantizer::QuantizedHswish(l) => {
             Squash::HardSwish { shift: l.relu_shift as f32, bound: l.relu_upper_bound as f32 }
         }
-        other => return refuse(&format!("and {} has no C form here", other.kind())),
+        other => return refuse(&format!("and {} is not supported", other.kind())),
     };
     let Some(unit) = format.unit() else { return refuse("whose levels are no multiples of a unit") };
     let threshold = |t: Option<f64>| Rounding::Ternary { threshold: t.unwrap_or(0.33) as f32 };
@@ -176,16 +176,16 @@ pub(crate) fn of_quantizer(q: &Quantizer, place: Place<'_>) -> Result<Quantizati
         rounding,
         low: format.min_code(),
         high: format.max_code(),
-        worth: unit * alpha,
+        step_size: unit * alpha,
         bound,
         bits: format.storage_bits(),
     })
 }
 
-/// A batch normalization that could not be folded, from its quantized vectors.
+/// Returns a batch normalization that could not be folded, from its quantized vectors.
 pub(crate) fn of_batch_norm(norm: &op::BatchNorm, vectors: &[(&str, Vec<f32>)]) -> Pointwise {
     let find = |name: &str| vectors.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_slice());
-    let variance = find("moving_variance").unwrap_or_default();
+    let variance = find("moving_variance").expect("invariant: a normalization has a moving variance");
     let at = |v: Option<&[f32]>, c: usize, otherwise: f32| v.map_or(otherwise, |v| v[c]);
     let channels = variance.len();
     let (gamma, beta, mean) = (find("gamma"), find("beta"), find("moving_mean"));
@@ -198,18 +198,18 @@ pub(crate) fn of_batch_norm(norm: &op::BatchNorm, vectors: &[(&str, Vec<f32>)]) 
     Pointwise::Affine { scale, shift }
 }
 
-/// The kind of a layer, for errors.
-pub(crate) fn place<'a>(layer: &'a str, op: &Op) -> Place<'a> {
-    Place { layer, kind: op.name() }
+/// Returns the reference to a layer.
+pub(crate) fn layer_ref<'a>(layer: &'a str, op: &Op) -> LayerRef<'a> {
+    LayerRef { layer, kind: op.name() }
 }
 
 impl Quantization {
-    /// Whether a tensor can be held as codes that are multiples of one unit.
+    /// Returns true if values can be stored as codes in one unit.
     pub(crate) fn is_uniform(&self) -> bool {
-        self.bound.is_none() && self.worth.is_normal() && self.bits <= 16
+        self.bound.is_none() && self.step_size.is_normal() && self.bits <= 16
     }
 
-    /// The code of a value.
+    /// Returns the code of a value.
     pub(crate) fn code(&self, x: f32) -> i32 {
         let limit = |x: f32, low: f32, high: f32| x.max(low).min(high);
         let x = match self.squash {
@@ -246,12 +246,12 @@ impl Quantization {
 }
 
 impl Pointwise {
-    /// Channels by which it differs.
+    /// Returns the number of channels with constants of their own.
     pub(crate) fn channels(&self) -> usize {
         if let Self::Affine { scale, .. } = self { scale.len() } else { 1 }
     }
 
-    /// The value of one element whose number in its tensor is `index`; softmax leaves it as it is.
+    /// Applies the function to an element at `index` in its tensor; a softmax leaves it unchanged.
     pub(crate) fn apply(&self, x: f32, index: usize) -> f32 {
         match self {
             Self::Relu => x.max(0.0),
@@ -277,7 +277,7 @@ impl Pointwise {
             Self::Multiply(factor) => x * factor,
             Self::Affine { scale, shift } => x * scale[index % scale.len()] + shift[index % shift.len()],
             Self::Quantize(q) => {
-                let value = q.code(x) as f32 * q.worth;
+                let value = q.code(x) as f32 * q.step_size;
                 q.bound.map_or(value, |bound| value.min(bound))
             }
             Self::Softmax { .. } => x,

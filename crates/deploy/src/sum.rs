@@ -1,39 +1,38 @@
-//! Sums of products of integers, and how they become codes again.
+//! Integer sums of products, and their conversion back to codes.
 
 use crate::kernel::Kernel;
 use crate::network::{Element, Product};
 use crate::pointwise::{Pointwise, Quantization, Rounding, Squash};
 
-/// Bits by which a bias that is no multiple of its layer's unit is finer than that.
+/// Extra bits for a bias that is no multiple of the unit of its layer.
 pub(crate) const INEXACT_LIFT: u32 = 8;
 
-/// The most bits that sums are shifted up by, so that a finer bias fits in.
+/// Largest number of bits that sums are shifted up by for a finer bias.
 const MOST_LIFT: u32 = 12;
 
-/// How a product is summed up in integers: `(sum of level * code) * 2^lift + bias`, each unit of which is worth
-/// `worth`.
+/// Integer form of a product: `(sum of level * code) * 2^lift + bias`, in units of `step_size`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct IntegerSum {
     pub(crate) lift: u32,
-    /// One for each output; empty where there is none.
+    /// One per output; empty without a bias.
     pub(crate) bias: Vec<i64>,
-    /// Whether `bias` is the layer's exactly, not rounded.
+    /// True if `bias` is exact, not rounded.
     pub(crate) is_exact: bool,
-    /// No sum is larger in magnitude.
+    /// Upper bound of the magnitude of every sum.
     pub(crate) most: i64,
-    /// One, or one for each output.
-    pub(crate) worth: Vec<f64>,
+    /// One unit, or one per output.
+    pub(crate) step_size: Vec<f64>,
 }
 
-/// The integer sum of a product; None where kernel or input are no integers. A bias that is no multiple of what a
-/// sum can be worth is rounded to one of `inexact_lift`.
+/// Returns the integer sum of a product; None if kernel or input are no integers. A bias that is no multiple of the
+/// unit is rounded after a shift by `inexact_lift` bits.
 pub(crate) fn integer_sum(product: &Product, input: Element, inexact_lift: u32) -> Option<IntegerSum> {
     let (Kernel::Integer(kernel), Element::Code { low, high, unit }) = (&product.kernel, input) else {
         return None;
     };
-    let worth: Vec<f64> =
+    let step_size: Vec<f64> =
         kernel.scales.iter().map(|s| f64::from(*s) * f64::from(kernel.unit) * f64::from(unit)).collect();
-    let at = |f: usize| worth[f % worth.len()];
+    let at = |f: usize| step_size[f % step_size.len()];
     let mut magnitude = vec![0_i64; product.outputs];
     for (i, level) in kernel.levels.iter().enumerate() {
         magnitude[i % product.outputs] += i64::from(level.unsigned_abs());
@@ -46,11 +45,13 @@ pub(crate) fn integer_sum(product: &Product, input: Element, inexact_lift: u32) 
         let factor = f64::from(1_u32 << lift);
         bias.iter().enumerate().map(move |(f, b)| f64::from(*b) / at(f) * factor)
     };
+    // The smallest shift that makes every bias an integer keeps sums narrow.
     let exact = (0..=MOST_LIFT).find(|&lift| scaled(lift).all(|b| b.fract() == 0.0));
     let lift = exact.unwrap_or(inexact_lift);
     let bias: Vec<i64> = scaled(lift).map(|b| b.round_ties_even() as i64).collect();
     let largest_bias = bias.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
     let most = (largest as u128).saturating_mul(1 << lift) + u128::from(largest_bias);
+    // 2^62 leaves room for one more doubling in the rounding of a shift.
     let most = i64::try_from(most).ok().filter(|most| *most <= 1 << 62)?;
     let per_lift = f64::from(1_u32 << lift);
     Some(IntegerSum {
@@ -58,18 +59,19 @@ pub(crate) fn integer_sum(product: &Product, input: Element, inexact_lift: u32) 
         bias,
         is_exact: exact.is_some(),
         most,
-        worth: worth.iter().map(|w| w / per_lift).collect(),
+        step_size: step_size.iter().map(|w| w / per_lift).collect(),
     })
 }
 
 impl IntegerSum {
-    /// Whether no sum can leave 32 bits.
+    /// Returns true if every sum fits into 32 bits.
     pub(crate) const fn fits_32(&self) -> bool {
         self.most < 1 << 31
     }
 }
 
-/// The quantizer that rounds a sum and nothing else, its range cut by a rectifier before it.
+/// Returns the quantizer if rounding, optionally after a rectifier, is all that happens to a sum. The rectifier
+/// limits its range.
 pub(crate) fn plain_rounding(pointwise: &[Pointwise]) -> Option<(Quantization, f32)> {
     let (q, is_rectified) = match pointwise {
         [Pointwise::Quantize(q)] => (*q, false),
@@ -84,10 +86,10 @@ pub(crate) fn plain_rounding(pointwise: &[Pointwise]) -> Option<(Quantization, f
     Some((Quantization { low, ..q }, unit))
 }
 
-/// The bits by which sums of these worths are shifted down to multiples of `unit` (up, where negative); None where
-/// one is no power of two of it.
-pub(crate) fn shifts(worth: &[f64], unit: f32) -> Option<Vec<i32>> {
-    worth
+/// Returns the right shifts from sums in units of `step_size` to multiples of `unit` (left shifts if negative); None
+/// if a ratio is no power of two.
+pub(crate) fn shifts(step_size: &[f64], unit: f32) -> Option<Vec<i32>> {
+    step_size
         .iter()
         .map(|w| {
             let shift = -(w / f64::from(unit)).log2();
@@ -97,14 +99,15 @@ pub(crate) fn shifts(worth: &[f64], unit: f32) -> Option<Vec<i32>> {
         .collect()
 }
 
-/// `worth / unit` as `mantissa / 2^shift` with 30 bits of mantissa; None where it is out of a shift's range.
-pub(crate) fn multiplier(worth: f64, unit: f32) -> Option<(i64, i32)> {
-    let ratio = worth / f64::from(unit);
+/// Returns `step_size / unit` as `mantissa / 2^shift` with a 30-bit mantissa; None if the shift is out of range.
+pub(crate) fn multiplier(step_size: f64, unit: f32) -> Option<(i64, i32)> {
+    let ratio = step_size / f64::from(unit);
+    // The mantissa gets 30 bits: ratio * 2^shift lies in 2^29 to 2^30.
     let shift = 29 - ratio.abs().log2().floor() as i32;
     (1..=61).contains(&shift).then(|| ((ratio * f64::from(shift).exp2()).round() as i64, shift))
 }
 
-/// `value / 2^shift` rounded half to even; a multiple where the shift is negative.
+/// Returns `value / 2^shift` rounded half to even; multiplies if the shift is negative.
 pub(crate) fn shift_down(value: i128, shift: i32) -> i128 {
     if shift <= 0 {
         return value << -shift;

@@ -120,6 +120,12 @@ pub enum LayersError {
         /// Path of the file.
         path: PathBuf,
     },
+    /// A weight file lacks the specification of its network.
+    #[error("{path} is not a weight file that Tinsmith wrote: its metadata have no `spec`", path = path.display())]
+    NoSpec {
+        /// Path of the file.
+        path: PathBuf,
+    },
     /// An `.npz` archive is damaged.
     #[error("cannot read {path} as npz: {reason}", path = path.display())]
     Npz {

@@ -53,6 +53,7 @@
 //! | train fast on the CPU | [`plan::Plan`], [`plan::PlanOptions`] |
 //! | parameters with masks and flags | [`Model::params`], [`tinsmith_core_tensor::Params`] |
 //! | save and load weights | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
+//! | load a network from a file | [`load_spec`], [`load_model`] |
 //! | read and write models of Keras and `QKeras`, `.keras` and `.h5` | [`keras`] |
 //! | exchange weights with candle-nn | [`Model::to_var_map`], [`Model::load_var_map`], [`Model::load_var_builder`] |
 //! | locate the first NaN or infinity | [`Model::first_non_finite`], [`NonFinite`], [`Place`] |
@@ -73,6 +74,7 @@ mod error;
 mod fold;
 pub mod keras;
 mod layer;
+mod load;
 mod mode;
 mod model;
 pub mod npz;
@@ -83,5 +85,6 @@ pub use ebops::{Ebops, EbopsGradients};
 pub use error::{LayersError, Result};
 pub use fold::{FoldedNetwork, fold_batch_norms};
 pub use layer::effective_quantizer;
+pub use load::{load_model, load_spec};
 pub use mode::Mode;
 pub use model::{Activations, BuildOptions, Inheritance, Inherited, Model, ModelState, NonFinite, Place};

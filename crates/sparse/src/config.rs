@@ -1,4 +1,4 @@
-//! How a network is pruned, as data.
+//! Configuration of pruning.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults};
@@ -7,24 +7,24 @@ use tinsmith_foundation::{ConfigErrors, Faults};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Among all at once: layers end with different sparsities.
+    /// Compares all weights: layers end with different sparsities.
     Global,
-    /// Within each kernel: all end with the same sparsity.
+    /// Compares weights within each kernel: all kernels end with the same sparsity.
     #[default]
     Layer,
 }
 
-/// A pruning's configuration.
+/// Configuration of pruning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruneConfig {
-    /// Share of the weights that are zero at the end, 0 to below 1. Default 0.5.
+    /// Fraction of the weights that are zero at the end, 0 to below 1. Default 0.5.
     pub sparsity: f64,
-    /// Share of the epochs after which the last weights are pruned; before that the sparsity rises, most of it early. Default 0.5.
+    /// Fraction of the epochs in which the sparsity rises, most of it early. Default 0.5.
     pub until: f64,
-    /// Among which weights the smallest are sought. Default within each kernel.
+    /// Scope of the comparison. Default within each kernel.
     pub scope: Scope,
-    /// Kernels (`layer.kernel`) that are left whole: regular expressions that match whole names. Default none.
+    /// Kernels (`layer.kernel`) to leave unpruned: regular expressions that match whole names. Default none.
     pub exclude: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl Default for PruneConfig {
 }
 
 impl PruneConfig {
-    /// Notes values that cannot be used.
+    /// Adds every unusable value to `faults`.
     pub fn check(&self, faults: &mut Faults) {
         if !(0.0..1.0).contains(&self.sparsity) {
             faults.add("sparsity", format!("is {}, want 0 to below 1", self.sparsity));
@@ -50,7 +50,7 @@ impl PruneConfig {
         }
     }
 
-    /// Whether every value can be used.
+    /// Checks every value.
     ///
     /// # Errors
     /// [`ConfigErrors`] with every fault.
@@ -60,8 +60,9 @@ impl PruneConfig {
         faults.into_result("pruning configuration")
     }
 
-    /// The sparsity before epoch `epoch` (from 1) of `epochs`: `s (1 - (1 - t)^3)`, with t rising from its first step to 1
-    /// in the share `until` of the epochs (Zhu and Gupta, 2017, arXiv 1710.01878, equation 1, from 0).
+    /// Returns the sparsity before epoch `epoch` (from 1) of `epochs`: `s (1 - (1 - t)^3)`, with t rising from its
+    /// first step to 1 over the fraction `until` of the epochs (Zhu and Gupta, 2017, arXiv 1710.01878, equation 1,
+    /// from 0).
     ///
     /// ```
     /// let config = tinsmith_sparse::PruneConfig { sparsity: 0.8, until: 0.5, ..Default::default() };
@@ -76,7 +77,7 @@ impl PruneConfig {
         self.sparsity * (1.0 - (1.0 - t).powi(3))
     }
 
-    /// Whether the sparsity has reached its end before `epoch`.
+    /// Returns true if the sparsity has reached its final value before `epoch`.
     #[must_use]
     pub fn is_over(&self, epoch: u32, epochs: u32) -> bool {
         f64::from(epoch) >= (f64::from(epochs) * self.until).floor().max(1.0)

@@ -7,23 +7,23 @@ use tinsmith_layers::LayersError;
 use tinsmith_network::NetworkError;
 use tinsmith_trainer::TrainError;
 
-/// Why a network cannot be pruned or stored sparsely.
+/// Reasons that a network cannot be pruned or stored sparsely.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SparseError {
-    /// The configuration has values that cannot be used.
+    /// The configuration has unusable values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// Nothing in the network can be pruned.
+    /// The network has no kernels to prune.
     #[error(
         "network `{network}` has no weights to prune: its kernels are {kernels}, those left out {excluded}"
     )]
     NothingToPrune {
-        /// The network.
+        /// Name of the network.
         network: String,
-        /// Names of its kernels.
+        /// Names of the kernels.
         kernels: String,
-        /// The patterns that leave kernels out.
+        /// Patterns that exclude kernels.
         excluded: String,
     },
     /// The network could not be built or its weights read.
@@ -41,7 +41,7 @@ pub enum SparseError {
     /// A mask or a tensor was refused.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The tensor library failed.
+    /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

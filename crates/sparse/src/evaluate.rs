@@ -1,4 +1,4 @@
-//! Pruning as something a study can search: how much may go before the network suffers.
+//! Evaluation of pruning configurations in a study.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,23 +18,23 @@ use crate::mask;
 use crate::pruner::GradualPruner;
 use crate::storage::with_smallest_storage;
 
-/// Prunes and fine-tunes one trained network in ways that a study proposes. Scores are `val_loss`, for classes
-/// `val_accuracy`, and of the pruned network `sparsity` and `flash_bytes`.
+/// Prunes and fine-tunes one trained network with configurations that a study proposes. Scores are `val_loss`, for
+/// classes `val_accuracy`, and `sparsity` and `flash_bytes` of the pruned network.
 #[derive(Debug, Clone)]
 pub struct PruneTrainer {
-    /// The network.
+    /// Network to prune.
     pub spec: ModelSpec,
-    /// Its trained weights.
+    /// Trained weights of the network.
     pub weights: PathBuf,
-    /// Data to train on.
+    /// Training split.
     pub train: Dataset,
-    /// Data to score on.
+    /// Validation split.
     pub validation: Dataset,
-    /// How it is trained; the budget's epochs replace those here.
+    /// Training configuration; the budget of a trial replaces its epochs.
     pub config: TrainConfig,
-    /// Where it is to run.
+    /// Target hardware.
     pub target: Target,
-    /// Where the weights of each trial are kept, as `trial-00042.safetensors`; None keeps none.
+    /// Folder for the weights of each trial, as `trial-00042.safetensors`; None keeps none.
     pub artifacts: Option<PathBuf>,
 }
 
@@ -64,6 +64,7 @@ impl PruneTrainer {
         let context = Context { seed, grant: request.grant, cancel: request.cancel };
         let train =
             self.train.share(request.budget.share, seed.derive("share", 0)).map_err(TrainError::from)?;
+        // The pruner first, so that the observer reports the pruned network.
         let both = &mut Both(&mut pruner, &mut observer);
         fit(&mut model, &train, Some(&self.validation), &plan.config, &context, both)?;
         let found = evaluate(&model, &self.validation, plan.config.loss, request.grant)?;

@@ -1,4 +1,4 @@
-//! Pruning, and how what is left is stored.
+//! Pruning of networks and sparse storage of the result.
 //!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Which weights go: masks from the magnitudes of a network's kernels.
+//! Prune masks from the magnitudes of a network's kernels.
 
 use candle_core::Tensor;
 use regex::Regex;
@@ -8,10 +8,11 @@ use tinsmith_network::Role;
 use crate::config::{PruneConfig, Scope};
 use crate::error::{Result, SparseError};
 
-/// Names of the kernels that `config` lets be pruned, in the network's order.
+/// Returns the names of the kernels that `config` allows to prune, in network order.
 ///
 /// # Errors
-/// [`SparseError::Config`] where the configuration cannot be used, [`SparseError::NothingToPrune`] where none is left.
+/// [`SparseError::Config`] if the configuration is unusable, [`SparseError::NothingToPrune`] if every kernel is
+/// excluded.
 pub fn prunable(model: &Model, config: &PruneConfig) -> Result<Vec<String>> {
     config.validate()?;
     let patterns: Vec<Regex> =
@@ -30,13 +31,14 @@ pub fn prunable(model: &Model, config: &PruneConfig) -> Result<Vec<String>> {
     Ok(chosen)
 }
 
-/// Prunes the smallest weights (by magnitude) of the kernels `names` until the share `sparsity` of them is zero,
-/// and holds them there. What is pruned stays so: its magnitude is 0, the smallest there is.
+/// Prunes the smallest weights by magnitude of the kernels `names` until the fraction `sparsity` of them is zero, and
+/// masks them. Pruned weights stay pruned, because their magnitude is 0.
 ///
-/// Within a scope exactly `floor(sparsity * weights)` go; of equal magnitudes the first in row-major order.
+/// Exactly `floor(sparsity * weights)` weights per scope are pruned; among equal magnitudes the first in row-major
+/// order.
 ///
 /// # Errors
-/// [`SparseError::Tensor`] where a name is no parameter.
+/// [`SparseError::Tensor`] if a name is no parameter.
 pub fn prune_smallest(model: &mut Model, names: &[String], sparsity: f64, scope: Scope) -> Result<()> {
     let mut magnitudes = Vec::with_capacity(names.len());
     for name in names {
@@ -58,12 +60,12 @@ pub fn prune_smallest(model: &mut Model, names: &[String], sparsity: f64, scope:
     Ok(())
 }
 
-/// For each list a mask that is 0 at the smallest of all the lists' elements together.
+/// Returns a mask per list, 0 for the smallest elements over all lists.
 fn keep_largest(lists: &[&Vec<f32>], sparsity: f64) -> Vec<Vec<f32>> {
     let mut order: Vec<(usize, usize)> =
         lists.iter().enumerate().flat_map(|(l, list)| (0..list.len()).map(move |i| (l, i))).collect();
     let pruned = ((order.len() as f64) * sparsity).floor() as usize;
-    // A stable sort: of equals the first go first.
+    // The sort is stable, so the first of equal magnitudes is pruned first.
     order.sort_by(|&(la, ia), &(lb, ib)| lists[la][ia].total_cmp(&lists[lb][ib]));
     let mut masks: Vec<Vec<f32>> = lists.iter().map(|list| vec![1.0; list.len()]).collect();
     for &(l, i) in &order[..pruned.min(order.len())] {
@@ -72,11 +74,11 @@ fn keep_largest(lists: &[&Vec<f32>], sparsity: f64) -> Vec<Vec<f32>> {
     masks
 }
 
-/// Holds at zero whatever is zero now in the kernels `names`: how a pruned network that was read from a file stays
-/// pruned when it is trained on.
+/// Masks every zero in the kernels `names`, so that a pruned network that was read from a file stays pruned in
+/// further training.
 ///
 /// # Errors
-/// [`SparseError::Tensor`] where a name is no parameter.
+/// [`SparseError::Tensor`] if a name is no parameter.
 pub fn hold_zeros(model: &mut Model, names: &[String]) -> Result<()> {
     for name in names {
         let param = model.params_mut().get_mut(name)?;
@@ -87,10 +89,10 @@ pub fn hold_zeros(model: &mut Model, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Share of zeros among the kernels `names`.
+/// Returns the fraction of zeros among the kernels `names`.
 ///
 /// # Errors
-/// [`SparseError::Tensor`] where a name is no parameter.
+/// [`SparseError::Tensor`] if a name is no parameter.
 pub fn sparsity(model: &Model, names: &[String]) -> Result<f64> {
     let (mut zeros, mut all) = (0, 0);
     for name in names {

@@ -1,4 +1,4 @@
-//! Pruning while training: a callback that takes more weights away before each epoch.
+//! Gradual pruning: a callback that prunes before each epoch.
 
 use tinsmith_layers::Model;
 use tinsmith_trainer::{Callback, TrainError};
@@ -7,8 +7,8 @@ use crate::config::PruneConfig;
 use crate::error::{Result, SparseError};
 use crate::mask;
 
-/// Prunes a network gradually over a training (Zhu and Gupta, 2017). Of the epochs only those after the last
-/// pruning may be kept as best. Sparana's Lobotomizer prunes in one step; `until: 0` does that here.
+/// Prunes a network gradually over a training (Zhu and Gupta, 2017). Only epochs after the last pruning may be kept
+/// as best. With `until: 0` all pruning happens in one step, as in Sparana's Lobotomizer.
 #[derive(Debug, Clone)]
 pub struct GradualPruner {
     config: PruneConfig,
@@ -16,10 +16,10 @@ pub struct GradualPruner {
 }
 
 impl GradualPruner {
-    /// A pruner for a training of `epochs`.
+    /// Creates a pruner for a training of `epochs`.
     ///
     /// # Errors
-    /// [`SparseError::Config`] where the configuration cannot be used.
+    /// [`SparseError::Config`] if the configuration is unusable.
     pub fn new(config: PruneConfig, epochs: u32) -> Result<Self> {
         config.validate()?;
         Ok(Self { config, epochs })

@@ -1,5 +1,5 @@
-//! Two small networks on the built-in digits, from several seeds: one line of CSV for each, to be set beside those of
-//! Keras (`scripts/digits_keras.py`).
+//! Trains two small networks on the built-in digits from several seeds and prints one CSV line each, for comparison
+//! with Keras (`scripts/digits_keras.py`).
 //!
 //! Run with `cargo run -p tinsmith-trainer --example digits -- 5`; the argument is the number of seeds.
 

@@ -1,5 +1,4 @@
-//! A run: one folder with everything about a training, which TensorBoard opens. Started again it is only read; killed on
-//! the way and started again it goes on where it was.
+//! Trains a run: one folder that TensorBoard opens. A finished run is only read again; a killed run resumes.
 //!
 //! Run with `cargo run -p tinsmith-trainer --example run -- FOLDER`, then `tensorboard --logdir FOLDER`.
 

@@ -1,4 +1,4 @@
-//! Many networks trained side by side in one process, one thread each, on one copy of the data: how many a second, with
+//! Trains many networks in one process, one thread each, on one copy of the data, and prints networks per second with
 //! one job and with two.
 //!
 //! Run with `cargo run --release -p tinsmith-trainer --example side_by_side -- 24`; the argument is the number of networks.

@@ -1,8 +1,8 @@
-"""Opens a run's folder (examples/run.rs) with TensorBoard's own readers and says what they find.
+"""Opens a run folder (examples/run.rs) with the readers of TensorBoard and prints the contents.
 
     python crates/trainer/scripts/check_tensorboard.py FOLDER
 
-Needs the package `tensorboard`. Ends with an error where scalars, histograms or hyper-parameters are missing.
+Needs the package `tensorboard`. Fails if scalars, histograms or hyper-parameters are missing.
 """
 
 import sys

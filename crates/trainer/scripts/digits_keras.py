@@ -1,12 +1,12 @@
 """The networks of examples/digits.rs in Keras, and the comparison of both.
 
-Needs TensorFlow 2.15. From the repository's root:
+Needs TensorFlow 2.15. From the root of the repository:
 
     cargo run -p tinsmith-trainer --example digits -- 20 > rows.csv
     python crates/trainer/scripts/digits_keras.py rows.csv 20 > crates/trainer/scripts/digits_rows.csv
 
-Prints the rows of both programs, and on the error stream each network's means; ends with an error where they differ by
-more than half a point. With five seeds the means themselves scatter by 0.3 to 0.4 points each, hence the twenty.
+Prints the rows of both programs, and the means of each network on the error stream. Fails if they differ by more than
+half a point. Twenty seeds are needed because the means of five scatter by 0.3 to 0.4 points.
 """
 
 import os

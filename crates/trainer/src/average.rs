@@ -1,13 +1,13 @@
-//! Means of weights over a training.
+//! Averages of the weights over a training.
 
 use candle_core::Tensor;
 use tinsmith_layers::Model;
 
-use crate::checkpoint::Tensors;
 use crate::config::{Averaging, TrainConfig};
 use crate::error::Result;
+use crate::snapshot::Tensors;
 
-/// A mean under way; empty before the first weights.
+/// A running average; empty before the first weights.
 #[derive(Debug)]
 pub(crate) struct Average {
     kind: Averaging,
@@ -19,17 +19,17 @@ impl Average {
         Self { kind: config.averaging, mean: Tensors::new() }
     }
 
-    /// Whether weights count after every update.
+    /// Returns true if the weights are averaged after every update.
     pub(crate) const fn wants_updates(&self) -> bool {
         matches!(self.kind, Averaging::Exponential { .. })
     }
 
-    /// Whether weights count at the end of this epoch.
+    /// Returns true if the weights at the end of this epoch enter the average.
     pub(crate) fn wants_epoch(&self, epoch: u32, epochs: u32) -> bool {
         matches!(self.kind, Averaging::Epochs { from } if f64::from(epoch) > from * f64::from(epochs))
     }
 
-    /// Adds the model's weights to a mean of `count`, and returns how many it has then.
+    /// Adds the weights of the model to an average of `count`; returns the new count.
     pub(crate) fn add(&mut self, model: &Model, count: u64) -> Result<u64> {
         let keep = match self.kind {
             Averaging::Exponential { decay } if count > 0 => decay as f32,
@@ -48,7 +48,7 @@ impl Average {
         Ok(count + 1)
     }
 
-    /// The mean of `count` weights, where there is one.
+    /// Returns the average of `count` weights, or None if `count` is 0.
     pub(crate) fn weights(&self, count: u64) -> Option<&Tensors> {
         (count > 0).then_some(&self.mean)
     }

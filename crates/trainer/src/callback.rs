@@ -1,29 +1,29 @@
-//! What a caller may do around the epochs of a training.
+//! Callbacks around the steps and epochs of a training.
 
 use tinsmith_layers::Model;
 use tinsmith_study::Decision;
 
 use crate::error::Result;
-use crate::fit::Epoch;
+use crate::history::Epoch;
 
-/// One step of a training, as a callback sees it.
+/// Figures of one step, passed to a callback.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// Epoch, from 1.
     pub epoch: u32,
     /// Step in the epoch, from 1.
     pub step: u64,
-    /// Steps of an epoch.
+    /// Number of steps in an epoch.
     pub steps: u64,
-    /// Mean loss of its batch, before its update.
+    /// Mean loss over the batch, before the update.
     pub loss: f64,
-    /// Its learning rate.
+    /// Learning rate of the step.
     pub learning_rate: f64,
 }
 
-/// Sees a training from step to step and from epoch to epoch. Every method has a body that does nothing.
+/// Observes a training step by step and epoch by epoch. Every method has a default that does nothing.
 pub trait Callback {
-    /// Before epoch `epoch` (from 1); may change masks and weights.
+    /// Called before epoch `epoch` (from 1); may change masks and weights.
     ///
     /// # Errors
     /// Whatever ends the training.
@@ -31,7 +31,7 @@ pub trait Callback {
         Ok(())
     }
 
-    /// After a step; answers whether to go on. A stop ends the training as at the end of this epoch.
+    /// Called after a step; decides whether to continue. A stop ends the training as at the end of this epoch.
     ///
     /// # Errors
     /// Whatever ends the training.
@@ -39,7 +39,7 @@ pub trait Callback {
         Ok(Decision::Continue)
     }
 
-    /// After an epoch and its validation; answers whether to go on.
+    /// Called after an epoch and its validation; decides whether to continue.
     ///
     /// # Errors
     /// Whatever ends the training.
@@ -47,34 +47,34 @@ pub trait Callback {
         Ok(Decision::Continue)
     }
 
-    /// Whether the weights after `epoch` may be the ones that are kept as best. False while the network is not yet what it is
-    /// to become, for example not yet sparse enough.
+    /// Returns true if the weights after `epoch` may be kept as best; false while the network is unfinished, for
+    /// example not yet sparse enough.
     fn may_keep(&self, _epoch: u32) -> bool {
         true
     }
 
-    /// What a checkpoint must keep of it, so that a training goes on as if it had never stopped. Masks and weights of
-    /// the model are kept anyway.
+    /// Returns the state that a checkpoint stores so that the training can resume. Masks and weights of the model are
+    /// stored anyway.
     fn state(&self) -> serde_json::Value {
         serde_json::Value::Null
     }
 
-    /// Goes back to a [`state`](Callback::state).
+    /// Restores a [`state`](Callback::state).
     ///
     /// # Errors
-    /// Whatever keeps the training from going on.
+    /// An error ends the training.
     fn restore(&mut self, _state: &serde_json::Value) -> Result<()> {
         Ok(())
     }
 }
 
-/// Lets a training run undisturbed.
+/// A callback that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Undisturbed;
 
 impl Callback for Undisturbed {}
 
-/// A function of each epoch as a callback.
+/// Calls a function after each epoch.
 #[derive(Debug)]
 pub struct Observe<F>(pub F);
 
@@ -84,7 +84,7 @@ impl<F: FnMut(&Epoch) -> Decision> Callback for Observe<F> {
     }
 }
 
-/// Two callbacks, one after the other; a stop by either is a stop.
+/// Calls two callbacks in order; stops if either does.
 #[derive(Debug)]
 pub struct Both<'a, A: ?Sized, B: ?Sized>(pub &'a mut A, pub &'a mut B);
 

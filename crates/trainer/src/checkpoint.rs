@@ -1,49 +1,35 @@
-//! Checkpoints: everything that a training needs to go on from a step as if it had never stopped, in one file.
+//! Checkpoints: one file with everything a training needs to resume from a step, byte for byte.
 //!
-//! The file is safetensors, replaced as a whole. Tensors are named by what they are: `weights/…`, `prune/…` and
-//! `update/…` (masks), `moments/…` (the optimizer's state), `before/…` (the weights at the epoch's start), `best/…`,
-//! `average/…`; the rest is JSON in the metadata. Generators have no state to be kept: every draw of a training comes
-//! from a seed that is derived by epoch, step and row.
+//! The file is safetensors, replaced atomically. Tensors are named by kind: `weights/…`, `prune/…` and `update/…`
+//! (masks), `moments/…` (optimizer state), `before/…` (weights at the start of the epoch), `best/…`, `average/…`. The
+//! metadata hold the progress as JSON and a SHA-256 over progress and tensors. Random generators have no state to store:
+//! every draw comes from a seed that is derived from epoch, step and row.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tinsmith_core_tensor::io::safetensors;
-use tinsmith_layers::Model;
 
-use crate::engine::Moments;
+use crate::digest::hex;
 use crate::error::{Result, TrainError};
-use crate::fit::Progress;
+use crate::progress::Progress;
+use crate::removal::remove_if_present;
+use crate::snapshot::{Snapshot, Tensors};
 
-/// Where and how often a training writes checkpoints. It also writes one when it is cancelled.
+/// File and interval of a training's checkpoints. A cancelled training writes one more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoints {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What the training is: a checkpoint of another is refused.
+    /// Identity of the training; a checkpoint with another identity is refused.
     pub identity: String,
-    /// Steps from one to the next; 0 means that steps are not counted.
+    /// Steps between checkpoints; 0 disables counting steps.
     pub every_steps: u64,
-    /// Seconds from one to the next; 0 means that time is not counted.
+    /// Seconds between checkpoints; 0 disables the clock.
     pub every_seconds: f64,
-}
-
-/// Tensors by name.
-pub(crate) type Tensors = BTreeMap<String, Tensor>;
-
-/// A training at one moment.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) progress: Progress,
-    pub(crate) weights: Tensors,
-    pub(crate) prune: Tensors,
-    pub(crate) update: Tensors,
-    pub(crate) moments: Moments,
-    pub(crate) before: Tensors,
-    pub(crate) best: Tensors,
-    pub(crate) average: Tensors,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,9 +40,10 @@ struct Header {
 }
 
 const KEY: &str = "checkpoint";
+const DIGEST: &str = "sha256";
 
 impl Checkpoints {
-    /// Checkpoints in `path` every 30 seconds.
+    /// Writes checkpoints to `path` every 30 seconds.
     pub fn new(path: impl Into<PathBuf>, identity: impl Into<String>) -> Self {
         Self { path: path.into(), identity: identity.into(), every_steps: 0, every_seconds: 30.0 }
     }
@@ -79,10 +66,12 @@ impl Checkpoints {
             let state = Tensor::from_slice(state, state.len(), &Device::Cpu)?;
             tensors.insert(format!("moments/{name}"), state);
         }
-        Ok(safetensors::save(&self.path, &tensors, &BTreeMap::from([(KEY.to_owned(), text)]))?)
+        let digest = digest(&text, &tensors)?;
+        let metadata = BTreeMap::from([(KEY.to_owned(), text), (DIGEST.to_owned(), digest)]);
+        Ok(safetensors::save(&self.path, &tensors, &metadata)?)
     }
 
-    /// The checkpoint, where there is one.
+    /// Reads the checkpoint, if the file exists.
     pub(crate) fn load(&self) -> Result<Option<Snapshot>> {
         if !self.path.is_file() {
             return Ok(None);
@@ -90,6 +79,16 @@ impl Checkpoints {
         let contents = safetensors::load(&self.path)?;
         let text =
             contents.metadata.get(KEY).ok_or_else(|| self.malformed("its metadata have no progress"))?;
+        let stored = contents.metadata.get(DIGEST).ok_or_else(|| {
+            self.malformed(
+                "its metadata have no `sha256`: an older version wrote it; delete it to train from the first epoch",
+            )
+        })?;
+        if digest(text, &contents.tensors)? != *stored {
+            return Err(self.malformed(
+                "its content differs from its `sha256`: the file is damaged; delete it to train from the first epoch",
+            ));
+        }
         let header: Header = serde_json::from_str(text).map_err(|e| self.malformed(&e.to_string()))?;
         if header.identity != self.identity {
             let reason = format!("{} is of another network, configuration or data set", self.path.display());
@@ -97,13 +96,14 @@ impl Checkpoints {
         }
         let mut kinds: BTreeMap<String, Tensors> = BTreeMap::new();
         for (name, value) in contents.tensors {
-            if let Some((kind, name)) = name.split_once('/') {
-                kinds.entry(kind.to_owned()).or_default().insert(name.to_owned(), value);
-            }
+            let Some((kind, param)) = name.split_once('/') else {
+                return Err(self.malformed(&format!("it has an unknown tensor `{name}`")));
+            };
+            kinds.entry(kind.to_owned()).or_default().insert(param.to_owned(), value);
         }
         let mut take = |kind: &str| kinds.remove(kind).unwrap_or_default();
         let moments = take("moments").into_iter().map(|(name, state)| Ok((name, state.to_vec1()?)));
-        Ok(Some(Snapshot {
+        let snapshot = Snapshot {
             progress: header.progress,
             moments: moments.collect::<Result<_>>()?,
             weights: take("weights"),
@@ -112,50 +112,40 @@ impl Checkpoints {
             before: take("before"),
             best: take("best"),
             average: take("average"),
-        }))
-    }
-
-    /// Removes the file: the training is over.
-    ///
-    /// # Errors
-    /// [`TrainError::File`] where it is there but cannot be removed.
-    pub fn clear(&self) -> Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                let path = self.path.clone();
-                Err(tinsmith_foundation::FoundationError::Write { path, source }.into())
-            }
-            _ => Ok(()),
+        };
+        match kinds.first_key_value() {
+            Some((kind, _)) => Err(self.malformed(&format!("it has tensors of an unknown kind `{kind}`"))),
+            None => Ok(Some(snapshot)),
         }
     }
 
-    fn malformed(&self, reason: &str) -> TrainError {
+    /// Removes the file once the training is over.
+    ///
+    /// # Errors
+    /// [`TrainError::File`] if the file exists but cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        remove_if_present(&self.path)
+    }
+
+    /// Error for a file that does not hold a usable checkpoint.
+    pub(crate) fn malformed(&self, reason: &str) -> TrainError {
         TrainError::Malformed { path: self.path.clone(), wanted: "a checkpoint", reason: reason.to_owned() }
     }
 }
 
-/// The masks of a model: those that prune, those that hold.
-pub(crate) fn masks(model: &Model) -> (Tensors, Tensors) {
-    let named = |name: &str, mask: Option<&Tensor>| Some((name.to_owned(), mask?.clone()));
-    let params = model.params();
-    (
-        params.iter().filter_map(|p| named(p.name(), p.prune_mask())).collect(),
-        params.iter().filter_map(|p| named(p.name(), p.update_mask())).collect(),
-    )
-}
-
-/// Gives a model the masks that [`masks`] took, and freezes the parameters of these names.
-pub(crate) fn set_masks(
-    model: &mut Model,
-    prune: &Tensors,
-    update: &Tensors,
-    frozen: &[String],
-) -> Result<()> {
-    for param in model.params_mut().iter_mut() {
-        param.set_frozen(frozen.iter().any(|name| name == param.name()));
-        let (prune, update) = (prune.get(param.name()).cloned(), update.get(param.name()).cloned());
-        param.set_prune_mask(prune)?;
-        param.set_update_mask(update)?;
+/// SHA-256 over the progress and all tensors in name order; lengths are hashed too, so that no two contents share one
+/// byte sequence.
+fn digest(text: &str, tensors: &Tensors) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update((text.len() as u64).to_le_bytes());
+    hash.update(text);
+    for (name, value) in tensors {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(format!("{:?}", value.dims()));
+        for element in value.flatten_all()?.to_vec1::<f32>()? {
+            hash.update(element.to_le_bytes());
+        }
     }
-    Ok(())
+    Ok(hex(&hash.finalize()))
 }

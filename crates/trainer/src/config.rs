@@ -1,7 +1,7 @@
-//! How a network is trained, as data.
+//! Configuration of a training.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_data::Augment;
+use tinsmith_data::{Augment, Dataset};
 use tinsmith_foundation::{ConfigErrors, Faults};
 
 use crate::loss::Loss;
@@ -9,16 +9,16 @@ use crate::metric::Metric;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedule;
 
-/// When a training that no longer gets better ends (Netrain's `intelligent`).
+/// Condition for ending a training early (`intelligent` in Netrain).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EarlyStopping {
-    /// Epochs without a better value after which training ends; 0 means never. Default 0.
+    /// Epochs without improvement before training ends; 0 disables early stopping. Default 0.
     pub patience: u32,
-    /// By how much a value must be better to count. Default 0.
+    /// Smallest change that counts as an improvement. Default 0.
     pub min_delta: f64,
-    /// What is watched, in the metric's own direction, on the validation part; without one the training loss is, for
-    /// ending alone. Also decides which epoch is the best. Default the loss.
+    /// Metric to monitor on the validation split, in its own direction. It also decides the best epoch. Without a
+    /// validation split the training loss is monitored, for early stopping only. Default the loss.
     pub monitor: Metric,
 }
 
@@ -28,29 +28,32 @@ impl Default for EarlyStopping {
     }
 }
 
-/// Which weights come out of a training: the last, or a mean over its course. With a mean, validation and the best
-/// epoch are the mean's. Of a normalization's moving statistics the mean is taken too.
+/// Weights that a training returns: the last, or an average over its course. With an average, validation and the best
+/// epoch use the averaged weights. Moving statistics of normalizations are averaged too.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Averaging {
-    /// The weights as they are.
+    /// The last weights.
     #[default]
     Off,
-    /// After each update `mean = decay mean + (1 - decay) w`, from the first weights on (Polyak and Juditsky, 1992; as
-    /// Keras' `use_ema`).
+    /// After each update `mean = decay mean + (1 - decay) w`, from the first update on (Polyak and Juditsky, 1992;
+    /// `use_ema` in Keras).
     Exponential {
-        /// What stays of the mean, 0 to below 1. Default 0.99.
+        /// Fraction of the mean kept at each update, 0 to below 1. Default 0.99.
         #[serde(default = "decay")]
         decay: f64,
     },
-    /// The mean of the weights at the ends of the epochs after a share of all (stochastic weight averaging, Izmailov et
-    /// al., arXiv 1803.05407).
+    /// Mean of the weights at the ends of the last epochs (stochastic weight averaging, Izmailov et al., arXiv
+    /// 1803.05407).
     Epochs {
-        /// Share of the epochs that do not count, 0 to below 1. Default 0.75.
+        /// Fraction of the epochs to skip, 0 to below 1. Default 0.75.
         #[serde(default = "from")]
         from: f64,
     },
 }
+
+/// Most rows of an epoch, a batch or an update.
+const MOST_ROWS: u64 = 1 << 31;
 
 fn decay() -> f64 {
     0.99
@@ -60,17 +63,17 @@ fn from() -> f64 {
     0.75
 }
 
-/// Learning from a trained network besides the targets: `temperature^2` times the divergence of the softened outputs
-/// (Hinton et al., arXiv 1503.02531).
+/// Distillation: a trained teacher network adds `temperature^2` times the divergence of the softened outputs to the
+/// loss (Hinton et al., arXiv 1503.02531).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distillation {
-    /// The teacher: a weight file that Tinsmith wrote, of a network with the same inputs and outputs. Default empty: no
-    /// teacher.
+    /// Weight file of the teacher, written by Tinsmith, for a network with the same inputs and outputs. Default
+    /// empty: no teacher.
     pub teacher: String,
-    /// What the logits of both are divided by, above 0. Default 3.
+    /// Temperature that divides the logits of both networks, above 0. Default 3.
     pub temperature: f64,
-    /// How much of the loss is the teacher's, 0 to 1. Default 0.5.
+    /// Fraction of the loss that comes from the teacher, 0 to 1. Default 0.5.
     pub share: f64,
 }
 
@@ -80,52 +83,54 @@ impl Default for Distillation {
     }
 }
 
-/// A training's configuration.
+/// Configuration of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Passes over the training part. Default 30.
+    /// Passes over the training split. Default 30.
     pub epochs: u32,
-    /// Rows of one pass, another random part in each (Netrain's `epoch_samples`); 0 means all. Default 0.
+    /// Rows per epoch (`epoch_samples` in Netrain), another random subset each time. More rows than the data set has
+    /// are drawn in several passes over it. 0 means all rows once. Default 0.
     pub epoch_samples: usize,
-    /// Samples in one batch. Default 64.
+    /// Samples per batch. Default 64.
     pub batch_size: usize,
-    /// Batches whose gradients make up one update; the last update of an epoch may have fewer. Default 1.
+    /// Batches whose gradients are accumulated for one update; the last update of an epoch may have fewer. Default 1.
     pub accumulate: usize,
-    /// What is minimized. Default cross-entropy.
+    /// Loss to minimize; it must fit the targets, see [`Loss::for_targets`]. Default cross-entropy.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
     #[schemars(transform = crate::word_schema::or_word)]
     pub loss: Loss,
-    /// A factor for the loss of each class's samples; empty means 1 for all. Default empty.
+    /// Loss weight of each class; empty means 1 for all. Default empty.
     pub class_weights: Vec<f64>,
-    /// A teacher. Default none.
+    /// Teacher to learn from. Default none.
     pub distillation: Distillation,
-    /// How weights are changed. Default Adam.
+    /// Optimizer. Default Adam.
     pub optimizer: OptimizerConfig,
-    /// How the learning rate changes. Default constant.
+    /// Learning-rate schedule. Default constant.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
     #[schemars(transform = crate::word_schema::or_word)]
     pub schedule: Schedule,
-    /// Share of all steps, before the schedule begins, in which the learning rate rises from 0; 0 to below 1. Default 0.
+    /// Fraction of all steps in which the learning rate rises from 0 before the schedule starts; 0 to below 1.
+    /// Default 0.
     pub warm_up: f64,
-    /// When training ends early. Default never.
+    /// Early stopping. Default never.
     pub early_stopping: EarlyStopping,
-    /// Whether the weights of the epoch that was best on the validation part are kept, not the last. Default true.
+    /// Restores the weights of the best epoch on the validation split at the end, instead of the last. Default
+    /// true.
     pub restore_best: bool,
-    /// Which weights come out. Default the last.
+    /// Weight averaging. Default off.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
     #[schemars(transform = crate::word_schema::or_word)]
     pub averaging: Averaging,
-    /// What is measured on the validation part after each epoch besides loss and accuracy. Default nothing.
+    /// Metrics on the validation split after each epoch, besides loss and accuracy. Default none.
     pub metrics: Vec<Metric>,
-    /// How samples are varied. Default not at all.
+    /// Augmentation of the samples. Default none.
     pub augment: Augment,
-    /// Probability with which each connection (element of a kernel) is left out of a step; the others are scaled up by
-    /// `1 / (1 - p)`, and inference uses them all (`DropConnect`, Wan et al., ICML 2013). 0 to below 1. Default 0.
+    /// Probability of dropping each connection (element of a kernel) in a step. The others are scaled by `1 / (1 -
+    /// p)`; inference uses all (`DropConnect`, Wan et al., ICML 2013). 0 to below 1. Default 0.
     pub drop_connect: f64,
-    /// What an effective bit operation of kernels with learned widths (`learned_bits`) costs, in units of the loss: its
-    /// gradient by their numbers of bits is added to the loss's (HGQ, arXiv 2405.00645). 1e-8 to 1e-4 are usual; 0 or more.
-    /// Default 0.
+    /// Weight of the effective bit operations of kernels with learned bit widths (`learned_bits`) in the loss: its
+    /// gradient by the bit widths is added (HGQ, arXiv 2405.00645). 0 or more, usually 1e-8 to 1e-4. Default 0.
     pub ebops: f64,
 }
 
@@ -154,7 +159,27 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Notes values that cannot be used.
+    /// Returns the standard recipe: Adam with the learning rate rising over the first 5 % of the steps, then falling along
+    /// half a cosine to 1 % of `learning_rate`. Everything else is the default.
+    #[must_use]
+    pub fn adam_cosine(epochs: u32, batch_size: usize, learning_rate: f64) -> Self {
+        Self {
+            epochs,
+            batch_size,
+            optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() },
+            schedule: Schedule::Cosine { floor: 0.01 },
+            warm_up: 0.05,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the default configuration with the loss that [`Loss::for_targets`] chooses for `data`.
+    #[must_use]
+    pub fn for_data(data: &Dataset) -> Self {
+        Self { loss: Loss::for_targets(data), ..Self::default() }
+    }
+
+    /// Adds every unusable value to `faults`.
     pub fn check(&self, faults: &mut Faults) {
         if self.epochs == 0 {
             faults.add("epochs", "is 0, want at least 1");
@@ -164,6 +189,17 @@ impl TrainConfig {
         }
         if self.accumulate == 0 {
             faults.add("accumulate", "is 0, want at least 1");
+        }
+        // Keeps products of steps, batches and epochs within 64 bits.
+        for (name, value) in [
+            ("epoch_samples", self.epoch_samples),
+            ("batch_size", self.batch_size),
+            ("accumulate", self.accumulate.saturating_mul(self.batch_size)),
+        ] {
+            if value as u64 > MOST_ROWS {
+                faults.add(name, format!("asks for {value} rows, want at most {MOST_ROWS}"));
+                break;
+            }
         }
         for (i, weight) in self.class_weights.iter().enumerate() {
             if !(*weight >= 0.0 && weight.is_finite()) {
@@ -208,8 +244,8 @@ impl TrainConfig {
         faults.within("augment", |faults| self.augment.check(faults));
     }
 
-    /// What the learning rate is multiplied by in step `step` (from 0) of `total`: the warm-up, then the schedule over
-    /// the steps that are left. What a plateau took off comes on top.
+    /// Returns the factor of the learning rate in step `step` (from 0) of `total`: warm-up, then the schedule over
+    /// the remaining steps. A plateau multiplies its own factor on top.
     #[must_use]
     pub fn learning_rate_factor(&self, step: u64, total: u64, steps_per_epoch: u64) -> f64 {
         let rising = self.warm_up * total as f64;
@@ -220,7 +256,7 @@ impl TrainConfig {
         self.schedule.factor(done - rising, total as f64 - rising, steps_per_epoch)
     }
 
-    /// Whether every value can be used.
+    /// Checks every value.
     ///
     /// # Errors
     /// [`ConfigErrors`] with every fault.

@@ -8,34 +8,34 @@ use tinsmith_foundation::{ConfigErrors, FoundationError};
 use tinsmith_layers::LayersError;
 use tinsmith_network::NetworkError;
 
-/// Why a training could not be set up, or ended without a result.
+/// Reasons that a training cannot start, or ended without a result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A configuration has values that cannot be used.
+    /// The configuration has unusable values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// The network and the data do not fit.
+    /// The shapes of network and data differ.
     #[error("the network {what} {network:?}, the data set `{data}` has {found:?}")]
     Mismatch {
-        /// Which shape: "takes samples of shape", "puts out".
+        /// Compared shape: "takes samples of shape" or "puts out".
         what: &'static str,
-        /// The network's shape.
+        /// Shape in the network.
         network: Vec<usize>,
         /// The data set's name.
         data: String,
-        /// The data's shape.
+        /// Shape in the data set.
         found: Vec<usize>,
     },
-    /// A data set has no rows to train or evaluate on.
+    /// The data set has no rows to train or evaluate on.
     #[error("the data set `{data}` has no rows for {purpose}")]
     Empty {
         /// The data set's name.
         data: String,
-        /// What they were wanted for.
+        /// Intended use of the rows.
         purpose: &'static str,
     },
-    /// The loss became infinite or not a number.
+    /// The loss became infinite or NaN.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}{place}; a lower learning rate or clipping may help",
         place = layer.as_ref().map(|l| format!(", first in layer `{l}`")).unwrap_or_default()
@@ -47,63 +47,80 @@ pub enum TrainError {
         step: u64,
         /// The loss.
         loss: f64,
-        /// The first layer whose output is not finite, where one can be told.
+        /// First layer whose output is not finite, if known.
         layer: Option<String>,
     },
-    /// The caller asked for a stop.
+    /// The caller cancelled the training.
     #[error("the training was cancelled in epoch {epoch}")]
     Cancelled {
         /// Epoch, from 1.
         epoch: u32,
     },
-    /// What accompanies the training (a pruning, a watcher) ended it.
+    /// A callback (a pruning, an observer) ended the training.
     #[error("{reason}")]
     Callback {
-        /// Why.
+        /// Reason given by the callback.
         reason: String,
     },
-    /// A run's folder holds another run.
+    /// The folder holds another run.
     #[error("{path} holds a run of another {what}; choose another folder or delete it", path = path.display())]
     OtherRun {
         /// The folder.
         path: PathBuf,
-        /// What differs.
+        /// Property that differs.
         what: &'static str,
     },
-    /// A checkpoint is not one of this training.
-    #[error("the checkpoint is another training's: {reason}")]
+    /// The checkpoint belongs to another training.
+    #[error("the checkpoint belongs to another training: {reason}")]
     Checkpoint {
-        /// What does not fit.
+        /// Property that does not fit.
         reason: String,
     },
-    /// A metric was asked for that the data do not have.
+    /// The loss does not fit the targets or the output of the network.
     #[error(
-        "the metric `{metric}` cannot be had of the data set `{data}`, whose targets are of another kind"
+        "the loss `{loss}` does not fit: the targets of `{data}` are {targets}, the network puts out {output}; \
+         want {wanted}"
     )]
-    NoMetric {
-        /// The metric.
-        metric: String,
-        /// The data set's name.
+    LossMismatch {
+        /// Name of the loss.
+        loss: &'static str,
+        /// Name of the data set.
         data: String,
+        /// Description of the targets.
+        targets: String,
+        /// Shape and activation of the output.
+        output: String,
+        /// Choice that fits.
+        wanted: &'static str,
     },
-    /// A teacher's inputs or outputs are not those of the network that is to learn from it.
+    /// The metric is not defined for the targets of the data set.
+    #[error("the metric `{metric}` does not apply to the data set `{data}`: {reason}")]
+    NoMetric {
+        /// Name of the metric.
+        metric: String,
+        /// Name of the data set.
+        data: String,
+        /// Kind of the targets and the metrics that apply.
+        reason: &'static str,
+    },
+    /// The teacher has other inputs or outputs than the network that learns from it.
     #[error("the teacher {path} maps {teacher}, the network {student}", path = path.display())]
     Teacher {
-        /// The teacher's weights.
+        /// Weight file of the teacher.
         path: PathBuf,
-        /// Its shapes.
+        /// Shapes of the teacher.
         teacher: String,
-        /// The network's shapes.
+        /// Shapes of the network.
         student: String,
     },
-    /// A file is there but is not what it should be.
+    /// A file has unexpected content.
     #[error("{path} is not {wanted}: {reason}", path = path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// Expected content.
         wanted: &'static str,
-        /// Why it is not.
+        /// Difference found.
         reason: String,
     },
     /// The data could not be read or split.
@@ -118,7 +135,7 @@ pub enum TrainError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The tensor library failed.
+    /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     /// A file could not be read or written.

@@ -1,4 +1,4 @@
-//! How good a model is on a data set.
+//! Evaluation of a model on a data set.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_data::Dataset;
@@ -8,38 +8,69 @@ use tinsmith_layers::Model;
 
 use crate::engine::{self, Engine};
 use crate::error::{Result, TrainError};
-use crate::fit::{head_of, targets_of};
-use crate::loss::{Head, Judged, Loss};
+use crate::loss::{Head, Loss, LossInput};
 use crate::metric::{Confusion, Metric, Quality, Regression, RegressionSums, argmax, rank};
+use crate::targets::{head_of, targets_of};
 
-/// Rows evaluated at once: enough to keep kernels busy, few enough to stay in a cache.
+/// Rows per batch: enough to keep the kernels busy, few enough for the cache.
 const ROWS: usize = 256;
 
-/// A model's loss on a data set, and what follows from its outputs.
+/// Loss of a model on a data set, and the metrics that follow from its outputs.
+///
+/// Deserializing refuses more counted rows than `rows`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Evaluation {
     /// Rows.
     pub rows: usize,
     /// Mean loss.
     pub loss: f64,
-    /// Truth against prediction, where the data have classes.
+    /// Confusion matrix, if the targets are classes.
     pub confusion: Option<Confusion>,
-    /// How many rows have their class at each [`rank`], from the highest score down; empty without classes.
+    /// Number of rows whose class has each [`rank`], from the highest score down; empty without classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranks: Vec<u64>,
-    /// Distances from target arrays, where the data have such.
+    /// Regression measures, if the targets are arrays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regression: Option<Regression>,
 }
 
+/// The fields of an [`Evaluation`] as they stand in a file.
+#[derive(Deserialize)]
+struct Unchecked {
+    rows: usize,
+    loss: f64,
+    confusion: Option<Confusion>,
+    #[serde(default)]
+    ranks: Vec<u64>,
+    #[serde(default)]
+    regression: Option<Regression>,
+}
+
+impl TryFrom<Unchecked> for Evaluation {
+    type Error = String;
+
+    fn try_from(fields: Unchecked) -> Result<Self, String> {
+        let Unchecked { rows, loss, confusion, ranks, regression } = fields;
+        let counted = confusion.as_ref().map_or(0, Confusion::total);
+        let ranked = ranks.iter().try_fold(0_u64, |sum, &count| sum.checked_add(count));
+        for (name, count) in [("confusion", Some(counted)), ("ranks", ranked)] {
+            if count.is_none_or(|count| count > rows as u64) {
+                return Err(format!("{name} counts more samples than the {rows} rows"));
+            }
+        }
+        Ok(Self { rows, loss, confusion, ranks, regression })
+    }
+}
+
 impl Evaluation {
-    /// Share of rows that are right, where the data have classes.
+    /// Fraction of rows that are classified correctly; None without classes.
     #[must_use]
     pub fn accuracy(&self) -> Option<f64> {
         self.confusion.as_ref().map(Confusion::accuracy)
     }
 
-    /// Any metric; None where the data have no such.
+    /// Returns a metric; None if it is not defined for the targets.
     #[must_use]
     pub fn metric(&self, metric: Metric) -> Option<f64> {
         let confusion = self.confusion.as_ref();
@@ -64,16 +95,16 @@ impl Evaluation {
     }
 }
 
-/// Evaluates `model` on all rows of `data`, in their order.
+/// Evaluates `model` on all rows of `data`, in order.
 ///
 /// # Errors
-/// [`TrainError::Empty`] without rows; [`TrainError::Layers`] where the model does not take the samples.
+/// [`TrainError::Empty`] without rows; [`TrainError::Layers`] if the model does not take the samples.
 pub fn evaluate(model: &Model, data: &Dataset, loss: Loss, grant: Grant) -> Result<Evaluation> {
     let mut engine = engine::inference(model, loss, ROWS)?;
     evaluate_with(engine.as_mut(), model, data, loss, grant)
 }
 
-/// As [`evaluate`], by an engine that has the model's weights.
+/// Evaluates with an engine that holds the weights of the model.
 pub(crate) fn evaluate_with(
     engine: &mut dyn Engine,
     model: &Model,
@@ -97,7 +128,7 @@ pub(crate) fn evaluate_with(
         engine.predict(model, batch.samples, batch.len)?;
         let outputs = engine.outputs();
         let targets = targets_of(&batch);
-        let judged = Judged { outputs, rows: batch.len, width, head, targets, soft: None, weights: &[] };
+        let judged = LossInput { outputs, rows: batch.len, width, head, targets, soft: None, weights: &[] };
         sum += judged.loss(loss, 1.0, &mut [], Threads::new(grant.threads()));
         if let Some(confusion) = &mut confusion {
             for (row, &truth) in outputs.chunks_exact(each).zip(batch.labels) {
@@ -116,7 +147,7 @@ pub(crate) fn evaluate_with(
     Ok(Evaluation { rows: data.len(), loss: sum / data.len() as f64, confusion, ranks, regression })
 }
 
-/// The class that a row of outputs means: the highest; of a single output the second where it is more likely.
+/// Returns the predicted class: the highest output; for a single output class 1 if it is more likely than class 0.
 fn predicted(row: &[f32], head: Head) -> usize {
     match (row, head) {
         ([logit], Head::Values) => usize::from(*logit > 0.0),

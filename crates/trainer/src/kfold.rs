@@ -1,4 +1,4 @@
-//! Cross-validation, in full or as a proxy: some of the folds, some of the data, few epochs.
+//! Cross-validation, in full or as a cheap proxy: some of the folds, some of the data, few epochs.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_data::{Dataset, Normalization, Normalizer};
@@ -6,25 +6,27 @@ use tinsmith_foundation::{ConfigErrors, Faults, Seed};
 use tinsmith_kernels::Threads;
 
 use crate::callback::Undisturbed;
+use crate::context::Context;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Context, History, fit};
+use crate::fit::fit;
+use crate::history::History;
 use crate::metric::{Metric, mean_and_deviation};
 use crate::run::{Plan, build};
 
-/// How a network is judged by cross-validation. The plan's configuration says for how many epochs.
+/// Configuration of a cross-validation. The plan sets the number of epochs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KFold {
-    /// Parts that the data are cut into, stratified or by subject where they have such, at least 2. Default 5.
+    /// Number of folds, at least 2; stratified, or grouped by subject if the data have subjects. Default 5.
     pub splits: usize,
-    /// How many of the folds are trained, chosen by the seed; 0 means all. Default 0.
+    /// Number of folds to train, chosen by the seed; 0 means all. Default 0.
     pub take: usize,
-    /// Share of each fold's training rows that is trained on, above 0 to 1. Default 1.
+    /// Fraction of each fold's training rows to train on, above 0 to 1. Default 1.
     pub share: f64,
-    /// Trainings of each fold, each from weights of its own, at least 1. Default 1.
+    /// Trainings per fold, each from its own initial weights, at least 1. Default 1.
     pub restarts: u32,
-    /// How samples are normalized, by the training rows of each fold alone. Default off.
+    /// Normalization, fitted on the training rows of each fold. Default off.
     pub normalization: Normalization,
 }
 
@@ -35,7 +37,7 @@ impl Default for KFold {
 }
 
 impl KFold {
-    /// Notes values that cannot be used.
+    /// Adds every unusable value to `faults`.
     pub fn check(&self, faults: &mut Faults) {
         if self.splits < 2 {
             faults.add("splits", format!("is {}, want at least 2", self.splits));
@@ -51,7 +53,7 @@ impl KFold {
         }
     }
 
-    /// Whether every value can be used.
+    /// Checks every value.
     ///
     /// # Errors
     /// [`ConfigErrors`] with every fault.
@@ -62,31 +64,31 @@ impl KFold {
     }
 }
 
-/// One training of a fold.
+/// Result of one training of a fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoldResult {
-    /// The fold, from 0.
+    /// Fold, from 0.
     pub fold: usize,
-    /// The restart, from 0.
+    /// Restart, from 0.
     pub restart: u32,
-    /// On the rows that were held out.
+    /// Evaluation on the held-out rows.
     pub evaluation: Evaluation,
-    /// The course of the training.
+    /// Course of the training.
     pub history: History,
 }
 
-/// What came out of a cross-validation: every fold and restart.
+/// Results of a cross-validation, for every fold and restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrossValidation {
-    /// Fold by fold, restart by restart.
+    /// Results ordered by fold, then by restart.
     pub folds: Vec<FoldResult>,
 }
 
 impl CrossValidation {
-    /// Mean and sample standard deviation of a metric over folds, where a fold's value is its restarts' mean; None where
-    /// the data have no such metric.
+    /// Returns mean and sample standard deviation of a metric over folds. The value of a fold is the mean over its
+    /// restarts. None if the metric is not defined for the data.
     #[must_use]
     pub fn mean_and_deviation(&self, metric: Metric) -> Option<(f64, f64)> {
         let mut means: Vec<f64> = Vec::new();
@@ -98,11 +100,12 @@ impl CrossValidation {
     }
 }
 
-/// Trains the plan's network on each fold's training rows and judges it on the others. Fold k's restart r draws from
-/// `seed.derive("fold", k).derive("restart", r)`, the folds from `seed.derive("folds", 0)`, with the plan's seed.
+/// Trains the network of the plan on the training rows of each fold and evaluates on the held-out rows. Restart r of
+/// fold k draws from `seed.derive("fold", k).derive("restart", r)`, the folds from `seed.derive("folds", 0)`, with
+/// the seed of the plan.
 ///
 /// # Errors
-/// [`crate::TrainError::Config`] and [`crate::TrainError::Data`] where the folds cannot be made; as [`fit`].
+/// [`crate::TrainError::Config`] and [`crate::TrainError::Data`] if the folds cannot be made; otherwise as [`fit`].
 pub fn cross_validate(
     plan: &Plan,
     data: &Dataset,
@@ -132,7 +135,7 @@ pub fn cross_validate(
     Ok(CrossValidation { folds: results })
 }
 
-/// Which folds are trained: all, or `take` of them at random, ascending.
+/// Returns the folds to train: all, or `take` of them at random, ascending.
 pub(crate) fn choose(splits: usize, take: usize, seed: Seed) -> Vec<usize> {
     let mut folds: Vec<usize> = (0..splits).collect();
     if take < splits {

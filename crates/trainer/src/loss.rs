@@ -1,29 +1,29 @@
-//! What is minimized: values and gradients of losses over plain slices, the same for every engine.
+//! Losses: values and gradients over plain slices, the same for every engine.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Faults;
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::softmax;
 
-/// Keras' bound of probabilities away from 0 and 1.
+/// Distance of probabilities from 0 and 1, as in Keras.
 const EPSILON: f32 = 1e-7;
 
-/// What is minimized: the mean over samples of a function of outputs and targets. Values and gradients are those of
-/// `tf.keras.losses` 2.15; of an array the mean over its elements is taken (for cross-entropy over all but the last
-/// axis). Where targets are classes, all but cross-entropy compare with zeros and a one.
+/// Loss to minimize: the mean over samples of a function of outputs and targets. Values and gradients equal
+/// `tf.keras.losses` 2.15. For arrays the mean over the elements is taken (for cross-entropy over all but the last
+/// axis). Class targets are one-hot for all losses but cross-entropy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
-    /// Categorical cross-entropy `-sum t ln softmax(z)` of labels or distributions; a softmax at the network's end is
-    /// part of it.
+    /// Categorical cross-entropy `-sum t ln softmax(z)` of labels or distributions; it includes a softmax at the end
+    /// of the network. Needs at least two outputs.
     CrossEntropy {
-        /// Share of the target that goes to all classes alike, 0 to below 1. Default 0.
+        /// Fraction of the target that is spread evenly over all classes, 0 to below 1. Default 0.
         #[serde(default)]
         label_smoothing: f64,
     },
-    /// Binary cross-entropy `-t ln p - (1 - t) ln(1 - p)` of each element. The network ends in a sigmoid (or another
-    /// activation), whose values are kept 1e-7 away from 0 and 1, or without one: then `p` is its output's sigmoid.
-    /// A network with one output for two classes gives the second one's probability.
+    /// Binary cross-entropy `-t ln p - (1 - t) ln(1 - p)` of each element, for targets from 0 to 1. If the network
+    /// ends in a sigmoid (or another activation), its values are kept 1e-7 away from 0 and 1; otherwise `p` is the
+    /// sigmoid of its output. One output for two classes is the probability of class 1.
     BinaryCrossEntropy {
         /// Targets become `t (1 - label_smoothing) + label_smoothing / 2`, 0 to below 1. Default 0.
         #[serde(default)]
@@ -33,9 +33,9 @@ pub enum Loss {
     MeanSquaredError {},
     /// `|y - t|`.
     MeanAbsoluteError {},
-    /// `(y - t)^2 / 2` up to a difference of `delta`, from there on `delta (|y - t| - delta / 2)`.
+    /// `(y - t)^2 / 2` up to a difference of `delta`, beyond it `delta (|y - t| - delta / 2)`.
     Huber {
-        /// Where the square becomes a line, above 0. Default 1.
+        /// Difference above which the loss is linear, above 0. Default 1.
         #[serde(default = "one")]
         delta: f64,
     },
@@ -52,7 +52,19 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// Notes values that cannot be used.
+    /// Returns the name in configurations: `cross_entropy`, `mean_squared_error`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CrossEntropy { .. } => "cross_entropy",
+            Self::BinaryCrossEntropy { .. } => "binary_cross_entropy",
+            Self::MeanSquaredError {} => "mean_squared_error",
+            Self::MeanAbsoluteError {} => "mean_absolute_error",
+            Self::Huber { .. } => "huber",
+        }
+    }
+
+    /// Adds every unusable value to `faults`.
     pub fn check(&self, faults: &mut Faults) {
         match *self {
             Self::CrossEntropy { label_smoothing } if !(0.0..1.0).contains(&label_smoothing) => {
@@ -73,56 +85,56 @@ impl Loss {
     }
 }
 
-/// What the network's outputs are, which decides how a loss reads them.
+/// Kind of the outputs, which decides how a loss reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// Numbers, or logits.
+    /// Numbers or logits.
     Values,
-    /// Probabilities: there is an activation at the network's end.
+    /// Probabilities: the network ends in an activation.
     Probabilities,
 }
 
-/// What a batch's outputs should be.
+/// Targets of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Targets<'a> {
-    /// A class for each row.
+    /// One class per row.
     Classes(&'a [u32]),
-    /// An array for each row, as long as the row of outputs.
+    /// One array per row, as long as the row of outputs.
     Arrays(&'a [f32]),
 }
 
-/// A teacher's share in the targets.
+/// Teacher outputs as soft targets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Soft<'a> {
-    /// The teacher's logits, as many as the outputs.
+    /// Logits of the teacher, as many as the outputs.
     pub(crate) logits: &'a [f32],
-    /// What both sides' logits are divided by.
+    /// Divisor of the logits of both networks.
     pub(crate) temperature: f32,
-    /// How much of the loss is the teacher's, 0 to 1.
+    /// Fraction of the loss that comes from the teacher, 0 to 1.
     pub(crate) share: f32,
 }
 
-/// Outputs of a batch and what they should be.
+/// Outputs and targets of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Judged<'a> {
-    /// `[rows, …]`, as the network put them out.
+pub(crate) struct LossInput<'a> {
+    /// Outputs of the network, `[rows, …]`.
     pub(crate) outputs: &'a [f32],
     pub(crate) rows: usize,
-    /// Length of the outputs' last axis.
+    /// Length of the last axis of the outputs.
     pub(crate) width: usize,
     pub(crate) head: Head,
     pub(crate) targets: Targets<'a>,
     pub(crate) soft: Option<Soft<'a>>,
-    /// A factor for each row; empty where all are 1.
+    /// Weight of each row; empty if all are 1.
     pub(crate) weights: &'a [f32],
 }
 
-impl Judged<'_> {
-    /// The loss, summed over rows, each times its weight. `gradient` receives the gradient of that sum over
-    /// `divisor`, where it is as long as the outputs; empty for the value alone.
+impl LossInput<'_> {
+    /// Returns the weighted sum of the loss over rows. `gradient` receives the gradient of that sum divided by
+    /// `divisor`; pass an empty slice for the value alone.
     pub(crate) fn loss(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
         let mut sum = if self.weights.is_empty() {
-            self.hard(loss, divisor, gradient, threads)
+            self.target_loss(loss, divisor, gradient, threads)
         } else {
             let each = self.outputs.len() / self.rows.max(1);
             let mut sum = 0.0;
@@ -132,20 +144,22 @@ impl Judged<'_> {
                 } else {
                     &mut gradient[row * each..(row + 1) * each]
                 };
-                sum += f64::from(weight) * self.row(row, each).hard(loss, divisor, gradient, Threads::ONE);
+                sum += f64::from(weight)
+                    * self.row(row, each).target_loss(loss, divisor, gradient, Threads::ONE);
+                // Scaling after the kernel keeps it free of per-row weights.
                 gradient.iter_mut().for_each(|g| *g *= weight);
             }
             sum
         };
         if let Some(soft) = self.soft.filter(|s| s.share > 0.0) {
             gradient.iter_mut().for_each(|g| *g *= 1.0 - soft.share);
-            let taught = self.taught(&soft, divisor, gradient);
+            let taught = self.distillation(&soft, divisor, gradient);
             sum = f64::from(1.0 - soft.share) * sum + f64::from(soft.share) * taught;
         }
         sum
     }
 
-    /// One row, without weight and teacher.
+    /// Returns one row, without weight and teacher.
     fn row(&self, row: usize, each: usize) -> Self {
         let range = row * each..(row + 1) * each;
         Self {
@@ -161,8 +175,8 @@ impl Judged<'_> {
         }
     }
 
-    /// The sum of the loss against the true targets.
-    fn hard(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
+    /// Returns the sum of the loss against the targets.
+    fn target_loss(&self, loss: Loss, divisor: f32, gradient: &mut [f32], threads: Threads) -> f64 {
         if self.outputs.is_empty() {
             return 0.0;
         }
@@ -180,6 +194,7 @@ impl Judged<'_> {
                 threads.count(),
             );
             let rows = self.rows as f32;
+            // The kernel divides by the rows of the batch; several batches may share an update.
             if rows != divisor {
                 gradient.iter_mut().for_each(|g| *g *= rows / divisor);
             }
@@ -191,7 +206,7 @@ impl Judged<'_> {
         let targets = match self.targets {
             Targets::Arrays(t) => t,
             Targets::Classes(labels) => {
-                classes = spread(labels, each);
+                classes = one_hot(labels, each);
                 &classes
             }
         };
@@ -232,9 +247,9 @@ impl Judged<'_> {
         }
     }
 
-    /// The teacher's part: `temperature^2` times the divergence of the student's softened outputs from the teacher's
-    /// (Hinton et al., arXiv 1503.02531), summed over rows. Its gradient, times the share, is added.
-    fn taught(&self, soft: &Soft<'_>, divisor: f32, gradient: &mut [f32]) -> f64 {
+    /// Returns the distillation term: `temperature^2` times the divergence of the softened outputs from the teacher's
+    /// (Hinton et al., arXiv 1503.02531), summed over rows. Adds its gradient, times the teacher's fraction.
+    fn distillation(&self, soft: &Soft<'_>, divisor: f32, gradient: &mut [f32]) -> f64 {
         let each = self.outputs.len() / self.rows.max(1);
         let places = (each / self.width.max(1)) as f32;
         let (mut student, mut teacher) = (vec![0.0; self.width], vec![0.0; self.width]);
@@ -246,7 +261,7 @@ impl Judged<'_> {
             softened(wanted, soft.temperature, &mut teacher);
             let mut divergence = 0.0;
             for (&p, &q) in teacher.iter().zip(&student) {
-                // Log-probabilities: a probability of 0 counts nothing.
+                // Both are log-probabilities; a probability of 0 contributes 0, not 0 times minus infinity.
                 let share = p.exp();
                 divergence += if share > 0.0 { f64::from(share * (p - q)) } else { 0.0 };
             }
@@ -262,7 +277,7 @@ impl Judged<'_> {
     }
 }
 
-/// Logarithms of the softmax of `logits / temperature`.
+/// Writes the logarithm of the softmax of `logits / temperature`.
 fn softened(logits: &[f32], temperature: f32, out: &mut [f32]) {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b.is_nan() || b > a { b } else { a });
     for (o, &z) in out.iter_mut().zip(logits) {
@@ -273,8 +288,8 @@ fn softened(logits: &[f32], temperature: f32, out: &mut [f32]) {
     out.iter_mut().for_each(|z| *z -= log);
 }
 
-/// Rows of zeros with a one; with a single output the class itself.
-fn spread(labels: &[u32], width: usize) -> Vec<f32> {
+/// Returns labels as one-hot rows; for a single output the label itself.
+fn one_hot(labels: &[u32], width: usize) -> Vec<f32> {
     if width == 1 {
         return labels.iter().map(|&label| label as f32).collect();
     }
@@ -287,7 +302,7 @@ fn spread(labels: &[u32], width: usize) -> Vec<f32> {
     out
 }
 
-/// 0 at 0, unlike `f32::signum`.
+/// Sign with 0 at 0, unlike `f32::signum`; NaN stays NaN.
 fn sign(x: f32) -> f32 {
     if x > 0.0 {
         1.0
@@ -298,7 +313,7 @@ fn sign(x: f32) -> f32 {
     }
 }
 
-/// `max(z, 0) - z t + ln(1 + e^-|z|)`, and its slope `sigmoid(z) - t`.
+/// Returns `max(z, 0) - z t + ln(1 + e^-|z|)` and its slope `sigmoid(z) - t`; this form does not overflow.
 fn binary_of_logit(z: f32, t: f32) -> (f32, f32) {
     let small = (-z.abs()).exp();
     let sigmoid = if z >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) };
@@ -308,7 +323,7 @@ fn binary_of_logit(z: f32, t: f32) -> (f32, f32) {
 }
 
 fn binary_of_probability(p: f32, t: f32) -> (f32, f32) {
-    // Keras bounds the probability and adds the bound once more.
+    // Keras clips the probability, then adds the bound once more inside the logarithm.
     let kept = p.clamp(EPSILON, 1.0 - EPSILON);
     let (of_one, of_zero) = (kept + EPSILON, 1.0 - kept + EPSILON);
     let value = -(t * of_one.ln() + (1.0 - t) * of_zero.ln());
@@ -325,13 +340,13 @@ mod tests {
     const ARRAYS: [f32; 6] = [0.2, 0.5, 0.3, 0.0, 1.0, 0.0];
     const TEACHER: [f32; 6] = [1.0, 0.0, -1.0, 0.5, 2.0, 0.1];
 
-    fn judged<'a>(outputs: &'a [f32], targets: Targets<'a>, head: Head) -> Judged<'a> {
-        Judged { outputs, rows: 2, width: 3, head, targets, soft: None, weights: &[] }
+    fn judged<'a>(outputs: &'a [f32], targets: Targets<'a>, head: Head) -> LossInput<'a> {
+        LossInput { outputs, rows: 2, width: 3, head, targets, soft: None, weights: &[] }
     }
 
     /// The gradient against central differences of the value.
     #[track_caller]
-    fn check(loss: Loss, outputs: [f32; 6], make: impl Fn(&[f32; 6]) -> Judged<'_>) {
+    fn check(loss: Loss, outputs: [f32; 6], make: impl Fn(&[f32; 6]) -> LossInput<'_>) {
         let mut gradient = [0.0; 6];
         let sum = make(&outputs).loss(loss, 4.0, &mut gradient, Threads::ONE);
         assert!((sum - make(&outputs).loss(loss, 1.0, &mut [], Threads::ONE)).abs() < 1e-6);
@@ -357,7 +372,7 @@ mod tests {
             {
                 check(loss, OUTPUTS, |o| judged(o, Targets::Arrays(&ARRAYS), Head::Values));
                 check(loss, OUTPUTS, |o| judged(o, Targets::Classes(&[2, 1]), Head::Values));
-                check(loss, OUTPUTS, |o| Judged {
+                check(loss, OUTPUTS, |o| LossInput {
                     weights: &[0.5, 3.0],
                     soft: Some(Soft { logits: &TEACHER, temperature: 2.0, share: 0.3 }),
                     ..judged(o, Targets::Classes(&[2, 1]), Head::Values)
@@ -390,7 +405,7 @@ mod tests {
             let (outputs, targets, weights) =
                 (floats(&case["outputs"]), floats(&case["targets"]), floats(&case["weights"]));
             let head = if case["head"] == "values" { Head::Values } else { Head::Probabilities };
-            let judged = Judged {
+            let judged = LossInput {
                 outputs: &outputs,
                 rows,
                 width,
@@ -415,7 +430,7 @@ mod tests {
     fn values_are_the_formulas() {
         let binary = Loss::BinaryCrossEntropy { label_smoothing: 0.0 };
         let one = |loss, y: f32, t: f32, head| {
-            Judged { rows: 1, width: 1, ..judged(&[y], Targets::Arrays(&[t]), head) }.loss(
+            LossInput { rows: 1, width: 1, ..judged(&[y], Targets::Arrays(&[t]), head) }.loss(
                 loss,
                 1.0,
                 &mut [],
@@ -430,7 +445,7 @@ mod tests {
         // A student equal to its teacher has nothing to learn.
         let soft = Some(Soft { logits: &OUTPUTS, temperature: 3.0, share: 1.0 });
         let mut gradient = [1.0; 6];
-        let equal = Judged { soft, ..judged(&OUTPUTS, Targets::Classes(&[0, 1]), Head::Values) };
+        let equal = LossInput { soft, ..judged(&OUTPUTS, Targets::Classes(&[0, 1]), Head::Values) };
         let sum = equal.loss(Loss::default(), 2.0, &mut gradient, Threads::ONE);
         assert!(sum.abs() < 1e-6 && gradient.iter().all(|g| g.abs() < 1e-6), "{sum}, {gradient:?}");
     }

@@ -1,4 +1,4 @@
-//! Metrics of a classification, equal to scikit-learn's, and of a regression; each with its direction.
+//! Metrics for classification, equal to scikit-learn's, and for regression; each with its direction.
 
 mod confusion;
 mod regression;
@@ -9,18 +9,18 @@ use self::confusion::ratio;
 pub use self::confusion::{Confusion, Quality};
 pub use self::regression::{Regression, RegressionSums};
 
-/// Whether more of a metric is better.
+/// Direction in which a metric improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// Less is better.
+    /// Smaller is better.
     Minimize,
-    /// More is better.
+    /// Larger is better.
     Maximize,
 }
 
 impl Direction {
-    /// Whether `value` is better than `bar` by more than `margin`; NaN is never.
+    /// Returns true if `value` is better than `bar` by more than `margin`; always false for NaN.
     #[must_use]
     pub fn is_better(self, value: f64, bar: f64, margin: f64) -> bool {
         match self {
@@ -29,7 +29,7 @@ impl Direction {
         }
     }
 
-    /// What everything is better than.
+    /// Returns the worst value: every number is better.
     #[must_use]
     pub const fn worst(self) -> f64 {
         match self {
@@ -39,47 +39,58 @@ impl Direction {
     }
 }
 
-/// A metric by name.
+/// Kind of targets that a metric is defined for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// Any targets.
+    Always,
+    /// Class labels.
+    Classes,
+    /// Target arrays.
+    Arrays,
+}
+
+/// Metric to measure or monitor.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Metric {
-    /// The loss that is trained.
+    /// Loss of the training.
     #[default]
     Loss,
-    /// Share of samples whose highest score is their class's.
+    /// Fraction of samples that are classified correctly.
     Accuracy,
-    /// Share of samples whose class is among their `k` highest scores.
+    /// Fraction of samples whose class is among their `k` highest scores.
     TopK {
-        /// How many count.
+        /// Number of highest scores that count.
         k: usize,
     },
-    /// Precision of each class, averaged in proportion to the classes' sizes.
+    /// Precision, averaged over classes in proportion to their size.
     PrecisionWeighted,
-    /// Precision of each class, averaged.
+    /// Precision, averaged over classes.
     PrecisionMacro,
-    /// Recall of each class, averaged in proportion to the classes' sizes.
+    /// Recall, averaged over classes in proportion to their size.
     RecallWeighted,
-    /// Recall of each class, averaged.
+    /// Recall, averaged over classes.
     RecallMacro,
-    /// F1 of each class, averaged in proportion to the classes' sizes.
+    /// F1, averaged over classes in proportion to their size.
     F1Weighted,
-    /// F1 of each class, averaged.
+    /// F1, averaged over classes.
     F1Macro,
     /// Mean of `|y - t|`.
     MeanAbsoluteError,
     /// Mean of `(y - t)^2`.
     MeanSquaredError,
-    /// Share of the targets' variance that is explained.
+    /// Fraction of the variance of the targets that is explained.
     R2,
-    /// Peak signal to noise, in decibels.
+    /// Peak signal-to-noise ratio, in decibels.
     Psnr,
 }
 
 impl Metric {
-    /// Whether more is better.
+    /// Returns the direction in which the metric improves.
     #[must_use]
     pub const fn direction(self) -> Direction {
         match self {
@@ -88,7 +99,23 @@ impl Metric {
         }
     }
 
-    /// Its name in logs and scores: `accuracy`, `top_5_accuracy`, `f1_macro`.
+    /// Returns the targets that this metric is defined for.
+    pub(crate) const fn applies_to(self) -> Applies {
+        match self {
+            Self::Loss => Applies::Always,
+            Self::MeanAbsoluteError | Self::MeanSquaredError | Self::R2 | Self::Psnr => Applies::Arrays,
+            Self::Accuracy
+            | Self::TopK { .. }
+            | Self::PrecisionWeighted
+            | Self::PrecisionMacro
+            | Self::RecallWeighted
+            | Self::RecallMacro
+            | Self::F1Weighted
+            | Self::F1Macro => Applies::Classes,
+        }
+    }
+
+    /// Returns the name in logs and scores: `accuracy`, `top_5_accuracy`, `f1_macro`.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -109,7 +136,7 @@ impl Metric {
     }
 }
 
-/// The class with the highest score; the first of equals, as NumPy's `argmax`. A NaN counts as the highest.
+/// Returns the class with the highest score; the first of equals, as `argmax` in NumPy. NaN counts as highest.
 #[must_use]
 pub fn argmax(scores: &[f32]) -> usize {
     let mut best = 0;
@@ -124,16 +151,16 @@ pub fn argmax(scores: &[f32]) -> usize {
     best
 }
 
-/// How many scores of a row come before its class's, 0 for the highest; equal scores of higher classes come before, as in
-/// scikit-learn. None where there is no such class.
+/// Returns the rank of the true class in a row of scores, 0 for the highest. Of equal scores the higher class comes
+/// first, as in scikit-learn. None if there is no such class.
 #[must_use]
 pub fn rank(row: &[f32], truth: usize) -> Option<usize> {
     let &own = row.get(truth)?;
     Some(row.iter().enumerate().filter(|&(c, &s)| s > own || (s == own && c > truth)).count())
 }
 
-/// Share of samples whose class is among their `k` highest scores, of rows of `classes` scores; ties go to the
-/// higher class, as in scikit-learn.
+/// Returns the fraction of samples whose class is among their `k` highest scores, for rows of `classes` scores. Ties
+/// go to the higher class, as in scikit-learn.
 #[must_use]
 pub fn top_k_accuracy(scores: &[f32], classes: usize, truth: &[u32], k: usize) -> f64 {
     let hits = scores
@@ -144,7 +171,7 @@ pub fn top_k_accuracy(scores: &[f32], classes: usize, truth: &[u32], k: usize) -
     ratio(hits as u64, truth.len() as u64)
 }
 
-/// Mean and sample standard deviation (`n - 1`); deviation 0 for fewer than two values.
+/// Returns mean and sample standard deviation (`n - 1`); the deviation of fewer than two values is 0.
 #[must_use]
 pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let n = values.len();

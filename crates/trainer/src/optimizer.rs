@@ -1,7 +1,7 @@
-//! Optimizers: update rules over plain slices, by kernels where they are in common use.
+//! Optimizers: update rules over plain slices, with kernels for the common ones.
 //!
-//! Rules and constants are those of `tf.keras` 2.15 (with its default epsilons), so that a training started from the
-//! same weights takes the same path. Lion is Chen et al., 2023 (arXiv 2302.06675), algorithm 2.
+//! Rules and constants equal `tf.keras` 2.15 (with its default epsilons), so a training from the same weights takes
+//! the same path. Lion is Chen et al., 2023 (arXiv 2302.06675), algorithm 2.
 
 mod apply;
 mod rare;
@@ -12,16 +12,16 @@ use tinsmith_kernels::Threads;
 
 pub(crate) use apply::Tensor;
 
-/// How a gradient becomes a step.
+/// Update rule: the step that follows from a gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rule {
     /// `v = momentum v - lr g; w += v`, or Nesterov's `w += momentum v - lr g`.
     Sgd {
-        /// Share of the last step that is kept, 0 to 1. Default 0.
+        /// Fraction of the previous step that is kept, 0 to 1. Default 0.
         #[serde(default)]
         momentum: f64,
-        /// Whether the gradient is looked ahead. Default false.
+        /// Uses Nesterov momentum. Default false.
         #[serde(default)]
         nesterov: bool,
     },
@@ -36,7 +36,7 @@ pub enum Rule {
         /// Added to the root of the second moment. Default 1e-7.
         #[serde(default = "epsilon")]
         epsilon: f64,
-        /// Whether the largest second moment so far is used. Default false.
+        /// Uses the largest second moment so far. Default false.
         #[serde(default)]
         amsgrad: bool,
     },
@@ -45,7 +45,7 @@ pub enum Rule {
         /// Decay of the mean square. Default 0.9.
         #[serde(default = "beta_1")]
         rho: f64,
-        /// Share of the last step that is kept. Default 0.
+        /// Fraction of the previous step that is kept. Default 0.
         #[serde(default)]
         momentum: f64,
         /// Added to the mean square. Default 1e-7.
@@ -54,15 +54,15 @@ pub enum Rule {
     },
     /// `a += g^2; w -= lr g / sqrt(a + epsilon)` (Duchi et al., 2011).
     Adagrad {
-        /// What the sum of squares starts with. Default 0.1.
+        /// Initial sum of squares. Default 0.1.
         #[serde(default = "accumulator")]
         initial_accumulator: f64,
         /// Added to the sum of squares. Default 1e-7.
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
-    /// `a = rho a + (1 - rho) g^2`; step `d = g sqrt((u + epsilon) / (a + epsilon))`; `u = rho u + (1 - rho) d^2; w -= lr d`
-    /// (Zeiler, arXiv 1212.5701). Wants a learning rate of about 1.
+    /// `a = rho a + (1 - rho) g^2`; step `d = g sqrt((u + epsilon) / (a + epsilon))`; `u = rho u + (1 - rho) d^2; w
+    /// -= lr d` (Zeiler, arXiv 1212.5701). Use a learning rate of about 1.
     Adadelta {
         /// Decay of both mean squares. Default 0.95.
         #[serde(default = "adadelta_rho")]
@@ -83,7 +83,7 @@ pub enum Rule {
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
-    /// Adam with Nesterov's momentum (Dozat, 2016), whose momentum at step t is `b1 (1 - 0.96^t / 2)`.
+    /// Adam with Nesterov momentum (Dozat, 2016); the momentum at step t is `b1 (1 - 0.96^t / 2)`.
     Nadam {
         /// Decay of the first moment. Default 0.9.
         #[serde(default = "beta_1")]
@@ -131,10 +131,10 @@ fn epsilon() -> f64 {
 }
 
 impl Rule {
-    /// Adam with Keras' constants.
+    /// Adam with the constants of Keras.
     pub const ADAM: Self = Self::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, amsgrad: false };
 
-    /// How many numbers of state each parameter needs.
+    /// Returns the number of state values per weight.
     #[must_use]
     pub fn slots(&self) -> usize {
         match self {
@@ -146,7 +146,7 @@ impl Rule {
         }
     }
 
-    /// What the state is before the first step.
+    /// Returns the initial value of the state.
     #[must_use]
     pub const fn start(&self) -> f32 {
         match self {
@@ -156,7 +156,7 @@ impl Rule {
     }
 }
 
-/// `base^t` by squaring: the same on every machine, which the library's `pow` need not be.
+/// Returns `base^t` by squaring: equal on every machine, unlike the `pow` of the platform.
 fn power_of(base: f64, t: u64) -> f64 {
     let (mut result, mut square, mut left) = (1.0, base, t);
     while left > 0 {
@@ -169,7 +169,7 @@ fn power_of(base: f64, t: u64) -> f64 {
     result
 }
 
-/// `of(1) of(2) ... of(t)`, as far as it can be told from 0.
+/// Returns `of(1) of(2) ... of(t)`, or 0 once the product is negligible.
 fn product_of(of: impl Fn(u64) -> f64, t: u64) -> f64 {
     let mut product = 1.0;
     for i in 1..=t {
@@ -181,27 +181,28 @@ fn product_of(of: impl Fn(u64) -> f64, t: u64) -> f64 {
     product
 }
 
-/// A rule with everything around it.
+/// Configuration of an optimizer: rule, learning rate, decay, penalties, clipping.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// How a gradient becomes a step. Default Adam.
+    /// Update rule. Default Adam.
     #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
     #[schemars(transform = crate::word_schema::or_word)]
     pub rule: Rule,
-    /// Learning rate before the schedule's factor. Default 0.001.
+    /// Learning rate, before the factor of the schedule. Default 0.001.
     pub learning_rate: f64,
-    /// Share of each weight subtracted at each step, times the learning rate (decoupled, as `AdamW`). Default 0.
+    /// Decoupled weight decay (`AdamW`): fraction of each weight that is subtracted at each step, times the learning
+    /// rate. Default 0.
     pub weight_decay: f64,
-    /// `l1` times the sum of all kernels' magnitudes is minimized too; the loss that is reported is without it. Default 0.
+    /// L1 penalty of all kernels: `l1` times the sum of magnitudes. The reported loss excludes it. Default 0.
     pub l1: f64,
-    /// `l2` times the sum of all kernels' squares is minimized too, as Keras' `L2`. Default 0.
+    /// L2 penalty of all kernels: `l2` times the sum of squares, as `L2` in Keras. Default 0.
     pub l2: f64,
-    /// Largest Euclidean norm of one tensor's gradient; 0 means no limit. Default 0.
+    /// Clips the gradient of each tensor to this Euclidean norm; 0 disables it. Default 0.
     pub clip_norm: f64,
-    /// Largest Euclidean norm of all gradients together; 0 means no limit. Default 0.
+    /// Clips all gradients together to this Euclidean norm; 0 disables it. Default 0.
     pub global_clip_norm: f64,
-    /// Largest magnitude of one gradient element; 0 means no limit. Default 0.
+    /// Clips each gradient element to this magnitude; 0 disables it. Default 0.
     pub clip_value: f64,
 }
 
@@ -221,7 +222,7 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Notes values that cannot be used.
+    /// Adds every unusable value to `faults`.
     pub fn check(&self, faults: &mut Faults) {
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             faults.add("learning_rate", format!("is {}, want a number above 0", self.learning_rate));
@@ -254,31 +255,31 @@ impl OptimizerConfig {
             Rule::Rmsprop { rho, momentum, .. } => (rho, momentum),
         };
         if !(0.0..1.0).contains(&first) || !(0.0..1.0).contains(&second) {
-            faults.add("rule", format!("has a decay of {first} or {second}, want at least 0 and below 1"));
+            faults.add("rule", format!("has a decay of {first} or {second}, want 0 to below 1"));
         }
     }
 
-    /// Step number `t` (from 1) of one tensor at learning rate `lr`, without penalties and masks: clipping of the
-    /// gradient, decay, rule. `scale` multiplies the gradient first: the factor of
+    /// Makes step `t` (from 1) of one tensor at learning rate `lr`, without penalties and masks: clipping, decay,
+    /// rule. `scale` multiplies the gradient first; it is the factor of
     /// [`global_factor`](OptimizerConfig::global_factor). `state` holds [`slots`](Rule::slots) blocks as long as `w`,
-    /// all [`start`](Rule::start) before the first step; `g` may be used up.
+    /// all [`start`](Rule::start) before the first step. `g` is overwritten.
     ///
     /// # Panics
-    /// Where gradient or state are shorter than that.
+    /// Panics if gradient or state are too short.
     pub fn step(&self, lr: f64, t: u64, scale: f32, w: &mut [f32], g: &mut [f32], state: &mut [f32]) {
         let state = state.chunks_exact_mut(w.len().max(1)).collect();
         let tensor = Tensor { weights: w, gradient: g, state, is_kernel: false, prune: None, hold: None };
         self.apply(lr, t, scale, tensor, Threads::ONE);
     }
 
-    /// Whether a step of some elements can be made without the others, at no more cost.
+    /// Returns true if parts of a tensor can be updated separately at no extra cost. Clipping by a norm needs the full
+    /// gradient first.
     pub(crate) fn is_elementwise(&self) -> bool {
-        // Nadam computes its schedule from the first step on, once for each tensor.
+        // Nadam multiplies its momentum schedule up from the first step, once per call.
         self.clip_norm == 0.0 && self.global_clip_norm == 0.0 && !matches!(self.rule, Rule::Nadam { .. })
     }
 
-    /// What all gradients are multiplied by, so that their common norm keeps its limit; `squares` is the sum of
-    /// their squares.
+    /// Returns the factor that limits the common norm of all gradients; `squares` is the sum of their squares.
     #[must_use]
     pub fn global_factor(&self, squares: f64) -> f32 {
         let norm = squares.sqrt();

@@ -1,54 +1,45 @@
-//! A training as data: one folder that holds what was trained, how, from which seed, and what came out.
+//! A training as a folder: input, progress and result.
 //!
-//! | file | what it is |
+//! | file | content |
 //! | --- | --- |
 //! | `spec.yaml` | the network |
 //! | `run.yaml` | configuration, seed, structural hash, checksum of the data |
 //! | `metrics.jsonl` | one line for each epoch, without times |
 //! | `events.out.tfevents.*` | the same for TensorBoard, with histograms of the weights and the hyper-parameters |
-//! | `checkpoint.safetensors` | where an interrupted run goes on from; gone when the run is finished |
-//! | `weights.safetensors` | the weights that were kept |
-//! | `failure.json`, `last-good.safetensors` | why a run ended without a result, and the last weights that were good |
-//! | `result.json` | what came out; written last, so a run without it is not finished |
+//! | `checkpoint.safetensors` | state to resume from; removed when the run is finished |
+//! | `weights.safetensors` | the kept weights |
+//! | `SHA256SUMS` | digests of `result.json` and `weights.safetensors` |
+//! | `failure.json`, `last-good.safetensors` | reason that a run ended without a result, and the last finite weights |
+//! | `result.json` | the result; written last, so a run without it is not finished |
 
+mod checksums;
 mod log;
+mod plan;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{FoundationError, Seed, config, files};
 use tinsmith_kernels::Threads;
-use tinsmith_layers::{BuildOptions, Model};
-use tinsmith_network::ModelSpec;
+use tinsmith_layers::Model;
 use tinsmith_tensorboard::SessionStatus;
 
 use self::log::EpochLog;
+pub use self::plan::{Plan, build};
 use crate::callback::{Both, Callback};
 use crate::checkpoint::Checkpoints;
 use crate::config::TrainConfig;
+use crate::context::Context;
+use crate::digest::{sha256, sha256_of_file};
 use crate::error::{Result, TrainError};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Context, Epoch, History, fit_resumable};
+use crate::fit::fit_resumable;
+use crate::history::{Epoch, History, check_epochs};
+use crate::removal::remove_if_present;
 
-/// What is to be trained, and how.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// The network.
-    pub spec: ModelSpec,
-    /// The configuration.
-    pub config: TrainConfig,
-    /// Seed of initial weights, batches, dropout and augmentation.
-    pub seed: Seed,
-    /// Weights to start from, by name, where their shapes fit; the others start from the seed.
-    pub start: Option<PathBuf>,
-    /// What else makes this run what it is (a pruning schedule, a sweep's values); stored, and compared on resume.
-    pub attributes: BTreeMap<String, serde_json::Value>,
-}
-
-/// What identifies a run: a folder that holds another must not be taken for this one.
+/// Identity of a run. A folder with another identity is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Identity {
@@ -57,41 +48,41 @@ struct Identity {
     data: String,
     data_checksum: String,
     config: TrainConfig,
-    /// The bytes' checksum of the weights it starts from.
+    /// SHA-256 of the weights it starts from.
     #[serde(default)]
     start: Option<String>,
-    /// That of its teacher's.
+    /// SHA-256 of the teacher.
     #[serde(default)]
     teacher: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, serde_json::Value>,
 }
 
-/// What came out of a run.
+/// Result of a finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunResult {
-    /// The course of the training.
+    /// Course of the training.
     pub history: History,
-    /// The kept weights on the validation part, where there is one.
+    /// Evaluation of the kept weights on the validation split, if there is one.
     pub validation: Option<Evaluation>,
 }
 
-/// Why a run ended without a result.
+/// Reason that a run ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// The reason, for people.
+    /// Message for people.
     pub reason: String,
     /// Epoch, from 1.
     pub epoch: u32,
     /// Step in the epoch, from 1.
     pub step: u64,
-    /// The first layer whose output was not finite, where it can be told.
+    /// First layer whose output was not finite, if known.
     pub layer: Option<String>,
 }
 
-/// A run's folder.
+/// Folder of a run.
 #[derive(Debug, Clone)]
 pub struct Run {
     folder: PathBuf,
@@ -100,8 +91,8 @@ pub struct Run {
 }
 
 impl RunResult {
-    /// Whether this result is better than `other`: by accuracy on the validation part, then by its loss; without a
-    /// validation part by the training loss of the last epoch.
+    /// Returns true if this result is better than `other`: by validation accuracy, then by validation loss. Without a
+    /// validation split, by the training loss of the last epoch.
     #[must_use]
     pub fn is_better_than(&self, other: &Self) -> bool {
         let key = |r: &Self| match &r.validation {
@@ -114,13 +105,13 @@ impl RunResult {
 }
 
 impl Run {
-    /// The run in `folder`, which need not exist.
+    /// Returns the run in `folder`, which need not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), every_steps: 0, every_seconds: 30.0 }
     }
 
-    /// The same with checkpoints every so many steps and seconds, where 0 means never; by default every 30 seconds. A
-    /// run that is cancelled writes one in any case. The result does not depend on it.
+    /// Sets the interval of checkpoints in steps and seconds; 0 disables either. The default is every 30 seconds. A
+    /// cancelled run always writes one. The result does not depend on it.
     #[must_use]
     pub const fn with_checkpoints(mut self, every_steps: u64, every_seconds: f64) -> Self {
         self.every_steps = every_steps;
@@ -128,40 +119,43 @@ impl Run {
         self
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the weights are.
+    /// Returns the path of the weights.
     #[must_use]
     pub fn weights(&self) -> PathBuf {
         self.folder.join("weights.safetensors")
     }
 
-    /// The result, where the run is finished.
+    /// Returns the result of a finished run; None if it is not finished. Result and weights are compared with
+    /// `SHA256SUMS`.
     ///
     /// # Errors
-    /// [`TrainError::Malformed`] where `result.json` is there but cannot be read.
+    /// [`TrainError::Malformed`] if `result.json` is damaged or impossible, or if a file differs from its checksum.
     pub fn result(&self) -> Result<Option<RunResult>> {
         let path = self.folder.join("result.json");
         if !path.is_file() {
             return Ok(None);
         }
         let text = files::read_text(&path)?;
-        let result = serde_json::from_str(&text).map_err(|e| TrainError::Malformed {
-            path,
-            wanted: "the result of a run",
-            reason: e.to_string(),
-        })?;
+        let malformed =
+            |reason| TrainError::Malformed { path: path.clone(), wanted: "the result of a run", reason };
+        let result: RunResult = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
+        let History { epochs, kept, .. } = &result.history;
+        check_epochs(epochs, *kept)
+            .map_err(|(field, fault)| malformed(format!("history.{field} {fault}")))?;
+        checksums::verify(&self.folder)?;
         Ok(Some(result))
     }
 
-    /// The epochs so far, from `metrics.jsonl`; a torn last line is left out.
+    /// Returns the epochs so far, from `metrics.jsonl`; an incomplete last line is skipped.
     ///
     /// # Errors
-    /// [`TrainError::Malformed`] where a whole line is not an epoch.
+    /// [`TrainError::Malformed`] if a complete line is not an epoch.
     pub fn epochs(&self) -> Result<Vec<Epoch>> {
         let path = self.folder.join("metrics.jsonl");
         let (_, lines) = files::LineLog::open(&path)?;
@@ -175,16 +169,16 @@ impl Run {
         lines.iter().map(parse).collect()
     }
 
-    /// Where an interrupted run goes on from.
+    /// Returns the path of the checkpoint.
     #[must_use]
     pub fn checkpoint(&self) -> PathBuf {
         self.folder.join("checkpoint.safetensors")
     }
 
-    /// Why the last attempt ended without a result, where it did so by itself.
+    /// Returns the reason that the last attempt failed, if it did.
     ///
     /// # Errors
-    /// [`TrainError::Malformed`] where `failure.json` is there but cannot be read.
+    /// [`TrainError::Malformed`] if `failure.json` cannot be read.
     pub fn failure(&self) -> Result<Option<Failure>> {
         let path = self.folder.join("failure.json");
         if !path.is_file() {
@@ -198,13 +192,12 @@ impl Run {
         })
     }
 
-    /// Trains, or returns the result of the training that is finished already. A run that was interrupted, at whatever
-    /// instant, goes on from its last checkpoint (without one from the start) and ends the same, byte for byte; of the
-    /// event files alone that is not promised.
+    /// Trains, or returns the result if the run is finished. An interrupted run resumes from its last checkpoint, or
+    /// starts again without one, and ends the same, byte for byte, except for the event files.
     ///
     /// # Errors
-    /// [`TrainError::OtherRun`] where the folder holds a run of something else; as [`fit_resumable`] otherwise. Where the
-    /// loss is not finite the folder has the reason and the last good weights.
+    /// [`TrainError::OtherRun`] if the folder holds another run; otherwise as [`fit_resumable`]. If the loss becomes
+    /// non-finite, the folder gets the reason and the last finite weights.
     pub fn train(
         &self,
         plan: &Plan,
@@ -221,12 +214,13 @@ impl Run {
         let mut model = build(plan, Threads::new(context.grant.threads()))?;
         let checkpoints = Checkpoints {
             path: self.checkpoint(),
-            identity: hex(&Sha256::digest(config::to_yaml("run", &identity)?)),
+            identity: sha256(config::to_yaml("run", &identity)?.as_bytes()),
             every_steps: self.every_steps,
             every_seconds: self.every_seconds,
         };
+        // Traces of an earlier attempt would contradict this one.
         for name in ["failure.json", "last-good.safetensors"] {
-            remove(&self.folder.join(name))?;
+            remove_if_present(&self.folder.join(name))?;
         }
         let mut log = EpochLog::open(&self.folder, plan, checkpoints.path.is_file())?;
         let within = Context { seed: plan.seed, ..context.clone() };
@@ -255,7 +249,14 @@ impl Run {
         log.end(SessionStatus::Success)?;
         model.save_weights(&self.weights(), &BTreeMap::new())?;
         let result = RunResult { history, validation };
-        files::write_atomic(&self.folder.join("result.json"), config::to_json("run", &result)?.as_bytes())?;
+        // The order is the protocol: weights, digests, result, then the checkpoint goes. A run that is killed in between
+        // has no result yet and still has its checkpoint.
+        let text = config::to_json("run", &result)?;
+        let weights = std::fs::read(self.weights())
+            .map_err(|source| FoundationError::Read { path: self.weights(), source })?;
+        let contents = [("result.json", text.as_bytes()), ("weights.safetensors", weights.as_slice())];
+        checksums::write(&self.folder, &contents)?;
+        files::write_atomic(&self.folder.join("result.json"), text.as_bytes())?;
         checkpoints.clear()?;
         Ok(result)
     }
@@ -267,9 +268,9 @@ impl Run {
     }
 
     fn identity(plan: &Plan, train: &Dataset) -> Result<Identity> {
-        let start = plan.start.as_ref().map(|path| checksum(path)).transpose()?;
+        let start = plan.start.as_ref().map(|path| sha256_of_file(path)).transpose()?;
         let teacher = &plan.config.distillation.teacher;
-        let teacher = (!teacher.is_empty()).then(|| checksum(Path::new(teacher))).transpose()?;
+        let teacher = (!teacher.is_empty()).then(|| sha256_of_file(Path::new(teacher))).transpose()?;
         Ok(Identity {
             seed: plan.seed,
             spec_hash: plan.spec.structural_hash()?.to_string(),
@@ -299,70 +300,5 @@ impl Run {
         }
         plan.spec.save(&self.folder.join("spec.yaml"))?;
         Ok(files::write_atomic(&path, config::to_yaml("run", identity)?.as_bytes())?)
-    }
-}
-
-/// The network of a plan with its first weights.
-///
-/// # Errors
-/// [`TrainError::Layers`] where it does not build or the weights cannot be read.
-pub fn build(plan: &Plan, threads: Threads) -> Result<Model> {
-    let options = BuildOptions { threads, ..BuildOptions::default() };
-    let model = Model::build(&plan.spec, plan.seed.derive("weights", 0), &options)?;
-    if let Some(path) = &plan.start {
-        model.inherit(&load_model(path)?)?;
-    }
-    Ok(model)
-}
-
-/// The specification in a file: YAML, JSON, or a model that Keras saved (`.keras`, `.h5`).
-///
-/// # Errors
-/// [`TrainError::Spec`] and [`TrainError::Layers`] where it cannot be read.
-pub fn load_spec(path: &Path) -> Result<ModelSpec> {
-    if tinsmith_layers::keras::has_keras_extension(path) {
-        return Ok(tinsmith_layers::keras::load_spec(path)?);
-    }
-    Ok(ModelSpec::load(path)?)
-}
-
-/// The network that a weight file holds: its specification is in the file's metadata, or it is a model that Keras
-/// saved (`.keras`, `.h5`).
-///
-/// # Errors
-/// [`TrainError::Malformed`] where the file has no specification; [`TrainError::Layers`] where it cannot be read.
-pub fn load_model(path: &Path) -> Result<Model> {
-    if tinsmith_layers::keras::has_keras_extension(path) {
-        return Ok(tinsmith_layers::keras::load(path, &BuildOptions::default())?);
-    }
-    let contents = tinsmith_core_tensor::io::safetensors::load(path)?;
-    let text = contents.metadata.get("spec").ok_or_else(|| TrainError::Malformed {
-        path: path.to_owned(),
-        wanted: "weights that Tinsmith wrote",
-        reason: "its metadata have no `spec`".to_owned(),
-    })?;
-    let spec = ModelSpec::parse(text, &path.display().to_string())?;
-    let model = Model::build(&spec, Seed::new(0), &BuildOptions::default())?;
-    model.set_weights(&contents.tensors, &path.display().to_string())?;
-    Ok(model)
-}
-
-fn checksum(path: &Path) -> Result<String> {
-    let bytes =
-        std::fs::read(path).map_err(|source| FoundationError::Read { path: path.to_owned(), source })?;
-    Ok(hex(&Sha256::digest(&bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Removes a file that need not be there.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(FoundationError::Write { path: path.to_owned(), source }.into())
-        }
-        _ => Ok(()),
     }
 }

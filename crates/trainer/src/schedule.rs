@@ -1,72 +1,73 @@
-//! Learning-rate schedules: a factor for each step. Formulas are those of `tf.keras.optimizers.schedules` 2.15 where
-//! it has the schedule; one-cycle is Smith and Topin, 2017 (arXiv 1708.07120), with cosine slopes.
+//! Learning-rate schedules: one factor per step. Formulas equal `tf.keras.optimizers.schedules` 2.15; one-cycle is
+//! Smith and Topin, 2017 (arXiv 1708.07120), with cosine slopes.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Faults;
 
 use crate::metric::Direction;
 
-/// What the learning rate is multiplied by.
+/// Factor of the learning rate over a training.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// 1 throughout.
+    /// Constant 1.
     #[default]
     Constant,
-    /// `factor` to the number of whole `every` epochs that are over.
+    /// `factor^n` after `n` complete intervals of `every` epochs.
     Step {
         /// Epochs between changes.
         every: f64,
         /// Factor of each change.
         factor: f64,
     },
-    /// From 1 along half a cosine to `floor` at the end.
+    /// Half a cosine from 1 to `floor` at the end.
     Cosine {
-        /// The factor at the end. Default 0.
+        /// Factor at the end. Default 0.
         #[serde(default)]
         floor: f64,
     },
-    /// `factor` to the number of `every` epochs that are over, fractions included.
+    /// `factor^x` after `x` intervals of `every` epochs, fractions included.
     Exponential {
-        /// Epochs in which the rate changes by the factor.
+        /// Epochs per factor.
         every: f64,
-        /// Factor of each such time.
+        /// Factor per interval.
         factor: f64,
     },
-    /// `floor + (1 - floor) (1 - x)^power`, where x is the share of the steps that are done.
+    /// `floor + (1 - floor) (1 - x)^power`, with x the fraction of the steps that are done.
     Polynomial {
-        /// The exponent. Default 1: a line.
+        /// Exponent. Default 1: linear.
         #[serde(default = "one")]
         power: f64,
-        /// The factor at the end. Default 0.
+        /// Factor at the end. Default 0.
         #[serde(default)]
         floor: f64,
     },
-    /// Times `factor` whenever the watched value (see [`EarlyStopping::monitor`](crate::EarlyStopping)) was not better
-    /// for `patience` epochs.
+    /// Multiplies by `factor` each time the monitored value (see [`EarlyStopping::monitor`](crate::EarlyStopping))
+    /// has not improved for `patience` epochs.
     Plateau {
         /// Factor of each change, above 0 and below 1. Default 0.5.
         #[serde(default = "half")]
         factor: f64,
-        /// Epochs without a better value. Default 5.
+        /// Epochs without improvement. Default 5.
         #[serde(default = "patience")]
         patience: u32,
-        /// By how much a value must be better to count. Default 0.0001.
+        /// Smallest change that counts as an improvement. Default 0.0001.
         #[serde(default = "min_delta")]
         min_delta: f64,
-        /// The least that the learning rate is multiplied by. Default 0.
+        /// Smallest total factor. Default 0.
         #[serde(default)]
         floor: f64,
     },
-    /// Up from `1 / start_div` to 1 in the share `rise` of all steps, then down to `1 / end_div`, along cosines.
+    /// Rises from `1 / start_div` to 1 in the fraction `rise` of all steps, then falls to `1 / end_div`, along
+    /// cosines.
     OneCycle {
-        /// Share of the steps that go up. Default 0.3.
+        /// Fraction of the steps that rise. Default 0.3.
         #[serde(default = "rise")]
         rise: f64,
-        /// 1 over the first factor. Default 25.
+        /// Reciprocal of the first factor. Default 25.
         #[serde(default = "start_div")]
         start_div: f64,
-        /// 1 over the last factor. Default 10000.
+        /// Reciprocal of the last factor. Default 10000.
         #[serde(default = "end_div")]
         end_div: f64,
     },
@@ -101,7 +102,8 @@ fn end_div() -> f64 {
 }
 
 impl Schedule {
-    /// The factor after `done` of `total` steps, at `steps_per_epoch`. A plateau's is 1: it hangs on what is measured.
+    /// Returns the factor after `done` of `total` steps, at `steps_per_epoch`. A plateau returns 1, because its
+    /// factor depends on measured values.
     #[must_use]
     pub fn factor(&self, done: f64, total: f64, steps_per_epoch: u64) -> f64 {
         let all = total.max(1.0);
@@ -125,7 +127,7 @@ impl Schedule {
         }
     }
 
-    /// Notes values that cannot be used.
+    /// Adds every unusable value to `faults`.
     pub fn check(&self, faults: &mut Faults) {
         let (fits, wanted) = match *self {
             Self::Constant => (true, ""),
@@ -155,7 +157,7 @@ impl Schedule {
     }
 }
 
-/// What a plateau has taken off the learning rate so far.
+/// State of a plateau: the factor so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plateau {
     pub(crate) factor: f64,
@@ -170,7 +172,25 @@ impl Plateau {
         Self { factor: 1.0, direction, best: None, waited: 0 }
     }
 
-    /// Takes in the value of an epoch; does nothing for other schedules.
+    /// Checks that a stored state can come from this schedule; returns the fault.
+    pub(crate) fn check(&self, schedule: &Schedule, direction: Direction) -> Result<(), String> {
+        let (least, patience) = match *schedule {
+            Schedule::Plateau { floor, patience, .. } => (floor, patience),
+            _ => (1.0, 1),
+        };
+        if !(least..=1.0).contains(&self.factor) {
+            return Err(format!("has factor {}, want {least} to 1", self.factor));
+        }
+        if self.waited >= patience {
+            return Err(format!("has waited {} epochs, want less than {patience}", self.waited));
+        }
+        if self.direction != direction {
+            return Err(format!("has direction {:?}, want {direction:?}", self.direction));
+        }
+        Ok(())
+    }
+
+    /// Records the value of an epoch; does nothing for other schedules.
     pub(crate) fn see(&mut self, schedule: &Schedule, value: f64) {
         let Schedule::Plateau { factor, patience, min_delta, floor } = *schedule else { return };
         if self.best.is_none_or(|best| self.direction.is_better(value, best, min_delta)) {

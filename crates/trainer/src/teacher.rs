@@ -1,15 +1,14 @@
-//! A trained network whose outputs another one learns from.
+//! Teacher networks for distillation.
 
 use std::path::Path;
 
-use tinsmith_layers::Model;
+use tinsmith_layers::{Model, load_model};
 
 use crate::config::TrainConfig;
 use crate::engine::{self, Engine};
 use crate::error::{Result, TrainError};
 use crate::loss::Soft;
 use crate::optimizer::{OptimizerConfig, Rule};
-use crate::run::load_model;
 
 pub(crate) struct Teacher {
     model: Model,
@@ -19,7 +18,7 @@ pub(crate) struct Teacher {
 }
 
 impl Teacher {
-    /// The teacher that a configuration names, where it names one and gives it a share.
+    /// Loads the configured teacher; None if there is none or its fraction of the loss is 0.
     pub(crate) fn load(config: &TrainConfig, student: &Model) -> Result<Option<Self>> {
         let wanted = &config.distillation;
         if wanted.teacher.is_empty() || wanted.share <= 0.0 {
@@ -42,12 +41,13 @@ impl Teacher {
         }
         let rule = Rule::Sgd { momentum: 0.0, nesterov: false };
         let optimizer = OptimizerConfig { rule, ..OptimizerConfig::default() };
-        let engine = engine::start(&model, &TrainConfig { optimizer, ..TrainConfig::default() })?;
+        let config = TrainConfig { optimizer, ..TrainConfig::default() };
+        let engine = engine::start(&model, &config, config.batch_size)?;
         let (temperature, share) = (wanted.temperature as f32, wanted.share as f32);
         Ok(Some(Self { model, engine, temperature, share }))
     }
 
-    /// What it says of a batch.
+    /// Returns the teacher outputs for a batch.
     pub(crate) fn teach(&mut self, samples: &[f32], rows: usize) -> Result<Soft<'_>> {
         self.engine.predict(&self.model, samples, rows)?;
         Ok(Soft { logits: self.engine.outputs(), temperature: self.temperature, share: self.share })

@@ -1,5 +1,5 @@
-//! The one implementation of [`Evaluate`]: a candidate network is built, trained within the budget, and scored on the
-//! validation part.
+//! Implementation of [`Evaluate`] for networks: builds a candidate, trains it within the budget and scores it on the
+//! validation split.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,14 +13,16 @@ use tinsmith_study::{Artifact, Decision, Evaluate, EvaluateError, Outcome, Repor
 
 use crate::callback::Observe;
 use crate::config::TrainConfig;
+use crate::context::Context;
 use crate::error::TrainError;
 use crate::evaluate::evaluate;
-use crate::fit::{Context, Epoch, fit};
+use crate::fit::fit;
+use crate::history::Epoch;
 use crate::kfold::choose;
 use crate::run::{Plan, build};
 
-/// Trains candidates on one data set. Scores are `val_loss`, for classes `val_accuracy`, and what the configuration's
-/// `metrics` name, as `val_f1_macro`; with several folds their means.
+/// Trains candidates on one data set. Scores are `val_loss`, for classes `val_accuracy`, and the configured `metrics`
+/// with the prefix `val_`, such as `val_f1_macro`. With several folds each score is the mean.
 #[derive(Debug, Clone)]
 pub struct Trainer {
     train: Dataset,
@@ -32,37 +34,37 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Trains on `train`, scores on `validation`; the budget's epochs replace those of `config`.
+    /// Creates a trainer for these splits. The budget of a trial replaces the epochs of `config`.
     #[must_use]
     pub fn new(train: Dataset, validation: Dataset, config: TrainConfig) -> Self {
         Self { train, validation, config, start: None, artifacts: None, folds: None }
     }
 
-    /// Starts every candidate from these weights, where names and shapes fit.
+    /// Starts every candidate from these weights, matched by name and shape.
     #[must_use]
     pub fn starting_from(mut self, weights: impl Into<PathBuf>) -> Self {
         self.start = Some(weights.into());
         self
     }
 
-    /// Keeps the weights of each trial in this folder, as `trial-00042.safetensors`.
+    /// Saves the weights of each trial in this folder, as `trial-00042.safetensors`.
     #[must_use]
     pub fn keeping_weights_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.artifacts = Some(folder.into());
         self
     }
 
-    /// Scores candidates by cross-validation on the training part, in folds that are the same for all of them. A budget of
-    /// fewer folds trains some of them alone, chosen by the trial's seed.
+    /// Scores candidates by cross-validation on the training split; all candidates share the folds. A budget of fewer
+    /// folds trains some of them, chosen by the seed of the trial.
     ///
     /// # Errors
-    /// [`TrainError::Data`] where so many folds cannot be made.
+    /// [`TrainError::Data`] if the data cannot be split into that many folds.
     pub fn with_folds(mut self, splits: usize, seed: Seed) -> Result<Self, TrainError> {
         self.folds = Some(self.train.folds(splits, Some(seed))?);
         Ok(self)
     }
 
-    /// One training of a candidate on given parts.
+    /// Trains a candidate on one pair of splits.
     fn train_one(
         &self,
         request: &Request<'_, ModelSpec>,
@@ -110,7 +112,7 @@ impl Trainer {
             let (scores, model) = self.train_one(request, 0, &train, &self.validation, &mut observe)?;
             return Ok(Outcome { scores, artifact: self.keep(request.trial, &model)? });
         }
-        // Folds are cut from the training part; the validation part stays unseen.
+        // Folds are cut from the training split; the validation split stays unseen.
         let own;
         let folds = match &self.folds {
             Some(folds) => folds,

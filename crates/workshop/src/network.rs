@@ -18,7 +18,7 @@ const WEIGHTS: &str = "weights: a .safetensors file that `tinsmith train` wrote,
 /// [`WorkshopError::WrongFile`] if the file is a specification without weights, [`WorkshopError::Train`] and
 /// [`WorkshopError::Layers`] if it cannot be read.
 pub fn load_network(path: &Path) -> Result<Model> {
-    tinsmith_trainer::run::load_model(path).map_err(|error| {
+    tinsmith_layers::load_model(path).map_err(|error| {
         if path.is_file() && ModelSpec::load(path).is_ok() {
             return wrong_file(path, "a specification without weights", WEIGHTS);
         }
@@ -31,7 +31,7 @@ pub fn load_network(path: &Path) -> Result<Model> {
 /// # Errors
 /// [`WorkshopError::WrongFile`] if the file holds weights, [`WorkshopError::Spec`] if it cannot be read.
 pub fn load_spec(path: &Path) -> Result<ModelSpec> {
-    tinsmith_trainer::run::load_spec(path).map_err(|error| {
+    tinsmith_layers::load_spec(path).map_err(|error| {
         if path.extension().is_some_and(|e| e == "safetensors") && path.is_file() {
             return wrong_file(path, "a weight file", SPECIFICATION);
         }

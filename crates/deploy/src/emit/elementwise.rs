@@ -1,12 +1,12 @@
-//! Functions of single elements in C, and the softmax of rows.
+//! Element-wise functions in C, and the softmax of rows.
 
-use super::function::Writer;
 use super::text::float;
+use super::writer::Writer;
 use crate::network::Element;
 use crate::pointwise::{Pointwise, Quantization, Rounding, Squash};
 
 impl Writer<'_> {
-    /// Writes what `functions` do to `v`; arrays are named after `purpose`.
+    /// Writes `functions` applied to `v`; arrays are named after `purpose`.
     pub(super) fn apply(&mut self, functions: &[Pointwise], purpose: &str) {
         for (k, function) in functions.iter().enumerate() {
             match function {
@@ -77,10 +77,11 @@ impl Writer<'_> {
         }
         match q.rounding {
             Rounding::Nearest { unit } => {
-                // A power of two, so that the reciprocal is exact.
+                // `unit` is a power of two, so its reciprocal is exact.
                 self.out.line(&format!("v = rintf(v * {});", float(1.0 / unit)));
                 if stays_code {
-                    // What is no number becomes the lowest code: no other conversion of it is defined.
+                    // C defines no conversion of NaN to an integer. The comparison is written so that NaN becomes the
+                    // lowest code.
                     let (low, high) = (float(q.low as f32), float(q.high as f32));
                     self.out.line(&format!("v = v > {high} ? {high} : v;"));
                     self.out.line(&format!("v = v >= {low} ? v : {low};"));
@@ -99,15 +100,15 @@ impl Writer<'_> {
         if stays_code {
             return;
         }
-        if q.worth != 1.0 {
-            self.out.line(&format!("v = v * {};", float(q.worth)));
+        if q.step_size != 1.0 {
+            self.out.line(&format!("v = v * {};", float(q.step_size)));
         }
         if let Some(bound) = q.bound {
             self.out.line(&format!("v = v > {} ? {} : v;", float(bound), float(bound)));
         }
     }
 
-    /// A softmax over rows of what was written, and what comes after it.
+    /// Writes a softmax over rows of the output, and the functions after it.
     pub(super) fn softmax(&mut self) {
         let (_, Some(row), after) = self.pointwise() else { return };
         let after = after.to_vec();

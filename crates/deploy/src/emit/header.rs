@@ -1,17 +1,17 @@
-//! The header: sizes, and what the network is.
+//! The C header: sizes and a description of the network.
 
 use super::arithmetic_name;
 use super::text::{Text, comment};
 use crate::config::ExportOptions;
 use crate::kernel::Kernel;
-use crate::network::{Element, Network, Product, Step, Work};
+use crate::network::{Element, LoweredStep, Network, Product, Work};
 
-/// The network's name for people.
+/// Returns the name of the network for comments.
 pub(super) fn title(network: &Network) -> String {
     if network.name.is_empty() { "A network".to_owned() } else { comment(&network.name) }
 }
 
-fn weight_bits(step: &Step) -> String {
+fn weight_bits(step: &LoweredStep) -> String {
     let bits = |product: &Product| match &product.kernel {
         Kernel::Float(_) => 32,
         Kernel::Integer(kernel) => kernel.bits,
@@ -25,7 +25,7 @@ fn weight_bits(step: &Step) -> String {
     }
 }
 
-fn weights(step: &Step) -> usize {
+fn weights(step: &LoweredStep) -> usize {
     let count = |product: &Product| product.kernel.len() + product.bias.as_ref().map_or(0, Vec::len);
     match &step.work {
         Work::Product(product) => count(product),

@@ -1,12 +1,12 @@
-//! Sums of products in C.
+//! Dense layers and convolutions in C.
 
-use super::function::{Writer, c_name};
+use super::writer::{Writer, c_name};
 use crate::kernel::{Kernel, Rows};
 use crate::network::{Element, Product};
 use crate::pointwise::Quantization;
 use crate::sum::{INEXACT_LIFT, IntegerSum, integer_sum, multiplier, plain_rounding, shifts};
 
-/// The number of a kernel's element at taps `ky`, `kx`, channel `c` and output `f`.
+/// Returns the index of the kernel element at taps `ky`, `kx`, channel `c` and output `f`.
 fn kernel_index(product: &Product) -> String {
     let width = product.windows.size[1];
     let tap = match product.windows.size {
@@ -25,7 +25,7 @@ fn kernel_index(product: &Product) -> String {
     format!("{row} * {} + f", product.outputs)
 }
 
-/// The number of an input's element at `iy`, `ix`, channel `c` of the group of output `f`.
+/// Returns the index of the input element at `iy`, `ix`, channel `c` of the group of output `f`.
 fn input_index(product: &Product) -> String {
     let [_, width, channels] = product.windows.input;
     let first = match product.groups {
@@ -37,7 +37,7 @@ fn input_index(product: &Product) -> String {
     if product.windows.is_point() { first } else { format!("(iy * {width} + ix) * {channels} + {first}") }
 }
 
-/// Opens every loop of the sum and writes `body` of (input, kernel element), then closes them.
+/// Writes the loops of the sum around `body`, which gets the input and the kernel element.
 fn accumulate(
     writer: &mut Writer<'_>,
     product: &Product,
@@ -65,7 +65,7 @@ fn accumulate(
     writer.close_taps(&product.windows);
 }
 
-/// The sum over the non-zeros of a matrix.
+/// Writes the sum over the non-zero elements of a matrix.
 fn accumulate_rows(
     writer: &mut Writer<'_>,
     product: &Product,
@@ -89,7 +89,7 @@ fn accumulate_rows(
     writer.out.close();
 }
 
-/// A dense layer or a convolution, depthwise or not.
+/// Writes a dense layer or a convolution, depthwise or not.
 pub(super) fn product(writer: &mut Writer<'_>, product: &Product) {
     if integer(writer, product) {
         return;
@@ -103,7 +103,7 @@ pub(super) fn product(writer: &mut Writer<'_>, product: &Product) {
     writer.close_positions(&product.windows);
 }
 
-/// Writes `float v`, the sum with scale and bias.
+/// Writes `float v`: the sum with scale and bias.
 fn float_sum(writer: &mut Writer<'_>, product: &Product, input: &str, element: Element, suffix: &str) {
     let name = format!("w{}{suffix}", writer.number);
     writer.out.line("float v = 0.0f;");
@@ -129,12 +129,13 @@ fn float_sum(writer: &mut Writer<'_>, product: &Product, input: &str, element: E
     }
 }
 
-/// Writes the product in integers, where it can be.
+/// Writes the product with integers; returns false if it has no integer form.
 fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
     let rounding = plain_rounding(&writer.step.pointwise).filter(|_| writer.output != Element::Float);
     let lift = if rounding.is_some() { INEXACT_LIFT } else { 0 };
     let Some(sum) = integer_sum(product, writer.inputs[0], lift) else { return false };
     let rule = rounding.and_then(|(q, unit)| Some((q, Rule::new(&sum, unit)?)));
+    // Left shifts need headroom that the bound of the sum does not include.
     let bits = match &rule {
         Some((_, Rule::Shifts(shifts))) if shifts.iter().any(|shift| *shift < 0) => 64,
         _ if sum.fits_32() => 32,
@@ -166,21 +167,22 @@ fn integer(writer: &mut Writer<'_>, product: &Product) -> bool {
     true
 }
 
-/// How sums become codes on integers alone.
+/// Rule from sums to codes, on integers alone.
 enum Rule {
-    /// Shifted down, one for each output or one for all.
+    /// Right shifts, one per output or one for all.
     Shifts(Vec<i32>),
-    /// Multiplied and shifted down.
+    /// Multipliers and right shifts.
     Multipliers(Vec<(i64, i32)>),
 }
 
 impl Rule {
     fn new(sum: &IntegerSum, unit: f32) -> Option<Self> {
-        if let Some(shifts) = shifts(&sum.worth, unit) {
+        if let Some(shifts) = shifts(&sum.step_size, unit) {
             return Some(Self::Shifts(shifts));
         }
-        // A sum of 32 bits times a multiplier of 30 fits into 64.
-        let multipliers: Option<Vec<_>> = sum.worth.iter().map(|worth| multiplier(*worth, unit)).collect();
+        // A 32-bit sum times a 30-bit multiplier fits into 64 bits.
+        let multipliers: Option<Vec<_>> =
+            sum.step_size.iter().map(|step_size| multiplier(*step_size, unit)).collect();
         multipliers.filter(|_| sum.fits_32()).map(Self::Multipliers)
     }
 }
@@ -191,7 +193,7 @@ fn requantize(writer: &mut Writer<'_>, q: &Quantization, rule: &Rule, bits: u32)
         Rule::Shifts(shifts) => {
             let up = shifts.iter().map(|shift| (-shift).max(0)).max().unwrap_or(0);
             if up > 0 {
-                // All are brought to the finest unit first.
+                // A negative shift is a multiplication, so all sums move to the finest unit first.
                 writer.out.line(&format!("sum *= INT64_C({});", 1_i64 << up));
             }
             let down: Vec<i64> = shifts.iter().map(|shift| i64::from(shift + up)).collect();
@@ -221,12 +223,12 @@ fn clamp(variable: &str, q: &Quantization) -> String {
     format!("{variable} < {low} ? {low} : {variable} > {high} ? {high} : {variable}")
 }
 
-/// Writes the sum as a float, and what is done to it.
+/// Writes the sum as a float, and its element-wise functions.
 fn float_finish(writer: &mut Writer<'_>, product: &Product, sum: &IntegerSum) {
     let number = writer.number;
-    let worth: Vec<f32> = sum.worth.iter().map(|w| *w as f32).collect();
-    let worth = writer.data.floats(&format!("s{number}"), &worth).at("f");
-    writer.out.line(&format!("float v = (float)sum * {worth};"));
+    let step_size: Vec<f32> = sum.step_size.iter().map(|w| *w as f32).collect();
+    let step_size = writer.data.floats(&format!("s{number}"), &step_size).at("f");
+    writer.out.line(&format!("float v = (float)sum * {step_size};"));
     if let Some(bias) = product.bias.as_ref().filter(|_| !sum.is_exact) {
         let bias = writer.data.floats(&format!("b{number}"), bias).at("f");
         writer.out.line(&format!("v = v + {bias};"));
@@ -234,7 +236,7 @@ fn float_finish(writer: &mut Writer<'_>, product: &Product, sum: &IntegerSum) {
     writer.finish();
 }
 
-/// A depthwise product of one position into `inner`, then the pointwise one of it.
+/// Writes a depthwise product of one position into `inner`, then the pointwise product of it.
 pub(super) fn separable(writer: &mut Writer<'_>, depthwise: &Product, pointwise: &Product) {
     let element = writer.inputs[0];
     writer.open_positions(&depthwise.windows);

@@ -7,23 +7,23 @@ use tinsmith_cost::Packing;
 use super::text::{Text, float};
 use crate::kernel::{Encoding, IntegerKernel, Kernel};
 
-/// Constants of a network.
+/// Constants of a network and the functions that read them.
 #[derive(Debug)]
 pub(super) struct ReadOnly {
     packing: Packing,
     text: Text,
     functions: Text,
-    /// Bits for which there is a function that unpacks them, and other functions by name.
+    /// Names of the helper functions written so far.
     written: BTreeSet<String>,
     bytes: u64,
 }
 
-/// How an element of a constant is written: with `{}` where its number goes.
+/// Expression for an element of a constant, with `{}` in place of its index.
 #[derive(Debug, Clone)]
 pub(super) struct Access(String);
 
 impl Access {
-    /// The element whose number is the expression `index`.
+    /// Returns the expression for the element at `index`.
     pub(super) fn at(&self, index: &str) -> String {
         self.0.replace("{}", index)
     }
@@ -62,7 +62,7 @@ impl ReadOnly {
         self.text.line("");
     }
 
-    /// Floats; one value that is equal for all becomes a literal.
+    /// Writes floats; returns a literal if all are equal.
     pub(super) fn floats(&mut self, name: &str, values: &[f32]) -> Access {
         if let Some(first) =
             values.first().filter(|first| values.iter().all(|v| v.to_bits() == first.to_bits()))
@@ -73,7 +73,7 @@ impl ReadOnly {
         Access(format!("{name}[{{}}]"))
     }
 
-    /// Whole numbers in the smallest type that holds them; one that is equal for all becomes a literal.
+    /// Writes integers in the smallest type that holds them; returns a literal if all are equal.
     pub(super) fn integers(&mut self, name: &str, values: &[i64]) -> Access {
         if let Some(first) = values.first().filter(|first| values.iter().all(|v| v == *first)) {
             return Access(if *first < 0 { format!("({first})") } else { first.to_string() });
@@ -83,8 +83,8 @@ impl ReadOnly {
     }
 
     fn store(&mut self, name: &str, values: &[i64]) {
-        let (low, high) =
-            (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
+        let bounds = values.iter().min().copied().zip(values.iter().max().copied());
+        let (low, high) = bounds.expect("invariant: constants are not empty");
         let fits = |l: i64, h: i64| low >= l && high <= h;
         let (kind, width) = if fits(-128, 127) {
             ("int8_t", 1)
@@ -100,7 +100,7 @@ impl ReadOnly {
         self.array(kind, width, name, &values.iter().map(i64::to_string).collect::<Vec<_>>());
     }
 
-    /// A kernel: its values where it is of floats, else its levels as whole numbers.
+    /// Writes a kernel: float values, or integer levels.
     pub(super) fn kernel(&mut self, name: &str, kernel: &Kernel) -> Access {
         match kernel {
             Kernel::Float(values) => {
@@ -118,11 +118,19 @@ impl ReadOnly {
             self.store(name, &levels);
             return Access(format!("{name}[{{}}]"));
         }
-        let lowest = kernel.levels.iter().min().copied().unwrap_or(0);
-        let code = |level: i32| match &kernel.encoding {
-            Encoding::Level => (level - lowest) as u32,
-            Encoding::Sign => u32::from(level > 0),
-            Encoding::Table(table) => table.binary_search(&level).unwrap_or(0) as u32,
+        let lowest = kernel.levels.iter().min().copied().expect("invariant: kernels are not empty");
+        let code = |level: i32| {
+            let code = match &kernel.encoding {
+                Encoding::Level => level.abs_diff(lowest),
+                Encoding::Sign => u32::from(level > 0),
+                Encoding::Table(table) => {
+                    let found = table.binary_search(&level);
+                    found.expect("invariant: the table holds every level of its kernel") as u32
+                }
+            };
+            // A wider code would overwrite its neighbors in the packed array.
+            assert!(code >> bits == 0, "invariant: code {code} of level {level} has {bits} bits");
+            code
         };
         let mut packed = vec![0_u8; (kernel.levels.len() * bits as usize).div_ceil(8)];
         for (i, &level) in kernel.levels.iter().enumerate() {
@@ -172,7 +180,7 @@ impl ReadOnly {
         f.close();
     }
 
-    /// Writes the function that rounds a shift half to even, once, for sums of 32 or 64 bits.
+    /// Writes the function that shifts right with rounding half to even, once for each sum width (32 or 64 bits).
     pub(super) fn shifter(&mut self, bits: u32) {
         if !self.written.insert(format!("shift{bits}")) {
             return;

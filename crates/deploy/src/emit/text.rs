@@ -1,6 +1,6 @@
-//! Indented lines of C.
+//! Indented C source text.
 
-/// Text that grows by lines.
+/// Source text that grows by lines.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     lines: String,
@@ -8,7 +8,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// One line at the depth of now; empty ones stay empty.
+    /// Appends a line at the current indentation; empty lines stay empty.
     pub(super) fn line(&mut self, line: &str) {
         if !line.is_empty() {
             for _ in 0..self.depth {
@@ -19,25 +19,25 @@ impl Text {
         self.lines.push('\n');
     }
 
-    /// A function's head and its opening brace.
+    /// Opens a function.
     pub(super) fn open(&mut self, head: &str) {
         self.line(head);
         self.line("{");
         self.depth += 1;
     }
 
-    /// A statement with its block.
+    /// Opens a block after a statement.
     pub(super) fn block(&mut self, head: &str) {
         self.line(&format!("{head} {{"));
         self.depth += 1;
     }
 
-    /// `for` from 0 to `end`; a loop of one turn too, so that its variable is there.
+    /// Opens a `for` loop from 0 to `end`. Loops of one turn are written too, because they declare their variable.
     pub(super) fn count(&mut self, variable: &str, end: usize) {
         self.block(&format!("for (int32_t {variable} = 0; {variable} < {end}; ++{variable})"));
     }
 
-    /// The closing brace.
+    /// Closes a block or function.
     pub(super) fn close(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         self.line("}");
@@ -46,23 +46,23 @@ impl Text {
         }
     }
 
-    /// Another text behind this one.
+    /// Appends another text.
     pub(super) fn append(&mut self, other: &Self) {
         self.lines.push_str(&other.lines);
     }
 
-    /// The text, without empty lines at its end.
+    /// Returns the text without trailing empty lines.
     pub(super) fn finish(self) -> String {
         format!("{}\n", self.lines.trim_end())
     }
 }
 
-/// A float literal that reads back as the same number.
+/// Returns a float literal that reads back as the same number.
 pub(super) fn float(value: f32) -> String {
     format!("{value:?}f")
 }
 
-/// Text that may stand in a comment.
+/// Returns text that is safe within a comment.
 pub(super) fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || c == '*' || c == '\\' || c == '?' { '_' } else { c }).collect()
 }

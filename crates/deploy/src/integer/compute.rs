@@ -1,4 +1,4 @@
-//! The loops of integer inference.
+//! Loops of integer inference.
 
 use super::{Finish, Stage, Values};
 use crate::kernel::Kernel;
@@ -6,14 +6,16 @@ use crate::network::{Element, Network, Product, Windows, Work};
 use crate::pointwise::Pointwise;
 use crate::sum::IntegerSum;
 
-/// The caller's floats as codes.
+/// Converts the caller's floats to codes.
 pub(super) fn entrance(stage: &Stage, sample: &[f32]) -> Vec<i32> {
-    let Some((Pointwise::Quantize(q), before)) = stage.step.pointwise.split_last() else { return Vec::new() };
+    let Some((Pointwise::Quantize(q), before)) = stage.step.pointwise.split_last() else {
+        unreachable!("invariant: an entrance ends in a quantizer")
+    };
     let value = |(i, &x): (usize, &f32)| q.code(before.iter().fold(x, |x, f| f.apply(x, i)));
     sample.iter().enumerate().map(value).collect()
 }
 
-/// A step's codes from those of its inputs.
+/// Computes the codes of a step from those of its inputs.
 pub(super) fn codes(stage: &Stage, network: &Network, codes: &[Vec<i32>]) -> Vec<i32> {
     let sums = sums(stage, network, codes);
     let each = sums.values.iter().enumerate();
@@ -23,15 +25,17 @@ pub(super) fn codes(stage: &Stage, network: &Network, codes: &[Vec<i32>]) -> Vec
             .map(|(i, &sum)| {
                 let count = sums.counts[i];
                 let rule = rules.iter().find(|(n, _)| *n == count);
-                rule.map_or(0, |(_, rule)| rule.code(sum))
+                rule.expect("invariant: there is a rule for every size of a window").1.code(sum)
             })
             .collect(),
         Finish::PerInput(rules) => each.map(|(i, &sum)| rules[sums.counts[i]].code(sum)).collect(),
-        Finish::Entrance | Finish::Floats(_) => Vec::new(),
+        Finish::Entrance | Finish::Floats(_) => {
+            unreachable!("invariant: only steps between the first and the last give codes")
+        }
     }
 }
 
-/// What the caller gets: values, functions and a softmax in `f32`.
+/// Computes the outputs for the caller: values, functions and a softmax in `f32`.
 pub(super) fn floats(stage: &Stage, last: &Values, sums: &Sums) -> Vec<f32> {
     let takes_mean = matches!(stage.step.work, Work::Pool { takes_mean: true, .. });
     let mut values: Vec<f32> = sums
@@ -39,7 +43,7 @@ pub(super) fn floats(stage: &Stage, last: &Values, sums: &Sums) -> Vec<f32> {
         .iter()
         .enumerate()
         .map(|(i, &sum)| {
-            let value = sum as f32 * last.worth[i % last.worth.len()] as f32;
+            let value = sum as f32 * last.step_size[i % last.step_size.len()] as f32;
             let value = if last.bias.is_empty() { value } else { value + last.bias[i % last.bias.len()] };
             if takes_mean { value * (1.0 / sums.counts[i] as f32) } else { value }
         })
@@ -61,11 +65,11 @@ fn softmax(row: &mut [f32]) {
     row.iter_mut().for_each(|v| *v /= sum);
 }
 
-/// What a step computes before its functions of single elements.
+/// Sums of a step, before its element-wise functions.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     values: Vec<i64>,
-    /// Of a mean: how many elements each is of. Of a concatenation: which input each is from.
+    /// For means: number of elements in each. For concatenations: input of each.
     counts: Vec<usize>,
 }
 
@@ -103,7 +107,7 @@ pub(super) fn sums(stage: &Stage, network: &Network, codes: &[Vec<i32>]) -> Sums
     }
 }
 
-/// Calls `visit` for every output position with its real taps: (tap, position in the input).
+/// Calls `visit` for every output position with its taps inside the input: (tap, input position).
 fn for_windows(windows: &Windows, mut visit: impl FnMut(&[(usize, usize)])) {
     let [height, width, _] = windows.input;
     let along = |axis: usize, out: usize, extent: usize| {
@@ -125,7 +129,7 @@ fn for_windows(windows: &Windows, mut visit: impl FnMut(&[(usize, usize)])) {
     }
 }
 
-/// The numbers of real elements that windows have.
+/// Returns the distinct numbers of taps inside the input.
 pub(super) fn counts(windows: &Windows) -> Vec<usize> {
     let mut counts = Vec::new();
     for_windows(windows, |taps| counts.push(taps.len()));
@@ -135,7 +139,9 @@ pub(super) fn counts(windows: &Windows) -> Vec<usize> {
 }
 
 fn products(product: &Product, sum: &IntegerSum, x: &[i32]) -> Vec<i64> {
-    let Kernel::Integer(kernel) = &product.kernel else { return Vec::new() };
+    let Kernel::Integer(kernel) = &product.kernel else {
+        unreachable!("invariant: an integer sum has an integer kernel")
+    };
     let (channels, depth, outputs) = (product.windows.input[2], product.depth(), product.outputs);
     let mut values = Vec::new();
     for_windows(&product.windows, |taps| {

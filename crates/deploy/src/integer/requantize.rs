@@ -1,66 +1,67 @@
-//! From a sum to a code, on integers.
+//! Rules from integer sums to codes.
 
 use crate::pointwise::{Pointwise, Squash};
 use crate::sum::{multiplier, plain_rounding, shift_down, shifts};
 
-/// The most thresholds that a rule has.
+/// Largest number of thresholds of a rule.
 const MOST_THRESHOLDS: i64 = 1 << 12;
 
-/// How an integer becomes a code.
+/// Rule from an integer to a code.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Requantize {
-    /// It is one.
+    /// The integer is the code.
     Keep,
-    /// Divided by a power of two, rounded half to even, within a range.
+    /// Division by a power of two, rounded half to even, clipped.
     Shift { shift: i32, low: i32, high: i32 },
-    /// Times `mantissa / 2^shift`, rounded half to even, within a range.
+    /// Multiplication by `mantissa / 2^shift`, rounded half to even, clipped.
     Multiplier { mantissa: i64, shift: i32, low: i32, high: i32 },
-    /// `first` and `step` more for each threshold that it reaches; `step` is 1 or -1.
+    /// `first`, plus `step` for each threshold reached; `step` is 1 or -1.
     Thresholds { first: i32, step: i32, thresholds: Vec<i64> },
 }
 
 impl Requantize {
-    /// For integers up to `most` in magnitude, each worth `worth`; `channel` is that of functions which differ by
-    /// channel, `multiplies` whether other scales than powers of two take a multiplier.
+    /// Derives the rule for integers up to `most` in magnitude in units of `step_size`. `channel` selects the
+    /// constants of functions that differ by channel; `multiplies` allows multipliers for scales that are no powers
+    /// of two.
     pub(super) fn new(
         pointwise: &[Pointwise],
-        worth: f64,
+        step_size: f64,
         most: i64,
         channel: usize,
         multiplies: bool,
     ) -> Result<Self, String> {
         if let Some((q, unit)) = plain_rounding(pointwise) {
             let (low, high) = (q.low, q.high);
-            if let Some(&[shift]) = shifts(&[worth], unit).as_deref() {
+            if let Some(&[shift]) = shifts(&[step_size], unit).as_deref() {
                 return Ok(Self::Shift { shift, low, high });
             }
-            if multiplies && let Some((mantissa, shift)) = multiplier(worth, unit) {
+            if multiplies && let Some((mantissa, shift)) = multiplier(step_size, unit) {
                 return Ok(Self::Multiplier { mantissa, shift, low, high });
             }
         }
-        thresholds(pointwise, most, channel, |sum| (sum as f64 * worth) as f32)
+        thresholds(pointwise, most, channel, |sum| (sum as f64 * step_size) as f32)
     }
 
-    /// For sums of `count` elements, each worth `worth`, of which the mean is taken.
+    /// Derives the rule for the mean of `count` elements from their sum in units of `step_size`.
     pub(super) fn of_mean(
         pointwise: &[Pointwise],
-        worth: f64,
+        step_size: f64,
         most: i64,
         count: usize,
     ) -> Result<Self, String> {
         if count.is_power_of_two() {
-            return Self::new(pointwise, worth / count as f64, most, 0, false);
+            return Self::new(pointwise, step_size / count as f64, most, 0, false);
         }
-        // As pooling computes it: times the reciprocal in f32.
-        thresholds(pointwise, most, 0, |sum| (sum as f64 * worth) as f32 * (1.0 / count as f32))
+        // Pooling multiplies by the reciprocal in f32, so the thresholds do too.
+        thresholds(pointwise, most, 0, |sum| (sum as f64 * step_size) as f32 * (1.0 / count as f32))
     }
 
-    /// Whether it gives what training's `f32` does.
+    /// Returns true if codes equal those of training in `f32`.
     pub(super) const fn is_exact(&self) -> bool {
         !matches!(self, Self::Multiplier { .. })
     }
 
-    /// The code of an integer.
+    /// Returns the code of an integer.
     pub(super) fn code(&self, value: i64) -> i32 {
         let limit = |v: i128, low: i32, high: i32| v.clamp(i128::from(low), i128::from(high)) as i32;
         match self {
@@ -76,13 +77,13 @@ impl Requantize {
     }
 }
 
-/// The code that functions which end in a quantizer give.
+/// Returns the code of functions that end in a quantizer.
 fn code_of(pointwise: &[Pointwise], channel: usize, x: f32) -> Option<i32> {
     let (Pointwise::Quantize(last), before) = pointwise.split_last()? else { return None };
     Some(last.code(before.iter().fold(x, |x, function| function.apply(x, channel))))
 }
 
-/// Thresholds of functions that never turn back.
+/// Derives thresholds of monotone functions by bisection.
 fn thresholds(
     pointwise: &[Pointwise],
     most: i64,
@@ -97,7 +98,7 @@ fn thresholds(
         _ => false,
     });
     if turns {
-        return Err("its activation is not monotone, so that no thresholds give its codes".to_owned());
+        return Err("its activation is not monotone, so thresholds cannot give its codes".to_owned());
     }
     let code = |sum: i64| code_of(pointwise, channel, value(sum));
     let (Some(first), Some(last)) = (code(-most), code(most)) else {
@@ -113,7 +114,7 @@ fn thresholds(
     let mut thresholds = Vec::with_capacity(count as usize);
     let mut from = -most;
     for k in 1..=count as i32 {
-        // The smallest integer whose code is at least k steps on.
+        // Bisection for the smallest integer whose code is at least k steps from the first.
         let (mut low, mut high) = (from, most);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -140,7 +141,7 @@ mod tests {
         rounding: Rounding::Nearest { unit: 0.25 },
         low: -8,
         high: 7,
-        worth: 0.25,
+        step_size: 0.25,
         bound: None,
         bits: 4,
     };
@@ -155,12 +156,16 @@ mod tests {
             &[Pointwise::Quantize(Quantization { rounding: Rounding::Sign, low: -1, high: 1, ..ROUND })],
         ];
         for pointwise in cases {
-            for worth in [0.031_25, -0.031_25] {
-                let rule = Requantize::new(pointwise, worth, 500, 0, false).expect("a rule");
+            for step_size in [0.031_25, -0.031_25] {
+                let rule = Requantize::new(pointwise, step_size, 500, 0, false).expect("a rule");
                 for sum in -500..=500_i64 {
-                    let x = (sum as f64 * worth) as f32;
+                    let x = (sum as f64 * step_size) as f32;
                     // A sign has no level 0: its two codes are two apart.
-                    assert_eq!(Some(rule.code(sum)), code_of(pointwise, 0, x), "{pointwise:?} {worth} {sum}");
+                    assert_eq!(
+                        Some(rule.code(sum)),
+                        code_of(pointwise, 0, x),
+                        "{pointwise:?} {step_size} {sum}"
+                    );
                 }
             }
         }
@@ -169,13 +174,14 @@ mod tests {
     #[test]
     fn multipliers_are_at_most_one_level_off_and_rarely() {
         let mut off = 0;
-        for worth in [0.013, 0.1, 0.0047, 0.77] {
-            let rule = Requantize::new(&[Pointwise::Quantize(ROUND)], worth, 2000, 0, true).expect("a rule");
+        for step_size in [0.013, 0.1, 0.0047, 0.77] {
+            let rule =
+                Requantize::new(&[Pointwise::Quantize(ROUND)], step_size, 2000, 0, true).expect("a rule");
             assert!(!rule.is_exact());
             for sum in -2000..=2000_i64 {
-                let want = ROUND.code((sum as f64 * worth) as f32);
+                let want = ROUND.code((sum as f64 * step_size) as f32);
                 let got = rule.code(sum);
-                assert!((got - want).abs() <= 1, "{worth} {sum}");
+                assert!((got - want).abs() <= 1, "{step_size} {sum}");
                 off += i32::from(got != want);
             }
         }

@@ -1,4 +1,4 @@
-//! From a trained model to steps: normalizations folded, the cost model's order, layers fused as it counts them.
+//! Lowering of a trained model to steps: normalizations folded, layers fused and ordered as in the cost model.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use tinsmith_layers::{BuildOptions, Model, fold_batch_norms};
 use tinsmith_network::{Graph, Layer, ModelSpec, Op};
 
 use super::work::Lowering;
-use super::{Element, Network, Step, Tensor, Work};
+use super::{Element, LoweredStep, Network, Tensor, Work};
 use crate::config::Arithmetic;
 use crate::error::Result;
 use crate::kernel;
-use crate::pointwise::{self, Pointwise, place};
+use crate::pointwise::{self, Pointwise, layer_ref};
 
-/// The target of exported code: everything has the width that it is held in. An input is the caller's, unless it is
-/// rounded into memory of ours.
+/// Target of exported code: each value has the width it is stored in. The input belongs to the caller unless it is
+/// rounded into the arena.
 fn target(arithmetic: Arithmetic, input: &Op) -> Target {
     Target {
         name: "c".to_owned(),
@@ -29,7 +29,7 @@ fn target(arithmetic: Arithmetic, input: &Op) -> Target {
     }
 }
 
-/// Folds `model` and works out its steps.
+/// Folds `model` and derives its steps.
 pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
     let folded = fold_batch_norms(model)?;
     let model = Model::build(&folded.spec, Seed::new(0), &BuildOptions::default())?;
@@ -42,25 +42,24 @@ pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
     let cost = Cost::with_graph(spec, graph, &target(arithmetic, &spec.layers[input].op));
     steps.extend(builder.entrance(spec, graph, input)?);
 
+    // Layers that the cost model counts with one writer are fused into one step.
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &i in &graph.order {
         groups.entry(cost.layers[i].written_by).or_default().push(i);
     }
     for writer in &cost.peak_ram.order {
-        let members = groups.get(writer).map(Vec::as_slice).unwrap_or_default();
-        let inputs: Vec<usize> = members
-            .first()
-            .map(|&head| graph.nodes[head].inputs.iter().map(|&k| cost.layers[k].written_by).collect())
-            .unwrap_or_default();
+        let members = groups.get(writer).expect("invariant: a writer writes its own layer at least");
+        let head = &graph.nodes[members[0]];
+        let inputs: Vec<usize> = head.inputs.iter().map(|&k| cost.layers[k].written_by).collect();
         steps.push(builder.step(members, *writer, &inputs)?);
     }
-    let mut output = builder.written.get(&cost.layers[last].written_by).copied().unwrap_or(0);
+    let mut output = builder.tensor_of(cost.layers[last].written_by);
     if output == 0 {
-        // Nothing is computed: the output is the input.
+        // No step computes anything, so the output is a copy of the input.
         let tensor = builder.tensors[0].clone();
         builder.tensors.push(tensor);
         output = builder.tensors.len() - 1;
-        steps.push(Step {
+        steps.push(LoweredStep {
             layers: vec!["output".to_owned()],
             kind: "input",
             inputs: vec![0],
@@ -70,23 +69,23 @@ pub(crate) fn lower(model: &Model, arithmetic: Arithmetic) -> Result<Network> {
         });
     }
     let mut tensors = builder.tensors;
-    // What the caller gets are floats.
+    // The caller gets floats.
     tensors[output].element = Element::Float;
     Ok(Network { name: spec.name.clone(), tensors, steps, output, cost })
 }
 
-/// The only layer of `layers`.
+/// Returns the only layer of `layers`.
 fn single(spec: &ModelSpec, layers: &[usize], what: &str) -> Result<usize> {
     match *layers {
         [only] => Ok(only),
         [_, second, ..] => {
             let Layer { name, op, .. } = &spec.layers[second];
-            Err(place(name, op).unsupported(format!("it is a second {what}; want networks with one")))
+            Err(layer_ref(name, op).unsupported(format!("it is a second {what}; want networks with one")))
         }
         [] => {
             let (name, op) = spec.layers.first().map_or(("", None), |l| (l.name.as_str(), Some(&l.op)));
             let kind = op.map_or("input", Op::name);
-            Err(pointwise::Place { layer: name, kind }.unsupported(format!("the network has no {what}")))
+            Err(pointwise::LayerRef { layer: name, kind }.unsupported(format!("the network has no {what}")))
         }
     }
 }
@@ -95,25 +94,25 @@ struct Builder<'a> {
     model: &'a Model,
     arithmetic: Arithmetic,
     tensors: Vec<Tensor>,
-    /// The tensor that each writing layer writes.
+    /// Tensor of each layer that writes one.
     written: BTreeMap<usize, usize>,
 }
 
 impl Builder<'_> {
-    /// The caller's input, and the step that rounds it where there is one.
-    fn entrance(&mut self, spec: &ModelSpec, graph: &Graph, index: usize) -> Result<Option<Step>> {
+    /// Adds the caller's input; returns the step that rounds it, if it is quantized.
+    fn entrance(&mut self, spec: &ModelSpec, graph: &Graph, index: usize) -> Result<Option<LoweredStep>> {
         let layer = &spec.layers[index];
         let tensor = Tensor { shape: graph.shape(index).to_vec(), element: Element::Float };
         self.tensors.push(tensor.clone());
         self.written.insert(index, 0);
         let Op::Input(input) = &layer.op else { return Ok(None) };
         let Some(quantizer) = &input.quantizer else { return Ok(None) };
-        let quantization = pointwise::of_quantizer(quantizer, place(&layer.name, &layer.op))?;
+        let quantization = pointwise::of_quantizer(quantizer, layer_ref(&layer.name, &layer.op))?;
         let pointwise = vec![Pointwise::Quantize(quantization)];
         let element = self.element(&Work::Copy, &[0], &pointwise);
         self.tensors.push(Tensor { element, ..tensor });
         self.written.insert(index, 1);
-        Ok(Some(Step {
+        Ok(Some(LoweredStep {
             layers: vec![layer.name.clone()],
             kind: layer.op.name(),
             inputs: vec![0],
@@ -123,13 +122,19 @@ impl Builder<'_> {
         }))
     }
 
-    fn step(&mut self, members: &[usize], writer: usize, inputs: &[usize]) -> Result<Step> {
+    /// Returns the tensor that a layer writes.
+    fn tensor_of(&self, writer: usize) -> usize {
+        let found = self.written.get(&writer);
+        *found.expect("invariant: the plan's order puts writers before readers")
+    }
+
+    fn step(&mut self, members: &[usize], writer: usize, inputs: &[usize]) -> Result<LoweredStep> {
         let (spec, graph) = (self.model.spec(), self.model.graph());
         let mut work = Work::Copy;
         let mut pointwise = Vec::new();
         for (k, &i) in members.iter().enumerate() {
             let layer = &spec.layers[i];
-            let place = place(&layer.name, &layer.op);
+            let place = layer_ref(&layer.name, &layer.op);
             let shapes = graph.input_shapes(i);
             if k == 0 {
                 let lowering = Lowering {
@@ -143,9 +148,12 @@ impl Builder<'_> {
             }
             if let Op::BatchNorm(norm) = &layer.op {
                 if norm.fold {
-                    return Err(place.unsupported("it is to be folded, but its layer is an output too"));
+                    return Err(place.unsupported(
+                        "it cannot be folded: the layer before it is an output of the network too",
+                    ));
                 }
-                let vectors = layer.op.weights(shapes.first().copied().unwrap_or_default());
+                let vectors =
+                    layer.op.weights(shapes.first().expect("invariant: a normalization has an input"));
                 let values = vectors
                     .iter()
                     .map(|w| Ok((w.name, kernel::values(self.model, &layer.name, &vectors, w)?)))
@@ -156,19 +164,18 @@ impl Builder<'_> {
                 pointwise.extend(pointwise::of_activation(activation, row, place)?);
             }
         }
-        let inputs: Vec<usize> =
-            inputs.iter().map(|writer| self.written.get(writer).copied().unwrap_or(0)).collect();
+        let inputs: Vec<usize> = inputs.iter().map(|&writer| self.tensor_of(writer)).collect();
         let element = self.element(&work, &inputs, &pointwise);
         let layers: Vec<String> = members.iter().map(|&i| spec.layers[i].name.clone()).collect();
-        let shape = members.last().map(|&i| graph.shape(i).to_vec()).unwrap_or_default();
-        let kind = members.first().map_or("input", |&i| spec.layers[i].op.name());
+        let (head, tail) = (members[0], members[members.len() - 1]);
+        let (shape, kind) = (graph.shape(tail).to_vec(), spec.layers[head].op.name());
         self.tensors.push(Tensor { shape, element });
         let output = self.tensors.len() - 1;
         self.written.insert(writer, output);
-        Ok(Step { layers, kind, inputs, output, work, pointwise })
+        Ok(LoweredStep { layers, kind, inputs, output, work, pointwise })
     }
 
-    /// How the result of a step is held.
+    /// Returns the element format of a step's result.
     fn element(&self, work: &Work, inputs: &[usize], pointwise: &[Pointwise]) -> Element {
         if self.arithmetic == Arithmetic::Float
             || pointwise.iter().any(|p| matches!(p, Pointwise::Softmax { .. }))
@@ -178,7 +185,7 @@ impl Builder<'_> {
         if let Some(Pointwise::Quantize(q)) = pointwise.last() {
             let is_uniform = q.is_uniform();
             return if is_uniform {
-                Element::Code { low: q.low, high: q.high, unit: q.worth }
+                Element::Code { low: q.low, high: q.high, unit: q.step_size }
             } else {
                 Element::Float
             };
@@ -192,7 +199,7 @@ impl Builder<'_> {
         if moves && are_equal && pointwise.is_empty() { first } else { Element::Float }
     }
 
-    /// The codes of means of as many elements everywhere, where that is a power of two: sums, which are exact.
+    /// Returns the format of means over windows of one size that is a power of two: exact sums in a smaller unit.
     fn exact_mean(&self, work: &Work, inputs: &[usize]) -> Option<Element> {
         let Work::Pool { windows, takes_mean: true } = work else { return None };
         let Element::Code { low, high, unit } = self.tensors[*inputs.first()?].element else { return None };

@@ -1,4 +1,4 @@
-//! What a layer computes, with geometry and weights worked out.
+//! Computation of a layer: geometry and weights.
 
 use tinsmith_layers::Model;
 use tinsmith_network::op::{GlobalPool, PerChannel, Pool1d, Pool2d};
@@ -9,9 +9,9 @@ use super::{Operation, Product, Separable, Windows, Work};
 use crate::config::Arithmetic;
 use crate::error::Result;
 use crate::kernel;
-use crate::pointwise::{Place, Pointwise};
+use crate::pointwise::{LayerRef, Pointwise};
 
-/// A window operation in one dimension or two.
+/// Window parameters in one or two dimensions.
 struct Sliding {
     padding: Padding,
     size: Pair,
@@ -23,7 +23,7 @@ fn over_time(n: usize) -> Pair {
     Pair::new(1, n)
 }
 
-/// A sample's shape as (height, width, channels); time has height 1, a vector height and width 1.
+/// Returns a sample shape as (height, width, channels). A series has height 1, a vector height and width 1.
 fn as_image(shape: &[usize]) -> [usize; 3] {
     match *shape {
         [width, channels] => [1, width, channels],
@@ -33,12 +33,17 @@ fn as_image(shape: &[usize]) -> [usize; 3] {
 }
 
 impl Sliding {
-    /// `is_flat` says that there is no second dimension, so that nothing is padded along the height.
+    /// Returns the windows. `is_flat` marks one-dimensional inputs, which are not padded along the height.
     fn windows(&self, input: &[usize], is_flat: bool) -> Windows {
         let input = as_image(input);
         let axis = |n, size, stride, dilation| {
             let (before, _) = self.padding.amounts(n, size, stride, dilation);
-            (before, self.padding.output_len(n, size, stride, dilation).unwrap_or(0))
+            (
+                before,
+                self.padding
+                    .output_len(n, size, stride, dilation)
+                    .expect("invariant: a network that was built has outputs of at least one position"),
+            )
         };
         let (top, height) = if is_flat {
             (0, 1)
@@ -62,12 +67,12 @@ fn point(input: [usize; 3]) -> Windows {
     Windows { input, output: [height, width], size: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] }
 }
 
-/// A layer that is being worked out.
+/// A layer during lowering.
 pub(super) struct Lowering<'a> {
     pub(super) model: &'a Model,
     pub(super) arithmetic: Arithmetic,
-    pub(super) place: Place<'a>,
-    /// Shapes of its inputs.
+    pub(super) place: LayerRef<'a>,
+    /// Shapes of the inputs.
     pub(super) inputs: &'a [&'a [usize]],
     pub(super) output: &'a [usize],
 }
@@ -108,7 +113,7 @@ impl Lowering<'_> {
         Ok(Work::Separable(Box::new(Separable { depthwise, pointwise })))
     }
 
-    /// What `op` computes before its activation, and what is done to every result before that.
+    /// Returns the computation of `op` before its activation, and the element-wise functions that belong to it.
     pub(super) fn work(&self, op: &Op) -> Result<(Work, Vec<Pointwise>)> {
         let input = self.input();
         let plain = |work| Ok((work, Vec::new()));
@@ -187,7 +192,8 @@ impl Lowering<'_> {
                 }))
             }
             Op::Concat(l) => {
-                let axis = l.sample_axis(self.output.len()).unwrap_or(self.output.len() - 1);
+                let axis =
+                    l.sample_axis(self.output.len()).expect("invariant: a built network has valid axes");
                 let runs = self.inputs.iter().map(|shape| shape[axis..].iter().product()).collect();
                 plain(Work::Concat { times: self.output[..axis].iter().product(), runs })
             }
@@ -198,7 +204,7 @@ impl Lowering<'_> {
                 Ok((Work::Copy, vec![affine]))
             }
             Op::Activation(_) | Op::BatchNorm(_) | Op::Input(_) => plain(Work::Copy),
-            _ => Err(self.place.unsupported("this kind has no C form here")),
+            _ => Err(self.place.unsupported("this kind is not supported")),
         }
     }
 
@@ -246,9 +252,10 @@ fn pool_all(input: &[usize]) -> Windows {
     }
 }
 
-/// What a mean is multiplied by where its reciprocal is quantized: the window's area times that.
+/// Returns the correction of a mean whose reciprocal is quantized: the area of the window times the quantized
+/// reciprocal.
 fn average_factor(quantizer: &Quantizer, area: usize) -> Result<f32> {
     let reciprocal = 1.0 / area as f32;
     let (values, _) = QuantizerOp::new(quantizer)?.quantize(&[reciprocal], &[1], Mode::Inference)?;
-    Ok(area as f32 * values.first().copied().unwrap_or(reciprocal))
+    Ok(area as f32 * values.first().expect("invariant: one value in, one value out"))
 }

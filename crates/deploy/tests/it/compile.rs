@@ -9,7 +9,7 @@ use tinsmith_deploy::CSources;
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{Mode, Model};
 
-/// Whether there is a C compiler; says so where not.
+/// Returns true if there is a C compiler; prints a note if not.
 pub(crate) fn has_compiler() -> bool {
     let found = Command::new("cc").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let found = found.is_ok_and(|status| status.success());
@@ -47,7 +47,7 @@ fn cc(folder: &Path, arguments: &[&str]) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Compiles `sources` (strictly, any warning is an error) and runs them on samples laid end to end.
+/// Compiles `sources` with warnings as errors and runs them on samples that lie end to end.
 pub(crate) fn run(sources: &CSources, inputs: &[f32]) -> Vec<f32> {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in &sources.files {
@@ -80,7 +80,7 @@ fn pipe(program: &Path, inputs: &[f32]) -> Vec<f32> {
     words.map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
-/// Normal inputs of a network, `samples` of them.
+/// Returns normally distributed inputs of a network, `samples` of them.
 pub(crate) fn inputs(model: &Model, samples: usize, seed: u64) -> Tensor {
     let graph = model.graph();
     let mut shape = vec![samples];
@@ -95,12 +95,12 @@ pub(crate) fn values(x: &Tensor) -> Vec<f32> {
     x.flatten_all().and_then(|x| x.to_vec1()).expect("floats")
 }
 
-/// The model's own outputs.
+/// Returns the outputs of the model itself.
 pub(crate) fn expected(model: &Model, x: &Tensor) -> Vec<f32> {
     values(&model.forward(x, Mode::Infer).unwrap_or_else(|e| panic!("{e}")))
 }
 
-/// The share of values that are equal, and the largest difference.
+/// Returns the fraction of equal values and the largest difference.
 pub(crate) fn compare(got: &[f32], want: &[f32]) -> (f64, f32) {
     assert_eq!(got.len(), want.len());
     let equal = got.iter().zip(want).filter(|(a, b)| a == b).count();

@@ -1,4 +1,4 @@
-//! Exported C against the model that it was written from.
+//! Exported C compared with its model.
 
 use tinsmith_cost::Packing;
 use tinsmith_deploy::{Arithmetic, DeployError, ExportOptions, export_c};
@@ -22,7 +22,7 @@ fn check(name: &str, layers: &str, options: &ExportOptions, tolerance: f32, shar
         sources.ram_bytes
     );
     assert!(largest <= tolerance, "{name}: {largest}");
-    // Gaps for alignment, and the working memory of a separable layer.
+    // Gaps for alignment, and the scratch memory of a separable layer.
     assert!(sources.ram_bytes <= sources.planned_ram_bytes + 64, "{name}");
     assert!(equal >= share, "{name}: {equal}");
 }

@@ -30,7 +30,7 @@ fn images() -> impl Strategy<Value = ModelSpec> {
     let depthwise = (pair(1, 2), padding(), 1..=2_usize);
     let pool = (pair(1, 2), pair(1, 3), padding(), proptest::bool::ANY);
     ((6..=8_usize, 6..=8_usize), conv, depthwise, pool).prop_map(|((height, width), c, d, p)| {
-        // Strides and dilations together are no network in Keras.
+        // Keras refuses strides together with dilations.
         let dilation = if c.1 == Pair::ONE { c.2 } else { Pair::ONE };
         let conv = Conv2d {
             stride: c.1,
@@ -80,7 +80,7 @@ fn times() -> impl Strategy<Value = ModelSpec> {
     )
 }
 
-/// Runs `check` on the networks that can be: a window may not fit.
+/// Runs `check` on the networks that are valid: some windows do not fit.
 fn for_all(cases: u32, networks: impl Strategy<Value = ModelSpec>, check: impl Fn(&Model)) {
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     runner

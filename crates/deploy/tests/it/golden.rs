@@ -1,4 +1,4 @@
-//! Models of Keras and QKeras, shipped.
+//! Models of Keras and QKeras, exported.
 
 use std::path::{Path, PathBuf};
 
@@ -77,7 +77,7 @@ fn golden_quantized_models_run_on_integers() {
         if !name.starts_with('q') {
             continue;
         }
-        // These models take floats; on integers the input has to be rounded too.
+        // These models take floats; integer inference needs a quantized input.
         let model = load(&folder, |spec| {
             for layer in &mut spec.layers {
                 if let Op::Input(input) = &mut layer.op {

@@ -1,4 +1,4 @@
-//! Integer inference against training's fake quantization.
+//! Integer inference compared with the fake quantization of training.
 
 use tinsmith_deploy::{Arithmetic, DeployError, ExportOptions, IntegerModel, export_c};
 
@@ -44,7 +44,7 @@ fn squashing_functions_become_thresholds_and_stay_exact() {
     let (equal, largest) = compare(&got, &expected(&model, &x));
     assert!(integer.is_exact());
     println!("thresholds: {:.2} % equal, largest difference {largest:e}", 100.0 * equal);
-    // The last sigmoid is computed by two libraries.
+    // The final sigmoid comes from two math libraries.
     assert!(largest <= 1e-6, "{largest}");
 }
 

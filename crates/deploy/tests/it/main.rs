@@ -1,4 +1,4 @@
-//! Integration tests of shipping.
+//! Integration tests of the export.
 #![expect(clippy::panic, clippy::print_stdout, reason = "a test says what is wrong and what it covered")]
 
 mod compile;

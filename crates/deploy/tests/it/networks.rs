@@ -1,15 +1,15 @@
-//! Networks to ship.
+//! Networks for the tests.
 
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Model};
 use tinsmith_network::ModelSpec;
 
-/// A model of `layers` in YAML, its biases and statistics not 0 and 1.
+/// Builds a model of `layers` (YAML) with random biases and statistics.
 pub(crate) fn model(layers: &str) -> Model {
     with_noise(&ModelSpec::parse(layers, "test").unwrap_or_else(|e| panic!("{e}")))
 }
 
-/// A model with weights that are not the initial ones.
+/// Builds a model with weights other than the initial ones.
 pub(crate) fn with_noise(spec: &ModelSpec) -> Model {
     let model = Model::build(spec, Seed::new(3), &BuildOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     for param in model.params() {
@@ -33,7 +33,7 @@ pub(crate) fn with_noise(spec: &ModelSpec) -> Model {
     model
 }
 
-/// Float networks of every kind that is shipped.
+/// Float networks with every supported kind of layer.
 pub(crate) const FLOAT: &[(&str, &str)] = &[
     (
         "image",
@@ -105,7 +105,7 @@ pub(crate) const FLOAT: &[(&str, &str)] = &[
     ),
 ];
 
-/// Quantized networks; all but the last have scales that are powers of two.
+/// Quantized networks; all but the last have power-of-two scales.
 pub(crate) const QUANTIZED: &[(&str, &str)] = &[
     (
         "fixed",

@@ -1,4 +1,4 @@
-//! Exactly the share that was asked for goes, the smallest first, and stays gone.
+//! Masks prune exactly the requested fraction, the smallest weights first, for good.
 
 use proptest::prelude::*;
 use tinsmith_cost::{Cost, Target};

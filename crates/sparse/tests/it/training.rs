@@ -1,4 +1,4 @@
-//! Pruning while training: zeros stay, the sparsity is reached, a study sees what it cost.
+//! Pruning during training: zeros stay, the sparsity is reached, a study sees its cost.
 
 use tinsmith_cost::Target;
 use tinsmith_data::{Dataset, Normalization, Normalizer};

@@ -1,4 +1,4 @@
-//! Training steps on candle's graph: any layer, any device that has its operations.
+//! Training steps on candle's graph, for any layer and any device that candle supports.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,13 +9,16 @@ use tinsmith_kernels::Threads;
 use tinsmith_layers::{Mode, Model};
 use tinsmith_network::Role;
 
-use super::{Engine, Moments, Step, Update, WidthPenalty};
+use super::step::{Engine, TrainStep, Update};
+use super::width_penalty::WidthPenalty;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::loss::{Head, Judged, Loss};
+use crate::loss::{Head, Loss, LossInput};
 use crate::optimizer::{self, OptimizerConfig};
+use crate::snapshot::Moments;
+use crate::targets::head_of;
 
-/// An engine that keeps the weights where they are, in the model's own variables.
+/// Engine whose weights are the variables of the model itself.
 #[derive(Debug)]
 pub(super) struct Graph {
     optimizer: OptimizerConfig,
@@ -27,7 +30,7 @@ pub(super) struct Graph {
     outputs: Vec<f32>,
 }
 
-/// What is kept beside one parameter.
+/// State kept for one parameter.
 #[derive(Debug)]
 struct Block {
     name: String,
@@ -35,14 +38,14 @@ struct Block {
     is_kernel: bool,
     takes_updates: bool,
     state: Vec<f32>,
-    /// Gradients of batches before the one that ends in an update; empty where there were none.
+    /// Accumulated gradient of earlier batches of the update; empty if there are none.
     kept: Vec<f32>,
-    /// Elements that are zero for good, and elements that stay as they are: 1 where free. Empty where all are.
+    /// Prune mask and update mask: 1 for free elements. Empty if there is no mask.
     prune: Vec<f32>,
     hold: Vec<f32>,
 }
 
-/// A kernel as it is, and the factors of its elements in one step.
+/// A kernel, and the factors of its elements in one step.
 type Thinned = (Tensor, Vec<f32>);
 
 impl Graph {
@@ -65,7 +68,7 @@ impl Graph {
         let mut engine = Self {
             optimizer: config.optimizer.clone(),
             loss: config.loss,
-            head: crate::fit::head_of(model),
+            head: head_of(model),
             drop_connect: config.drop_connect,
             blocks: model.params().iter().map(block).collect(),
             widths: WidthPenalty::new(model, config)?,
@@ -101,6 +104,7 @@ impl Graph {
             }
             scale = self.optimizer.global_factor(squares);
         }
+        // Blocks, gradients and parameters share one order: that of the model's parameters.
         for ((block, gradient), param) in self.blocks.iter_mut().zip(gradients).zip(model.params()) {
             if gradient.is_empty() {
                 continue;
@@ -117,7 +121,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Cross-entropy is taken from logits, every other loss from what the network ends in.
+    /// Returns logits for cross-entropy, the network's output for every other loss.
     fn forward(&self, model: &Model, samples: &Tensor, mode: Mode) -> Result<Tensor> {
         Ok(match self.loss {
             Loss::CrossEntropy { .. } => model.forward_logits(samples, mode)?,
@@ -125,7 +129,7 @@ impl Graph {
         })
     }
 
-    /// Replaces every kernel by one whose connections are dropped at random; returns what is needed to undo it.
+    /// Replaces every kernel by one with randomly dropped connections; returns the originals and factors.
     fn drop_connections(&self, model: &Model, seed: Seed) -> Result<Vec<Option<Thinned>>> {
         let (threshold, kept) =
             ((self.drop_connect * 4_294_967_296.0) as u32, (1.0 / (1.0 - self.drop_connect)) as f32);
@@ -135,6 +139,7 @@ impl Graph {
                 dropped.push(None);
                 continue;
             }
+            // One stream per kernel, so that the draws do not depend on the number or order of other kernels.
             let mut rng = seed.derive("drop_connect", 0).derive(&block.name, 0).rng();
             let factors: Vec<f32> =
                 (0..block.len).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }).collect();
@@ -165,12 +170,12 @@ impl Engine for Graph {
         Ok(())
     }
 
-    fn step(&mut self, model: &Model, step: &Step<'_>) -> Result<f64> {
+    fn step(&mut self, model: &Model, step: &TrainStep<'_>) -> Result<f64> {
         let samples = batch(model, step.samples, step.rows)?;
         let dropped = self.drop_connections(model, step.seed)?;
         let outputs = self.forward(model, &samples, Mode::Train { seed: step.seed })?;
         self.outputs = outputs.flatten_all()?.to_vec1()?;
-        let judged = Judged {
+        let judged = LossInput {
             outputs: &self.outputs,
             rows: step.rows,
             width: outputs.dims().last().copied().unwrap_or(1),
@@ -179,6 +184,8 @@ impl Engine for Graph {
             soft: step.soft,
             weights: step.weights,
         };
+        // The loss is computed outside the graph, by the code that the planned engine uses. `Source` feeds its gradient
+        // into candle's backward pass; a non-finite loss skips that pass and changes nothing.
         let mut gradient = vec![0.0; self.outputs.len()];
         let sum = judged.loss(self.loss, step.divisor as f32, &mut gradient, model.threads());
         let mut found = if sum.is_finite() {
@@ -193,6 +200,7 @@ impl Engine for Graph {
                 found.as_mut().filter(|_| block.takes_updates).and_then(|g| g.remove(param.tensor()));
             let mut gradient: Vec<f32> =
                 gradient.map(|g| g.flatten_all()?.to_vec1()).transpose()?.unwrap_or_default();
+            // The update applies to the whole kernel; only the gradient of kept connections passes.
             if let Some((whole, factors)) = dropped {
                 param.set(&whole)?;
                 gradient.iter_mut().zip(&factors).for_each(|(g, f)| *g *= f);
@@ -245,7 +253,7 @@ impl Engine for Graph {
 }
 
 impl Block {
-    /// The parameter as an optimizer takes it.
+    /// Returns the parameter in the form that an optimizer takes.
     fn tensor<'a>(&'a mut self, weights: &'a mut [f32], gradient: &'a mut [f32]) -> optimizer::Tensor<'a> {
         let mask = |mask: &'a [f32]| (!mask.is_empty()).then_some(mask);
         optimizer::Tensor {
@@ -258,7 +266,7 @@ impl Block {
         }
     }
 
-    /// The state of pruned elements is that of elements which never moved.
+    /// Zeroes the optimizer state of pruned elements, as if they had never moved.
     fn forget_pruned(&mut self) {
         if self.prune.is_empty() {
             return;
@@ -269,7 +277,7 @@ impl Block {
     }
 }
 
-/// Rows of samples as a tensor.
+/// Returns rows of samples as a tensor.
 pub(crate) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tensor> {
     let graph = model.graph();
     let shape = graph.inputs.first().map_or(&[][..], |&i| graph.shape(i));
@@ -277,7 +285,7 @@ pub(crate) fn batch(model: &Model, samples: &[f32], rows: usize) -> Result<Tenso
     Ok(Tensor::from_slice(samples, shape, model.device())?)
 }
 
-/// Where backward begins: a scalar whose gradient for its argument was worked out already.
+/// Root of the backward pass: a scalar whose gradient for its argument is already known.
 struct Source {
     gradient: Mutex<Vec<f32>>,
 }
@@ -297,7 +305,7 @@ impl CustomOp1 for Source {
     }
 }
 
-/// One parameter's update, in its own memory.
+/// In-place update of one parameter.
 struct InPlace<'a> {
     optimizer: &'a OptimizerConfig,
     update: Update,

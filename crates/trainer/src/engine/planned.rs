@@ -1,17 +1,20 @@
-//! Training steps by a plan: buffers laid out beforehand, no tape.
+//! Training steps by a compiled plan: buffers are allocated once, no tape is recorded.
 
 use tinsmith_kernels::Threads;
 use tinsmith_layers::plan::{Plan, PlanOptions, Update as Change};
 use tinsmith_layers::{Mode, Model};
 use tinsmith_network::Role;
 
-use super::{Engine, Moments, Step, WidthPenalty};
+use super::step::{Engine, TrainStep};
+use super::width_penalty::WidthPenalty;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::loss::{Head, Judged, Loss};
+use crate::loss::{Head, Loss, LossInput};
 use crate::optimizer::{OptimizerConfig, Tensor};
+use crate::snapshot::Moments;
+use crate::targets::head_of;
 
-/// An engine whose weights are those of its plan between `enter` and `leave`.
+/// Engine whose plan owns the weights between `enter` and `leave`.
 #[derive(Debug)]
 pub(super) struct Planned {
     plan: Plan,
@@ -19,14 +22,14 @@ pub(super) struct Planned {
     optimizer: OptimizerConfig,
     loss: Loss,
     head: Head,
-    /// Names of the parameters that no optimizer changes, as the plan was compiled with them.
+    /// Names of the frozen parameters that the plan was compiled for.
     frozen: Vec<String>,
     /// Names of the kernels, sorted.
     kernels: Vec<String>,
-    /// Gradients of batches before the one that ends in an update, by block; empty where there were none.
+    /// Accumulated gradients of earlier batches of the update, by block; empty if there are none.
     kept: Vec<Vec<f32>>,
     widths: Option<WidthPenalty>,
-    /// Elements of one sample's input and output, and of the output's last axis.
+    /// Elements of one sample's input and output, and of the last axis of the output.
     input: usize,
     output: usize,
     width: usize,
@@ -34,10 +37,10 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    /// Without `training` there is only [`predict`](Engine::predict), for batches of up to the configuration's size.
-    pub(super) fn new(model: &Model, config: &TrainConfig, training: bool) -> Result<Self> {
+    /// Compiles the plan for batches of up to `rows`. Without `training` only [`predict`](Engine::predict) works.
+    pub(super) fn new(model: &Model, config: &TrainConfig, rows: usize, training: bool) -> Result<Self> {
         let options = PlanOptions {
-            rows: config.batch_size,
+            rows,
             training,
             logits: matches!(config.loss, Loss::CrossEntropy { .. }),
             threads: model.threads(),
@@ -54,7 +57,7 @@ impl Planned {
             options,
             optimizer: config.optimizer.clone(),
             loss: config.loss,
-            head: crate::fit::head_of(model),
+            head: head_of(model),
             frozen: frozen(model),
             kernels,
             kept: Vec::new(),
@@ -83,11 +86,13 @@ impl Planned {
     }
 
     fn place(&self, name: &str) -> usize {
-        self.plan.blocks().iter().position(|b| b.name() == name).unwrap_or_default()
+        let found = self.plan.blocks().iter().position(|b| b.name() == name);
+        found.expect("invariant: gradients are of blocks of the plan")
     }
 
-    /// The backward pass; the blocks go to the optimizer where the step says so, else their gradients are kept.
-    fn backward(&mut self, step: &Step<'_>, threads: Threads) -> Result<()> {
+    /// Runs the backward pass. The optimizer updates each block as its gradient is complete; without an update the
+    /// gradients are accumulated.
+    fn backward(&mut self, step: &TrainStep<'_>, threads: Threads) -> Result<()> {
         let Some(update) = step.update else {
             let mut found: Vec<(String, Vec<f32>)> = Vec::new();
             self.plan
@@ -99,12 +104,15 @@ impl Planned {
             return Ok(());
         };
         if let Some(widths) = &self.widths {
-            // As if an earlier batch had left them.
+            // Added through the accumulated gradients, so that all paths below see one sum.
             for (name, gradient) in widths.gradients(|name| Ok(self.plan.block_values(name)?.to_vec()))? {
                 let place = self.place(&name);
                 add(&mut self.kept[place], &gradient);
             }
         }
+        // Three ways to update, equal in result. Clipping by the global norm needs two passes over all gradients. Otherwise
+        // each block is updated as its gradient completes, while it is still in the cache; element-wise rules may even
+        // update pieces of a block on the thread that reduced them.
         let Self { plan, optimizer, kernels, kept, .. } = self;
         let earlier: Vec<(String, Vec<f32>)> = if kept.iter().all(Vec::is_empty) {
             Vec::new()
@@ -122,7 +130,7 @@ impl Planned {
         };
         let (rate, number) = (update.learning_rate, update.number);
         if optimizer.global_clip_norm > 0.0 {
-            // Every gradient has to be known before the first weight changes.
+            // The global norm needs every gradient before the first weight changes.
             let mut squares = 0.0;
             plan.backward(&mut |mut change| {
                 let is_kernel = prepared(&mut change);
@@ -169,7 +177,7 @@ impl Engine for Planned {
     fn enter(&mut self, model: &Model) -> Result<()> {
         self.plan.set_threads(model.threads());
         if frozen(model) != self.frozen {
-            // What has a backward pass depends on what is frozen.
+            // The set of frozen parameters decides which layers have a backward pass, so the plan is compiled again.
             let moments = self.moments();
             self.frozen = frozen(model);
             self.plan = Plan::of_model(model, &self.options)?;
@@ -183,14 +191,14 @@ impl Engine for Planned {
         Ok(self.plan.store(model)?)
     }
 
-    fn step(&mut self, model: &Model, step: &Step<'_>) -> Result<f64> {
+    fn step(&mut self, model: &Model, step: &TrainStep<'_>) -> Result<f64> {
         let (rows, threads) = (step.rows, model.threads());
         self.plan.input_mut(0, rows)?.copy_from_slice(&step.samples[..rows * self.input]);
         self.plan.forward(rows, Mode::Train { seed: step.seed })?;
         let (outputs, gradient) = self.plan.output_and_gradient(0);
         self.outputs.clear();
         self.outputs.extend_from_slice(outputs);
-        let judged = Judged {
+        let judged = LossInput {
             outputs,
             rows,
             width: self.width,
@@ -199,7 +207,10 @@ impl Engine for Planned {
             soft: step.soft,
             weights: step.weights,
         };
+        // The loss writes its gradient straight into the plan's buffer, the starting point of the backward pass.
         let sum = judged.loss(self.loss, step.divisor as f32, gradient, threads);
+        // A non-finite loss must leave weights and optimizer state untouched: the caller reports the layer and restores
+        // the weights from the start of the epoch. The gradient is empty if every parameter is frozen.
         if sum.is_finite() && !gradient.is_empty() {
             self.backward(step, threads)?;
         }
@@ -225,8 +236,10 @@ impl Engine for Planned {
 
     fn moments(&self) -> Moments {
         let trainable = self.plan.blocks().iter().filter(|b| b.is_trainable());
-        let state =
-            trainable.filter_map(|b| Some((b.name().to_owned(), self.plan.slots(b.name()).ok()?.to_vec())));
+        let state = trainable.map(|b| {
+            let slots = self.plan.slots(b.name()).expect("invariant: every block of the plan has its slots");
+            (b.name().to_owned(), slots.to_vec())
+        });
         state.filter(|(_, state)| !state.is_empty()).collect()
     }
 

@@ -8,7 +8,7 @@ use tinsmith_keras::read_json;
 use tinsmith_layers::{BuildOptions, Model, npz};
 use tinsmith_network::ModelSpec;
 
-use super::{Engine, Step, Update, start};
+use super::{Engine, TrainStep, Update, start};
 use crate::config::TrainConfig;
 use crate::loss::Targets;
 use crate::optimizer::{OptimizerConfig, Rule};
@@ -46,7 +46,7 @@ fn config(recorded: &Value) -> TrainConfig {
 fn train(model: &Model, engine: &mut dyn Engine, x: &[f32], y: &[f32], rate: f64, count: usize) -> Vec<f64> {
     let (width, classes) = (x.len() / 40, y.len() / 40);
     let step = |i: usize| {
-        let step = Step {
+        let step = TrainStep {
             samples: &x[i * 8 * width..(i + 1) * 8 * width],
             rows: 8,
             targets: Targets::Arrays(&y[i * 8 * classes..(i + 1) * 8 * classes]),
@@ -81,7 +81,7 @@ fn golden_steps_are_kerass() {
             let model = Model::build(&spec, Seed::new(1), &BuildOptions::default()).expect("a model");
             model.load_weights(&folder.join("weights.npz")).expect("weights");
             let config = config(&recorded["config"]);
-            let mut engine = start(&model, &config).expect("an engine");
+            let mut engine = start(&model, &config, config.batch_size).expect("an engine");
             let losses = train(&model, engine.as_mut(), &x, &y, config.optimizer.learning_rate, 5);
             for (found, expected) in losses.iter().zip(recorded["losses"].as_array().expect("losses")) {
                 let expected = expected.as_f64().expect("a loss");
@@ -131,7 +131,7 @@ fn masks_hold_under_every_rule() {
         let optimizer =
             OptimizerConfig { rule, weight_decay: 0.1, l1: 0.01, l2: 0.01, ..OptimizerConfig::default() };
         let config = TrainConfig { optimizer, ..TrainConfig::default() };
-        let mut engine = start(&model, &config).expect("an engine");
+        let mut engine = start(&model, &config, config.batch_size).expect("an engine");
         // Momentum first, then the masks: what is pruned or held must not drift on.
         train(&model, engine.as_mut(), &x, &y, 0.05, 3);
         engine.leave(&model).expect("weights");

@@ -1,55 +1,31 @@
-//! One training under way.
+//! State and steps of one training.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use tinsmith_data::{Batches, Dataset};
 use tinsmith_layers::{Mode, Model};
 use tinsmith_study::Decision;
 
-use super::{Context, Epoch, History, Stopped, targets_of};
 use crate::average::Average;
 use crate::callback::{Callback, StepReport};
-use crate::checkpoint::{self, Checkpoints, Snapshot, Tensors};
+use crate::checkpoint::Checkpoints;
+use crate::compatibility::LARGE_BATCH;
 use crate::config::TrainConfig;
-use crate::engine::{self, Engine, Step, Update};
+use crate::context::Context;
+use crate::engine::{self, Engine, TrainStep, Update};
 use crate::error::{Result, TrainError};
 use crate::evaluate::{Evaluation, evaluate_with};
+use crate::history::{Epoch, History, Stopped};
 use crate::metric::Direction;
-use crate::schedule::Plateau;
+use crate::progress::{Extent, Progress};
+use crate::snapshot::{Snapshot, Tensors, masks, set_masks};
+use crate::targets::targets_of;
 use crate::teacher::Teacher;
 
-/// Batches of so many values, or that are augmented, are made by a thread of their own: below that handing them over
-/// takes longer than making them.
+/// Smallest batch, in values, for which a thread of its own pays: below it passing the batch costs more than making
+/// it. Augmented batches always get one.
 const WORTH_A_THREAD: usize = 1 << 16;
-
-/// How far a training is; with weights and optimizer state all there is to know of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Progress {
-    /// The epoch under way, from 1, and how many of its steps are done.
-    epoch: u32,
-    step: u64,
-    /// Whether the callback has seen the epoch's start.
-    has_begun: bool,
-    /// Of this epoch: the losses' sum over rows, the rows, the last learning rate.
-    sum: f64,
-    rows: u64,
-    learning_rate: f64,
-    /// Updates of all epochs.
-    updates: u64,
-    epochs: Vec<Epoch>,
-    kept: u32,
-    best: Option<f64>,
-    waited: u32,
-    plateau: Plateau,
-    /// How many weights the average is made of.
-    averaged: u64,
-    frozen: Vec<String>,
-    callback: serde_json::Value,
-}
 
 pub(super) struct Session<'a> {
     model: &'a mut Model,
@@ -60,12 +36,13 @@ pub(super) struct Session<'a> {
     engine: Box<dyn Engine>,
     teacher: Option<Teacher>,
     average: Average,
-    /// Steps of an epoch.
+    /// Steps and rows of an epoch.
     steps: u64,
-    /// Of what is watched.
+    rows: u64,
+    /// Direction of the monitored value.
     direction: Direction,
     progress: Progress,
-    /// The weights at the start of the epoch: the last that are known to be good.
+    /// Weights at the start of the epoch: the last that are known to be finite.
     before: Tensors,
     best: Tensors,
     saved: (Instant, u64),
@@ -81,37 +58,22 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         let rows = match config.epoch_samples {
             0 => train.len(),
-            some => some.min(train.len()),
+            some => some,
         };
         let direction = match validation {
             Some(_) => config.early_stopping.monitor.direction(),
-            // Without a validation part the training loss is watched.
+            // Without a validation split the training loss is monitored.
             None => Direction::Minimize,
         };
-        let progress = Progress {
-            epoch: 1,
-            step: 0,
-            has_begun: false,
-            sum: 0.0,
-            rows: 0,
-            learning_rate: 0.0,
-            updates: 0,
-            epochs: Vec::new(),
-            kept: 0,
-            best: None,
-            waited: 0,
-            plateau: Plateau::new(direction),
-            averaged: 0,
-            frozen: Vec::new(),
-            callback: serde_json::Value::Null,
-        };
         Ok(Self {
-            engine: engine::start(model, config)?,
+            // Memory follows the rows that exist, not a batch size that exceeds them all.
+            engine: engine::start(model, config, config.batch_size.min(rows.max(LARGE_BATCH)))?,
             teacher: Teacher::load(config, model)?,
             average: Average::new(config),
             steps: rows.div_ceil(config.batch_size) as u64,
+            rows: rows as u64,
             direction,
-            progress,
+            progress: Progress::start(direction),
             before: Tensors::new(),
             best: Tensors::new(),
             saved: (Instant::now(), 0),
@@ -128,8 +90,10 @@ impl<'a> Session<'a> {
         callback: &mut dyn Callback,
         checkpoints: Option<&Checkpoints>,
     ) -> Result<History> {
-        if let Some(snapshot) = checkpoints.map(Checkpoints::load).transpose()?.flatten() {
-            self.resume(snapshot, callback)?;
+        if let Some(wanted) = checkpoints
+            && let Some(snapshot) = wanted.load()?
+        {
+            self.resume(wanted, snapshot, callback)?;
         }
         let mut stopped = Stopped::Finished;
         while self.progress.epoch <= self.config.epochs {
@@ -142,6 +106,8 @@ impl<'a> Session<'a> {
                 self.engine.enter(self.model)?;
                 self.progress.has_begun = true;
             }
+            // Any error leaves the weights of the last complete epoch: those of the current one may be half updated or
+            // non-finite. A cancelled training has already written its checkpoint.
             let decision = match self.epoch(callback, checkpoints) {
                 Ok(decision) => decision,
                 Err(error) => {
@@ -172,8 +138,8 @@ impl<'a> Session<'a> {
         Ok(History { epochs: self.progress.epochs, kept: self.progress.kept, stopped })
     }
 
-    /// Sets learned steps of activations that nothing has set yet, by the batch that the first step takes, as it
-    /// takes it.
+    /// Initializes learned step sizes of activations that have none yet, from the batch of the first step in the mode
+    /// of that step.
     fn calibrate(&mut self) -> Result<()> {
         if !self.model.is_uncalibrated()? {
             return Ok(());
@@ -186,14 +152,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// What is left of this epoch.
+    /// Runs the rest of the current epoch.
     fn epoch(&mut self, callback: &mut dyn Callback, checkpoints: Option<&Checkpoints>) -> Result<Decision> {
         let decision = self.steps(callback, checkpoints)?;
         let after = self.end_epoch(callback)?;
         Ok(if decision == Decision::Stop { decision } else { after })
     }
 
-    /// The steps of this epoch that are left.
+    /// Runs the remaining steps of the current epoch.
     fn steps(&mut self, callback: &mut dyn Callback, checkpoints: Option<&Checkpoints>) -> Result<Decision> {
         let total = self.steps * u64::from(self.config.epochs);
         let accumulate = self.config.accumulate as u64;
@@ -202,16 +168,18 @@ impl<'a> Session<'a> {
         let mut weights = Vec::new();
         while let Some(batch) = batches.next_batch() {
             let number = self.progress.step;
+            // Accumulated gradients are not stored, so checkpoints are written only between updates.
             if self.context.cancel.is_cancelled() && number.is_multiple_of(accumulate) {
                 self.save(callback, checkpoints)?;
                 return Err(TrainError::Cancelled { epoch: self.progress.epoch });
             }
+            // Seeds and learning rates depend on the position alone, so a resumed training repeats them.
             let done = u64::from(self.progress.epoch - 1) * self.steps + number;
             let factor =
                 self.config.learning_rate_factor(done, total, self.steps) * self.progress.plateau.factor;
             let learning_rate = self.config.optimizer.learning_rate * factor;
             let is_last = (number + 1).is_multiple_of(accumulate) || number + 1 == self.steps;
-            // All rows of the batches that this one shares its update with.
+            // Rows of all batches that share this update: fewer for the last update of an epoch.
             let first = (number - number % accumulate) as usize * self.config.batch_size;
             let divisor = (self.config.accumulate * self.config.batch_size).min(rows - first);
             weights.clear();
@@ -220,7 +188,7 @@ impl<'a> Session<'a> {
                 weights.extend(batch.labels.iter().map(weight));
             }
             let soft = self.teacher.as_mut().map(|t| t.teach(batch.samples, batch.len)).transpose()?;
-            let step = Step {
+            let step = TrainStep {
                 samples: batch.samples,
                 rows: batch.len,
                 targets: targets_of(&batch),
@@ -282,7 +250,7 @@ impl<'a> Session<'a> {
         Ok(if is_slow { batches.prefetched(2) } else { batches })
     }
 
-    /// Measures, remembers the best, and tells the callback.
+    /// Validates, records the epoch, keeps the best weights and calls the callback.
     fn end_epoch(&mut self, callback: &mut dyn Callback) -> Result<Decision> {
         self.engine.leave(self.model)?;
         let number = self.progress.epoch;
@@ -317,6 +285,7 @@ impl<'a> Session<'a> {
             watched = found.metric(monitor).ok_or_else(|| TrainError::NoMetric {
                 metric: monitor.name(),
                 data: data.name().to_owned(),
+                reason: "it is undefined for these outputs",
             })?;
             self.judge(watched, callback.may_keep(number), weights)?;
         } else {
@@ -330,13 +299,15 @@ impl<'a> Session<'a> {
         Ok(decision)
     }
 
-    /// On the validation part, by the averaged weights where there are such, which are returned.
+    /// Evaluates on the validation split, with the averaged weights if there are any; returns those too.
     fn validate(&mut self, data: &Dataset) -> Result<(Evaluation, Option<Tensors>)> {
         let Self { model, engine, config, context, .. } = self;
         let Some(mean) = self.average.weights(self.progress.averaged) else {
             let found = evaluate_with(engine.as_mut(), model, data, config.loss, context.grant)?;
             return Ok((found, None));
         };
+        // The averaged weights replace the model's for the evaluation only. They are read back afterwards, because masks
+        // may have changed them.
         let own = model.params().snapshot()?;
         model.params().restore(mean)?;
         engine.enter(model)?;
@@ -347,8 +318,8 @@ impl<'a> Session<'a> {
         Ok((found?, Some(mean)))
     }
 
-    /// Whether an epoch is the best so far. One that may not be kept is no worse for its value: a network that is still
-    /// being changed (pruned) is not waited for.
+    /// Updates the best epoch and the patience. An epoch that may not be kept does not count against the patience,
+    /// because the network is still being changed (pruned).
     fn judge(&mut self, value: f64, may_keep: bool, weights: Option<Tensors>) -> Result<()> {
         let bar = self.progress.best.unwrap_or_else(|| self.direction.worst());
         let is_better = self.direction.is_better(value, bar, self.config.early_stopping.min_delta);
@@ -386,7 +357,7 @@ impl<'a> Session<'a> {
         let frozen = self.model.params().iter().filter(|p| p.is_frozen()).map(|p| p.name().to_owned());
         self.progress.frozen = frozen.collect();
         self.progress.callback = callback.state();
-        let (prune, update) = checkpoint::masks(self.model);
+        let (prune, update) = masks(self.model);
         let averaged = self.average.kept();
         wanted.save(&Snapshot {
             progress: self.progress.clone(),
@@ -403,24 +374,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn resume(&mut self, snapshot: Snapshot, callback: &mut dyn Callback) -> Result<()> {
-        let fits = |values: &Tensors| -> Result<()> {
-            let unfit = |(name, value): (&String, &Tensor)| match self.model.params().find(name) {
-                Some(param) => param.dims() != value.dims(),
-                None => true,
-            };
-            match values.iter().find(|&entry| unfit(entry)) {
-                Some((name, _)) => {
-                    Err(TrainError::Checkpoint { reason: format!("`{name}` does not fit the network") })
-                }
-                None => Ok(()),
-            }
-        };
-        for values in [&snapshot.before, &snapshot.best, &snapshot.average, &snapshot.prune, &snapshot.update]
-        {
-            fits(values)?;
-        }
-        checkpoint::set_masks(self.model, &snapshot.prune, &snapshot.update, &snapshot.progress.frozen)?;
+    fn resume(
+        &mut self,
+        wanted: &Checkpoints,
+        snapshot: Snapshot,
+        callback: &mut dyn Callback,
+    ) -> Result<()> {
+        let extent = Extent { steps: self.steps, rows: self.rows, direction: self.direction };
+        let progress = snapshot.progress.check(self.config, &extent, self.model);
+        progress.map_err(|(field, fault)| wanted.malformed(&format!("progress.{field} {fault}")))?;
+        let tensors = snapshot.check(self.model);
+        tensors.map_err(|(name, fault)| wanted.malformed(&format!("`{name}` {fault}")))?;
+        // Masks before weights and engine: the engine reads both when it takes over the model.
+        set_masks(self.model, &snapshot.prune, &snapshot.update, &snapshot.progress.frozen)?;
         self.model.params().restore(&snapshot.weights)?;
         self.engine.enter(self.model)?;
         self.engine.set_moments(&snapshot.moments)?;

@@ -1,20 +1,23 @@
-//! Counts of truth against prediction, and what follows from them.
+//! Confusion matrices and the metrics that follow from them.
 
 use serde::{Deserialize, Serialize};
 
 /// Precision, recall and F1 of one class or of an average. Undefined ratios are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Quality {
-    /// Share of what was called so that is so.
+    /// Fraction of predicted positives that are correct.
     pub precision: f64,
-    /// Share of what is so that was called so.
+    /// Fraction of actual positives that are predicted.
     pub recall: f64,
-    /// Harmonic mean of the two.
+    /// Harmonic mean of precision and recall.
     pub f1: f64,
 }
 
-/// Counts of truth (rows) against prediction (columns).
+/// Confusion matrix: counts by true class (rows) and predicted class (columns).
+///
+/// Deserializing refuses counts that are not a square matrix of `classes`, or whose sum is above 2^62.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Confusion {
     /// Number of classes.
     pub classes: usize,
@@ -22,34 +25,59 @@ pub struct Confusion {
     pub counts: Vec<u64>,
 }
 
+/// The fields of a [`Confusion`] as they stand in a file.
+#[derive(Deserialize)]
+struct Unchecked {
+    classes: usize,
+    counts: Vec<u64>,
+}
+
+/// Largest number of samples. Twice as many still fit into 64 bits, which F1 needs.
+const MOST_SAMPLES: u64 = 1 << 62;
+
+impl TryFrom<Unchecked> for Confusion {
+    type Error = String;
+
+    fn try_from(Unchecked { classes, counts }: Unchecked) -> Result<Self, String> {
+        if classes.checked_mul(classes) != Some(counts.len()) {
+            return Err(format!("confusion has {} counts, want {classes} x {classes}", counts.len()));
+        }
+        let total = counts.iter().try_fold(0_u64, |sum, &count| sum.checked_add(count));
+        if total.is_none_or(|total| total > MOST_SAMPLES) {
+            return Err(format!("counts of the confusion add up to more than {MOST_SAMPLES}"));
+        }
+        Ok(Self { classes, counts })
+    }
+}
+
 impl Confusion {
-    /// No samples yet.
+    /// Returns a matrix of zeros.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes] }
     }
 
-    /// Counts one sample; classes out of range are not counted.
+    /// Counts one sample; classes out of range are ignored.
     pub fn add(&mut self, truth: usize, predicted: usize) {
         if truth < self.classes && predicted < self.classes {
             self.counts[truth * self.classes + predicted] += 1;
         }
     }
 
-    /// All samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Share on the diagonal; 0 without samples.
+    /// Returns the fraction of correct predictions; 0 without samples.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         let right: u64 = (0..self.classes).map(|c| self.counts[c * self.classes + c]).sum();
         ratio(right, self.total())
     }
 
-    /// Samples of class `class`.
+    /// Returns the number of samples of class `class`.
     #[must_use]
     pub fn support(&self, class: usize) -> u64 {
         self.counts[class * self.classes..(class + 1) * self.classes].iter().sum()
@@ -59,7 +87,7 @@ impl Confusion {
         (0..self.classes).map(|row| self.counts[row * self.classes + class]).sum()
     }
 
-    /// Quality of each class.
+    /// Returns the quality of each class.
     #[must_use]
     pub fn per_class(&self) -> Vec<Quality> {
         (0..self.classes)
@@ -75,13 +103,13 @@ impl Confusion {
             .collect()
     }
 
-    /// Mean over all classes, those without samples included.
+    /// Returns the mean over all classes, including those without samples.
     #[must_use]
     pub fn macro_average(&self) -> Quality {
         self.average(|_| 1.0)
     }
 
-    /// Mean over classes in proportion to their samples.
+    /// Returns the mean over classes in proportion to their samples.
     #[must_use]
     pub fn weighted_average(&self) -> Quality {
         self.average(|class| self.support(class) as f64)

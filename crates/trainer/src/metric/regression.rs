@@ -1,4 +1,4 @@
-//! How far outputs are from target arrays.
+//! Regression measures: distances of outputs from target arrays.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,27 +10,27 @@ pub struct Regression {
     pub mean_absolute_error: f64,
     /// Mean of `(y - t)^2`.
     pub mean_squared_error: f64,
-    /// `1 - sum (y - t)^2 / sum (t - mean t)^2` of each element, averaged over elements; where an element's target
-    /// never changes 1 if it is met and 0 if not (scikit-learn's `r2_score`).
+    /// `1 - sum (y - t)^2 / sum (t - mean t)^2` of each element, averaged over elements. An element whose target is
+    /// constant counts 1 if it is met and 0 if not (`r2_score` in scikit-learn).
     pub r2: f64,
-    /// `10 log10(range^2 / mean_squared_error)` in decibels, where the range is that of all targets; None where all is
-    /// met exactly, or all targets are equal.
+    /// `10 log10(range^2 / mean_squared_error)` in decibels, with the range of all targets. None if every target is
+    /// met exactly or all targets are equal.
     pub psnr: Option<f64>,
 }
 
-/// Adds up rows of outputs and targets.
+/// Accumulates rows of outputs and targets.
 #[derive(Debug, Clone)]
 pub struct RegressionSums {
     rows: u64,
     absolute: f64,
-    /// For each element: the squared errors, the mean of the targets so far, their squared distances from it.
+    /// Per element: sum of squared errors, running mean of the targets, their sum of squared deviations.
     elements: Vec<[f64; 3]>,
     low: f32,
     high: f32,
 }
 
 impl RegressionSums {
-    /// Nothing yet, of rows of `width` elements.
+    /// Starts empty, for rows of `width` elements.
     #[must_use]
     pub fn new(width: usize) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl RegressionSums {
         }
     }
 
-    /// Adds one row; what is longer than the width is left out.
+    /// Adds one row; elements beyond the width are ignored.
     pub fn add(&mut self, outputs: &[f32], targets: &[f32]) {
         self.rows += 1;
         for ((sums, &y), &t) in self.elements.iter_mut().zip(outputs).zip(targets) {
@@ -52,14 +52,14 @@ impl RegressionSums {
             self.high = self.high.max(t);
             let [errors, mean, spread] = sums;
             *errors += off * off;
-            // Welford's mean and spread, in one pass.
+            // Welford's algorithm: mean and deviations in one pass, without cancellation.
             let from_old = f64::from(t) - *mean;
             *mean += from_old / self.rows as f64;
             *spread += from_old * (f64::from(t) - *mean);
         }
     }
 
-    /// The measures; None without rows or elements.
+    /// Returns the measures; None without rows or elements.
     #[must_use]
     pub fn finish(&self) -> Option<Regression> {
         let width = self.elements.len() as f64;

@@ -1,4 +1,4 @@
-//! An optimizer's step by the kernels of `core-tensor`, masks and penalties included, in one pass over memory.
+//! Optimizer steps by the kernels of `core-tensor`, with masks and penalties, in one pass over memory.
 
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::optimizer::{Adam, Rmsprop, Terms};
@@ -8,23 +8,23 @@ use tinsmith_layers::plan::ShortList;
 use super::rare::{adadelta, adagrad, adamax, nadam};
 use super::{OptimizerConfig, Rule, power_of};
 
-/// A tensor and what belongs to it.
+/// A parameter with its gradient, state and masks.
 #[derive(Debug)]
 pub(crate) struct Tensor<'a> {
     pub(crate) weights: &'a mut [f32],
     pub(crate) gradient: &'a mut [f32],
     /// [`slots`](Rule::slots) slices as long as the weights.
     pub(crate) state: ShortList<&'a mut [f32]>,
-    /// Whether penalties are for it.
+    /// True for kernels, which penalties apply to.
     pub(crate) is_kernel: bool,
-    /// Where 0, weight and state become 0.
+    /// Prune mask: weight and state become 0 at its zeros.
     pub(crate) prune: Option<&'a [f32]>,
-    /// Where 0, the weight stays.
+    /// Update mask: the weight stays unchanged at its zeros.
     pub(crate) hold: Option<&'a [f32]>,
 }
 
 impl OptimizerConfig {
-    /// Step number `t` (from 1) of one tensor at learning rate `lr`: penalties, masks, `scale`, clipping, decay, rule.
+    /// Makes step `t` (from 1) of one tensor at learning rate `lr`: penalties, masks, `scale`, clipping, decay, rule.
     pub(crate) fn apply(&self, lr: f64, t: u64, scale: f32, tensor: Tensor<'_>, threads: Threads) {
         let Tensor { weights: w, gradient: g, state, is_kernel, prune, hold } = tensor;
         let threads = threads.count();
@@ -46,6 +46,7 @@ impl OptimizerConfig {
                 sgd_momentum(w, g, first, (rate, momentum as f32, nesterov), &terms, threads);
             }
             Rule::Adam { beta_1, beta_2, epsilon, .. } => {
+                // Both bias corrections are folded into the rate, in f64, as Keras does.
                 let corrected = lr * (1.0 - power_of(beta_2, t)).sqrt() / (1.0 - power_of(beta_1, t));
                 let constants = Adam {
                     rate: corrected as f32,
@@ -82,7 +83,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// Sum of the squares of a tensor's gradient as [`apply`](Self::apply) will see it, before any limit of norms.
+    /// Returns the sum of squares of the gradient as [`apply`](Self::apply) sees it, before clipping by norm.
     pub(crate) fn squares(&self, tensor: &Tensor<'_>, threads: Threads) -> f64 {
         let terms = self.terms(0.0, tensor.is_kernel, tensor.prune, tensor.hold);
         squared_norm(tensor.gradient, tensor.weights, &terms, threads.count())
@@ -108,7 +109,7 @@ impl OptimizerConfig {
     }
 }
 
-/// A step by a rule without a kernel: what [`Terms`] ask for around it, element by element.
+/// Makes a step by a rule without a kernel, applying the [`Terms`] around it element by element.
 fn plainly<const S: usize>(
     terms: &Terms<'_>,
     w: &mut [f32],
@@ -124,6 +125,7 @@ fn plainly<const S: usize>(
         let value = if is_closed { 0.0 } else { value * terms.scale };
         *g = value.clamp(-terms.limit, terms.limit);
     }
+    // The rules know nothing of masks: they run on the whole tensor and held elements are restored afterwards.
     let before = if terms.update.is_some() { w.to_vec() } else { Vec::new() };
     w.iter_mut().for_each(|w| *w -= *w * terms.decay);
     rule(w, g, state.each_mut().map(|slot| &mut **slot));

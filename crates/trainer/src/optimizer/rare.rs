@@ -1,8 +1,8 @@
-//! The rules that few use, in plain loops: they have no kernels.
+//! Rarely used rules as plain loops, without kernels.
 
 use super::{power_of, product_of};
 
-/// Duchi, Hazan and Singer, JMLR 12, 2011, as Keras has it.
+/// Adagrad (Duchi, Hazan and Singer, JMLR 12, 2011) in the form of Keras.
 pub(super) fn adagrad(lr: f64, epsilon: f64, w: &mut [f32], g: &[f32], sums: &mut [f32]) {
     let (lr, eps) = (lr as f32, epsilon as f32);
     for ((w, &g), a) in w.iter_mut().zip(g).zip(sums) {
@@ -11,7 +11,7 @@ pub(super) fn adagrad(lr: f64, epsilon: f64, w: &mut [f32], g: &[f32], sums: &mu
     }
 }
 
-/// Zeiler, arXiv 1212.5701. `a` are the averages of squared gradients, `u` those of squared steps.
+/// Adadelta (Zeiler, arXiv 1212.5701). `a` holds averages of squared gradients, `u` of squared steps.
 pub(super) fn adadelta(
     lr: f64,
     (rho, epsilon): (f64, f64),
@@ -28,7 +28,7 @@ pub(super) fn adadelta(
     }
 }
 
-/// Kingma and Ba, arXiv 1412.6980, section 7.1. `m` are means, `u` the largest magnitudes.
+/// Adamax (Kingma and Ba, arXiv 1412.6980, section 7.1). `m` holds means, `u` the largest magnitudes.
 pub(super) fn adamax(
     lr: f64,
     t: u64,
@@ -47,7 +47,7 @@ pub(super) fn adamax(
     }
 }
 
-/// Dozat, 2016, with Keras' schedule of the momentum. `m` are means, `v` those of the squares.
+/// Nadam (Dozat, 2016) with the momentum schedule of Keras. `m` holds means, `v` means of squares.
 pub(super) fn nadam(
     lr: f64,
     t: u64,

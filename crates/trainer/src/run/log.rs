@@ -1,4 +1,4 @@
-//! What a run writes while it is under way: lines for programs, events for TensorBoard.
+//! Logs of a run in progress: JSON lines for programs, events for TensorBoard.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,29 +9,31 @@ use tinsmith_layers::Model;
 use tinsmith_study::{Decision, ParamValue};
 use tinsmith_tensorboard::{EventWriter, SessionStatus};
 
-use super::Plan;
+use super::plan::Plan;
 use crate::callback::Callback;
 use crate::error::{Result, TrainError};
-use crate::fit::Epoch;
+use crate::history::Epoch;
+use crate::removal::remove_if_present;
 
-/// Writes each epoch as it ends.
+/// Appends each epoch to both logs.
 pub(super) struct EpochLog {
     path: PathBuf,
     lines: files::LineLog,
-    /// Lines so far.
+    /// Number of lines written.
     count: usize,
     events: EventWriter,
 }
 
 impl EpochLog {
-    /// Opens both logs: anew, or, where the run `goes_on` from a checkpoint, behind what they have.
+    /// Opens both logs. If the run resumes from a checkpoint (`goes_on`), existing lines are kept; otherwise both
+    /// start empty.
     pub(super) fn open(folder: &Path, plan: &Plan, goes_on: bool) -> Result<Self> {
         let path = folder.join("metrics.jsonl");
         if !goes_on {
             files::write_atomic(&path, b"")?;
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
             for entry in entries.filter(|e| e.file_name().to_string_lossy().contains("tfevents")) {
-                super::remove(&entry.path())?;
+                remove_if_present(&entry.path())?;
             }
         }
         let (lines, found) = files::LineLog::open(&path)?;
@@ -42,7 +44,7 @@ impl EpochLog {
         Ok(Self { path, lines, count: found.len(), events })
     }
 
-    /// Says how the run ended.
+    /// Writes the final status.
     pub(super) fn end(&mut self, status: SessionStatus) -> Result<()> {
         self.events.session_end(status)?;
         Ok(self.events.flush()?)
@@ -79,9 +81,13 @@ impl Callback for EpochLog {
         self.count.into()
     }
 
-    /// Takes back the lines of epochs after the checkpoint.
+    /// Removes the lines of epochs after the checkpoint.
     fn restore(&mut self, state: &Value) -> Result<()> {
-        let wanted = state.as_u64().unwrap_or(0) as usize;
+        let wanted = state.as_u64().and_then(|lines| usize::try_from(lines).ok());
+        let Some(wanted) = wanted else {
+            let reason = format!("its state is {state}, want a number of lines");
+            return Err(TrainError::Checkpoint { reason });
+        };
         let (_, lines) = files::LineLog::open(&self.path)?;
         if lines.len() < wanted {
             let reason = format!("it has {} lines, the checkpoint knows of {wanted}", lines.len());
@@ -95,7 +101,7 @@ impl Callback for EpochLog {
     }
 }
 
-/// Configuration, seed and attributes of a run under dotted names, each a number, a truth value or a text.
+/// Returns configuration, seed and attributes under dotted names, each a number, a boolean or a string.
 fn hyper_parameters(plan: &Plan) -> Result<BTreeMap<String, ParamValue>> {
     let config = serde_json::to_value(&plan.config).map_err(|e| TrainError::Malformed {
         path: PathBuf::from("run.yaml"),
@@ -108,7 +114,7 @@ fn hyper_parameters(plan: &Plan) -> Result<BTreeMap<String, ParamValue>> {
         flatten(name, value, &mut found);
     }
     found.insert("network".to_owned(), ParamValue::Str(plan.spec.name.clone()));
-    // As text: 64 bits do not fit the plug-in's numbers.
+    // As text, because the plug-in stores numbers as doubles, which cannot hold 64 bits.
     found.insert("seed".to_owned(), ParamValue::Str(plan.seed.value().to_string()));
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! Training: it learns, it repeats itself, it stops when told, it refuses what cannot be.
+//! Training: learning, determinism, cancellation, refused input.
 
 use tinsmith_data::{Dataset, Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
@@ -22,7 +22,7 @@ pub(crate) fn spec() -> ModelSpec {
     ModelSpec::parse(MLP, "mlp").unwrap()
 }
 
-/// A training and a validation part of the digits, small enough for a quick test.
+/// Training and validation split of the digits, small enough for a quick test.
 pub(crate) fn digits() -> (Dataset, Dataset) {
     let splits = tinsmith_data::load("digits8x8").unwrap();
     let data = splits.train.share(0.4, Seed::new(1)).unwrap();

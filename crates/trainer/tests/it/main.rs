@@ -14,7 +14,7 @@ mod schedules;
 
 use std::path::PathBuf;
 
-/// A reference file: of the folder in `TINSMITH_GOLDEN` where that is set, else of this crate.
+/// Reads a reference file from the folder in `TINSMITH_GOLDEN`, or from this crate.
 fn golden(path: &str) -> serde_json::Value {
     let root = std::env::var_os("TINSMITH_GOLDEN")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")), PathBuf::from);

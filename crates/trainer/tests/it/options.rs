@@ -1,4 +1,4 @@
-//! What a configuration can ask for has its effect.
+//! Every option of a configuration has an effect.
 
 use tinsmith_data::{Dataset, Targets};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
@@ -122,7 +122,12 @@ fn arrays_are_learned_and_measured() {
     )
     .unwrap_err()
     .to_string();
-    assert!(error.starts_with("the metric `accuracy` cannot be had of the data set `digits8x8`"), "{error}");
+    assert!(
+        error.starts_with(
+            "the metric `accuracy` does not apply to the data set `digits8x8`: its targets are arrays"
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -151,7 +156,7 @@ fn a_teacher_is_learned_from() {
         let distillation = Distillation { teacher: teacher_text.clone(), share, ..Distillation::default() };
         TrainConfig { distillation, ..config(4) }
     };
-    // Labels that say nothing: all that is learned is the teacher's.
+    // The labels are constant, so everything learned comes from the teacher.
     let useless = |data: &Dataset| {
         let names = data.class_names().to_vec().into();
         data.clone().with_targets(Targets::Labels { labels: vec![0; data.len()].into(), names }).unwrap()
@@ -159,7 +164,7 @@ fn a_teacher_is_learned_from() {
     let (student, _) = train(&spec(), &useless(&data), None, &taught(1.0));
     let accuracy = evaluate(&student, &validation, Loss::default(), Grant::ONE).unwrap().accuracy().unwrap();
     assert!(accuracy > 0.7, "{accuracy}");
-    // No share of the teacher is no teacher.
+    // A teacher with fraction 0 has no effect.
     let (alone, _) = train(&spec(), &data, None, &taught(0.0));
     let (plain, _) = train(&spec(), &data, None, &config(4));
     assert_eq!(weights(&alone), weights(&plain));
@@ -215,7 +220,7 @@ fn means_of_weights_come_out() {
         let watched = train(&spec(), &data, Some(&validation), &TrainConfig { averaging, ..config(4) }).1;
         assert!(watched.epochs[3].val_accuracy.unwrap() > 0.7, "{watched:?}");
     }
-    // The mean of one epoch's end is that end.
+    // The average over one epoch is the weights at its end.
     let last = TrainConfig { averaging: Averaging::Epochs { from: 0.75 }, ..config(4) };
     assert_eq!(weights(&train(&spec(), &data, None, &last).0), weights(&plain));
 }
@@ -242,13 +247,84 @@ fn an_epoch_can_be_a_part_of_the_rows() {
     let part = TrainConfig { epoch_samples: 40, ..config(1) };
     let (few, _) = train(&spec(), &data, None, &part);
     // Two batches: of 32 and of 8 rows.
-    let (all, _) = train(&spec(), &data, None, &TrainConfig { epoch_samples: 100_000, ..config(1) });
+    let (all, _) = train(&spec(), &data, None, &TrainConfig { epoch_samples: data.len(), ..config(1) });
     let (plain, _) = train(&spec(), &data, None, &config(1));
     assert_eq!(weights(&all), weights(&plain));
     assert_ne!(weights(&few), weights(&plain));
 }
 
-/// A network whose quantizers learn steps, an upper end and widths.
+#[test]
+fn an_epoch_of_more_rows_than_there_are_has_several_passes() {
+    let (data, _) = digits();
+    let rows = 2 * data.len() + 10;
+    let config = TrainConfig { epoch_samples: rows, ..config(1) };
+    let (twice, _) = train(&spec(), &data, None, &config);
+    let (once, _) = train(&spec(), &data, None, &TrainConfig { epoch_samples: 0, ..config });
+    assert_ne!(weights(&twice), weights(&once));
+    let mut batches =
+        data.batches(32, Seed::new(1), 0, &tinsmith_data::Augment::default()).unwrap().taking(rows);
+    let mut seen = vec![0; data.len()];
+    let mut order = Vec::new();
+    while let Some(batch) = batches.next_batch() {
+        batch.rows.iter().for_each(|&row| seen[row] += 1);
+        order.extend_from_slice(batch.rows);
+    }
+    assert_eq!(order.len(), rows);
+    assert!(seen.iter().all(|&n| n == 2 || n == 3), "{seen:?}");
+    assert_ne!(order[..data.len()], order[data.len()..2 * data.len()], "every pass has an order of its own");
+    // A resumed epoch sees the same rows, also in a later pass.
+    let mut rest = data
+        .batches(32, Seed::new(1), 0, &tinsmith_data::Augment::default())
+        .unwrap()
+        .taking(rows)
+        .starting_at(20);
+    assert_eq!(rest.next_batch().unwrap().rows, &order[20 * 32..21 * 32]);
+}
+
+/// The digits with one real number to predict: the mean of the image, times a factor.
+fn real_valued(factor: f32) -> Dataset {
+    let (data, _) = digits();
+    let values: Vec<f32> =
+        (0..data.len()).map(|i| factor * data.sample(i).iter().sum::<f32>() / 64.0).collect();
+    // Targets follow the storage, so the rows are copied into a data set of their own.
+    let samples: Vec<f32> = (0..data.len()).flat_map(|i| data.sample(i).to_vec()).collect();
+    let targets = Targets::Arrays { shape: vec![1], values: values.into() };
+    Dataset::new("real", vec![8, 8, 1], samples, targets).unwrap()
+}
+
+#[test]
+fn a_loss_that_does_not_fit_the_targets_is_refused() {
+    let data = real_valued(10.0);
+    let refused = |network: &ModelSpec, config: &TrainConfig| {
+        try_train(network, &data, None, config).unwrap_err().to_string()
+    };
+    let error = refused(&network(1, "linear"), &config(1));
+    assert!(
+        error.starts_with("the loss `cross_entropy` does not fit: the targets of `real` are arrays"),
+        "{error}"
+    );
+    assert!(
+        error.contains("the network puts out [1]") && error.contains("want `mean_squared_error"),
+        "{error}"
+    );
+    let binary = TrainConfig { loss: Loss::BinaryCrossEntropy { label_smoothing: 0.0 }, ..config(1) };
+    assert!(refused(&network(1, "sigmoid"), &binary).contains("want `mean_squared_error"));
+    let squared = TrainConfig { loss: Loss::for_targets(&data), ..config(1) };
+    assert_eq!(squared.loss, Loss::MeanSquaredError {});
+    assert!(refused(&network(1, "sigmoid"), &squared).contains("want a head that reaches these values"));
+    let metric = TrainConfig { metrics: vec![Metric::F1Macro], ..squared.clone() };
+    let error = refused(&network(1, "linear"), &metric);
+    assert!(error.contains("`f1_macro` does not apply to the data set `real`"), "{error}");
+    try_train(&network(1, "linear"), &data, None, &squared).unwrap();
+    // Classes: the default, and metrics of arrays are refused.
+    let (digits, _) = digits();
+    assert_eq!(TrainConfig::for_data(&digits), TrainConfig::default());
+    let metric = TrainConfig { metrics: vec![Metric::R2], ..config(1) };
+    let error = try_train(&spec(), &digits, None, &metric).unwrap_err().to_string();
+    assert!(error.contains("its targets are classes; want accuracy"), "{error}");
+}
+
+/// A network with learned steps, clips and bit widths.
 const LEARNED: &str = "
 layers:
   - {name: x, input: {shape: [8, 8, 1]}}
@@ -264,7 +340,7 @@ fn learned_quantizers_are_trained_by_both_engines() {
     let spec = ModelSpec::parse(LEARNED, "network").unwrap();
     let before = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap();
     for drop_connect in [0.0, 0.01] {
-        // A connection that is dropped asks for candle's graph.
+        // Dropped connections run on candle's graph.
         let config = TrainConfig { drop_connect, ..config(8) };
         let (model, history) = train(&spec, &data, Some(&validation), &config);
         let losses: Vec<f64> = history.epochs.iter().map(|e| e.loss).collect();
@@ -285,7 +361,7 @@ fn learned_quantizers_are_trained_by_both_engines() {
     }
 }
 
-/// Activations a hundred times as large as a standard normal variable: steps that begin small clip nearly all of them.
+/// Activations a hundred times as large as a standard normal variable: small initial steps clip nearly all of them.
 #[test]
 fn learned_steps_begin_by_the_first_batch_whatever_its_scale() {
     let (data, _) = digits();
@@ -300,7 +376,7 @@ layers:
         "network",
     )
     .unwrap();
-    // Steps that hardly move: what is left is where they began.
+    // The learning rate is tiny, so the steps keep their initial values.
     let mut config = config(1);
     config.optimizer.learning_rate = 1e-9;
     for drop_connect in [0.0, 1e-9] {
@@ -309,7 +385,7 @@ layers:
         let start = Model::build(&spec, Seed::new(3), &BuildOptions::default()).unwrap();
         let assumed = start.params().get("h.activation_step").unwrap().values().unwrap()[0];
         assert!(step > 10.0 * assumed, "{step}, assumed {assumed}");
-        // Trained on, it goes on from what it is.
+        // A calibrated network keeps its steps when it is trained further.
         let mut again = model;
         let cancel = CancelToken::new();
         let context = Context { seed: Seed::new(9), grant: Grant::ONE, cancel: &cancel };

@@ -1,4 +1,4 @@
-//! A run that is interrupted at any instant ends as if it had not been, byte for byte.
+//! An interrupted run ends as if it had not been interrupted, byte for byte.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,8 +18,8 @@ use tinsmith_trainer::{
 
 use crate::fitting::{config, digits};
 
-/// Everything that has a state or draws: dropout, dropped connections, normalization, a stochastic quantizer,
-/// momentum, a mean of weights, a plateau, augmentation, gradients that are added up.
+/// Everything with state or random draws: dropout, dropped connections, normalization, momentum, weight averaging, a
+/// plateau, augmentation, gradient accumulation.
 const NETWORK: &str = "
 layers:
   - {name: x, input: {shape: [8, 8, 1]}}
@@ -54,7 +54,7 @@ fn plan() -> Plan {
     plan
 }
 
-/// Prunes one weight more before each epoch, and counts steps: a callback with a state of its own.
+/// Prunes one more weight before each epoch and counts steps: a callback with state.
 struct Companion<'a> {
     cancel: &'a CancelToken,
     /// Cancels after so many steps of this attempt.
@@ -137,7 +137,7 @@ fn a_cancelled_run_goes_on_in_mid_epoch() {
 
 const FOLDER: &str = "TINSMITH_TEST_RUN";
 
-/// Not a test of its own: what [`a_killed_run_goes_on`] starts as a process and kills.
+/// The process that [`a_killed_run_goes_on`] starts and kills; does nothing when run as a test.
 #[test]
 fn a_process_that_trains() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -159,7 +159,7 @@ fn a_killed_run_goes_on() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Another instant each time, later and later, so that every attempt comes a little farther.
+        // A different and later instant each time, so that every attempt gets farther.
         let life = Duration::from_millis(60 + 17 * number + Seed::new(number).rng().below(40));
         let start = Instant::now();
         let ended = loop {
@@ -185,6 +185,51 @@ fn a_killed_run_goes_on() {
     assert_eq!(bytes(run.folder()), bytes(whole.folder()), "after {kills} kills");
 }
 
+/// Rewrites the metadata of a safetensors file.
+fn edit(path: &Path, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    let bytes = std::fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    change(header["__metadata__"].as_object_mut().unwrap());
+    let mut text = header.to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut out = (text.len() as u64).to_le_bytes().to_vec();
+    out.extend(text);
+    out.extend(&bytes[8 + length..]);
+    std::fs::write(path, out).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Run::new(dir.path().join("run"));
+    assert!(attempt(&run, 13, Duration::ZERO).is_err());
+    let path = run.checkpoint();
+    let whole = std::fs::read(&path).unwrap();
+    let refusal = || {
+        let error = attempt(&run, 0, Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("checkpoint.safetensors is not a checkpoint"), "{error}");
+        error
+    };
+    edit(&path, |metadata| {
+        let text = metadata["checkpoint"].as_str().unwrap().replacen("\"epoch\":2", "\"epoch\":0", 1);
+        metadata["checkpoint"] = text.into();
+    });
+    assert!(refusal().contains("`sha256`"));
+    let mut flipped = whole.clone();
+    let last = flipped.len() - 3;
+    flipped[last] ^= 1;
+    std::fs::write(&path, flipped).unwrap();
+    assert!(refusal().contains("`sha256`"));
+    std::fs::write(&path, &whole).unwrap();
+    edit(&path, |metadata| {
+        metadata.remove("sha256");
+    });
+    assert!(refusal().contains("an older version"));
+    std::fs::write(&path, &whole).unwrap();
+    attempt(&run, 0, Duration::ZERO).unwrap();
+}
+
 #[test]
 fn a_checkpoint_of_another_training_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -200,5 +245,5 @@ fn a_checkpoint_of_another_training_is_refused() {
     let error = other
         .train(&plan, &train, Some(&validation), &context, &mut tinsmith_trainer::Undisturbed)
         .unwrap_err();
-    assert!(error.to_string().starts_with("the checkpoint is another training's"), "{error}");
+    assert!(error.to_string().starts_with("the checkpoint belongs to another training"), "{error}");
 }

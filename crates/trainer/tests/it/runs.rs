@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tinsmith_foundation::{CancelToken, Grant, Seed};
+use tinsmith_layers::load_model;
 use tinsmith_tensorboard::read_events;
-use tinsmith_trainer::run::load_model;
 use tinsmith_trainer::{Context, OptimizerConfig, Plan, Rule, Run, TrainConfig, TrainError, Undisturbed};
 
 use crate::fitting::{config, digits, spec};
@@ -70,4 +70,44 @@ fn a_loss_beyond_bounds_leaves_a_reason_and_the_last_good_weights() {
     assert!(failure.reason.contains("first in layer `y`; a lower learning rate"), "{}", failure.reason);
     let model = load_model(&dir.path().join("last-good.safetensors")).unwrap();
     assert!(model.params().iter().all(|p| p.values().unwrap().iter().all(|v| v.is_finite())));
+}
+
+#[test]
+fn a_changed_file_of_a_finished_run_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (train, validation) = digits();
+    let cancel = CancelToken::new();
+    let context = Context { seed: Seed::new(0), grant: Grant::ONE, cancel: &cancel };
+    let run = Run::new(dir.path());
+    let result = run.train(&plan(config(1)), &train, Some(&validation), &context, &mut Undisturbed).unwrap();
+    assert_eq!(run.result().unwrap().as_ref(), Some(&result));
+    for name in ["weights.safetensors", "result.json"] {
+        let path = dir.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        let at = if name == "result.json" {
+            whole.windows(8).position(|w| w == b"\"loss\": ").unwrap() + 10
+        } else {
+            whole.len() - 3
+        };
+        changed[at] = if changed[at] == b'1' { b'2' } else { b'1' };
+        std::fs::write(&path, changed).unwrap();
+        let error = run.result().unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("SHA-256"), "{error}");
+        std::fs::write(&path, whole).unwrap();
+    }
+    let path = dir.path().join("result.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rows = format!("\"rows\": {}", validation.len());
+    for (from, to, fault) in [
+        ("\"classes\": 10", "\"classes\": 9", "want 9 x 9"),
+        ("\"classes\": 10", "\"classes\": 9223372036854775808", "want 9223372036854775808 x"),
+        ("\"kept\": 1", "\"kept\": 7", "history.kept is 7, want at most 1"),
+        (rows.as_str(), "\"rows\": 3", "counts more samples than the 3 rows"),
+    ] {
+        assert!(text.contains(from), "{from}: {text}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let error = run.result().unwrap_err().to_string();
+        assert!(error.contains("result.json is not the result of a run") && error.contains(fault), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use tinsmith_trainer::{Schedule, TrainConfig};
 
 use crate::{floats, golden};
 
-/// The schedule of a case over its whole length, for a learning rate of 1; None where it is not offered.
+/// Returns the schedule of a case over its whole length, for a learning rate of 1; None if it is not supported.
 fn config(case: &serde_json::Value) -> Option<(TrainConfig, f64, f64)> {
     let number = |key: &str| case["kwargs"][key].as_f64();
     let flag = |key: &str| case["kwargs"][key].as_bool().unwrap_or(false);

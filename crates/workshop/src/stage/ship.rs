@@ -2,7 +2,7 @@
 
 use tinsmith_deploy::{DeployError, ExportOptions, export_c};
 use tinsmith_foundation::{Progress, files};
-use tinsmith_trainer::run::load_model;
+use tinsmith_layers::load_model;
 
 use crate::error::Result;
 use crate::folder::DesignFolder;
