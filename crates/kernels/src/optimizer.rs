@@ -192,7 +192,7 @@ pub struct Rmsprop {
     pub epsilon: f32,
 }
 
-/// RMSprop: `v = rho v + (1 - rho) g^2`, step `rate g / sqrt(v + epsilon)`. Unless `m` is empty, `m = momentum m +
+/// `RMSprop`: `v = rho v + (1 - rho) g^2`, step `rate g / sqrt(v + epsilon)`. Unless `m` is empty, `m = momentum m +
 /// step` and `w -= m`; otherwise `w -= step`.
 ///
 /// # Panics

@@ -34,8 +34,7 @@ pub fn batch_norm_train(
     let moments = Arc::new(OnceLock::new());
     let op = BatchNorm { epsilon, threads, moments: Arc::clone(&moments) };
     let y = x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
-    let (mean, variance) =
-        moments.get().cloned().expect("invariant: the forward pass has stored the moments");
+    let (mean, variance) = stored_moments(&moments);
     let (mean, variance) = (
         Tensor::from_vec(mean, channels, &Device::Cpu)?,
         Tensor::from_vec(variance, channels, &Device::Cpu)?,
@@ -98,6 +97,11 @@ pub fn moments(x: &Tensor, threads: Threads) -> Result<(Tensor, Tensor)> {
 const TRAIN: &str = "batch_norm_train";
 const AFFINE: &str = "channel_affine";
 const MOMENTS: &str = "moments";
+
+/// The mean and variance that the forward pass has stored.
+fn stored_moments(moments: &OnceLock<(Vec<f32>, Vec<f32>)>) -> (Vec<f32>, Vec<f32>) {
+    moments.get().cloned().expect("invariant: the forward pass has stored the moments")
+}
 
 fn check_epsilon(op: &'static str, epsilon: f32) -> Result<()> {
     if epsilon > 0.0 && epsilon.is_finite() {

@@ -172,7 +172,7 @@ impl WideGradient<'_> {
                     self.dense_rows(dy, samples, (first, gradient), start, hints);
                 }
                 Method::SparseInputs(lists, dy) => {
-                    self.sparse_input_rows((lists, dy), samples, (first, gradient), start)
+                    self.sparse_input_rows((lists, dy), samples, (first, gradient), start);
                 }
                 Method::SparseOutputs(lists) => {
                     self.sparse_output_rows(lists, samples, (first, gradient), start, hints.is_none());

@@ -8,8 +8,8 @@ use crate::lanes::LANES;
 /// Maximum number of taps along an axis.
 pub(super) const MAX_TAPS: usize = 5;
 
-/// Positions along one axis of a result, and their taps in the source: tap `t` of position `i` lies at `from + i step
-/// + t delta`, if that is within `size` places.
+/// Positions along one axis of a result, and their taps in the source. Tap `t` of position `i` lies at
+/// `from + i step + t delta`, if that is within `size` places.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReachAxis {
     pub(super) count: usize,
