@@ -64,9 +64,8 @@ fn window(pooling: &Pooling<'_>, sizes: &Sizes<'_>) -> u64 {
 pub(crate) fn flops(op: &Op, sizes: &Sizes<'_>) -> u64 {
     let n = elements(sizes.output);
     let per_element = match op {
-        Op::BatchNorm(_) => 2,
+        Op::BatchNorm(_) | Op::Rescaling(_) => 2,
         Op::LayerNorm(norm) => 5 + u64::from(norm.scale) + u64::from(norm.center),
-        Op::Rescaling(_) => 2,
         Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => merged(sizes),
         Op::UpSampling2d(up) if up.interpolation == Interpolation::Bilinear => 7,
         _ => match op.pooling() {

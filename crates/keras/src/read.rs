@@ -128,7 +128,7 @@ impl Draft {
                 continue;
             }
             if i == 0 && !is_input && feed.is_none() {
-                let own = own_shape(config, format!("{path}.config"));
+                let own = own_shape(config, &format!("{path}.config"));
                 let found = own.or_else(|| built.map(|shape| (shape, "config.build_input_shape".to_owned())));
                 let Some((shape, place)) = found else {
                     let message = "is the first layer and has no input shape; want an InputLayer before it or a \
@@ -388,11 +388,11 @@ fn class_name(value: &Value) -> Option<&str> {
 }
 
 /// The input shape in a layer's configuration, or in that of a nested model's first layer, with its path.
-fn own_shape(config: &Value, path: String) -> Option<(&Value, String)> {
+fn own_shape<'v>(config: &'v Value, path: &str) -> Option<(&'v Value, String)> {
     let own = ["batch_input_shape", "batch_shape"]
         .iter()
         .find_map(|key| config.get(key).map(|shape| (shape, format!("{path}.{key}"))));
-    own.or_else(|| own_shape(config.pointer("/layers/0/config")?, format!("{path}.layers[0].config")))
+    own.or_else(|| own_shape(config.pointer("/layers/0/config")?, &format!("{path}.layers[0].config")))
 }
 
 /// Names of the layers that feed a layer of a functional model; `nested` are the models among them.

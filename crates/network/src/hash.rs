@@ -107,9 +107,6 @@ impl StructuralHash {
     pub fn of(spec: &ModelSpec, graph: &Graph) -> Self {
         let canonical = Canonical::of(spec, graph);
         let mut digest = Sha256::new();
-        let count = |n: usize| {
-            u32::try_from(n).expect("invariant: a network has fewer than 2^32 layers").to_le_bytes()
-        };
         for layer in &canonical.layers {
             digest.update(count(layer.label.len()));
             digest.update(&layer.label);
@@ -127,4 +124,9 @@ impl StructuralHash {
         half.copy_from_slice(&bytes[..16]);
         Self(half)
     }
+}
+
+/// A count as 32 bits, little-endian.
+fn count(n: usize) -> [u8; 4] {
+    u32::try_from(n).expect("invariant: a network has fewer than 2^32 layers").to_le_bytes()
 }

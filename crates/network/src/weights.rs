@@ -186,6 +186,7 @@ impl Op {
     }
 
     /// Learned quantizers, each with the name of its field.
+    #[must_use]
     pub fn learned_quantizers(&self) -> Vec<(&'static str, LearnedQuantizer)> {
         // The shape is arbitrary: it does not affect which weights exist.
         let weights = self.own_weights(&[1, 1, 1]);
