@@ -1,8 +1,8 @@
-//! A network as data: read it, see its shapes, know what it costs on several targets, before anything is built.
+//! A network as data: parsing, shapes and the cost on several targets, before anything is built.
 //!
 //! Run with `cargo run --example 01_network_and_cost`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_network::ModelSpec;
@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     let spec = ModelSpec::parse(NETWORK, "network.yaml")?;
     println!("{}", spec.summary()?);
 
-    // The same network costs different things in different places.
+    // The same network has different costs on different targets.
     for name in Target::BUILTIN {
         let target = Target::load(name)?;
         let cost = Cost::of(&spec, &target)?;
@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         );
     }
 
-    // A limit that is broken says which, and by how much.
+    // A violation names the limit and the excess.
     let target = Target::load("mcu-int8")?;
     let cost: Cost = Cost::of(&spec, &target)?;
     let limits = Limits { flash: Some(64 << 10), ram: Some(2 << 10), ..Limits::default() };
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
     }
     assert_eq!(broken.len(), 1, "the RAM is too small, the flash is not");
 
-    // A fault has a line and a column.
+    // Faults come with line and column.
     let Err(error) = ModelSpec::parse(&NETWORK.replace("kernel: 3, stride: 2", "kernel: 0"), "network.yaml")
     else {
         anyhow::bail!("a kernel of size 0 is refused");

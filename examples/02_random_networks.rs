@@ -1,8 +1,8 @@
-//! Families of random networks that keep a budget, the same for the same seed.
+//! Random networks within a budget, reproducible by seed.
 //!
 //! Run with `cargo run --example 02_random_networks`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     let target = Target::load("mcu-int8")?;
     let limits = Limits { flash: Some(16 << 10), ram: Some(8 << 10), ..Limits::default() };
 
-    // For series of 128 steps and 6 channels, to be told apart into 7 classes.
+    // Classifiers of series with 128 steps and 6 channels into 7 classes.
     let generator = ModelGenerator::new(GeneratorConfig::for_task(&[128, 6], 7))?;
     let networks = generator.candidates(20, Seed::new(1), &limits, &target)?;
 
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
         assert!(limits.check(&cost).is_empty());
         hashes.insert(spec.structural_hash()?);
     }
-    assert_eq!(hashes.len(), networks.len(), "no two have the same structure");
+    assert_eq!(hashes.len(), networks.len(), "all structures differ");
 
     let again = generator.candidates(20, Seed::new(1), &limits, &target)?;
     assert_eq!(again, networks);

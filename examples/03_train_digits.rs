@@ -1,8 +1,8 @@
-//! Training a small network on the built-in digits, and looking at it class by class.
+//! Training of a small network on the built-in digits, evaluated class by class.
 //!
 //! Run with `cargo run --example 03_train_digits`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use tinsmith_data::{Normalization, Normalizer};
 use tinsmith_foundation::{CancelToken, Grant, Seed};
@@ -12,7 +12,7 @@ use tinsmith_study::Decision;
 use tinsmith_trainer::{Context, Epoch, Observe, OptimizerConfig, TrainConfig, evaluate, fit};
 
 fn main() -> anyhow::Result<()> {
-    // Held-out rows decide when to keep the weights; the constants of normalization come from the rest.
+    // Held-out rows select the epoch to keep. Normalization is fitted to the training rows only, so that nothing leaks.
     let splits = tinsmith_data::load("digits8x8")?;
     let (train, validation) = splits.train.validation_split(0.2, Seed::new(1))?;
     let normalizer = Normalizer::fit(&train, Normalization::Auto)?;

@@ -1,8 +1,8 @@
-//! A search as data: a study that is interrupted goes on from its journal and ends with the same trials.
+//! A search with a journal: an interrupted study resumes and ends with the same trials.
 //!
 //! Run with `cargo run --example 04_search_and_resume`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use tinsmith_foundation::WorkerScope;
 use tinsmith_study::{
@@ -10,7 +10,7 @@ use tinsmith_study::{
     Space, Study, StudyConfig, Tpe, TpeConfig,
 };
 
-/// Something to make small: what would be a training stands here as a formula.
+/// Objective to minimize; a formula stands in for training.
 struct Valley;
 
 impl Evaluate<Params> for Valley {
@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     let proposer = Tpe::new(space.clone(), TpeConfig::default())?;
     let describe = |params: &Params| space.describe(params);
 
-    // Twenty trials, then the program ends; later, forty more on two workers.
+    // Twenty trials, then the program ends. Later, forty more with two workers.
     for (trials, jobs) in [(20, 1), (60, 2)] {
         let mut study = Study::open(config(trials), &journal)?;
         let before = study.trials().len();
@@ -48,10 +48,10 @@ fn main() -> anyhow::Result<()> {
         let runner = Runner { scope, jobs, describe: Some(&describe), ..Runner::new(&proposer, &Valley) };
         study.run(&runner)?;
         let best = study.best().and_then(|t| t.values.clone()).unwrap_or_default();
-        println!("{before} trials were there, now {}; best loss {best:?}", study.trials().len());
+        println!("{before} trials before, {} now; best loss {best:?}", study.trials().len());
     }
 
-    // The same in one go has the same trials.
+    // An uninterrupted run has the same trials.
     let mut whole = Study::new(config(60))?;
     whole.run(&Runner { describe: Some(&describe), ..Runner::new(&proposer, &Valley) })?;
     let resumed = Study::<Params>::open(config(60), &journal)?;

@@ -1,11 +1,13 @@
-//! The whole workshop in a few seconds: a design with very few trials, then the same again from its folder.
+//! The whole pipeline in a few seconds: a design with very few trials, resumed from its folder.
 //!
-//! Run with `cargo run --example 05_design`; the real thing is `cargo run --release -- design`.
+//! Run with `cargo run --example 05_design`; the full version is `cargo run --release -- design`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use tinsmith_foundation::{CancelToken, Silent};
-use tinsmith_workshop::{DesignConfig, GenerateStage, PruneStage, SearchStage, Session, design, resume};
+use tinsmith_workshop::{
+    DesignConfig, GenerateOptions, PruneOptions, SearchOptions, Session, design, resume,
+};
 
 fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -17,12 +19,12 @@ fn main() -> anyhow::Result<()> {
         seeds: 2,
         epochs: Some(4),
         out: Some(out.clone()),
-        generate: GenerateStage { candidates: 8 },
-        search: SearchStage { finalists: 1, ..SearchStage::default() },
-        prune: PruneStage { sparsities: vec![0.3, 0.6], ..PruneStage::default() },
+        generate: GenerateOptions { candidates: 8 },
+        search: SearchOptions { finalists: 1, ..SearchOptions::default() },
+        prune: PruneOptions { sparsities: vec![0.3, 0.6], ..PruneOptions::default() },
         ..DesignConfig::default()
     };
-    let session = Session { progress: &Silent, cancel: CancelToken::new() };
+    let session = Session::new(&Silent, CancelToken::new());
     let result = design(config, &session)?;
 
     for (name, figures) in [("baseline", &result.baseline), ("winner", &result.winner)] {
@@ -37,7 +39,7 @@ fn main() -> anyhow::Result<()> {
     assert!(result.winner.flash_bytes <= 4 << 10 && result.winner.ram_bytes <= 1 << 10);
     assert!(result.winner.flash_bytes < result.baseline.flash_bytes);
 
-    // A finished design is read, not repeated.
+    // Resuming a finished design reads its result.
     assert_eq!(resume(&out, None, &session)?, result);
     Ok(())
 }

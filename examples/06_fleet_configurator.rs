@@ -1,7 +1,7 @@
-//! Many trainings whose models a program of your own knows: networks made in code, samples made by a generator.
+//! A fleet of trainings with a custom configurator: networks built in code, samples from a generator.
 //!
 //! With arguments it is a complete command (`-- generate --models "ring.narrow=10,wide=5" --array 20 --run`), and the
-//! jobs that it submits start it again. Without arguments it shows itself, here, in a temporary folder.
+//! jobs it submits run the same program. Without arguments it runs a demonstration in a temporary folder.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -12,10 +12,10 @@ use tinsmith_fleet::{Fleet, ModelConfigurator, ModelRequest, ModelSetup, Project
 use tinsmith_foundation::Seed;
 use tinsmith_network::ModelSpec;
 
-/// Tells points within a ring from those outside.
+/// Configures classifiers of points inside and outside a ring.
 struct Rings;
 
-/// Endless pairs of a point and its class, one-hot.
+/// Returns an endless stream of points with their one-hot classes.
 fn points(seed: Seed) -> impl Iterator<Item = (Vec<f32>, Vec<f32>)> {
     let mut rng = seed.rng();
     std::iter::from_fn(move || {
@@ -28,7 +28,7 @@ fn points(seed: Seed) -> impl Iterator<Item = (Vec<f32>, Vec<f32>)> {
 
 impl ModelConfigurator for Rings {
     fn configure(&self, request: &ModelRequest<'_>) -> Result<ModelSetup, Box<dyn Error + Send + Sync>> {
-        // Class and architecture say which network, training_run which element of the array this is.
+        // Class and architecture select the network; training_run is the index of the run.
         let units = match (request.model.class.as_str(), request.model.architecture.as_str()) {
             ("ring", "narrow") => 6,
             ("ring", "wide") => 24,
@@ -41,7 +41,7 @@ impl ModelConfigurator for Rings {
         let generator = |name: &str, count: usize| Samples::Generator {
             sample_shape: vec![2],
             target_shape: vec![2],
-            // The same request must be answered alike, so the generator's seed is the run's.
+            // Equal requests must give equal setups, so derive the seed from the run.
             pairs: Box::new(points(request.seed.derive(name, 0)).take(count)),
         };
         let mut setup = request.setup(ModelSpec::parse(&text, "ring")?);

@@ -1,1 +1,1 @@
-//! The numbered examples live beside this file; run one with `cargo run --example NAME`.
+//! Package of the numbered examples beside this file; run one with `cargo run --example NAME`.

@@ -1,4 +1,4 @@
-//! Drawing initial weights, in values a second: sizes of a bias, a small kernel, and a dense layer's.
+//! Initial weights, in values per second, at the sizes of a bias, a small kernel and a dense layer.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tinsmith_core_tensor::{Fans, Initializer};

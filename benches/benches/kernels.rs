@@ -1,5 +1,5 @@
-//! Forward, input gradient and parameter gradients of layers as small networks have them, on one thread.
-//! Throughput is in multiplications with their addition, left out or not: twice it is FLOP/s.
+//! Forward pass, input gradient and parameter gradients of layers at the sizes of small networks, on one thread.
+//! Throughput is in multiply-adds, skipped ones included; FLOP/s are twice that.
 
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ fn normal(seed: u64, count: usize) -> Vec<f32> {
     (0..count).map(|_| rng.normal() as f32).collect()
 }
 
-/// Batch, inputs, outputs, and how many of 100 inputs and gradients of outputs are not 0, as behind a rectifier.
+/// Batch, inputs, outputs, and the percentage of nonzero inputs and output gradients, as after a ReLU.
 const DENSE: [((usize, usize, usize), u64); 8] = [
     ((1024, 16, 64), 100),
     ((1024, 64, 32), 100),
@@ -30,7 +30,7 @@ const DENSE: [((usize, usize, usize), u64); 8] = [
     ((128, 1000, 800), 20),
 ];
 
-/// Leaves so many of 100 numbers, wherever they are.
+/// Sets random values to zero and keeps `kept` percent.
 fn thin_out(values: &mut [f32], kept: u64) {
     let mut rng = Seed::new(5).rng();
     values.iter_mut().filter(|_| rng.below(100) >= kept).for_each(|value| *value = 0.0);

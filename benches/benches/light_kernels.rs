@@ -1,5 +1,5 @@
-//! Kernels that are no matrix products: depthwise convolutions, pooling, batch normalization, cross-entropy and the
-//! optimizers, at the sizes of small networks. Throughput is in values of the larger side.
+//! Kernels other than matrix products: depthwise convolutions, pooling, batch normalization, cross-entropy and the
+//! optimizers, at the sizes of small networks. Throughput is in elements of the larger operand.
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,

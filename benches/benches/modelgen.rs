@@ -1,16 +1,16 @@
-//! The generator: drawing, costing, hashing, writing and reading networks.
+//! Network generation: drawing, costing, hashing, writing and reading.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tinsmith_cost::{Cost, Target};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
-use tinsmith_modelgen::{BatchConfig, GeneratorConfig, ModelGenerator, generate, load_models};
+use tinsmith_modelgen::{CorpusConfig, GeneratorConfig, ModelGenerator, generate, load_models};
 use tinsmith_network::{ModelSpec, StructuralHash};
 
-/// Weight layers of the networks that are drawn.
+/// Weight layers of the drawn networks.
 const DEPTHS: [usize; 3] = [3, 5, 8];
-/// Networks of each depth, so that a figure is of many and not of one.
+/// Networks per depth, so that a figure averages over many.
 const NETWORKS: u64 = 64;
 
 fn draw_all(generator: &ModelGenerator, depth: usize) -> Vec<ModelSpec> {
@@ -76,7 +76,7 @@ fn corpus(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("modelgen");
     group.sample_size(10);
     for count in [1_000, 4_000, 16_000] {
-        let config = BatchConfig { count, ..BatchConfig::default() };
+        let config = CorpusConfig { count, ..CorpusConfig::default() };
         let out = folder.path().join("corpus.jsonl");
         group.throughput(Throughput::Elements(count));
         group.bench_function(BenchmarkId::new("write", count), |b| {

@@ -1,4 +1,4 @@
-//! What a search pays for every candidate: reading, resolving, costing and hashing a specification.
+//! Costs of a search per candidate: parsing, resolving, costing and hashing a specification.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,14 +10,14 @@ use tinsmith_cost::autoqkeras::widths::Assignment;
 use tinsmith_cost::{Cost, Target};
 use tinsmith_network::ModelSpec;
 
-/// A network of the reference data.
+/// Loads a network of the reference data.
 fn golden(name: &str) -> ModelSpec {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../crates/keras/tests/golden/models")
         .join(name)
         .join("architecture.json");
     let text = std::fs::read_to_string(&path).expect("the reference data are in the repository");
-    tinsmith_keras::read_json(&text, name).expect("the reference data are sound")
+    tinsmith_keras::read_json(&text, name).expect("the reference data are valid")
 }
 
 fn costs(criterion: &mut Criterion) {
@@ -25,7 +25,7 @@ fn costs(criterion: &mut Criterion) {
     let target = Target::builtin("mcu-int8").expect("it is built in");
     for name in ["cnn", "resnet"] {
         let spec = golden(name);
-        let graph = spec.graph().expect("the reference data are sound");
+        let graph = spec.graph().expect("the reference data are valid");
         group.bench_function(format!("{name}/resolve"), |b| b.iter(|| black_box(&spec).graph()));
         group.bench_function(format!("{name}/cost"), |b| {
             b.iter(|| Cost::with_graph(black_box(&spec), black_box(&graph), &target));

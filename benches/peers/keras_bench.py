@@ -86,7 +86,7 @@ def build(name, w, quantized):
 
 
 def exchange(a):
-    """What another framework needs to repeat a training, and how the training goes here."""
+    """Writes what another framework needs to repeat a training, and returns the losses of the training here."""
     w = WORKLOADS[a.workload]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy as np, tensorflow as tf
@@ -96,7 +96,7 @@ def exchange(a):
     xn, yn = common.learnable(w, steps * B)
     model = build(a.workload, w, a.quantized)
     arrays = dict(x=xn, y=yn.astype(np.float32))
-    # In the order in which they were made: Keras lists layers by depth, which moves the shortcuts of a residual network.
+    # In order of creation: Keras lists layers by depth, which moves the shortcuts of a residual network.
     made = sorted(model.weights, key=lambda v: int(v._unique_id.rsplit("_", 1)[1]))
     arrays.update({"w%03d" % i: v.numpy() for i, v in enumerate(made)})
     np.savez(a.exchange, **arrays)
@@ -239,7 +239,7 @@ def child(a):
     out["params"] = int(sum(np.prod(v.shape) for v in model.trainable_variables))
     out["params_total"] = int(model.count_params())
     out["peak_rss_mb"] = common.peak_rss_mb()
-    # the same spec again in the same process: what a search pays per candidate
+    # the same spec again in the same process: the cost per candidate of a search
     rb = []
     t_all = time.perf_counter()
     while len(rb) < 3 and time.perf_counter() - t_all < 5:

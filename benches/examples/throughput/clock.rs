@@ -1,11 +1,11 @@
-//! Timing in blocks, as `peers/common.py` does it: wall clock and processor time of the whole process.
+//! Timing in blocks, like `peers/common.py`: wall time and CPU time of the whole process.
 
 use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 use tinsmith_kernels::dense::dense;
 
-/// Seconds of wall clock and of processor time.
+/// Start of a measurement of wall time and CPU time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     wall: Instant,
@@ -22,7 +22,7 @@ impl Clock {
     }
 }
 
-/// Holds the process to the first `count` cores where that is one, as the peers' scripts do.
+/// Pins the process to the first core if `count` is 1, like the peers' scripts.
 pub(crate) fn limit_cores(count: usize) {
     if count == 1
         && let Some(first) = core_affinity::get_core_ids().and_then(|cores| cores.first().copied())
@@ -31,8 +31,8 @@ pub(crate) fn limit_cores(count: usize) {
     }
 }
 
-/// Seconds per step of seven blocks, (wall, processor), and the steps of a block. `run(n)` does n steps; a warm-up of
-/// 0.8 processor seconds comes first, and a block takes about 0.4.
+/// Measures seven blocks and returns their seconds per step as (wall, CPU), and the steps per block. `run(n)` runs n
+/// steps. A block takes about 0.4 s and follows a warm-up of 0.8 CPU seconds.
 pub(crate) fn blocks(cores: f64, mut run: impl FnMut(usize)) -> (Vec<(f64, f64)>, usize) {
     let clock = Clock::start();
     let (mut done, mut next) = (0, 1);
@@ -55,15 +55,15 @@ pub(crate) fn blocks(cores: f64, mut run: impl FnMut(usize)) -> (Vec<(f64, f64)>
     (timed.collect(), steps)
 }
 
-/// The middle of some numbers.
+/// Returns the median.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Multiply-adds per second that one core reaches in a product whose operands stay in its first-level cache: what
-/// whole steps are held against. The arithmetic units alone could do some tenths more.
+/// Returns the multiply-adds per second of one core in a product with all operands in the L1 cache, the reference for
+/// complete steps. The arithmetic units alone could do slightly more.
 pub(crate) fn cached_multiply_adds() -> f64 {
     let sizes = (28, 128, 32);
     let (rows, inputs, outputs) = sizes;

@@ -1,4 +1,4 @@
-//! How fast networks train and run here: the workloads of `benches/peers`, one line of JSON each.
+//! Throughput of training and inference: the workloads of `benches/peers`, one line of JSON each.
 //!
 //! `cargo run --release -p tinsmith-benches --example throughput -- --workload jet_mlp --threads 1 [--quantized]`
 //!
@@ -18,10 +18,10 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 
-/// What is measured.
+/// Measured operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// Whole training steps.
+    /// Complete training steps.
     Train,
     /// Forward passes of a plan without gradients: batches, and single samples.
     Infer,
@@ -33,23 +33,23 @@ struct Arguments {
     /// `jet_mlp`, `sparana_mlp`, `mnist_cnn`, `ds_cnn`, `har_cnn1d`, `resnet8`, or `search_jet`.
     #[arg(long)]
     workload: String,
-    /// Threads of each network's kernels.
+    /// Kernel threads per network.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// With the fixed-point quantizers of the workload.
+    /// Use the fixed-point quantizers of the workload.
     #[arg(long)]
     quantized: bool,
-    /// What is measured.
+    /// Measured operation.
     #[arg(long, value_enum, default_value_t = Mode::Train)]
     mode: Mode,
-    /// Networks trained side by side; samples per second are those of all together. Default 1, for `search_jet` as many as
-    /// there are processors for.
+    /// Networks trained concurrently; samples per second are summed. Default 1; for `search_jet` processors divided by
+    /// threads.
     #[arg(long)]
     jobs: Option<usize>,
     /// Trials of `search_jet`.
     #[arg(long, default_value_t = 20)]
     trials: u64,
-    /// Rows, labels and initial weights of another framework.
+    /// File with the rows, labels and initial weights of another framework.
     #[arg(long)]
     exchange: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! A search of bit widths: random quantizers of the jet network, each trained and scored, as `peers/search_*.py` do it.
+//! A search of bit widths: random quantizers of the jet network, each trained and scored, like `peers/search_*.py`.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -11,9 +11,9 @@ use tinsmith_trainer::{TrainConfig, Trainer};
 use super::clock::Clock;
 
 const ROWS: usize = 50_000;
-const HELD_BACK: usize = 10_000;
+const HELD_OUT: usize = 10_000;
 
-/// 16 numbers, and which of five random directions they lie along most.
+/// Draws rows of 16 features, labelled by the largest of five random projections.
 fn rows() -> Result<(Dataset, Dataset)> {
     let mut rng = Seed::new(0).rng();
     let teacher: Vec<f32> = (0..80).map(|_| rng.normal() as f32).collect();
@@ -27,7 +27,7 @@ fn rows() -> Result<(Dataset, Dataset)> {
         let labels = samples.chunks_exact(16).map(label).collect();
         Dataset::labelled(name, vec![16], samples, labels, 5)
     };
-    Ok((part("train", ROWS)?, part("held back", HELD_BACK)?))
+    Ok((part("train", ROWS)?, part("held out", HELD_OUT)?))
 }
 
 fn network(bits: &mut impl FnMut() -> u64) -> Result<ModelSpec> {
@@ -45,10 +45,10 @@ fn network(bits: &mut impl FnMut() -> u64) -> Result<ModelSpec> {
 }
 
 pub(crate) fn run(trials: u64, threads: usize, jobs: usize) -> Result<Value> {
-    let (train, held_back) = rows()?;
+    let (train, held_out) = rows()?;
     let config = TrainConfig { batch_size: 1024, ..TrainConfig::default() };
     let clock = Clock::start();
-    let trainer = Trainer::new(train, held_back, config);
+    let trainer = Trainer::new(train, held_out, config);
     let mut rng = Seed::new(1).rng();
     let candidates = (0..trials).map(|_| network(&mut || 2 + rng.below(7))).collect::<Result<Vec<_>>>()?;
     let proposer = Sequence::new(candidates);

@@ -1,4 +1,4 @@
-//! Training and running one network.
+//! Training and inference of one network.
 
 use std::path::Path;
 use std::sync::Barrier;
@@ -17,17 +17,17 @@ use tinsmith_network::ModelSpec;
 use super::clock::{Clock, blocks, cached_multiply_adds, median};
 use super::workload::Workload;
 
-/// Rows that a thread gathers at a time.
+/// Rows gathered by a thread at a time.
 const ROWS_AT_ONCE: usize = 64;
 
-/// Multiplications that take as long as gathering one number of a row that lies anywhere in memory.
+/// Multiplications that take as long as gathering one element of a row at a random address.
 const ELEMENT: usize = 32;
 
-/// Steps after which losses are compared.
+/// Steps of a loss comparison.
 const STEPS: usize = 200;
 
-/// Trainings that show how far apart a difference in the last digit brings them.
-const DISTURBED: u64 = 6;
+/// Trainings from perturbed rows, which show the effect of a difference in the last digit.
+const PERTURBED: u64 = 6;
 
 /// Resident rows and their labels.
 struct Rows {
@@ -46,7 +46,7 @@ impl Rows {
     }
 }
 
-/// A network in training: its plan, and where it is in its rows.
+/// A network in training: its plan and its position in the rows.
 struct Training<'a> {
     plan: Plan,
     rows: &'a Rows,
@@ -59,7 +59,7 @@ struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// `rng` shuffles the rows; without it they stay in order.
+    /// Creates a training. `rng` shuffles the rows; without it they stay in order.
     fn new(plan: Plan, rows: &'a Rows, workload: Workload, rng: Option<Rng>) -> Self {
         let count = rows.labels.len() / workload.batch * workload.batch;
         let labels = vec![0; workload.batch];
@@ -69,7 +69,7 @@ impl<'a> Training<'a> {
         Self { plan, rows, workload, order, labels, rng, at: usize::MAX, steps: 0 }
     }
 
-    /// One step by Adam; the loss before it.
+    /// Runs one Adam step and returns the loss before it.
     fn step(&mut self, threads: usize) -> Result<f32> {
         let (batch, classes) = (self.workload.batch, self.workload.classes);
         if self.at + batch > self.order.len() || self.at == usize::MAX {
@@ -125,7 +125,8 @@ fn compile(spec: &ModelSpec, workload: &Workload, threads: usize, training: bool
     Ok(Plan::compile(spec, Seed::new(1), &options)?)
 }
 
-/// Multiply-adds of one sample's training step: forward, input gradients but the first layer's, weight gradients.
+/// Returns the multiply-adds of a training step per sample: forward pass, weight gradients, and input gradients of all
+/// layers but the first.
 fn multiply_adds(spec: &ModelSpec) -> Result<u64> {
     let cost = Cost::of(spec, &Target::default())?;
     let macs: Vec<u64> = cost.layers.iter().map(|l| l.cost.macs).filter(|&m| m > 0).collect();
@@ -160,7 +161,7 @@ fn summary(
     })
 }
 
-/// Training steps per second.
+/// Measures training steps per second.
 pub(crate) fn train(workload: &Workload, quantized: bool, threads: usize, jobs: usize) -> Result<Value> {
     let spec = workload.spec(quantized)?;
     let rows = Rows::draw(workload);
@@ -223,7 +224,7 @@ pub(crate) fn train(workload: &Workload, quantized: bool, threads: usize, jobs: 
     Ok(line)
 }
 
-/// Forward passes per second, without gradient buffers.
+/// Measures forward passes per second, without gradient buffers.
 pub(crate) fn infer(workload: &Workload, quantized: bool, threads: usize) -> Result<Value> {
     let spec = workload.spec(quantized)?;
     let rows = Rows::draw(workload);
@@ -254,9 +255,9 @@ pub(crate) fn infer(workload: &Workload, quantized: bool, threads: usize) -> Res
     Ok(line)
 }
 
-/// First loss, loss after 20 and mean of the last 20 losses of 200 steps from the rows, labels and initial weights in `file`.
-/// With quantizers also their ranges over some trainings from rows that differ in their last digit: a weight that is rounded
-/// to another level by it makes another training of it, so no other framework can be held to less.
+/// Trains 200 steps from the rows, labels and initial weights in `file`, and returns the first loss, the loss after 20
+/// steps and the mean of the last 20 losses. With quantizers it adds their ranges over trainings from rows perturbed in
+/// the last digit: a weight rounded to another level diverges from there, so other frameworks must only match the range.
 pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file: &Path) -> Result<Value> {
     let spec = workload.spec(quantized)?;
     let arrays = tinsmith_layers::npz::read(file)?;
@@ -272,7 +273,7 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
             rows.samples.iter_mut().for_each(|x| *x *= 1.0 + 1e-7 * rng.normal() as f32);
         }
         let mut plan = compile(&spec, workload, threads, true)?;
-        // The file lists weights in the order in which layers were made, as a plan does its blocks.
+        // The file lists weights in the order of layer creation, like the blocks of a plan.
         let blocks: Vec<(String, Vec<usize>)> =
             plan.blocks().iter().map(|b| (b.name().to_owned(), b.dims().to_vec())).collect();
         for (i, (name, dims)) in blocks.iter().enumerate() {
@@ -292,7 +293,7 @@ pub(crate) fn losses(workload: &Workload, quantized: bool, threads: usize, file:
         "framework": "tinsmith",
         "steps": STEPS,
     });
-    let others = (0..if quantized { DISTURBED } else { 0 }).map(|seed| trained(Some(seed)));
+    let others = (0..if quantized { PERTURBED } else { 0 }).map(|seed| trained(Some(seed)));
     let others = others.collect::<Result<Vec<_>>>()?;
     for (i, name) in ["first_loss", "loss_after_20", "final_loss"].into_iter().enumerate() {
         line[name] = own[i].into();

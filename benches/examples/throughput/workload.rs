@@ -1,17 +1,17 @@
-//! The networks that peers were measured on.
+//! Networks measured with the peers.
 
 use tinsmith_network::ModelSpec;
 
-/// A network with its batch.
+/// A network with its batch size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) shape: &'static [usize],
     pub(crate) classes: usize,
     pub(crate) batch: usize,
-    /// Rows that are resident.
+    /// Resident rows.
     pub(crate) rows: usize,
-    /// Bits of weights and activations with `--quantized`.
+    /// Bit width of weights and activations with `--quantized`.
     bits: Option<u32>,
 }
 

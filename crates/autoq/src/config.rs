@@ -1,28 +1,29 @@
-//! How a quantization search goes, as data.
+//! Configuration of a quantization search.
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults};
 use tinsmith_study::{Budget, TpeConfig};
 
 use crate::goal::Goal;
 
-/// How far the layers that a pattern matches may be quantized.
+/// Maximum bit widths of the layers that a pattern matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Limit {
-    /// A regular expression that matches whole layer names, or a kind of layer (`conv2d`). The first limit that
-    /// matches a layer counts.
+pub struct LayerLimit {
+    /// Regular expression for whole layer names, or a kind of layer such as `conv2d`. The first matching limit applies to
+    /// a layer.
     pub layers: String,
-    /// Most bits of a kernel's weight; 0 leaves kernels as they are. Default 8.
+    /// Maximum bits of a kernel weight; 0 leaves kernels unchanged. Default 8.
     #[serde(default = "eight")]
     pub kernel: u32,
-    /// Most bits of a bias; 0 leaves biases as they are. Default 0.
+    /// Maximum bits of a bias; 0 leaves biases unchanged. Default 0.
     #[serde(default)]
     pub bias: u32,
-    /// Most bits of an activation; 0 leaves activations as they are. Default 8.
+    /// Maximum bits of an activation; 0 leaves activations unchanged. Default 8.
     #[serde(default = "eight")]
     pub activation: u32,
-    /// Whether all layers that match share one choice for each slot. Default false.
+    /// Shares one choice per slot among all matching layers. Default false.
     #[serde(default)]
     pub shared: bool,
 }
@@ -31,34 +32,41 @@ fn eight() -> u32 {
     8
 }
 
-impl Default for Limit {
+impl LayerLimit {
+    /// Compiles the pattern for whole layer names.
+    pub(crate) fn pattern(&self) -> Result<Regex, regex::Error> {
+        Regex::new(&format!("^(?:{})$", self.layers))
+    }
+}
+
+impl Default for LayerLimit {
     fn default() -> Self {
         Self { layers: ".*".to_owned(), kernel: 8, bias: 0, activation: 8, shared: false }
     }
 }
 
-/// A quantization search's configuration.
+/// Configuration of a quantization search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AutoqConfig {
-    /// How many assignments of quantizers are tried. Default 24.
+    /// Number of trials. Default 24.
     pub trials: u64,
-    /// What a trial may spend. Default 10 epochs on all rows.
+    /// Budget of a trial. Default 10 epochs on all rows.
     pub budget: Budget,
-    /// Seconds after which no trial begins. Default no limit.
+    /// Seconds after which no new trial starts. Default no limit.
     pub time_limit_s: Option<f64>,
-    /// Trial k sees the results of trials up to k - window. Default 8.
+    /// Trial k is proposed from the results of trials up to k - window. Default 8.
     pub window: u64,
-    /// How a model of past trials proposes new ones.
+    /// Model of past trials that proposes new ones.
     pub tpe: TpeConfig,
-    /// Widths that are tried, in bits, within the limits. Default 2, 3, 4, 6, 8.
+    /// Candidate bit widths, within the limits. Default 2, 3, 4, 6, 8.
     pub bits: Vec<u32>,
-    /// Which layers, and how far. A layer that no limit matches stays as it is. Default: all, 8 bits.
-    pub limits: Vec<Limit>,
-    /// Whether a batch normalization behind a quantized layer is trained folded into it, so that the quantized weights are
-    /// those that are shipped. Default true.
+    /// Limits per layer. A layer without a matching limit stays unchanged. Default 8 bits for all layers.
+    pub limits: Vec<LayerLimit>,
+    /// Trains a batch normalization after a quantized layer folded into it, so that the quantized weights are those that
+    /// ship. Default true.
     pub fold_batch_norms: bool,
-    /// How size is traded for quality.
+    /// Trade-off between size and quality.
     pub goal: Goal,
 }
 
@@ -71,7 +79,7 @@ impl Default for AutoqConfig {
             window: 8,
             tpe: TpeConfig::default(),
             bits: vec![2, 3, 4, 6, 8],
-            limits: vec![Limit::default()],
+            limits: vec![LayerLimit::default()],
             fold_batch_norms: true,
             goal: Goal::default(),
         }
@@ -79,7 +87,7 @@ impl Default for AutoqConfig {
 }
 
 impl AutoqConfig {
-    /// Notes values that cannot be used.
+    /// Notes every invalid value.
     pub fn check(&self, faults: &mut Faults) {
         if self.trials == 0 {
             faults.add("trials", "is 0, want at least 1");
@@ -91,8 +99,8 @@ impl AutoqConfig {
             faults.add(&format!("bits[{i}]"), format!("is {bits}, want 2..=16"));
         }
         for (i, limit) in self.limits.iter().enumerate() {
-            if let Err(error) = regex::Regex::new(&limit.layers) {
-                faults.add(&format!("limits[{i}].layers"), format!("is no regular expression: {error}"));
+            if let Err(error) = limit.pattern() {
+                faults.add(&format!("limits[{i}].layers"), format!("is not a regular expression: {error}"));
             }
             for (name, most) in
                 [("kernel", limit.kernel), ("bias", limit.bias), ("activation", limit.activation)]
@@ -102,7 +110,7 @@ impl AutoqConfig {
                     faults.add(
                         &format!("limits[{i}].{name}"),
                         format!(
-                            "is {most}, below the smallest width tried, {least}; want 0 or at least {least}"
+                            "is {most}, below the smallest candidate width, {least}; want 0 or at least {least}"
                         ),
                     );
                 }
@@ -112,10 +120,10 @@ impl AutoqConfig {
         faults.within("goal", |faults| self.goal.check(faults));
     }
 
-    /// Whether every value can be used.
+    /// Checks every value.
     ///
     /// # Errors
-    /// [`ConfigErrors`] with every fault.
+    /// [`ConfigErrors`] with every invalid value.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         self.check(&mut faults);

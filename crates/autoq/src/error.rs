@@ -1,43 +1,45 @@
-//! The error of this crate.
+//! Errors of this crate.
 
 use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
 use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
-/// Why a quantization search cannot begin or go on.
+/// Failure to start or continue a quantization search.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AutoqError {
-    /// The configuration has values that cannot be used.
+    /// The configuration has invalid values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// The network to quantize is impossible.
+    /// The network is invalid.
     #[error(transparent)]
     Spec(#[from] NetworkError),
-    /// The target or the cost of a network was refused.
+    /// The target or the cost of the network is invalid.
     #[error(transparent)]
     Cost(#[from] CostError),
     /// The network has nothing to quantize.
-    #[error("network `{network}` has no layer that the limits let be quantized; its layers are {layers}")]
+    #[error(
+        "network `{network}` has no layer that the limits allow to be quantized; its layers are {layers}"
+    )]
     NothingToQuantize {
-        /// The network.
+        /// Name of the network.
         network: String,
-        /// Names of its layers.
+        /// Names of the layers.
         layers: String,
     },
-    /// A parameter does not say what a slot of the network is to be.
-    #[error("parameter `{name}` is {found}, want a quantizer's text or `none`")]
+    /// A parameter is missing or not a bit width.
+    #[error("parameter `{name}` is {found}, want a bit width")]
     Parameter {
-        /// The parameter.
+        /// Name of the parameter.
         name: String,
-        /// Its value.
+        /// Value found.
         found: String,
     },
-    /// The study cannot go on.
+    /// The study cannot continue.
     #[error(transparent)]
     Study(#[from] StudyError),
 }
 
-/// A result whose error is [`AutoqError`].
+/// Result with [`AutoqError`] as its error.
 pub type Result<T, E = AutoqError> = std::result::Result<T, E>;

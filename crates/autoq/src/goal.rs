@@ -1,23 +1,24 @@
-//! The forgiving factor: how much of a metric a smaller network is worth (AutoQKeras, `forgiving_metrics`).
+//! Forgiving factor: the loss in a metric that a smaller network may cost (AutoQKeras, `forgiving_metrics`).
 
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::ForgivingFactor;
 use tinsmith_foundation::Faults;
 
-/// How size is traded for quality. A network of `1 / rate` of the reference's size may be worse by `delta_p` percent
-/// of the metric and still score the same.
+/// Trade-off between size and quality. A network of `1 / rate` of the reference's size may lose `delta_p` percent of the
+/// metric and still score the same.
 ///
-/// Unlike AutoQKeras' `score`, which multiplies whatever metric it is given and so rewards a large error, the score
-/// here knows the metric's direction.
+/// Unlike AutoQKeras' `score`, which multiplies any metric and so rewards a large error, this score respects the metric's
+/// direction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Goal {
-    /// Percent granted for each halving (at rate 2) below the reference. Default 2.
+    /// Percent granted per reduction by `rate` below the reference. Default 2.
     pub delta_p: f64,
-    /// Percent charged for each doubling above the reference. Default 8.
+    /// Percent charged per growth by `rate` above the reference. Default 8.
     pub delta_n: f64,
-    /// Factor of size that `delta` is for, above 1. Default 2.
+    /// Size ratio that the percentages refer to, above 1. Default 2.
     pub rate: f64,
-    /// Factor by which the reference is pretended to be smaller. Default 1.
+    /// Factor on the reference size; below 1 demands smaller networks. Default 1.
     pub stress: f64,
 }
 
@@ -28,7 +29,7 @@ impl Default for Goal {
 }
 
 impl Goal {
-    /// Notes values that cannot be used.
+    /// Notes every invalid value.
     pub fn check(&self, faults: &mut Faults) {
         if !(self.rate > 1.0 && self.rate.is_finite()) {
             faults.add("rate", format!("is {}, want above 1", self.rate));
@@ -43,8 +44,8 @@ impl Goal {
         }
     }
 
-    /// `delta / 100 * ln(reference * stress / trial) / ln(rate)`, delta being `delta_p` where the trial is smaller,
-    /// else `delta_n`. Sizes in any common unit, above 0.
+    /// Returns `delta / 100 * ln(reference * stress / trial) / ln(rate)`, with `delta_p` for trials smaller than the
+    /// stressed reference and `delta_n` otherwise. Sizes are positive and in any common unit.
     ///
     /// ```
     /// let goal = tinsmith_autoq::Goal { delta_p: 8.0, ..Default::default() };
@@ -53,13 +54,12 @@ impl Goal {
     /// ```
     #[must_use]
     pub fn forgiving_factor(&self, reference: f64, trial: f64) -> f64 {
-        let reference = reference * self.stress;
-        let delta = if trial < reference { self.delta_p } else { self.delta_n };
-        delta / 100.0 * (reference / trial).ln() / self.rate.ln()
+        let Self { delta_p, delta_n, rate, stress } = *self;
+        ForgivingFactor { delta_p, delta_n, rate, stress }.delta(reference, trial)
     }
 
-    /// The metric with its factor: `metric * (1 + factor)` where more is better, `metric / (1 + factor)` where less
-    /// is, so that a smaller network always scores better.
+    /// Returns the metric with its factor: `metric * (1 + factor)` if more is better, otherwise `metric / (1 + factor)`. A
+    /// smaller network always scores better.
     #[must_use]
     pub fn score(&self, metric: f64, more_is_better: bool, reference: f64, trial: f64) -> f64 {
         let factor = 1.0 + self.forgiving_factor(reference, trial).max(-0.99);

@@ -9,8 +9,8 @@ mod goal;
 mod search;
 mod slots;
 
-pub use config::{AutoqConfig, Limit};
+pub use config::{AutoqConfig, LayerLimit};
 pub use error::{AutoqError, Result};
 pub use goal::Goal;
 pub use search::{BITS, QuantizationSearch};
-pub use slots::{Part, Ranges, Slot, Slots};
+pub use slots::{Ranges, Slot, SlotKind, Slots};

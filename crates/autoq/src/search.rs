@@ -1,4 +1,4 @@
-//! The search itself: a study over widths, whose candidates are quantized networks.
+//! The search: a study over bit widths, with quantized networks as candidates.
 
 use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
@@ -12,7 +12,7 @@ use crate::config::AutoqConfig;
 use crate::error::Result;
 use crate::slots::{Ranges, Slots};
 
-/// A quantization search: widths for each open slot of one network, for a high score and few bits.
+/// A quantization search: bit widths for each open slot of one network, for the best score and few bits.
 #[derive(Debug, Clone)]
 pub struct QuantizationSearch {
     config: AutoqConfig,
@@ -21,16 +21,20 @@ pub struct QuantizationSearch {
     limits: Limits,
     target: Target,
     score: Objective,
+    /// Names of the limits that are set, one constraint each.
+    constraints: Vec<String>,
 }
 
-/// The measure that is made small beside the score.
+/// Measure that is minimized besides the score.
 pub const BITS: &str = "weight_bits";
 
 impl QuantizationSearch {
-    /// A search over the quantizers of `spec` for a high `val_accuracy`; `ranges` are what its layers put out.
+    /// Creates a search over the quantizers of `spec` that maximizes `val_accuracy`; `ranges` are the output ranges of its
+    /// layers.
     ///
     /// # Errors
-    /// [`crate::AutoqError::Config`] and [`crate::AutoqError::NothingToQuantize`].
+    /// [`crate::AutoqError::Config`], [`crate::AutoqError::NothingToQuantize`], and [`crate::AutoqError::Spec`] if the
+    /// network is invalid.
     pub fn new(
         config: AutoqConfig,
         spec: ModelSpec,
@@ -39,35 +43,37 @@ impl QuantizationSearch {
         target: Target,
     ) -> Result<Self> {
         let slots = Slots::of(&spec, &config, ranges)?;
-        Ok(Self { config, spec, slots, limits, target, score: Objective::maximize("val_accuracy") })
+        let cost = Cost::of(&spec, &target)?;
+        let constraints = limits.constraints(&cost).into_iter().map(|(name, _)| name.to_owned()).collect();
+        let score = Objective::maximize("val_accuracy");
+        Ok(Self { config, spec, slots, limits, target, score, constraints })
     }
 
-    /// The same search for another score, for example `val_loss`, minimized.
+    /// Sets another score, for example `val_loss`, minimized.
     #[must_use]
     pub fn for_score(mut self, score: Objective) -> Self {
         self.score = score;
         self
     }
 
-    /// The open slots.
+    /// Returns the open slots.
     #[must_use]
     pub const fn slots(&self) -> &Slots {
         &self.slots
     }
 
-    /// The network with the widths of a trial.
+    /// Returns the network with the bit widths of a trial.
     ///
     /// # Errors
-    /// [`crate::AutoqError::Parameter`] where they are not of this network.
+    /// [`crate::AutoqError::Parameter`] if the parameters belong to another network.
     pub fn apply(&self, params: &Params) -> Result<ModelSpec> {
         self.slots.apply(&self.spec, params)
     }
 
-    /// What the study is: the score first, then the bits of all weights.
+    /// Returns the study's configuration: the score and the bits of all weights as objectives, and one constraint per
+    /// limit.
     #[must_use]
     pub fn study_config(&self, seed: Seed) -> StudyConfig {
-        let cost = Cost::of(&self.spec, &self.target).ok();
-        let constraints = cost.map(|cost| self.limits.constraints(&cost)).unwrap_or_default();
         StudyConfig {
             name: "quantize".to_owned(),
             seed: seed.value(),
@@ -75,18 +81,18 @@ impl QuantizationSearch {
             window: self.config.window,
             time_limit_s: self.config.time_limit_s,
             objectives: vec![self.score.clone(), Objective::minimize(BITS)],
-            constraints: constraints.into_iter().map(|(name, _)| name.to_owned()).collect(),
+            constraints: self.constraints.clone(),
             report: Some(self.score.name.clone()),
             budget: self.config.budget,
             evaluate_infeasible: false,
         }
     }
 
-    /// Runs the trials that the journal does not hold yet. The first trials are the same width everywhere, from
-    /// the widest down, so that there is always a plain answer to compare with.
+    /// Runs the trials that are missing in the journal. The first trials use one bit width for all slots, from the widest
+    /// down, as a baseline for the others.
     ///
     /// # Errors
-    /// [`crate::AutoqError::Study`] where the journal is another study's or the evaluation is broken.
+    /// [`crate::AutoqError::Study`] if the journal belongs to another study or the evaluation is broken.
     pub fn run(&self, run: &SearchRun<'_, ModelSpec>) -> Result<(Study<Params>, Ended)> {
         let space = self.slots.space()?;
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
@@ -110,9 +116,10 @@ impl QuantizationSearch {
         Ok((study, ended))
     }
 
-    /// The feasible trial with the best forgiving score; the reference size is that of the widest trial.
+    /// Returns the feasible trial with the best forgiving score, relative to the size of the widest trial.
     #[must_use]
     pub fn best<'s>(&self, study: &'s Study<Params>) -> Option<&'s Trial<Params>> {
+        // A journal written by another program may lack a score; such trials have no finite forgiving score and drop out.
         let usable = || study.trials().iter().filter(|t| t.is_feasible() && t.values.is_some());
         let bits = |t: &Trial<Params>| t.scores.get(BITS).copied().unwrap_or(f64::INFINITY);
         let reference = usable().map(|t| bits(t)).filter(|b| b.is_finite()).fold(0.0, f64::max);
@@ -154,7 +161,7 @@ impl QuantizationSearch {
     }
 }
 
-/// Evaluates widths by evaluating the network that they make.
+/// Evaluates bit widths through the network that they produce.
 struct Quantized<'a> {
     search: &'a QuantizationSearch,
     inner: &'a dyn Evaluate<ModelSpec>,

@@ -1,4 +1,4 @@
-//! The places of a network that can hold a quantizer, and what each may become.
+//! Slots of a network that can hold a quantizer, and their candidate bit widths.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use tinsmith_network::quantizer::{
 use tinsmith_network::{Activation, Layer, ModelSpec, Op, Quantizer};
 use tinsmith_study::{Domain, ParamValue, Params, Space};
 
-use crate::config::{AutoqConfig, Limit};
+use crate::config::{AutoqConfig, LayerLimit};
 use crate::error::{AutoqError, Result};
 
-/// Which part of a layer.
+/// Part of a layer that a slot quantizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// Its kernels, all alike.
+pub enum SlotKind {
+    /// All kernels of the layer.
     Kernel,
-    /// Its bias.
+    /// Bias.
     Bias,
-    /// Its activation, fused or the layer's own.
+    /// Activation, fused or a layer of its own.
     Activation,
 }
 
-impl Part {
+impl SlotKind {
     const fn word(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
@@ -33,24 +33,24 @@ impl Part {
     }
 }
 
-/// The largest magnitude that each layer puts out on real data, by the layer's name; what quantizers of activations
-/// set their range by. A layer that is not named is taken to reach 1.
+/// Largest output magnitude of each layer on real data, by layer name. It determines the range of activation
+/// quantizers. Layers without an entry count as reaching 1.
 pub type Ranges = BTreeMap<String, f64>;
 
-/// A choice for one part of one layer, or of a group of layers.
+/// A choice of bit width for one part of a layer or group of layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
-    /// Name of the parameter: `layer.kernel`, or `pattern.kernel` where layers share a choice.
+    /// Name of the parameter: `layer.kernel`, or `pattern.kernel` for a shared choice.
     pub name: String,
-    /// The layers.
+    /// Names of the layers.
     pub layers: Vec<String>,
-    /// The part.
-    pub part: Part,
-    /// The widths that may be chosen.
+    /// Quantized part.
+    pub kind: SlotKind,
+    /// Candidate bit widths.
     pub bits: Vec<u32>,
 }
 
-/// The slots of a network.
+/// The open slots of a network.
 #[derive(Debug, Clone)]
 pub struct Slots {
     slots: Vec<Slot>,
@@ -59,28 +59,37 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// The slots that the limits of `config` open in `spec`.
+    /// Finds the slots that the limits of `config` open in `spec`.
     ///
     /// # Errors
-    /// [`AutoqError::Config`] where a limit's pattern is no regular expression, [`AutoqError::NothingToQuantize`]
-    /// where nothing is open.
+    /// [`AutoqError::Config`] if the configuration is invalid, [`AutoqError::NothingToQuantize`] if no slot is open.
     pub fn of(spec: &ModelSpec, config: &AutoqConfig, ranges: Ranges) -> Result<Self> {
         config.validate()?;
+        let patterns: Vec<(&LayerLimit, Regex)> = config
+            .limits
+            .iter()
+            .map(|limit| (limit, limit.pattern().expect("invariant: patterns are validated")))
+            .collect();
         let mut slots: Vec<Slot> = Vec::new();
         for layer in &spec.layers {
-            let Some(limit) = config.limits.iter().find(|limit| matches(limit, layer)) else { continue };
-            for (part, most) in
-                [(Part::Kernel, limit.kernel), (Part::Bias, limit.bias), (Part::Activation, limit.activation)]
-            {
-                if most == 0 || !can_hold(layer, part) {
+            let matching = patterns
+                .iter()
+                .find(|(limit, name)| limit.layers == layer.op.name() || name.is_match(&layer.name));
+            let Some((limit, _)) = matching else { continue };
+            for (kind, most) in [
+                (SlotKind::Kernel, limit.kernel),
+                (SlotKind::Bias, limit.bias),
+                (SlotKind::Activation, limit.activation),
+            ] {
+                if most == 0 || !can_hold(layer, kind) {
                     continue;
                 }
                 let owner = if limit.shared { limit.layers.as_str() } else { layer.name.as_str() };
-                let name = format!("{owner}.{}", part.word());
+                let name = format!("{owner}.{}", kind.word());
                 let bits: Vec<u32> = config.bits.iter().copied().filter(|&b| b <= most).collect();
                 match slots.iter_mut().find(|slot| slot.name == name) {
                     Some(slot) => slot.layers.push(layer.name.clone()),
-                    None => slots.push(Slot { name, layers: vec![layer.name.clone()], part, bits }),
+                    None => slots.push(Slot { name, layers: vec![layer.name.clone()], kind, bits }),
                 }
             }
         }
@@ -94,16 +103,16 @@ impl Slots {
         Ok(Self { slots, ranges, fold: config.fold_batch_norms })
     }
 
-    /// The slots.
+    /// Returns the slots.
     #[must_use]
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// One integer parameter for each slot, its width; log-uniform steps are left to the choice of widths.
+    /// Returns the search space, one categorical parameter per slot.
     ///
     /// # Errors
-    /// [`AutoqError::Study`] where names collide; names of layers are unique, so only patterns can.
+    /// [`AutoqError::Study`] if names collide. Layer names are unique, so only patterns can.
     pub fn space(&self) -> Result<Space> {
         let parameters = self.slots.iter().map(|slot| {
             let choices = slot.bits.iter().map(|&b| ParamValue::Int(i64::from(b)));
@@ -112,13 +121,14 @@ impl Slots {
         Ok(Space::new(parameters)?)
     }
 
-    /// All slots at the same width, or the nearest that each allows.
+    /// Returns parameters with `bits` for every slot, or the nearest candidate width.
     #[must_use]
     pub fn uniform(&self, bits: u32) -> Params {
         self.slots
             .iter()
             .map(|slot| {
-                let nearest = slot.bits.iter().copied().min_by_key(|b| b.abs_diff(bits)).unwrap_or(bits);
+                let nearest = slot.bits.iter().copied().min_by_key(|b| b.abs_diff(bits));
+                let nearest = nearest.expect("invariant: a slot has a candidate width");
                 (slot.name.clone(), ParamValue::Int(i64::from(nearest)))
             })
             .collect()
@@ -127,7 +137,7 @@ impl Slots {
     /// `spec` with the quantizers that `params` chooses.
     ///
     /// # Errors
-    /// [`AutoqError::Parameter`] where a slot's value is missing or no width.
+    /// [`AutoqError::Parameter`] if a slot's value is missing or not a bit width.
     pub fn apply(&self, spec: &ModelSpec, params: &Params) -> Result<ModelSpec> {
         let mut quantized = spec.clone();
         for slot in &self.slots {
@@ -136,7 +146,7 @@ impl Slots {
             let bits = u32::try_from(bits).map_err(|_| wrong(bits.to_string()))?;
             for layer in quantized.layers.iter_mut().filter(|l| slot.layers.contains(&l.name)) {
                 let range = self.ranges.get(&layer.name).copied().unwrap_or(1.0);
-                set(layer, slot.part, bits, range);
+                set(layer, slot.kind, bits, range);
             }
         }
         if self.fold {
@@ -147,12 +157,7 @@ impl Slots {
     }
 }
 
-fn matches(limit: &Limit, layer: &Layer) -> bool {
-    limit.layers == layer.op.name()
-        || Regex::new(&format!("^(?:{})$", limit.layers)).is_ok_and(|pattern| pattern.is_match(&layer.name))
-}
-
-fn can_hold(layer: &Layer, part: Part) -> bool {
+fn can_hold(layer: &Layer, kind: SlotKind) -> bool {
     let has_kernel = matches!(
         layer.op,
         Op::Dense(_)
@@ -164,10 +169,10 @@ fn can_hold(layer: &Layer, part: Part) -> bool {
             | Op::SeparableConv1d(_)
             | Op::SeparableConv2d(_)
     );
-    match part {
-        Part::Kernel => has_kernel,
-        Part::Bias => has_kernel && uses_bias(&layer.op),
-        Part::Activation => layer.op.activation().is_some_and(|a| activation(a, 8, 1.0).is_some()),
+    match kind {
+        SlotKind::Kernel => has_kernel,
+        SlotKind::Bias => has_kernel && uses_bias(&layer.op),
+        SlotKind::Activation => layer.op.activation().is_some_and(|a| activation(a, 8, 1.0).is_some()),
     }
 }
 
@@ -185,13 +190,14 @@ const fn uses_bias(op: &Op) -> bool {
     }
 }
 
-/// Bits before the point that hold magnitudes up to `range`.
+/// Returns the integer bits that hold magnitudes up to `range`.
 fn integer_bits(range: f64) -> i32 {
     if range > 0.0 && range.is_finite() { (range.log2().ceil() as i32).clamp(-4, 12) } else { 0 }
 }
 
-/// The quantized form of an activation; None for one that has none.
+/// Returns the quantized form of an activation, or `None` if there is none.
 fn activation(from: &Activation, bits: u32, range: f64) -> Option<Quantizer> {
+    // The measured range sets the integer bits; the rest is fraction.
     let integer = integer_bits(range);
     match from {
         Activation::Relu | Activation::Relu6 | Activation::Quantized(Quantizer::QuantizedRelu(_)) => {
@@ -204,25 +210,25 @@ fn activation(from: &Activation, bits: u32, range: f64) -> Option<Quantizer> {
             Some(QuantizedSigmoid { bits, use_real_sigmoid: true, ..QuantizedSigmoid::default() }.into())
         }
         Activation::Hswish | Activation::Quantized(Quantizer::QuantizedHswish(_)) => {
-            // One bit is the sign.
+            // One extra bit for the sign.
             Some(QuantizedHswish { bits: bits + 1, integer, ..QuantizedHswish::default() }.into())
         }
         _ => None,
     }
 }
 
-fn set(layer: &mut Layer, part: Part, bits: u32, range: f64) {
-    match part {
-        Part::Kernel => {
+fn set(layer: &mut Layer, kind: SlotKind, bits: u32, range: f64) {
+    match kind {
+        SlotKind::Kernel => {
             let quantizer =
                 QuantizedBits { bits, symmetric: true, alpha: Alpha::Auto, ..QuantizedBits::default() };
             set_kernels(&mut layer.op, quantizer.into());
         }
-        Part::Bias => {
+        SlotKind::Bias => {
             let integer = integer_bits(range);
             set_bias(&mut layer.op, Quantizer::fixed(bits, integer));
         }
-        Part::Activation => {
+        SlotKind::Activation => {
             if let Some(slot) = layer.op.activation_mut()
                 && let Some(quantizer) = activation(slot, bits, range)
             {
@@ -273,7 +279,7 @@ fn fold_norms(spec: &mut ModelSpec) {
         if let Op::BatchNorm(norm) = &mut folded.layers[i].op {
             norm.fold = true;
         }
-        // Whether it can be is the specification's to say.
+        // Resolving the graph checks that the fold is possible.
         if let Ok(graph) = folded.graph() {
             let before = graph.nodes[i].inputs.first().map(|&k| &folded.layers[k]);
             if before.is_some_and(|l| is_quantized(&l.op)) {

@@ -52,8 +52,7 @@ impl Ebops {
             let shapes = graph.input_shapes(i);
             let Some(&input) = shapes.first() else { continue };
             let weights = layer.op.weights(input);
-            let places = if matches!(layer.op, Op::Conv2dTranspose(_)) { input } else { graph.shape(i) };
-            let positions = places[..places.len().saturating_sub(1)].iter().map(|&d| d as u64).product();
+            let positions = layer.op.product().map_or(0, |product| product.positions(input, graph.shape(i)));
             for (k, weight) in weights.iter().filter(|w| w.role == Role::Kernel).enumerate() {
                 let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == Some(weight.name)));
                 let Some((own, learned)) = own.and_then(|own| Some((own, own.learned?))) else { continue };

@@ -95,6 +95,7 @@ impl Blueprint<'_> {
             Op::Activation(l) => activation::layer(self, index, l),
             Op::BatchNorm(l) if l.fold => Ok(Box::new(folded::Folded::new(self, index, l)?)),
             Op::BatchNorm(l) => Ok(Box::new(normalization::BatchNorm::new(self, index, l)?)),
+            Op::Rescaling(l) => Ok(Box::new(normalization::Rescaling::new(l, self.device)?)),
             Op::LayerNorm(l) => Ok(Box::new(normalization::LayerNorm::new(self, index, l)?)),
             Op::SeparableConv1d(_) | Op::SeparableConv2d(_) => {
                 Ok(Box::new(linear::Separable::new(self, index)?))

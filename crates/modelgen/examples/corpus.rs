@@ -1,22 +1,22 @@
-//! A corpus, timed: a million distinct networks of the default family with their costs, or what a file describes.
+//! Timing of a corpus: a million distinct networks of the default family with their costs, or the corpus of a file.
 //!
 //! Run with `cargo run --release -p tinsmith-modelgen --example corpus -- OUT [CONFIG.yaml] [JOBS]`.
 
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use tinsmith_foundation::{CancelToken, Silent, WorkerScope, config};
-use tinsmith_modelgen::{BatchConfig, generate};
+use tinsmith_modelgen::{CorpusConfig, generate};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let out = arguments.next().map_or_else(|| std::env::temp_dir().join("corpus.jsonl"), PathBuf::from);
     let corpus = match arguments.next() {
-        Some(path) => config::load(&PathBuf::from(path), BatchConfig::check)?,
+        Some(path) => config::load(&PathBuf::from(path), CorpusConfig::check)?,
         // 3 to 8 layers, duplicates dropped.
-        None => BatchConfig { count: 1_000_000, ..BatchConfig::default() },
+        None => CorpusConfig { count: 1_000_000, ..CorpusConfig::default() },
     };
     let scope = match arguments.next() {
         Some(jobs) => WorkerScope::new(jobs.parse()?),

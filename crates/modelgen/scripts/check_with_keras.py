@@ -4,9 +4,9 @@
 
 A corpus is a file of `tinsmith generate --format keras` (models separated by lines of 14 hyphens) or `--format
 keras_batch` (one JSON object of name to model JSON), compressed by gzip or not. Each model is made from its JSON, its
-weights are created, and its output shape is asked for. What fails is printed; the exit code is then 1.
+weights are created, and its output shape is computed. Failures are printed and make the exit code 1.
 
-Made for tensorflow 2.15 (`pip install tensorflow-cpu==2.15.* qkeras==0.9.0`).
+Requires tensorflow 2.15 (`pip install tensorflow-cpu==2.15.* qkeras==0.9.0`).
 """
 
 import collections
@@ -20,9 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf  # noqa: E402
 
-# QKeras imports tensorflow_model_optimization, which sends what of Keras is not loaded by then to the package tf_keras,
-# if there is one. Two copies of Keras share one registry of names, and Keras then waits forever for layers that the
-# other copy has made. So all of Keras is loaded first.
+# QKeras imports tensorflow_model_optimization, which redirects parts of Keras that are not loaded yet to the package
+# tf_keras, if installed. Two copies of Keras share one registry of names, and each then waits forever for layers that
+# the other has created. So load all of Keras first.
 assert tf.keras.layers and tf.compat.v1.keras.layers and tf.compat.v2.keras.layers
 
 import qkeras  # noqa: E402
@@ -32,7 +32,7 @@ SEPARATOR = "--------------"
 
 
 def models(path):
-    """The model JSON texts of a corpus, by name."""
+    """Returns the model JSON texts of a corpus, by name."""
     opened = gzip.open if path.endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8") as file:
         text = file.read()
@@ -56,7 +56,7 @@ def main(paths):
                 model = tf.keras.models.model_from_json(text, custom_objects=custom)
                 assert model.built and all(axis for axis in model.output_shape[1:]), model.output_shape
                 classes.update(type(layer).__name__ for layer in model.layers)
-            except Exception as error:  # whatever Keras or QKeras raises
+            except Exception as error:  # Keras and QKeras raise exceptions of many types
                 failed += 1
                 if failed <= 20:
                     print(f"{path}, {name}: {type(error).__name__}: {str(error)[:500]}")

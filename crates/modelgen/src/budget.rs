@@ -1,7 +1,8 @@
-//! Networks within a budget: draws that break a limit are rejected and counted, with a bound on tries.
+//! Networks within a budget: draws over a limit are rejected and counted, with a bound on consecutive rejections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 use tinsmith_cost::{Cost, Limits, Target};
@@ -11,125 +12,137 @@ use tinsmith_network::{ModelSpec, StructuralHash};
 use crate::error::{ModelgenError, Result};
 use crate::generator::ModelGenerator;
 
-/// How many draws there were, and why some were rejected.
+/// Number of draws, and of rejections by reason.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Tally {
     /// All draws.
     pub draws: u64,
     /// Draws that could not be completed within the bounds.
     pub no_fit: u64,
-    /// Draws that had the structure of an earlier network.
+    /// Draws with the structure of an earlier network.
     pub duplicates: u64,
-    /// For each limit the draws that broke it; one draw can break several.
-    pub over: BTreeMap<&'static str, Over>,
+    /// Draws over each limit; one draw can exceed several.
+    pub over: BTreeMap<&'static str, LimitOverrun>,
 }
 
-/// How a limit was broken.
+/// Draws over one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Over {
-    /// Draws that broke it.
+pub struct LimitOverrun {
+    /// Number of draws over the limit.
     pub draws: u64,
     /// The limit.
     pub limit: u64,
-    /// The least that a draw which broke it had.
+    /// Smallest value among the draws over the limit.
     pub least: f64,
 }
 
 impl Tally {
-    /// Adds the counts of another.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.draws += other.draws;
         self.no_fit += other.no_fit;
         self.duplicates += other.duplicates;
         for (&what, over) in &other.over {
-            let mine = self.over.entry(what).or_insert(Over { draws: 0, ..*over });
+            let mine = self.over.entry(what).or_insert(LimitOverrun { draws: 0, ..*over });
             mine.draws += over.draws;
             mine.least = mine.least.min(over.least);
         }
     }
 
-    /// The reason for which most draws were rejected, if any was.
+    /// Returns the most frequent reason for rejection, if any draw was rejected.
     #[must_use]
     pub fn binding(&self) -> Option<Binding> {
-        let limits = self.over.iter().map(|(&what, &over)| (over.draws, Some((what, over))));
-        let others = [(self.no_fit, None), (self.duplicates, None)];
-        // Of equal counts the later wins, and limits say more than what else can be.
-        let (rejected, most) =
-            others.into_iter().chain(limits).filter(|(n, _)| *n > 0).max_by_key(|(n, _)| *n)?;
-        let reason = match most {
-            Some((what, Over { limit, least, .. })) => Reason::Limit { what, limit, least },
-            None if rejected == self.duplicates => Reason::Duplicates,
-            None => Reason::NoFit,
-        };
-        Some(Binding { rejected, draws: self.draws, reason })
+        self.bindings().into_iter().next()
+    }
+
+    /// Returns every reason for which draws were rejected, most frequent first. Of equal counts, limits come before
+    /// duplicates and duplicates before draws that could not be completed.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<Binding> {
+        let limits = self.over.iter().map(|(&what, &LimitOverrun { draws, limit, least })| {
+            (draws, RejectReason::Limit { what, limit, least })
+        });
+        let others = [(self.duplicates, RejectReason::Duplicates), (self.no_fit, RejectReason::NoFit)];
+        let mut found: Vec<Binding> = limits
+            .chain(others)
+            .filter(|(rejected, _)| *rejected > 0)
+            .map(|(rejected, reason)| Binding { rejected, draws: self.draws, reason })
+            .collect();
+        found.sort_by_key(|binding| std::cmp::Reverse(binding.rejected));
+        found
     }
 }
 
-/// What kept most draws from being accepted.
+/// A reason for rejection with its frequency.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Binding {
-    /// Draws that it rejected.
+    /// Draws rejected for this reason.
     pub rejected: u64,
     /// All draws.
     pub draws: u64,
-    /// What it is.
-    pub reason: Reason,
+    /// The reason.
+    pub reason: RejectReason,
 }
 
-/// Why draws were rejected.
+/// Reason for rejecting a draw.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub enum Reason {
-    /// They broke a limit.
+pub enum RejectReason {
+    /// The network exceeds a limit.
     Limit {
-        /// The limit's name, a field of [`Limits`].
+        /// Name of the limit, a field of [`Limits`].
         what: &'static str,
         /// The limit.
         limit: u64,
-        /// The least that a draw over the limit had.
+        /// Smallest value among the draws over the limit.
         least: f64,
     },
-    /// They had the structure of earlier networks: the family has few members within the limits.
+    /// The network has the structure of an earlier one: the family has few members within the limits.
     Duplicates,
-    /// A layer did not fit its place.
+    /// A layer does not fit at its position.
     NoFit,
+}
+
+impl RejectReason {
+    /// Change of the configuration that makes this rejection rarer.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Limit { .. } => "raise the limits or lower the bounds of sizes",
+            Self::Duplicates => "widen the bounds or allow duplicates",
+            Self::NoFit => "lower conv_kernel_lb or give padding same a weight",
+        }
+    }
 }
 
 impl fmt::Display for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rejected, draws, reason } = self;
         match reason {
-            Reason::Limit { what, limit, least } => write!(
+            RejectReason::Limit { what, limit, least } => write!(
                 f,
-                "{rejected} of {draws} draws break the limit of {what}, {limit} (the least of them has {least:.0}); \
-                 raise it or lower the bounds of sizes"
+                "{rejected} of {draws} draws exceed the limit of {what}, {limit} (the smallest has {least:.0})"
             ),
-            Reason::Duplicates => write!(
-                f,
-                "{rejected} of {draws} draws repeat earlier networks; widen the bounds or allow duplicates"
-            ),
-            Reason::NoFit => write!(
-                f,
-                "{rejected} of {draws} draws come to a layer that does not fit its place; \
-                 lower conv_kernel_lb or give padding same a weight"
-            ),
+            RejectReason::Duplicates => write!(f, "{rejected} of {draws} draws repeat earlier networks"),
+            RejectReason::NoFit => {
+                write!(f, "{rejected} of {draws} draws reach a layer that does not fit its input")
+            }
         }
     }
 }
 
-/// A network with what it costs.
+/// A network with its cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// The network.
     pub spec: ModelSpec,
-    /// What it costs, as deployed.
+    /// Cost as deployed.
     pub cost: Cost,
-    /// What its structure is known by.
+    /// Structural hash.
     pub hash: StructuralHash,
 }
 
 impl ModelGenerator {
-    /// `n` networks of different structure, each within `limits` on `target`, their depths drawn from
+    /// Draws `n` networks of different structure, each within `limits` on `target`, with depths from
     /// `min_layer_count..=max_layer_count`. Network i is the first acceptable draw of the seed derived by `("model", i)`.
     ///
     /// ```
@@ -148,8 +161,8 @@ impl ModelGenerator {
     /// ```
     ///
     /// # Errors
-    /// [`ModelgenError::Unsatisfiable`] with the binding constraint where `max_tries` draws in a row were rejected;
-    /// [`ModelgenError::Config`] for limits that no network keeps.
+    /// [`ModelgenError::Unsatisfiable`] with the binding constraints after `max_tries` consecutive rejections;
+    /// [`ModelgenError::Config`] for limits that no network can keep.
     pub fn candidates(
         &self,
         n: usize,
@@ -161,10 +174,10 @@ impl ModelGenerator {
         Ok(found.0.into_iter().map(|candidate| candidate.spec).collect())
     }
 
-    /// As [`ModelGenerator::candidates`], with costs and the tally of draws.
+    /// Draws networks like [`ModelGenerator::candidates`] and returns them with their costs and the tally of draws.
     ///
     /// # Errors
-    /// As [`ModelGenerator::candidates`].
+    /// Those of [`ModelGenerator::candidates`].
     pub fn costed_candidates(
         &self,
         n: usize,
@@ -180,8 +193,11 @@ impl ModelGenerator {
             let seed = seed.derive("model", i as u64);
             let mut tries = 0;
             loop {
-                // Tries that repeat an earlier network count on in the same row.
-                let Some(candidate) = self.first_within(seed, &mut tries, limits, target, &mut tally)? else {
+                // Duplicates count towards the same row of tries.
+                let proceed = || ControlFlow::Continue(());
+                let Some(candidate) =
+                    self.first_within(seed, &mut tries, limits, target, &mut tally, proceed)?
+                else {
                     return Err(unsatisfiable(i, n, &tally));
                 };
                 if seen.insert(candidate.hash) {
@@ -194,7 +210,8 @@ impl ModelGenerator {
         Ok((found, tally))
     }
 
-    /// The first draw of `seed` from try `tries` on that keeps the limits; None where there are no tries left.
+    /// Returns the first draw of `seed`, counted from try `tries`, that keeps the limits. Returns `None` when no tries
+    /// are left, or when `poll`, called before each draw, breaks.
     pub(crate) fn first_within(
         &self,
         seed: Seed,
@@ -202,8 +219,10 @@ impl ModelGenerator {
         limits: &Limits,
         target: &Target,
         tally: &mut Tally,
+        poll: impl Fn() -> ControlFlow<()>,
     ) -> Result<Option<Candidate>> {
-        while *tries < self.config().max_tries {
+        while *tries < self.config().max_tries && poll().is_continue() {
+            // The first try uses the seed itself, so that an accepted network equals an unlimited draw.
             let seed = if *tries == 0 { seed } else { seed.derive("try", *tries) };
             *tries += 1;
             tally.draws += 1;
@@ -223,7 +242,7 @@ impl ModelGenerator {
                 return Ok(Some(Candidate { spec, cost, hash }));
             }
             for violation in broken {
-                let over = Over { draws: 0, limit: violation.limit, least: f64::INFINITY };
+                let over = LimitOverrun { draws: 0, limit: violation.limit, least: f64::INFINITY };
                 let over = tally.over.entry(violation.what).or_insert(over);
                 over.draws += 1;
                 over.least = over.least.min(violation.value);
@@ -233,13 +252,38 @@ impl ModelGenerator {
     }
 }
 
-pub(crate) fn check_limits(limits: &Limits) -> Result<()> {
+fn check_limits(limits: &Limits) -> Result<()> {
     let mut faults = Faults::new();
     limits.check_config(&mut faults);
     Ok(faults.into_result("limits")?)
 }
 
+/// Names every reason for rejection, so that a user who raises one limit does not run into the next.
 pub(crate) fn unsatisfiable(found: usize, wanted: usize, tally: &Tally) -> ModelgenError {
-    let binding = tally.binding().map_or_else(String::new, |binding| binding.to_string());
-    ModelgenError::Unsatisfiable { found, wanted, binding }
+    let bindings = tally.bindings();
+    let mut reasons: Vec<String> = bindings.iter().map(ToString::to_string).collect();
+    reasons.extend(bindings.first().map(|most| most.reason.remedy().to_owned()));
+    ModelgenError::Unsatisfiable { found, wanted, binding: reasons.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_are_named_and_the_most_frequent_first() {
+        let over = |draws, limit| LimitOverrun { draws, limit, least: 99.0 };
+        let tally = Tally {
+            draws: 10,
+            no_fit: 2,
+            duplicates: 0,
+            over: BTreeMap::from([("flash", over(7, 5)), ("ram", over(9, 4))]),
+        };
+        assert_eq!(tally.binding().map(|binding| binding.rejected), Some(9));
+        let error = unsatisfiable(0, 3, &tally).to_string();
+        let ram = "found 0 of 3 networks, then none: 9 of 10 draws exceed the limit of ram, 4 (the smallest has 99)";
+        let flash = "; 7 of 10 draws exceed the limit of flash, 5";
+        assert!(error.starts_with(ram) && error.contains(flash), "{error}");
+        assert!(error.ends_with("; raise the limits or lower the bounds of sizes"), "{error}");
+    }
 }

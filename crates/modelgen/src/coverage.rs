@@ -1,4 +1,4 @@
-//! How well a set of networks covers its axes, as numbers and as a picture.
+//! Coverage of axes by a set of networks, as numbers and as a plot.
 
 use std::fmt::Write;
 
@@ -6,35 +6,35 @@ use serde::Serialize;
 use tinsmith_network::ModelSpec;
 use tinsmith_study::design::{SOBOL_DIMENSIONS, sobol};
 
+use crate::chain_space::{ChainAxis, SampledPoints};
 use crate::record::CostLine;
-use crate::structure::Realized;
 
-/// Bars of the histogram of an axis whose values are not listed.
+/// Histogram bins of an axis without listed values.
 const BINS: usize = 20;
-/// Coordinates that a joint fill distance may look at: probes times points times axes.
+/// Upper limit of the coordinates compared for the joint fill distance: probes times points times axes.
 const WORK: usize = 100_000_000;
 const MOST_PROBES: usize = 4096;
-/// Points whose pairs are looked at for a joint separation distance.
+/// Maximum number of points compared pairwise for the joint separation distance.
 const MOST_PAIRED: usize = 4096;
 
-/// An axis along which points lie.
+/// An axis of the covered space.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CoverageAxis {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its least value.
+    /// Smallest value.
     pub low: f64,
-    /// Its greatest value.
+    /// Largest value.
     pub high: f64,
-    /// The values that points can have, ascending; empty where there are too many to list.
+    /// Values that points can have, ascending; empty if there are too many to list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<f64>,
-    /// Whether distances are joint ones in the logarithm (for sizes, whose steps are factors).
+    /// Measures joint distances in the logarithm, as suits sizes with multiplicative steps.
     pub is_log: bool,
 }
 
 impl CoverageAxis {
-    /// An axis of listed values, ascending.
+    /// Creates an axis of listed values, ascending.
     #[must_use]
     pub fn listed(name: impl Into<String>, values: &[f64], is_log: bool) -> Self {
         let low = values.first().copied().unwrap_or(0.0);
@@ -43,7 +43,7 @@ impl CoverageAxis {
         Self { name: name.into(), low, high, values: values.to_vec(), is_log }
     }
 
-    /// An axis from the least to the greatest of what is found.
+    /// Creates an axis from the smallest to the largest value found.
     #[must_use]
     pub fn found(name: impl Into<String>, found: impl IntoIterator<Item = f64>, is_log: bool) -> Self {
         let (low, high) =
@@ -52,7 +52,7 @@ impl CoverageAxis {
         Self { name: name.into(), low, high, values: Vec::new(), is_log: is_log && low > 0.0 }
     }
 
-    /// The place of a value in [0, 1], linearly or in the logarithm.
+    /// Maps a value to [0, 1], linearly or logarithmically.
     fn place(&self, x: f64, is_log: bool) -> f64 {
         let scale = |x: f64| if is_log { libm::log2(x) } else { x };
         let (low, high) = (scale(self.low), scale(self.high));
@@ -60,49 +60,49 @@ impl CoverageAxis {
     }
 }
 
-/// Distances of points in [0, 1] or in the unit cube, with the greatest difference over axes as the distance.
+/// Distances of points in [0, 1] or in the unit cube, in the maximum norm.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Distances {
-    /// The farthest that a place can be from all points.
+    /// Largest distance of any location to its nearest point.
     pub fill: f64,
-    /// The least distance of two different points; 0 where there are no two.
+    /// Smallest distance between two distinct points; 0 if there are fewer than two.
     pub separation: f64,
 }
 
-/// How one axis is covered.
+/// Coverage of one axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AxisCoverage {
     /// The axis.
     pub axis: CoverageAxis,
-    /// Points by value, or in 20 equal parts of the axis (of its logarithm, where it is logarithmic).
+    /// Number of points per value, or in 20 equal bins of the axis (of its logarithm, if `is_log`).
     pub histogram: Vec<u64>,
-    /// Distances of the places, linearly.
+    /// Distances on the linear scale.
     pub linear: Distances,
-    /// Distances of the places in the logarithm; absent where the axis reaches 0 or below.
+    /// Distances on the logarithmic scale; absent if the axis reaches 0 or below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log2: Option<Distances>,
 }
 
-/// How a set of points covers its axes.
+/// Coverage of axes by a set of points.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Coverage {
-    /// Points.
+    /// Number of points.
     pub points: usize,
-    /// Points that differ.
+    /// Number of distinct points.
     pub distinct: usize,
-    /// Each axis by itself.
+    /// Coverage of each axis.
     pub axes: Vec<AxisCoverage>,
-    /// All axes together. The fill distance is the greatest found at `probes` points of Sobol's sequence, hence a lower
-    /// bound; the separation distance is of the first 4096 different points.
+    /// Joint distances over all axes. The fill distance is the largest one found at `probes` points of a Sobol sequence,
+    /// hence a lower bound; the separation distance considers the first 4096 distinct points.
     pub joint: Distances,
-    /// The axis that has the greatest difference where the joint fill distance was found.
+    /// Axis that determines the joint fill distance.
     pub bottleneck: Option<String>,
-    /// Places at which the joint fill distance was looked for.
+    /// Number of locations probed for the joint fill distance.
     pub probes: usize,
 }
 
 impl Coverage {
-    /// The coverage of `points`, each with a coordinate for each of `axes` (missing ones count as the least value).
+    /// Computes the coverage of `points`, each with a coordinate per axis. Missing coordinates count as the smallest value.
     #[must_use]
     pub fn of(axes: &[CoverageAxis], points: &[Vec<f64>]) -> Self {
         let coordinate = |point: &[f64], i: usize| point.get(i).copied().unwrap_or(axes[i].low);
@@ -127,9 +127,9 @@ impl Coverage {
         }
     }
 
-    /// The coverage of a structure's axes by a design's points.
+    /// Computes the coverage of a chain space's axes by sampled points.
     #[must_use]
-    pub fn of_design(realized: &Realized) -> Self {
+    pub fn of_points(realized: &SampledPoints) -> Self {
         let axes: Vec<CoverageAxis> = realized
             .axes
             .iter()
@@ -140,7 +140,7 @@ impl Coverage {
             })
             .collect();
         let value =
-            |(axis, &place): (&crate::Axis, &usize)| axis.values.get(place).map_or(f64::NAN, |&v| v as f64);
+            |(axis, &place): (&ChainAxis, &usize)| axis.values.get(place).map_or(f64::NAN, |&v| v as f64);
         let points: Vec<Vec<f64>> = realized
             .points
             .iter()
@@ -149,8 +149,8 @@ impl Coverage {
         Self::of(&axes, &points)
     }
 
-    /// The coverage of networks by what they have: weight layers, parameters, multiply-accumulates, flash and RAM bytes,
-    /// each axis reaching from the least to the greatest found.
+    /// Computes the coverage of networks over weight layers, parameters, MACs, flash and RAM bytes. Each axis spans the
+    /// values found.
     #[must_use]
     pub fn of_networks<'a>(networks: impl IntoIterator<Item = (&'a ModelSpec, CostLine)>) -> Self {
         let points: Vec<Vec<f64>> = networks
@@ -170,7 +170,7 @@ impl Coverage {
         Self::of(&axes, &points)
     }
 
-    /// The marginal histograms as an SVG picture.
+    /// Renders the marginal histograms as SVG.
     #[must_use]
     pub fn to_svg(&self) -> String {
         let (width, height, gap) = (240, 90, 50);
@@ -245,7 +245,7 @@ fn axis_coverage(axis: &CoverageAxis, column: &[f64]) -> AxisCoverage {
     }
 }
 
-/// Distances of different places in [0, 1], ascending.
+/// Returns the distances of distinct values in [0, 1], ascending.
 fn along(places: &[f64]) -> Distances {
     let (Some(first), Some(last)) = (places.first(), places.last()) else {
         return Distances { fill: 1.0, separation: 0.0 };
@@ -259,12 +259,12 @@ fn along(places: &[f64]) -> Distances {
     }
 }
 
-/// The greatest distance of a probe to its nearest point, the axis of that distance, and the number of probes.
+/// Returns the largest distance of a probe to its nearest point, the axis of that distance, and the number of probes.
 fn joint_fill(axes: usize, places: &[Vec<f64>]) -> (f64, Option<usize>, usize) {
     let dimensions = axes.min(SOBOL_DIMENSIONS);
     let probes = (WORK / (places.len() * axes).max(1)).clamp(64, MOST_PROBES);
-    // Axes beyond those of Sobol's sequence are probed in the middle.
-    let Ok(probes) = sobol(probes, dimensions, None) else { return (0.0, None, 0) };
+    // The sequence has a limited number of dimensions; axes beyond them are probed at their center.
+    let probes = sobol(probes, dimensions, None).expect("invariant: dimensions are capped");
     let mut worst = (0.0, None);
     for probe in &probes {
         let difference = |place: &Vec<f64>, i: usize| (place[i] - probe.get(i).copied().unwrap_or(0.5)).abs();
@@ -284,7 +284,7 @@ fn joint_separation(places: &[Vec<f64>]) -> f64 {
     let mut least = f64::INFINITY;
     for (i, a) in places.iter().enumerate() {
         for b in &places[i + 1..] {
-            // They are ordered by their first coordinates, so no later one is nearer.
+            // Sorted by the first coordinate: no later point is nearer.
             if a.first().zip(b.first()).is_some_and(|(a, b)| b - a > least) {
                 break;
             }

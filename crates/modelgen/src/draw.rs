@@ -1,4 +1,4 @@
-//! One draw: from the input to the last weight layer, shapes known at every step.
+//! A single draw, from the input to the last weight layer. Shapes are known at every step.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use tinsmith_network::{Activation, Layer, Op, Padding, Quantizer, op};
 
 use crate::config::Scope;
 use crate::error::{ModelgenError, Result};
-use crate::kind::{ActivationKind, Family, Named};
+use crate::kind::{ActivationKind, Family, NamedChoice};
 use crate::shape::Shape;
-use crate::tables::{FAMILIES, Fixed, Tables};
+use crate::tables::{FAMILIES, FixedPoint, Tables};
 use crate::weight_layer::WeightLayer;
 
 /// A network being drawn.
@@ -17,7 +17,7 @@ pub(crate) struct Draw<'t> {
     pub(crate) tables: Cow<'t, Tables>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) shape: Shape,
-    /// Weight layers so far.
+    /// Number of weight layers so far.
     pub(crate) depth: usize,
     pub(crate) total: usize,
     pub(crate) quantized: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Draw<'t> {
     bits: Bits,
 }
 
-/// Fixed-point widths of a network or a layer.
+/// Fixed-point formats of a network or layer, as total bits and integer bits.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bits {
     weight: (u32, i32),
@@ -33,7 +33,7 @@ struct Bits {
     activ: (u32, i32),
 }
 
-/// Sizes of a convolution's window.
+/// Geometry of a convolution.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     kernel: usize,
@@ -68,10 +68,12 @@ impl<'t> Draw<'t> {
         }
     }
 
-    /// Draws what stands before weight layer `depth + 1` and the layer itself (or two side by side).
+    /// Draws weight layer `depth + 1` (or two parallel ones) and the layers before it, such as flattening.
     pub(crate) fn step(&mut self) -> Result<()> {
+        // The order of all random draws in this file determines the network of a seed. Reordering them, or skipping one
+        // that is always made, changes every corpus.
         if self.depth == 0 || self.tables.q_scope == Scope::Layer {
-            self.coin();
+            self.draw_quantization();
         }
         let first = self.depth == 0;
         let is_last = self.depth + 1 == self.total;
@@ -85,7 +87,7 @@ impl<'t> Draw<'t> {
             self.maybe_flatten(is_last);
             let family = self.family(self.tables.next[self.shape.rank() - 1][self.side()]);
             family.or(is_head.then_some(Family::Dense)).ok_or_else(|| {
-                self.no_fit("no kind of layer has a weight to go on with; give one in probs")
+                self.no_fit("no kind of layer that can follow has a weight; give one in probs")
             })?
         };
         if is_head || family == Family::Dense {
@@ -94,7 +96,7 @@ impl<'t> Draw<'t> {
         if is_head {
             self.head();
         } else if family != Family::Dense && !self.window_fits() {
-            // Nothing within the bounds fits: dense layers follow, as below the flatten limit.
+            // No kernel within the bounds fits: continue with dense layers, as below the flatten limit.
             if first || !self.tables.has_dense(self.quantized) {
                 let (side, (lb, _)) = (self.shape.side(), self.tables.kernel);
                 return Err(self.no_fit(&format!(
@@ -124,11 +126,11 @@ impl<'t> Draw<'t> {
         self.rng.weighted(&weights).map(|i| Family::ALL[i])
     }
 
-    /// Whether layers are quantized, and with which widths.
-    fn coin(&mut self) {
+    /// Decides on quantization and draws the bit widths.
+    fn draw_quantization(&mut self) {
         self.quantized = self.rng.chance(self.tables.q_chance);
         if self.quantized {
-            let mut draw = |fixed: &Fixed, sign: u32| {
+            let mut draw = |fixed: &FixedPoint, sign: u32| {
                 let bits = fixed.bits[self.rng.index(fixed.choices)];
                 (bits, fixed.integer.min(bits - sign) as i32)
             };
@@ -140,7 +142,7 @@ impl<'t> Draw<'t> {
         }
     }
 
-    /// The input, as given or as `family` wants it.
+    /// Adds the input layer, as configured or of the rank that `family` needs.
     fn begin(&mut self, family: Family) {
         let (t, rng) = (&self.tables, &mut self.rng);
         self.shape = t.input.unwrap_or_else(|| match family.rank() {
@@ -157,20 +159,21 @@ impl<'t> Draw<'t> {
             return;
         }
         let below = self.shape.rank() == 3 && self.shape.side() < self.tables.flatten_limit;
+        // Drawn even if the outcome is fixed, to keep the stream of later draws.
         let drawn = self.rng.chance(self.tables.flatten_chance);
         if (drawn || below || is_last) && self.tables.has_dense(self.quantized) {
             self.flatten(true);
         }
     }
 
-    /// Makes the features flat, where they are not.
+    /// Flattens the features, unless they are flat.
     fn flatten(&mut self, may_pool: bool) {
         let pool = |image: Op, time: Op, rank: usize| if rank == 3 { image } else { time };
         let rank = self.shape.rank();
         if rank == 1 {
             return;
         }
-        // Pooling raw inputs over all positions would leave next to nothing of them.
+        // Global pooling of the raw input would discard nearly all of it.
         if may_pool && self.depth > 0 && self.rng.chance(self.tables.global_pooling_chance) {
             let config = op::GlobalPool::default();
             let op = pool(Op::GlobalAveragePool2d(config.clone()), Op::GlobalAveragePool1d(config), rank);
@@ -182,9 +185,9 @@ impl<'t> Draw<'t> {
         }
     }
 
-    /// The last layer of a classifier: logits.
+    /// Adds the last layer of a classifier, which computes logits.
     fn head(&mut self) {
-        let units = self.tables.classes.unwrap_or(1);
+        let units = self.tables.classes.expect("invariant: only classifiers have a head");
         self.depth += 1;
         let mut dense = op::Dense::new(units);
         if self.quantized {
@@ -195,16 +198,16 @@ impl<'t> Draw<'t> {
         self.shape = Shape::Flat(units);
     }
 
-    fn name(&self) -> &str {
-        self.layers.last().map_or("", |layer| layer.name.as_str())
+    fn last_name(&self) -> &str {
+        &self.layers.last().expect("invariant: a draw begins with its input").name
     }
 
-    /// One weight layer with all that belongs to it.
+    /// Adds a weight layer with its shortcut, dropout or pooling.
     fn unit(&mut self, family: Family, is_last: bool) {
         self.depth += 1;
         let source = self.shape;
         let residual = self.residual_sizes(family).filter(|_| self.rng.chance(self.tables.residual_chance));
-        let shortcut = residual.map(|_| self.name().to_owned());
+        let shortcut = residual.map(|_| self.last_name().to_owned());
         let window = match (family, residual) {
             (Family::Dense, _) => Window::POINT,
             (_, Some(kernel)) => Window { kernel, stride: 1, same: true },
@@ -213,7 +216,7 @@ impl<'t> Draw<'t> {
         let channels = self.channels(family, source, residual.is_some());
         self.weight_layer(family, window, channels, None, is_last);
         if let Some(shortcut) = shortcut {
-            let inputs = [shortcut, self.name().to_owned()];
+            let inputs = [shortcut, self.last_name().to_owned()];
             let name = format!("add_{}", self.depth);
             self.layers.push(Layer::with_inputs(name, inputs, Op::Add(op::Merge {})));
         }
@@ -228,14 +231,15 @@ impl<'t> Draw<'t> {
         }
     }
 
-    /// Two layers side by side on the same input, concatenated.
+    /// Adds two parallel layers on the same input and concatenates them.
     fn branch(&mut self, family: Family) {
         let source = self.shape;
-        let from = self.name().to_owned();
+        let from = self.last_name().to_owned();
+        // Depthwise layers cannot choose their channels and take no part in branches.
         let mut weights = self.tables.next[source.rank() - 1][self.side()];
         weights[Family::DepthwiseConv1d as usize] = 0.0;
         weights[Family::DepthwiseConv2d as usize] = 0.0;
-        // Parts that are laid side by side need one output size, which only padding same promises.
+        // Both outputs need the same size, which only padding `same` guarantees.
         let possible = family == Family::Dense || (self.tables.padding[0] > 0.0 && !family.is_depthwise());
         let Some(other) = self.family(weights).filter(|_| possible) else {
             return self.unit(family, false);
@@ -255,7 +259,7 @@ impl<'t> Draw<'t> {
             let input = (part == 1).then(|| from.clone());
             self.weight_layer(family, window, filters, input, false);
             channels += self.shape.channels();
-            ends.push(self.name().to_owned());
+            ends.push(self.last_name().to_owned());
         }
         self.shape = self.shape.with_channels(channels);
         let concat = Op::Concat(op::Concat { axis: -1 });
@@ -265,7 +269,7 @@ impl<'t> Draw<'t> {
         }
     }
 
-    /// Output channels: units or filters; those of the input where the layer keeps them.
+    /// Draws the output channels (units or filters), or returns those of the input if the layer keeps them.
     fn channels(&mut self, family: Family, source: Shape, keep: bool) -> usize {
         if keep || family.is_depthwise() {
             source.channels()
@@ -276,7 +280,7 @@ impl<'t> Draw<'t> {
         }
     }
 
-    /// The kernel of a residual block (1 for dense), where bounds allow a layer that keeps its input's shape.
+    /// Draws the kernel of a residual block (1 for dense), if the bounds admit a layer that keeps its input's shape.
     fn residual_sizes(&mut self, family: Family) -> Option<usize> {
         if self.tables.residual_chance <= 0.0 {
             return None;
@@ -290,12 +294,12 @@ impl<'t> Draw<'t> {
         possible.then(|| self.kernel(self.shape))
     }
 
-    /// Whether some window within the bounds fits the features.
+    /// Reports if some kernel within the bounds fits the features.
     fn window_fits(&self) -> bool {
         self.tables.kernel.0 <= self.shape.side() || self.tables.padding[0] > 0.0
     }
 
-    /// Whether sizes must not fall below the flatten limit, because flattening is not wanted.
+    /// Reports if sizes must stay at or above the flatten limit, because flattening is ruled out.
     fn keeps_limit(&self, shape: Shape) -> bool {
         let limit = self.tables.flatten_limit;
         shape.rank() == 3 && self.tables.flatten_chance <= 0.0 && shape.side() >= limit
@@ -315,7 +319,7 @@ impl<'t> Draw<'t> {
             most = most.min(shape.side() + 1 - self.tables.flatten_limit.max(1));
         }
         if most < lb {
-            // Only padding makes room for the smallest kernel.
+            // The smallest kernel needs padding.
             same = same || self.tables.padding[0] > 0.0;
             most = if same { lb } else { ub.min(shape.side()) };
         }
@@ -324,7 +328,7 @@ impl<'t> Draw<'t> {
         Window { kernel, stride, same }
     }
 
-    /// A stride within its bounds and the features, such that the flatten limit is kept where it must be.
+    /// Draws a stride within its bounds and the features that respects the flatten limit.
     fn stride(&mut self, shape: Shape, kernel: usize, same: bool) -> usize {
         let (lb, ub) = self.tables.stride;
         let mut most = ub.min(shape.side()).max(lb);
@@ -353,11 +357,12 @@ impl<'t> Draw<'t> {
             (_, true) => Op::MaxPool1d(op::Pool1d::default()),
             (_, false) => Op::AveragePool1d(op::Pool1d::default()),
         };
+        // Names carry the depth, which makes them unique within the network.
         self.layers.push(Layer::new(format!("pool_{}", self.depth), op));
         self.shape = self.shape.map_sides(|n| n / 2);
     }
 
-    /// The layer itself, batch normalization and activation.
+    /// Adds the layer itself, batch normalization and activation.
     fn weight_layer(
         &mut self,
         family: Family,

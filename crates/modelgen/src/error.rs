@@ -1,4 +1,4 @@
-//! The error of this crate.
+//! Errors of this crate.
 
 use tinsmith_cost::CostError;
 use tinsmith_foundation::{ConfigErrors, FoundationError};
@@ -6,55 +6,55 @@ use tinsmith_keras::KerasError;
 use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
-/// Why networks could not be generated, written or read.
+/// Failure to generate, write or read networks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelgenError {
-    /// The configuration has values that cannot be used, or a callback set such values.
+    /// The configuration, or a callback's change to it, has invalid values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// A network of no layers was asked for.
+    /// A network without layers was requested.
     #[error("total_layers is 0, want at least 1")]
     NoLayers,
-    /// A layer has no admissible form at its place.
+    /// No admissible layer fits at this position.
     #[error("weight layer {layer} cannot be drawn: {reason}")]
     NoFit {
-        /// Its number among the weight layers, from 1.
+        /// Number of the weight layer, from 1.
         layer: usize,
-        /// What stands in the way, and what would help.
+        /// Cause and remedy.
         reason: String,
     },
-    /// No more networks were found that keep their limits and differ from those before.
-    #[error("found {found} of {wanted} networks, then no other: {binding}")]
+    /// No further network within the limits and different from the earlier ones was found.
+    #[error("found {found} of {wanted} networks, then none: {binding}")]
     Unsatisfiable {
         /// Networks found.
         found: usize,
         /// Networks wanted.
         wanted: usize,
-        /// The binding constraint, and what would help.
+        /// Every reason for rejection with its count, most frequent first, and the remedy.
         binding: String,
     },
-    /// The caller asked for a stop.
+    /// The caller cancelled.
     #[error("cancelled after {written} of {wanted} networks")]
     Cancelled {
-        /// Networks written to files that were not yet whole.
+        /// Networks written to the discarded, incomplete files.
         written: u64,
         /// Networks wanted.
         wanted: u64,
     },
-    /// A design of so many points or axes is not to be had.
+    /// The sampling plan exceeds its maximum of points or axes.
     #[error(transparent)]
-    Design(#[from] StudyError),
-    /// A generated specification cannot be costed or read.
+    Sampling(#[from] StudyError),
+    /// A specification cannot be costed or read.
     #[error(transparent)]
     Spec(#[from] NetworkError),
-    /// The target of the costs was refused.
+    /// The target of the costs is invalid.
     #[error(transparent)]
     Cost(#[from] CostError),
-    /// A network could not be written as a Keras model, or read from one.
+    /// A network cannot be written as a Keras model, or read from one.
     #[error(transparent)]
     Keras(#[from] KerasError),
-    /// The caller's writer refused a network.
+    /// Writing a network to the caller's writer failed.
     #[error("cannot write a network to the sink")]
     Sink(#[source] std::io::Error),
     /// A file could not be read or written.
@@ -71,5 +71,5 @@ impl From<FoundationError> for ModelgenError {
     }
 }
 
-/// A result whose error is [`ModelgenError`].
+/// Result with [`ModelgenError`] as its error.
 pub type Result<T, E = ModelgenError> = std::result::Result<T, E>;

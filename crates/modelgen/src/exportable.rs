@@ -1,19 +1,19 @@
-//! Whether every network of a family can be written as a Keras model: what cannot is named before anything is drawn.
+//! Check that every network of a family can be written as a Keras model, before anything is drawn.
 
 use tinsmith_foundation::Faults;
 use tinsmith_keras::KerasError;
 use tinsmith_network::{Activation, Layer, ModelSpec, Op, Padding, Quantizer, op};
 
 use crate::config::GeneratorConfig;
-use crate::kind::{ActivationKind, Family, LayerKind, Named};
-use crate::tables::Tables;
+use crate::kind::{ActivationKind, Family, LayerKind, NamedChoice};
+use crate::resolve::tables;
 use crate::weight_layer::WeightLayer;
 
-/// Notes every kind of layer and every activation that `config` can draw and that Keras 2.15 and QKeras 0.9.0 have no
-/// class for. The writer itself is asked, so that both always agree.
+/// Notes every layer kind and activation that `config` can draw but Keras 2.15 and QKeras 0.9.0 have no class for.
+/// Probes the writer with one-layer networks, so that the check and the writer always agree.
 pub(crate) fn check(config: &GeneratorConfig, faults: &mut Faults) {
-    // What is wrong with the configuration itself is said elsewhere.
-    let Some(tables) = Tables::resolve(config, &mut Faults::new()) else { return };
+    // Faults of the configuration itself are reported by its own check.
+    let Some(tables) = tables(config, &mut Faults::new()) else { return };
     for &kind in LayerKind::ALL {
         if !tables.can_draw(kind) {
             continue;
@@ -21,7 +21,7 @@ pub(crate) fn check(config: &GeneratorConfig, faults: &mut Faults) {
         let layer = weight_layer(kind.family(), kind.is_quantized(), Activation::Linear);
         if let Some(reason) = refusal(kind.family().rank(), layer) {
             let name = kind.name();
-            let message = format!("lacks {name}, which can be drawn and not be written: it {reason}");
+            let message = format!("lacks {name}, which can be drawn but not written: it {reason}");
             faults.add("layers_blacklist", message);
         }
     }
@@ -36,11 +36,11 @@ pub(crate) fn check(config: &GeneratorConfig, faults: &mut Faults) {
                 continue;
             }
             let fused = refusal(1, weight_layer(Family::Dense, is_quantized, activation.clone()));
-            // After a batch normalization it is a layer of its own.
+            // After batch normalization the activation is a layer of its own.
             let own = (config.batch_norm_chance > 0.0).then(|| refusal(1, Op::Activation(activation)));
             if let Some(reason) = fused.or(own.flatten()) {
                 let name = kind.name();
-                let message = format!("gives {name} a weight, which cannot be written: it {reason}");
+                let message = format!("gives a weight to {name}, which cannot be written: it {reason}");
                 faults.add("probs.activations", message);
             }
         }
@@ -61,7 +61,7 @@ fn weight_layer(family: Family, is_quantized: bool, activation: Activation) -> O
     form.op(family, 1)
 }
 
-/// Why Keras has no class for `op` on an input of `rank` axes.
+/// Returns the reason why Keras has no class for `op` on an input of `rank` axes, or `None` if it has one.
 fn refusal(rank: usize, op: Op) -> Option<String> {
     let input = Op::Input(op::Input { shape: vec![1; rank], quantizer: None });
     let spec = ModelSpec::new("", vec![Layer::new("input", input), Layer::new("layer", op)]);

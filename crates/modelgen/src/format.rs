@@ -1,4 +1,4 @@
-//! The forms in which networks are written, all of which [`crate::load_models`] reads, and a sink for single ones.
+//! File formats of corpora, all readable by [`crate::load_models`], and a sink for single networks.
 
 use std::io::Write;
 
@@ -11,14 +11,14 @@ use tinsmith_network::{ModelSpec, StructuralHash};
 use crate::error::{ModelgenError, Result};
 use crate::record::{CostLine, RecordRef};
 
-/// What follows a network in [`Format::Keras`], on a line of its own.
+/// Line after each network in [`Format::Keras`].
 pub(crate) const SEPARATOR: &str = "--------------";
 
-/// The form of a corpus.
+/// File format of a corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// JSON Lines: one [`crate::Record`] a line, with structural hash and cost.
+    /// JSON Lines: one [`crate::Record`] per line, with structural hash and cost.
     #[default]
     Records,
     /// Text: the model JSON of Keras 2.15 and QKeras 0.9.0, each on one line and followed by a line of 14 hyphens.
@@ -28,13 +28,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether networks become Keras models, which not every kind of layer can.
+    /// Reports if networks are written as Keras models, which some kinds of layers do not support.
     #[must_use]
     pub const fn is_keras(self) -> bool {
         matches!(self, Self::Keras | Self::KerasBatch)
     }
 
-    /// What stands before a network.
+    /// Text before a network.
     pub(crate) const fn before(self, is_first: bool) -> &'static [u8] {
         match (self, is_first) {
             (Self::KerasBatch, true) => b"{\n",
@@ -43,7 +43,7 @@ impl Format {
         }
     }
 
-    /// What stands after the last network.
+    /// Text after the last network.
     pub(crate) const fn end(self) -> &'static [u8] {
         match self {
             Self::KerasBatch => b"\n}\n",
@@ -51,7 +51,7 @@ impl Format {
         }
     }
 
-    /// A file of no networks.
+    /// Text of a file without networks.
     pub(crate) const fn empty(self) -> &'static [u8] {
         match self {
             Self::KerasBatch => b"{}\n",
@@ -59,7 +59,7 @@ impl Format {
         }
     }
 
-    /// Adds a network to `text`.
+    /// Appends a network to `text`.
     pub(crate) fn push(self, text: &mut Vec<u8>, record: &RecordRef<'_>) -> Result<()> {
         let name = || format!("model_{}", record.index);
         match self {
@@ -92,13 +92,12 @@ fn write_json<T: Serialize>(text: &mut Vec<u8>, value: &T) -> Result<()> {
 
 fn keras_model(spec: &ModelSpec, name: String) -> Result<serde_json::Value> {
     let mut model = tinsmith_keras::to_value(spec)?;
-    if let Some(place) = model.pointer_mut("/config/name") {
-        *place = serde_json::Value::String(name);
-    }
+    let place = model.pointer_mut("/config/name").expect("invariant: a written model has a name");
+    *place = serde_json::Value::String(name);
     Ok(model)
 }
 
-/// Where single networks are written, one after the other, as [`crate::load_models`] reads them.
+/// Writes single networks, one after the other, in a form that [`crate::load_models`] reads.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -110,8 +109,8 @@ fn keras_model(spec: &ModelSpec, name: String) -> Result<serde_json::Value> {
 /// let mut file = Vec::new();
 /// let mut sink = Sink::new(&mut file, Format::Keras);
 /// for seed in 0..3 {
-///     let go_on = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
-///     generator.gen_network(4, None, Seed::new(seed), go_on, Some(&mut sink))?;
+///     let proceed = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
+///     generator.gen_network(4, None, Seed::new(seed), proceed, Some(&mut sink))?;
 /// }
 /// assert_eq!(sink.finish()?, 3);
 /// assert_eq!(String::from_utf8(file)?.matches("--------------\n").count(), 3);
@@ -135,22 +134,22 @@ impl std::fmt::Debug for Sink<'_> {
 }
 
 impl<'w> Sink<'w> {
-    /// A sink that writes to `out`. Records have costs on the default target.
+    /// Creates a sink that writes to `out`, with costs on the default target.
     pub fn new(out: &'w mut dyn Write, format: Format) -> Self {
         Self { out, format, target: Target::default(), written: 0, text: Vec::new() }
     }
 
-    /// Counts costs on `target`.
+    /// Sets the target of the costs.
     #[must_use]
     pub fn on(self, target: Target) -> Self {
         Self { target, ..self }
     }
 
-    /// Writes a network; its index is the number of those before it.
+    /// Writes a network. Its index is the number of networks written before.
     ///
     /// # Errors
-    /// [`ModelgenError::Spec`] for an invalid network, [`ModelgenError::Keras`] for a layer without a Keras class, by name;
-    /// [`ModelgenError::Sink`] where the writer refuses.
+    /// [`ModelgenError::Spec`] for an invalid network, [`ModelgenError::Keras`] for a layer without a Keras class;
+    /// [`ModelgenError::Sink`] if writing fails.
     pub fn write(&mut self, spec: &ModelSpec) -> Result<()> {
         let graph = spec.graph()?;
         let cost = CostLine::from(&Cost::with_graph(spec, &graph, &self.target));
@@ -163,10 +162,10 @@ impl<'w> Sink<'w> {
         Ok(())
     }
 
-    /// Writes what closes the form, and how many networks there are.
+    /// Writes the end of the file and returns the number of networks.
     ///
     /// # Errors
-    /// [`ModelgenError::Sink`] where the writer refuses.
+    /// [`ModelgenError::Sink`] if writing fails.
     pub fn finish(self) -> Result<u64> {
         let end = if self.written == 0 { self.format.empty() } else { self.format.end() };
         self.out.write_all(end).and_then(|()| self.out.flush()).map_err(ModelgenError::Sink)?;

@@ -1,4 +1,4 @@
-//! The generator: draws one network of a family.
+//! The generator, which draws one network of a family.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -10,28 +10,29 @@ use crate::config::GeneratorConfig;
 use crate::draw::Draw;
 use crate::error::{ModelgenError, Result};
 use crate::format::Sink;
+use crate::resolve;
 use crate::shape::Shape;
 use crate::tables::Tables;
 
-/// Draws networks of the family that a [`GeneratorConfig`] describes. It has no state: what a draw gives depends on
-/// the configuration, the number of layers and the seed.
+/// Draws networks of the family that a [`GeneratorConfig`] describes. It is stateless: a draw depends only on the
+/// configuration, the number of layers and the seed.
 #[derive(Debug, Clone)]
 pub struct ModelGenerator {
     config: GeneratorConfig,
     tables: Tables,
 }
 
-/// What [`ModelGenerator::gen_network`] ends with.
+/// Outcome of [`ModelGenerator::gen_network`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Generated<T> {
-    /// A network of all its layers.
+    /// The complete network.
     Network(ModelSpec),
-    /// The callback's own value, with which it ended the generation.
+    /// Value with which the callback ended the generation.
     Ended(T),
 }
 
 impl<T> Generated<T> {
-    /// The network, unless the callback ended the generation.
+    /// Returns the network, unless the callback ended the generation.
     #[must_use]
     pub fn into_network(self) -> Option<ModelSpec> {
         match self {
@@ -41,10 +42,10 @@ impl<T> Generated<T> {
     }
 }
 
-/// The state of a draw, as a callback sees it before each weight layer.
+/// State of a draw, passed to the callback before each weight layer.
 #[derive(Debug)]
 pub struct DrawState<'g> {
-    /// The parameters in effect. What a callback changes holds for the rest of this draw.
+    /// Parameters in effect. Changes by the callback hold for the rest of this draw.
     pub params: GeneratorConfig,
     original: &'g GeneratorConfig,
     layer_depth: usize,
@@ -54,57 +55,57 @@ pub struct DrawState<'g> {
 }
 
 impl DrawState<'_> {
-    /// Weight layers so far.
+    /// Returns the number of weight layers so far.
     #[must_use]
     pub const fn layer_depth(&self) -> usize {
         self.layer_depth
     }
 
-    /// Weight layers that the network will have.
+    /// Returns the number of weight layers that the network will have.
     #[must_use]
     pub const fn total_layers(&self) -> usize {
         self.total_layers
     }
 
-    /// Shape of the features so far; None before the first layer.
+    /// Returns the current shape of the features; `None` before the first layer.
     #[must_use]
     pub const fn shape(&self) -> Option<Shape> {
         self.shape
     }
 
-    /// Whether the last layer was quantized; None before the first layer.
+    /// Reports if the last layer is quantized; `None` before the first layer.
     #[must_use]
     pub const fn is_quantized(&self) -> Option<bool> {
         self.quantized
     }
 
-    /// Puts every parameter back to what the draw began with. Nothing else needs a reset: a draw leaves no
-    /// trace in the generator.
+    /// Restores every parameter to its value at the start of the draw. Nothing else needs a reset, since the generator
+    /// is stateless.
     pub fn reset_layers(&mut self) {
         self.params = self.original.clone();
     }
 }
 
 impl ModelGenerator {
-    /// A generator of the family `config`.
+    /// Creates a generator of the family `config`.
     ///
     /// # Errors
-    /// [`ModelgenError::Config`] with every value that cannot be used.
+    /// [`ModelgenError::Config`] with every invalid value.
     pub fn new(config: GeneratorConfig) -> Result<Self> {
-        let tables = resolve(&config)?;
+        let tables = tables_of(&config)?;
         Ok(Self { config, tables })
     }
 
-    /// The family's parameters.
+    /// Returns the family's parameters.
     #[must_use]
     pub const fn config(&self) -> &GeneratorConfig {
         &self.config
     }
 
-    /// A network of exactly `total_layers` weight layers.
+    /// Draws a network of exactly `total_layers` weight layers.
     ///
     /// # Errors
-    /// [`ModelgenError::NoLayers`] for 0 layers; [`ModelgenError::NoFit`] where bounds leave no form for a layer.
+    /// [`ModelgenError::NoLayers`] for 0 layers; [`ModelgenError::NoFit`] if the bounds admit no layer at some position.
     pub fn draw(&self, total_layers: usize, seed: Seed) -> Result<ModelSpec> {
         let mut draw = self.begin(total_layers, seed)?;
         while draw.depth < total_layers {
@@ -113,27 +114,28 @@ impl ModelGenerator {
         Ok(finish(draw))
     }
 
-    /// A network of a number of weight layers drawn from `min_layer_count..=max_layer_count`, each as likely.
+    /// Draws a network; its number of weight layers is uniform in `min_layer_count..=max_layer_count`.
     ///
     /// # Errors
     /// As [`ModelGenerator::draw`].
     pub fn draw_any(&self, seed: Seed) -> Result<ModelSpec> {
         let (min, max) = (self.config.min_layer_count, self.config.max_layer_count);
+        // A stream of its own, so that `draw` with this depth and seed gives the same network.
         let total_layers = min + seed.derive("layers", 0).rng().index(max - min + 1);
         self.draw(total_layers, seed)
     }
 
-    /// As [`ModelGenerator::draw`], with everything that can be said of one draw:
+    /// Draws a network like [`ModelGenerator::draw`], with every option of a single draw:
     ///
-    /// - `params` are the parameters of this draw; None for the generator's own.
-    /// - `callback` is asked before each weight layer. It sees the state and the layers so far (none before the first,
-    ///   the input included from then on), may change any parameter for the rest of this draw, and may end the
-    ///   generation with a value of its own, which is then the result.
-    /// - `sink` gets the network, if there is one.
+    /// - `params` replaces the generator's parameters for this draw.
+    /// - `callback` runs before each weight layer. It receives the state and the layers so far (empty before the first
+    ///   layer, later including the input), may change any parameter for the rest of this draw, and may end the
+    ///   generation with a value of its own, which becomes the result.
+    /// - `sink` receives the complete network.
     ///
     /// # Errors
-    /// As [`ModelGenerator::draw`]; [`ModelgenError::Config`] where `params` or the callback hold values that cannot be
-    /// used; what [`Sink::write`] returns.
+    /// Those of [`ModelGenerator::draw`] and [`Sink::write`]; [`ModelgenError::Config`] if `params` or the callback's
+    /// changes are invalid.
     pub fn gen_network<T>(
         &self,
         total_layers: usize,
@@ -144,7 +146,7 @@ impl ModelGenerator {
     ) -> Result<Generated<T>> {
         let mut draw = self.begin(total_layers, seed)?;
         if let Some(params) = params {
-            draw.tables = Cow::Owned(resolve(params)?);
+            draw.tables = Cow::Owned(tables_of(params)?);
         }
         let original = params.unwrap_or(&self.config);
         let mut state = DrawState {
@@ -165,8 +167,9 @@ impl ModelGenerator {
             if let ControlFlow::Break(value) = callback(&mut state, &draw.layers) {
                 return Ok(Generated::Ended(value));
             }
+            // Resolving costs more than drawing a layer, so only changed parameters are resolved again.
             if state.params != resolved {
-                draw.tables = Cow::Owned(resolve(&state.params)?);
+                draw.tables = Cow::Owned(tables_of(&state.params)?);
                 resolved = state.params.clone();
             }
             draw.step()?;
@@ -190,9 +193,9 @@ fn finish(draw: Draw<'_>) -> ModelSpec {
     ModelSpec::new("", draw.layers)
 }
 
-fn resolve(config: &GeneratorConfig) -> Result<Tables> {
+fn tables_of(config: &GeneratorConfig) -> Result<Tables> {
     let mut faults = Faults::new();
-    let tables = Tables::resolve(config, &mut faults);
+    let tables = resolve::tables(config, &mut faults);
     faults.into_result("generator")?;
     Ok(tables.expect("invariant: a configuration without faults resolves"))
 }

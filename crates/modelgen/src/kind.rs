@@ -1,9 +1,9 @@
-//! What can be drawn: kinds of layers, activations, paddings and pools, each with the name that weights are keyed by.
+//! Named choices of a draw: layer kinds, activations, padding and pooling, with the names that key their weights.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A family of weight layers; float or quantized is decided apart from it.
+/// A family of weight layers, float or quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
@@ -11,20 +11,20 @@ pub enum Family {
     Dense,
     /// Convolution over time.
     Conv1d,
-    /// Depthwise then pointwise over time.
+    /// Depthwise, then pointwise convolution over time.
     SeparableConv1d,
-    /// Each channel over time by itself.
+    /// Convolution of each channel over time.
     DepthwiseConv1d,
     /// Convolution over an image.
     Conv2d,
-    /// Depthwise then pointwise over an image.
+    /// Depthwise, then pointwise convolution over an image.
     SeparableConv2d,
-    /// Each channel over an image by itself.
+    /// Convolution of each channel over an image.
     DepthwiseConv2d,
 }
 
 impl Family {
-    /// All families, in the order of their numbers.
+    /// All families, in the order of their discriminants.
     pub const ALL: [Self; 7] = [
         Self::Dense,
         Self::Conv1d,
@@ -35,7 +35,7 @@ impl Family {
         Self::DepthwiseConv2d,
     ];
 
-    /// Number of axes of the inputs it takes: 1 flat, 2 series, 3 image.
+    /// Returns the number of input axes: 1 flat, 2 series, 3 image.
     #[must_use]
     pub const fn rank(self) -> usize {
         match self {
@@ -45,13 +45,13 @@ impl Family {
         }
     }
 
-    /// Whether output channels are input channels, so that there are no filters to draw.
+    /// Reports if each output channel stems from one input channel, which leaves no filters to draw.
     #[must_use]
     pub const fn is_depthwise(self) -> bool {
         matches!(self, Self::DepthwiseConv1d | Self::DepthwiseConv2d)
     }
 
-    /// The name of its layers in specifications.
+    /// Returns the name of the family's layers in specifications.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,12 +66,12 @@ impl Family {
     }
 }
 
-/// An enumeration whose values have names and a fixed order.
-pub trait Named: Copy + Ord + 'static {
+/// An enumeration of named values in a fixed order.
+pub trait NamedChoice: Copy + Ord + 'static {
     /// All values in order.
     const ALL: &'static [Self];
 
-    /// The value's name in configurations.
+    /// Returns the value's name in configurations.
     fn name(self) -> &'static str;
 }
 
@@ -81,7 +81,7 @@ macro_rules! named {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum $kind { $( $(#[$vdoc])* #[serde(rename = $name)] $variant, )* }
 
-        impl Named for $kind {
+        impl NamedChoice for $kind {
             const ALL: &'static [Self] = &[$( Self::$variant, )*];
 
             fn name(self) -> &'static str {
@@ -92,7 +92,7 @@ macro_rules! named {
 }
 
 named! {
-    /// A kind of weight layer by the name of its Keras or QKeras class.
+    /// A kind of weight layer, named after its Keras or QKeras class.
     LayerKind {
         /// Float convolution over time.
         Conv1d = "Conv1D",
@@ -126,7 +126,7 @@ named! {
 }
 
 impl LayerKind {
-    /// Its family.
+    /// Returns the family of the layer.
     #[must_use]
     pub const fn family(self) -> Family {
         match self {
@@ -140,7 +140,7 @@ impl LayerKind {
         }
     }
 
-    /// Whether its weights are quantized.
+    /// Reports if the weights are quantized.
     #[must_use]
     pub const fn is_quantized(self) -> bool {
         matches!(
@@ -159,9 +159,9 @@ impl LayerKind {
 named! {
     /// An activation function that a layer may get.
     ActivationKind {
-        /// None: the layer stays linear.
+        /// No activation: the layer stays linear.
         NoActivation = "no_activation",
-        /// Rectifier.
+        /// ReLU.
         Relu = "relu",
         /// Hyperbolic tangent.
         Tanh = "tanh",
@@ -169,13 +169,13 @@ named! {
         Sigmoid = "sigmoid",
         /// Softmax over the last axis; float layers only.
         Softmax = "softmax",
-        /// Rectifier bounded by 6; float layers only.
+        /// ReLU capped at 6; float layers only.
         Relu6 = "relu6",
-        /// Rectifier with slope 0.3 for negative inputs; float layers only.
+        /// ReLU with slope 0.3 for negative inputs; float layers only.
         LeakyRelu = "leaky_relu",
         /// Exponential linear unit; float layers only.
         Elu = "elu",
-        /// Sigmoid of straight lines; float layers only.
+        /// Piecewise linear sigmoid; float layers only.
         HardSigmoid = "hard_sigmoid",
         /// Hard swish.
         Hswish = "hswish",
@@ -183,7 +183,7 @@ named! {
 }
 
 impl ActivationKind {
-    /// Whether it has a quantized form.
+    /// Reports if the function has a quantized form.
     #[must_use]
     pub const fn is_quantizable(self) -> bool {
         matches!(self, Self::NoActivation | Self::Relu | Self::Tanh | Self::Sigmoid | Self::Hswish)
@@ -191,21 +191,21 @@ impl ActivationKind {
 }
 
 named! {
-    /// Border rule of a convolution.
+    /// Padding of a convolution.
     PaddingKind {
-        /// Zeros around, so that stride 1 keeps the size.
+        /// Zero padding; stride 1 keeps the size.
         Same = "same",
-        /// Nothing around.
+        /// No padding.
         Valid = "valid",
     }
 }
 
 named! {
-    /// What a pool takes of its window.
+    /// Reduction of a pooling window.
     PoolKind {
-        /// The largest value.
+        /// Maximum.
         Max = "max",
-        /// The mean.
+        /// Mean.
         Average = "average",
     }
 }

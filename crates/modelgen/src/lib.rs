@@ -1,11 +1,11 @@
-//! Families of networks, drawn honestly: random and structured generation of specifications, by the million.
+//! Random and space-filling generation of network specifications, by the million.
 //!
-//! For whoever needs many small networks: candidates for a search under hard limits, or a corpus to train a
-//! model of hardware costs on. It depends on no tensor library; what it makes are [`ModelSpec`]s.
+//! Use it to draw candidates for a search under hard limits, or a corpus to train a model of hardware costs. The results
+//! are [`ModelSpec`]s; there is no tensor library among the dependencies.
 //!
-//! A [`GeneratorConfig`] describes a family by bounds, rates and weights of named choices. A [`ModelGenerator`] draws
-//! networks of it: shapes are known at every step, so every network resolves, sizes never leave their bounds, and
-//! what is drawn has the probabilities that are written. The same seed gives the same network.
+//! A [`GeneratorConfig`] describes a family by bounds, rates and weights of named choices, and a [`ModelGenerator`] draws
+//! its networks. Shapes are known at every step: every network is valid, sizes never leave their bounds, and choices
+//! have exactly the configured probabilities. The same seed gives the same network.
 //!
 //! ```
 //! use tinsmith_foundation::Seed;
@@ -22,10 +22,10 @@
 //! ```
 //!
 //! # Steering a draw
-//! A callback is asked before each weight layer. It may change any parameter for the rest of the draw, or end it with
-//! a value of its own. Here it lets networks become flat once there are more than two layers: `flatten_chance` is
-//! drawn before the next layer, and `layer_depth` counts the weight layers so far, so three convolutions and four
-//! dense layers come out.
+//! A callback runs before each weight layer. It may change any parameter for the rest of the draw, or end the draw with
+//! a value of its own. The callback below permits flattening after more than two layers. `flatten_chance` is drawn
+//! before the next layer and `layer_depth` counts the weight layers so far, so the result has three convolutions and
+//! four dense layers.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -59,8 +59,7 @@
 //! ```
 //!
 //! # Probabilities
-//! Weights are maps from name to weight; lists in the documented orders are taken too. Without relu, softmax and the
-//! absence of an activation:
+//! Weights are maps of name to weight, or lists in the documented orders. Only tanh and sigmoid:
 //!
 //! ```
 //! use tinsmith_modelgen::{ActivationKind, GeneratorConfig, Probs, Weights};
@@ -78,7 +77,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A kind of layer is kept out by a weight of 0, or by the blacklist. Without dense layers:
+//! A weight of 0 or the blacklist excludes a kind of layer. No dense layers:
 //!
 //! ```
 //! use tinsmith_foundation::{Seed, config};
@@ -92,27 +91,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | part | what it holds |
+//! | item | purpose |
 //! | --- | --- |
-//! | [`GeneratorConfig`], [`Probs`], [`Weights`], [`Widths`] | a family: every parameter of a draw, with its default |
-//! | [`ModelGenerator`], [`DrawState`], [`Generated`] | drawing one network, with a callback or without |
-//! | [`Candidate`], [`Tally`], [`Binding`] | networks within limits, rejects counted by reason |
-//! | [`generate`], [`BatchConfig`], [`Manifest`] | corpora: the same bytes for any number of jobs |
-//! | [`Format`], [`Sink`] | the forms of a corpus, Keras' and QKeras' model JSON among them; single networks written |
-//! | [`load_models`], [`Record`] | corpora of every form read back |
-//! | [`Structure`], [`Design`], [`Realized`] | structured sets: Cartesian product, Latin hypercube, Sobol's sequence |
-//! | [`generate_designed`], [`DesignedConfig`], [`DesignedManifest`] | structured sets as corpora |
-//! | [`Coverage`] | fill and separation distances and histograms of a set, as numbers and as a picture |
+//! | [`GeneratorConfig`], [`Probs`], [`Weights`], [`Widths`] | parameters of a family, with defaults |
+//! | [`ModelGenerator`], [`DrawState`], [`Generated`] | draw of one network, with or without a callback |
+//! | [`Candidate`], [`Tally`], [`Binding`] | networks within limits, rejections by reason |
+//! | [`generate`], [`CorpusConfig`], [`CorpusManifest`] | corpora, the same bytes for any number of workers |
+//! | [`Format`], [`Sink`] | file formats, Keras and QKeras model JSON among them; writing of single networks |
+//! | [`load_models`], [`Record`] | reading of corpora in every format |
+//! | [`ChainSpace`], [`SamplingPlan`], [`SampledPoints`] | spaces of layer chains, sampled by Cartesian product, Latin hypercube or Sobol sequence |
+//! | [`generate_space_filling`], [`SpaceFillingConfig`], [`SpaceFillingManifest`] | space-filling corpora |
+//! | [`Coverage`] | fill distance, separation distance and histograms of a set, as numbers and as a plot |
 //!
 //! [`ModelSpec`]: tinsmith_network::ModelSpec
 
 #![forbid(unsafe_code)]
 
-mod batch;
 mod budget;
+mod chain_space;
 mod config;
+mod corpus;
+mod corpus_files;
 mod coverage;
-mod designed;
 mod draw;
 mod error;
 mod exportable;
@@ -121,27 +121,29 @@ mod generator;
 mod kind;
 mod load;
 mod record;
+mod resolve;
 mod shape;
 mod size;
-mod structure;
+mod space_filling;
 mod tables;
 mod weight_layer;
 mod weights;
 
-pub use batch::{BatchConfig, Duplicates, FileEntry, Manifest, generate, manifest_path};
-pub use budget::{Binding, Candidate, Over, Reason, Tally};
-pub use config::{GeneratorConfig, Probs, Scope};
+pub use budget::{Binding, Candidate, LimitOverrun, RejectReason, Tally};
+pub use chain_space::{Bounds, ChainAxis, ChainSpace, LayerAxes, SampledPoints, SamplingPlan};
+pub use config::{DefaultKinds, GeneratorConfig, Probs, Scope};
+pub use corpus::{CorpusConfig, CorpusManifest, Duplicates, generate};
+pub use corpus_files::{FileEntry, manifest_path};
 pub use coverage::{AxisCoverage, Coverage, CoverageAxis, Distances};
-pub use designed::{DesignedConfig, DesignedManifest, coverage_path, generate_designed};
 pub use error::{ModelgenError, Result};
 pub use format::{Format, Sink};
 pub use generator::{DrawState, Generated, ModelGenerator};
-pub use kind::{ActivationKind, Family, LayerKind, Named, PaddingKind, PoolKind};
+pub use kind::{ActivationKind, Family, LayerKind, NamedChoice, PaddingKind, PoolKind};
 pub use load::{Models, load_models};
 pub use record::{CostLine, Record};
 pub use shape::Shape;
 pub use size::{SizeGrid, SizeLaw};
-pub use structure::{Axis, Bounds, Design, LayerAxes, Realized, Structure};
+pub use space_filling::{SpaceFillingConfig, SpaceFillingManifest, coverage_path, generate_space_filling};
 pub use weights::{Weights, Widths};
 
 #[cfg(doctest)]

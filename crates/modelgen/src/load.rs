@@ -1,4 +1,4 @@
-//! Corpora read back, one network at a time.
+//! Reading of corpora, one network at a time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -12,11 +12,11 @@ use crate::error::{ModelgenError, Result};
 use crate::format::SEPARATOR;
 use crate::record::Record;
 
-/// Networks read from a file, in order; see [`load_models`].
+/// Iterator over the networks of a file, in order; see [`load_models`].
 pub struct Models {
     path: PathBuf,
     input: Box<dyn BufRead + Send>,
-    form: Form,
+    form: CorpusForm,
     index: u64,
     line: u64,
 }
@@ -27,16 +27,16 @@ impl std::fmt::Debug for Models {
     }
 }
 
-enum Form {
-    /// One [`Record`] a line.
+enum CorpusForm {
+    /// One [`Record`] per line.
     Lines,
-    /// Keras JSON texts with separators between them.
+    /// Keras JSON texts with separators.
     Separated,
     /// An object of name to Keras JSON as a string.
     Batch(std::vec::IntoIter<(String, String)>),
 }
 
-/// An object of name to text, in the order of the document.
+/// A JSON object of name to text, in document order.
 struct Batch(Vec<(String, String)>);
 
 struct BatchVisitor;
@@ -63,13 +63,13 @@ impl<'de> Deserialize<'de> for Batch {
     }
 }
 
-/// Streams the networks of a corpus. The form is found out from the content and is one of [`crate::Format`]: records,
-/// one a line; Keras JSON texts, each followed by a line of 14 hyphens; or one JSON object of name to Keras JSON as a
-/// string. An object, and texts that are indented over several lines, are read as a whole, the rest line by line. Each
-/// may be compressed by gzip.
+/// Streams the networks of a corpus, compressed by gzip or not. The content determines the format, one of
+/// [`crate::Format`]: records, one per line; Keras JSON texts, each followed by a line of 14 hyphens; or one JSON object of
+/// name to Keras JSON as a string. Objects and texts indented over several lines are read into memory as a whole,
+/// everything else line by line.
 ///
 /// # Errors
-/// [`ModelgenError::File`] where the file cannot be read. What is wrong with a single network is the error of that item.
+/// [`ModelgenError::File`] if the file cannot be read. A fault in a single network is the error of its item.
 pub fn load_models(path: &Path) -> Result<Models> {
     let failed = |source| FoundationError::Read { path: path.to_owned(), source };
     let mut raw = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
@@ -81,31 +81,32 @@ pub fn load_models(path: &Path) -> Result<Models> {
     };
     let mut first = String::new();
     input.read_line(&mut first).map_err(failed)?;
-    let looks_like = Keys::of(&first);
+    let looks_like = FirstLine::of(&first);
+    // Put the classified line back in front of the rest.
     let mut input: Box<dyn BufRead + Send> = Box::new(std::io::Cursor::new(first).chain(input));
     let form = match looks_like {
-        Keys::Record => Form::Lines,
-        Keys::Keras => Form::Separated,
-        Keys::Unknown => {
+        FirstLine::Record => CorpusForm::Lines,
+        FirstLine::Keras => CorpusForm::Separated,
+        FirstLine::Unknown => {
             let mut text = String::new();
             input.read_to_string(&mut text).map_err(failed)?;
             let batch = serde_json::from_str::<Batch>(&text);
-            // Where it is no batch the reader of separated texts will say what is wrong, and where.
+            // If it is no batch either, the reader of separated texts reports the fault and its position.
             input = Box::new(std::io::Cursor::new(text));
-            batch.map_or(Form::Separated, |batch| Form::Batch(batch.0.into_iter()))
+            batch.map_or(CorpusForm::Separated, |batch| CorpusForm::Batch(batch.0.into_iter()))
         }
     };
     Ok(Models { path: path.to_owned(), input, form, index: 0, line: 0 })
 }
 
-/// What the first line of a file looks like.
-enum Keys {
+/// Classification of the first line of a file.
+enum FirstLine {
     Record,
     Keras,
     Unknown,
 }
 
-impl Keys {
+impl FirstLine {
     fn of(line: &str) -> Self {
         #[derive(serde::Deserialize)]
         struct Whole {
@@ -118,7 +119,7 @@ impl Keys {
             Ok(Whole { class_name: Some(_), .. }) => return Self::Keras,
             _ => {}
         }
-        // A line with a fault in it is told by how it begins, so that the fault is found where it stands.
+        // A malformed line is classified by its first key, so that the right reader reports the fault.
         let start = text.strip_prefix('{').map_or("", str::trim_start);
         if ["\"index\"", "\"hash\"", "\"cost\"", "\"spec\""].iter().any(|key| start.starts_with(key)) {
             Self::Record
@@ -149,7 +150,7 @@ impl Models {
                 Err(error) => return Some(Err(error)),
             }
         }
-        // The quick parser for what is sound; the other one says what is wrong with the rest.
+        // Fast parser first; the slow one is for its precise messages only.
         let record = serde_json::from_str::<Record>(&line).or_else(|_| {
             let origin = format!("{}, line {}", self.path.display(), self.line);
             config::from_str(&line, &origin, |_: &Record, _| {}).map_err(ModelgenError::from)
@@ -196,9 +197,9 @@ impl Iterator for Models {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.form {
-            Form::Lines => self.next_line(),
-            Form::Separated => self.next_separated(),
-            Form::Batch(batch) => {
+            CorpusForm::Lines => self.next_line(),
+            CorpusForm::Separated => self.next_separated(),
+            CorpusForm::Batch(batch) => {
                 let (name, text) = batch.next()?;
                 let origin = format!("{}, {name}", self.path.display());
                 let mut record = self.keras(&text, &origin);

@@ -1,24 +1,24 @@
-//! One network as a line of a corpus.
+//! A network as one line of a corpus.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_cost::Cost;
 use tinsmith_network::{ModelSpec, StructuralHash};
 
-/// The totals of a network's cost, as a line holds them.
+/// Totals of a network's cost in a corpus line.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CostLine {
-    /// Weights.
+    /// Number of weights.
     pub params: u64,
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Bits of all weights.
+    /// Sum of the bit widths of all weights.
     pub weight_bits: u64,
     /// Bit-operations.
     pub bops: f64,
-    /// Bytes in flash.
+    /// Flash, in bytes.
     pub flash: u64,
-    /// Peak bytes in RAM.
+    /// Peak RAM, in bytes.
     pub ram: u64,
 }
 
@@ -39,20 +39,20 @@ impl From<&Cost> for CostLine {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Its number. In a corpus of [`crate::generate`] the network is drawn from the corpus' seed derived by
-    /// `("model", index)`; elsewhere it counts the networks.
+    /// Index of the draw. In a corpus of [`crate::generate`] the network's seed is the corpus seed derived by
+    /// `("model", index)`; in other corpora this counts the networks.
     pub index: u64,
-    /// What its structure is known by; absent where the corpus does not say.
+    /// Structural hash; absent in corpora without hashes.
     #[serde(default)]
     pub hash: Option<StructuralHash>,
-    /// What it costs on the corpus' target; absent where none was named.
+    /// Cost on the corpus' target; absent in corpora without costs.
     #[serde(default)]
     pub cost: Option<CostLine>,
     /// The network.
     pub spec: ModelSpec,
 }
 
-/// [`Record`] as it is written.
+/// A borrowed [`Record`] for writing.
 #[derive(Debug, Serialize)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) index: u64,

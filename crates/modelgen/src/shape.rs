@@ -1,6 +1,6 @@
-//! The shape of features while a network is drawn.
+//! Shape of the features during a draw.
 
-/// Features of one sample.
+/// Shape of one sample's features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// `[features]`.
@@ -12,7 +12,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Number of axes.
+    /// Returns the number of axes.
     #[must_use]
     pub const fn rank(self) -> usize {
         match self {
@@ -22,7 +22,7 @@ impl Shape {
         }
     }
 
-    /// Length of the last axis.
+    /// Returns the length of the last axis.
     #[must_use]
     pub const fn channels(self) -> usize {
         match self {
@@ -31,7 +31,7 @@ impl Shape {
         }
     }
 
-    /// Length of the shortest axis but the channels; 1 where there is none.
+    /// Returns the length of the shortest axis except the channels; 1 for flat features.
     #[must_use]
     pub fn side(self) -> usize {
         match self {
@@ -41,7 +41,7 @@ impl Shape {
         }
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn elements(self) -> usize {
         match self {
@@ -51,7 +51,7 @@ impl Shape {
         }
     }
 
-    /// As a specification writes it.
+    /// Returns the shape in the form a specification uses.
     #[must_use]
     pub fn to_vec(self) -> Vec<usize> {
         match self {
@@ -69,7 +69,7 @@ impl Shape {
         }
     }
 
-    /// `change` on every axis but the channels.
+    /// Applies `change` to every axis except the channels.
     pub(crate) fn map_sides(self, change: impl Fn(usize) -> usize) -> Self {
         match self {
             Self::Flat(n) => Self::Flat(n),

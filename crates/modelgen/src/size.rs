@@ -1,32 +1,32 @@
-//! Sizes on a grid within bounds.
+//! Admissible sizes on a grid within bounds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Rng;
 
-/// Which sizes are admissible.
+/// Grid of admissible sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SizeGrid {
     /// Powers of two.
     #[default]
     PowersOfTwo,
-    /// Multiples of a number.
+    /// Multiples of the given number.
     MultiplesOf(usize),
 }
 
-/// How sizes are drawn from the admissible ones.
+/// Distribution over the admissible sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SizeLaw {
-    /// Each as likely as any other.
+    /// All sizes equally likely.
     #[default]
     Uniform,
-    /// In proportion to `1 / size`, which favors small ones.
+    /// Probability proportional to `1 / size`, which favors small sizes.
     LogUniform,
 }
 
-/// The admissible sizes between two bounds: `unit * k` or `2^k` for k in `low..=high`.
+/// Admissible sizes between two bounds: `unit * k` or `2^k` for k in `low..=high`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
     grid: SizeGrid,
@@ -36,7 +36,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes of `grid` in `lb..=ub`; None where there are none.
+    /// Returns the sizes of `grid` in `lb..=ub`, or `None` if there are none.
     pub(crate) fn new(grid: SizeGrid, law: SizeLaw, lb: usize, ub: usize) -> Option<Self> {
         if lb == 0 || ub < lb {
             return None;
@@ -56,7 +56,7 @@ impl Sizes {
         }
     }
 
-    /// Whether `size` is one of them.
+    /// Reports if `size` is admissible.
     pub(crate) fn contains(self, size: usize) -> bool {
         let (on_grid, k) = match self.grid {
             SizeGrid::PowersOfTwo => (size.is_power_of_two(), size.max(1).ilog2() as usize),
@@ -65,7 +65,7 @@ impl Sizes {
         on_grid && (self.low..=self.high).contains(&k)
     }
 
-    /// All of them, ascending.
+    /// Iterates over all sizes, ascending.
     pub(crate) fn all(self) -> impl Iterator<Item = usize> {
         (self.low..=self.high).map(move |k| self.value(k))
     }
@@ -82,6 +82,7 @@ impl Sizes {
                         return size;
                     }
                 }
+                // Rounding may leave a tiny positive rest.
                 self.value(self.high)
             }
         }
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_is_contained() {
+    fn drawn_sizes_are_admissible() {
         let mut rng = Seed::new(1).rng();
         for law in [SizeLaw::Uniform, SizeLaw::LogUniform] {
             for grid in [SizeGrid::PowersOfTwo, SizeGrid::MultiplesOf(6)] {

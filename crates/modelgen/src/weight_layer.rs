@@ -1,10 +1,10 @@
-//! A weight layer of any family from what all of them have in common.
+//! Construction of a weight layer of any family from the common parameters.
 
 use tinsmith_network::{Activation, Elu, LeakyRelu, Op, Padding, Pair, Quantizer, op, quantizer};
 
 use crate::kind::{ActivationKind, Family};
 
-/// What weight layers have in common. Every kernel of a layer gets the kernel quantizer.
+/// Parameters common to all weight layers. Every kernel of a layer gets the kernel quantizer.
 pub(crate) struct WeightLayer {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
@@ -16,7 +16,7 @@ pub(crate) struct WeightLayer {
 }
 
 impl WeightLayer {
-    /// The operation of `family` with `channels` outputs (which depthwise layers do not choose).
+    /// Returns the operation of `family` with `channels` outputs, ignored by depthwise layers.
     pub(crate) fn op(self, family: Family, channels: usize) -> Op {
         let Self { kernel, stride, padding, use_bias, activation, kernel_quantizer, bias_quantizer } = self;
         match family {
@@ -88,7 +88,7 @@ impl WeightLayer {
 }
 
 impl ActivationKind {
-    /// The function of a float layer.
+    /// Returns the activation of a float layer.
     pub(crate) fn float(self) -> Activation {
         match self {
             Self::NoActivation => Activation::Linear,
@@ -104,8 +104,8 @@ impl ActivationKind {
         }
     }
 
-    /// The function of a quantized layer, of `bits` bits and `integer` before the point; linear where there is none.
-    /// QKeras' tangent and sigmoid have no integer bits.
+    /// Returns the activation of a quantized layer with `bits` bits, `integer` of them integer bits; linear if there is
+    /// no quantized form. QKeras' tanh and sigmoid have no integer bits.
     pub(crate) fn quantized(self, bits: u32, integer: i32) -> Activation {
         let quantizer = match self {
             Self::Relu => Quantizer::relu(bits, integer),
@@ -121,7 +121,7 @@ impl ActivationKind {
     }
 }
 
-/// Whether a layer is one of those that are counted.
+/// Reports if a layer counts as a weight layer.
 pub(crate) const fn is_weight_layer(op: &Op) -> bool {
     matches!(
         op,

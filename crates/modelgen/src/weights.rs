@@ -8,13 +8,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::kind::Named;
+use crate::kind::NamedChoice;
 
-/// Relative weights of the values of `K`. They need not sum to 1; what a draw does not allow is left out and the
-/// rest counts as if it summed to 1.
+/// Relative weights of the values of `K`. They need not sum to 1: a draw drops the choices it rules out and
+/// renormalizes the rest.
 ///
-/// Reads from a map of name to weight (a name left out weighs nothing) or from a list in a documented order;
-/// empty, either way, is uniform.
+/// Deserializes from a map of name to weight, in which absent names have weight 0, or from a list in a documented
+/// order. An empty map or list is uniform.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Weights<K> {
     /// By name.
@@ -24,16 +24,26 @@ pub enum Weights<K> {
 }
 
 impl<K: Ord> Weights<K> {
-    /// Every value alike.
+    /// Returns uniform weights.
     #[must_use]
     pub const fn uniform() -> Self {
         Self::Map(BTreeMap::new())
     }
 
-    /// These weights; a value not named weighs nothing.
+    /// Returns the given weights; values not named have weight 0.
     #[must_use]
     pub fn of<const N: usize>(weights: [(K, f64); N]) -> Self {
         Self::Map(BTreeMap::from(weights))
+    }
+}
+
+impl<K> Weights<K> {
+    /// Reports if no weight is given, which means uniform weights.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Map(map) => map.is_empty(),
+            Self::List(list) => list.is_empty(),
+        }
     }
 }
 
@@ -43,16 +53,15 @@ impl<K: Ord> Default for Weights<K> {
     }
 }
 
-impl<K: Named> Weights<K> {
-    /// A weight for each value of `K`, in [`Named::ALL`]'s order. `orders` are the orders that a list may have,
-    /// told apart by their lengths.
+impl<K: NamedChoice> Weights<K> {
+    /// Returns a weight for each value of `K`, in the order of [`NamedChoice::ALL`]. `orders` are the orders that a
+    /// list may have, distinguished by length.
     ///
     /// # Errors
-    /// What is wrong and what would be right, to follow the path of the value.
+    /// A message with the fault and the expected form, worded to follow the path of the value.
     pub(crate) fn resolve(&self, orders: &[&[K]]) -> Result<Vec<f64>, String> {
         let weights = match self {
-            Self::Map(map) if map.is_empty() => vec![1.0; K::ALL.len()],
-            Self::List(list) if list.is_empty() => vec![1.0; K::ALL.len()],
+            _ if self.is_empty() => vec![1.0; K::ALL.len()],
             Self::Map(map) => K::ALL.iter().map(|k| map.get(k).copied().unwrap_or(0.0)).collect(),
             Self::List(list) => {
                 let Some(order) = orders.iter().find(|order| order.len() == list.len()) else {
@@ -77,7 +86,7 @@ impl<K: Named> Weights<K> {
     }
 }
 
-impl<K: Named + Serialize> Serialize for Weights<K> {
+impl<K: NamedChoice + Serialize> Serialize for Weights<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Map(map) => serializer.collect_map(map.iter().map(|(k, w)| (k.name(), w))),
@@ -88,7 +97,7 @@ impl<K: Named + Serialize> Serialize for Weights<K> {
 
 struct WeightsVisitor<K>(PhantomData<K>);
 
-impl<'de, K: Named + Deserialize<'de>> Visitor<'de> for WeightsVisitor<K> {
+impl<'de, K: NamedChoice + Deserialize<'de>> Visitor<'de> for WeightsVisitor<K> {
     type Value = Weights<K>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,13 +121,13 @@ impl<'de, K: Named + Deserialize<'de>> Visitor<'de> for WeightsVisitor<K> {
     }
 }
 
-impl<'de, K: Named + Deserialize<'de>> Deserialize<'de> for Weights<K> {
+impl<'de, K: NamedChoice + Deserialize<'de>> Deserialize<'de> for Weights<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(WeightsVisitor(PhantomData))
     }
 }
 
-impl<K: Named> JsonSchema for Weights<K> {
+impl<K: NamedChoice> JsonSchema for Weights<K> {
     fn inline_schema() -> bool {
         true
     }
@@ -140,7 +149,7 @@ impl<K: Named> JsonSchema for Weights<K> {
     }
 }
 
-/// A number of bits: one, or several of which one is drawn, each as likely.
+/// A bit width, or several from which one is drawn uniformly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Widths(pub Vec<u32>);
 
@@ -167,7 +176,7 @@ impl JsonSchema for Widths {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let bits = json_schema!({ "type": "integer", "minimum": 1, "maximum": 32 });
         json_schema!({
-            "description": "A number of bits, or several of which one is drawn, each as likely.",
+            "description": "A bit width, or several from which one is drawn uniformly.",
             "anyOf": [bits, { "type": "array", "items": bits, "minItems": 1, "maxItems": 8 }],
         })
     }
@@ -179,7 +188,7 @@ impl<'de> Visitor<'de> for WidthsVisitor {
     type Value = Widths;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of bits or a list of them")
+        f.write_str("a bit width or a list of bit widths")
     }
 
     fn visit_u64<E: serde::de::Error>(self, bits: u64) -> Result<Widths, E> {

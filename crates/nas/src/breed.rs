@@ -1,4 +1,4 @@
-//! Networks as an evolution's candidates.
+//! Networks as candidates of an evolution.
 
 use std::error::Error;
 
@@ -7,13 +7,13 @@ use tinsmith_foundation::Rng;
 use tinsmith_network::{ModelSpec, Op};
 use tinsmith_study::Breed;
 
+use crate::editor::{NetworkEditor, output_shapes};
 use crate::mutation::Mutation;
-use crate::surgery::Patient;
 
-/// How often a change is tried before a network is handed on as it is.
+/// Attempts at an edit before the network is passed on unchanged.
 const TRIES: usize = 64;
 
-/// Makes networks from given ones: by choice, by change, by joining two.
+/// Derives networks from start networks by selection, mutation and crossover.
 #[derive(Debug, Clone)]
 pub struct Architectures {
     start: Vec<ModelSpec>,
@@ -23,7 +23,7 @@ pub struct Architectures {
 }
 
 impl Architectures {
-    /// Networks that descend from `start` by `mutations` changes a generation and keep the limits.
+    /// Creates a breed that descends from `start` by `mutations` edits per generation, at least 1, within the limits.
     #[must_use]
     pub fn new(start: Vec<ModelSpec>, mutations: u32, limits: Limits, target: Target) -> Self {
         Self { start, mutations: mutations.max(1), limits, target }
@@ -36,16 +36,16 @@ impl Architectures {
 
 impl Breed<ModelSpec> for Architectures {
     fn random(&self, rng: &mut Rng) -> Result<ModelSpec, Box<dyn Error + Send + Sync>> {
-        rng.choose(&self.start).cloned().ok_or_else(|| "there are no networks to start from".into())
+        rng.choose(&self.start).cloned().ok_or_else(|| "there are no start networks".into())
     }
 
     fn mutate(&self, parent: &ModelSpec, rng: &mut Rng) -> Result<ModelSpec, Box<dyn Error + Send + Sync>> {
         let mut child = parent.clone();
         let mut changes = 0;
         for _ in 0..TRIES {
-            let kind = *rng.choose(&Mutation::ALL).unwrap_or(&Mutation::Resize);
+            let kind = *rng.choose(&Mutation::ALL).expect("invariant: there are mutations");
             if let Some(changed) = kind.apply(&child, rng) {
-                // The last change decides: those before it may pass through networks that do not fit.
+                // Only the last edit must fit: intermediate networks may exceed the limits.
                 changes += 1;
                 if changes >= self.mutations && self.fits(&changed) {
                     return Ok(changed);
@@ -64,16 +64,17 @@ impl Breed<ModelSpec> for Architectures {
         second: &ModelSpec,
         rng: &mut Rng,
     ) -> Result<Option<ModelSpec>, Box<dyn Error + Send + Sync>> {
-        let (a, b) = (Patient::new(first), Patient::new(second));
+        let (a, b) = (NetworkEditor::new(first), NetworkEditor::new(second));
         if !a.is_chain() || !b.is_chain() {
             return Ok(None);
         }
+        let wanted = output_shapes(&first.graph()?);
         for _ in 0..TRIES {
-            // Both parts begin at a layer with weights, so that its normalization and activation stay with it.
-            let cut = |patient: &Patient, rng: &mut Rng| {
+            // Cut before weight layers, so that normalization and activation stay with their layer.
+            let cut = |editor: &NetworkEditor, rng: &mut Rng| {
                 let weighted = |i: &usize| {
                     matches!(
-                        patient.layers()[*i].op,
+                        editor.layers()[*i].op,
                         Op::Dense(_)
                             | Op::Conv1d(_)
                             | Op::Conv2d(_)
@@ -81,11 +82,13 @@ impl Breed<ModelSpec> for Architectures {
                             | Op::SeparableConv2d(_)
                     )
                 };
-                let places: Vec<usize> = patient.body().filter(weighted).collect();
+                let places: Vec<usize> = editor.body().filter(weighted).collect();
                 rng.choose(&places).copied()
             };
             let (Some(end), Some(start)) = (cut(&a, rng), cut(&b, rng)) else { return Ok(None) };
-            if let Some((child, _)) = a.joined(end.max(1), &b, start).into_spec()
+            // Parents may differ in the rank of their features, which can change the shape of the joint output.
+            if let Some((child, graph)) = a.joined(end.max(1), &b, start).into_spec()
+                && output_shapes(&graph) == wanted
                 && self.fits(&child)
             {
                 return Ok(Some(child));

@@ -1,24 +1,24 @@
-//! How an architecture search goes, as data.
+//! Configuration of an architecture search.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults};
 use tinsmith_study::{Budget, EvolutionConfig};
 
-/// An architecture search's configuration.
+/// Configuration of an architecture search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
-    /// How many networks are tried, those refused before training included. Default 48.
+    /// Number of trials, including candidates refused before training. Default 48.
     pub trials: u64,
-    /// What a trial may spend. Default 10 epochs on all rows.
+    /// Budget of a trial. Default 10 epochs on all rows.
     pub budget: Budget,
-    /// Seconds after which no trial begins. Default no limit.
+    /// Seconds after which no new trial starts. Default no limit.
     pub time_limit_s: Option<f64>,
-    /// Trial k sees the results of trials up to k - window. Default 8.
+    /// Trial k is proposed from the results of trials up to k - window. Default 8.
     pub window: u64,
-    /// How many successive changes make a child, at least 1. Default 2.
+    /// Successive edits that produce a child, at least 1. Default 2.
     pub mutations: u32,
-    /// How parents are chosen.
+    /// Selection of parents.
     pub evolution: EvolutionConfig,
 }
 
@@ -36,7 +36,7 @@ impl Default for SearchConfig {
 }
 
 impl SearchConfig {
-    /// Notes values that cannot be used.
+    /// Notes every invalid value.
     pub fn check(&self, faults: &mut Faults) {
         if self.trials == 0 {
             faults.add("trials", "is 0, want at least 1");
@@ -47,10 +47,10 @@ impl SearchConfig {
         faults.within("evolution", |faults| self.evolution.check(faults));
     }
 
-    /// Whether every value can be used.
+    /// Checks every value.
     ///
     /// # Errors
-    /// [`ConfigErrors`] with every fault.
+    /// [`ConfigErrors`] with every invalid value.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         self.check(&mut faults);

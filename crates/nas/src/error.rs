@@ -1,35 +1,35 @@
-//! The error of this crate.
+//! Errors of this crate.
 
 use tinsmith_cost::CostError;
 use tinsmith_foundation::ConfigErrors;
 use tinsmith_network::NetworkError;
 use tinsmith_study::StudyError;
 
-/// Why an architecture search cannot begin or go on.
+/// Failure to start or continue an architecture search.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NasError {
-    /// The configuration has values that cannot be used.
+    /// The configuration has invalid values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// A network to start from is impossible.
+    /// A start network is invalid.
     #[error(transparent)]
     Spec(#[from] NetworkError),
-    /// The target or the cost of a network was refused.
+    /// The target or the cost of a network is invalid.
     #[error(transparent)]
     Cost(#[from] CostError),
-    /// There is nothing to start from.
-    #[error("none of the {given} networks to start from fits the limits; the nearest misses {nearest}")]
+    /// No start network fits.
+    #[error("none of the {given} start networks fits the limits; the closest exceeds {nearest}")]
     NothingFits {
-        /// How many were given.
+        /// Number of start networks.
         given: usize,
-        /// The limits that the nearest one breaks.
+        /// Limits that the closest one exceeds.
         nearest: String,
     },
-    /// The study cannot go on.
+    /// The study cannot continue.
     #[error(transparent)]
     Study(#[from] StudyError),
 }
 
-/// A result whose error is [`NasError`].
+/// Result with [`NasError`] as its error.
 pub type Result<T, E = NasError> = std::result::Result<T, E>;

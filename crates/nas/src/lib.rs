@@ -5,10 +5,10 @@
 
 mod breed;
 mod config;
+mod editor;
 mod error;
 pub mod mutation;
 pub mod search;
-mod surgery;
 
 pub use breed::Architectures;
 pub use config::SearchConfig;

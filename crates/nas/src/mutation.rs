@@ -1,36 +1,36 @@
-//! Small changes of a network, each a step that a designer would try.
+//! Mutations: small edits of a network, each one that an engineer would try by hand.
 
 use tinsmith_foundation::Rng;
 use tinsmith_network::op::{self, GlobalPool, Pool1d, Pool2d};
 use tinsmith_network::{Activation, ModelSpec, Op, Padding, Pair};
 
-use crate::surgery::Patient;
+use crate::editor::{NetworkEditor, output_shapes};
 
-/// A kind of change.
+/// A kind of edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Mutation {
-    /// A hidden layer gets half to twice its units or filters.
+    /// Scales the units or filters of a hidden layer by a factor of 0.5 to 2.
     Resize,
-    /// A convolution gets another kernel size.
+    /// Changes the kernel size of a convolution.
     Kernel,
-    /// A convolution gets another stride.
+    /// Toggles the stride of a convolution between 1 and 2.
     Stride,
-    /// A layer like the one before it is put in.
+    /// Inserts a copy of a layer after it.
     Insert,
-    /// A layer is taken out.
+    /// Removes a layer.
     Remove,
-    /// Pooling is put behind a convolution.
+    /// Inserts pooling after a convolution.
     Pool,
-    /// A convolution becomes a separable one, or the other way round.
+    /// Makes a convolution separable, or a separable one standard.
     Separate,
-    /// Flattening becomes global pooling, or the other way round.
+    /// Replaces flattening by global pooling, or global pooling by flattening.
     Head,
-    /// An activation is exchanged.
+    /// Replaces an activation.
     Activate,
-    /// Batch normalization is put behind a layer.
+    /// Inserts batch normalization after a convolution.
     Normalize,
-    /// A convolution that keeps its input's shape gets a shortcut around it.
+    /// Adds a shortcut around a convolution that preserves its input's shape.
     Shortcut,
 }
 
@@ -50,77 +50,74 @@ impl Mutation {
         Self::Shortcut,
     ];
 
-    /// A changed copy of `spec`; None where this change does not apply or makes no possible network.
+    /// Returns an edited copy of `spec` with the same output shapes, or `None` if the edit does not apply or makes the
+    /// network invalid.
     #[must_use]
     pub fn apply(self, spec: &ModelSpec, rng: &mut Rng) -> Option<ModelSpec> {
-        let output = |spec: &ModelSpec| {
-            let graph = spec.graph().ok()?;
-            Some(graph.outputs.iter().map(|&i| graph.shape(i).to_vec()).collect::<Vec<_>>())
-        };
-        let mut patient = Patient::new(spec);
-        self.operate(&mut patient, rng)?;
-        let (changed, _) = patient.into_spec()?;
-        (output(&changed)? == output(spec)? && changed != *spec).then_some(changed)
+        let mut editor = NetworkEditor::new(spec);
+        self.edit(&mut editor, rng)?;
+        let (changed, graph) = editor.into_spec()?;
+        (output_shapes(&graph) == output_shapes(&spec.graph().ok()?) && changed != *spec).then_some(changed)
     }
 
-    fn operate(self, patient: &mut Patient, rng: &mut Rng) -> Option<()> {
-        let sites: Vec<usize> = patient.body().filter(|&i| self.fits(&patient.layers()[i].op)).collect();
+    fn edit(self, editor: &mut NetworkEditor, rng: &mut Rng) -> Option<()> {
+        let sites: Vec<usize> = editor.body().filter(|&i| self.applies_to(&editor.layers()[i].op)).collect();
         let at = *rng.choose(&sites)?;
         match self {
-            Self::Resize => resize(patient.op_mut(at), rng),
-            Self::Kernel => set_kernel(patient.op_mut(at), rng),
-            Self::Stride => toggle_stride(patient.op_mut(at)),
+            Self::Resize => resize(editor.op_mut(at), rng),
+            Self::Kernel => set_kernel(editor.op_mut(at), rng),
+            Self::Stride => toggle_stride(editor.op_mut(at)),
             Self::Insert => {
-                let twin = twin(&patient.layers()[at].op)?;
-                let at = patient.insert_after(at, twin);
-                if matches!(patient.layers()[at].op.activation(), Some(a) if a.is_linear()) {
-                    patient.insert_after(at, Op::Activation(Activation::Relu));
+                let twin = twin(&editor.layers()[at].op)?;
+                let at = editor.insert_after(at, twin);
+                if matches!(editor.layers()[at].op.activation(), Some(a) if a.is_linear()) {
+                    editor.insert_after(at, Op::Activation(Activation::Relu));
                 }
                 Some(())
             }
             Self::Remove => {
-                patient.remove(at);
+                editor.remove(at);
                 Some(())
             }
             Self::Pool => {
-                let pool = match &patient.layers()[at].op {
+                let pool = match &editor.layers()[at].op {
                     Op::Conv1d(_) | Op::SeparableConv1d(_) | Op::DepthwiseConv1d(_) => {
                         Op::MaxPool1d(Pool1d::new(2))
                     }
                     _ => Op::MaxPool2d(Pool2d::new(2)),
                 };
-                let end = behind_activation(patient, at);
-                patient.insert_after(end, pool);
+                let end = after_activation(editor, at);
+                editor.insert_after(end, pool);
                 Some(())
             }
-            Self::Separate => separate(patient.op_mut(at)),
-            Self::Head => exchange_head(patient, at),
+            Self::Separate => separate(editor.op_mut(at)),
+            Self::Head => exchange_head(editor, at),
             Self::Activate => {
                 let choices = [Activation::Relu, Activation::Relu6, Activation::Hswish];
                 let chosen = rng.choose(&choices)?.clone();
-                let Op::Activation(activation) = patient.op_mut(at) else { return None };
+                let Op::Activation(activation) = editor.op_mut(at) else { return None };
                 (*activation != chosen).then(|| *activation = chosen)
             }
             Self::Normalize => {
-                let follows = patient.layers().get(at + 1).map(|l| &l.op);
+                let follows = editor.layers().get(at + 1).map(|l| &l.op);
                 if matches!(follows, Some(Op::BatchNorm(_))) {
                     return None;
                 }
-                patient.insert_after(at, Op::BatchNorm(op::BatchNorm::default()));
+                editor.insert_after(at, Op::BatchNorm(op::BatchNorm::default()));
                 Some(())
             }
             Self::Shortcut => {
-                let source = patient.layers()[at].inputs.first()?.clone();
-                let from = patient.layers().iter().position(|l| l.name == source)?;
-                let to = behind_activation(patient, at);
-                patient.add_shortcut(from, to);
+                let source = editor.layers()[at].inputs.first()?.clone();
+                let from = editor.layers().iter().position(|l| l.name == source)?;
+                let to = after_activation(editor, at);
+                editor.add_shortcut(from, to);
                 Some(())
             }
         }
     }
 
-    /// Whether a layer of this kind can be the site of the change.
-    fn fits(self, op: &Op) -> bool {
+    /// Reports if the edit applies to a layer of this kind.
+    fn applies_to(self, op: &Op) -> bool {
         let is_conv = matches!(op, Op::Conv1d(_) | Op::Conv2d(_));
         let is_separable = matches!(op, Op::SeparableConv1d(_) | Op::SeparableConv2d(_));
         let is_depthwise = matches!(op, Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_));
@@ -147,9 +144,9 @@ impl Mutation {
     }
 }
 
-/// The last of the normalizations and activations that directly follow layer `at`.
-fn behind_activation(patient: &Patient, at: usize) -> usize {
-    let layers = patient.layers();
+/// Returns the last of the normalizations and activations that directly follow layer `at`, or `at` itself.
+fn after_activation(editor: &NetworkEditor, at: usize) -> usize {
+    let layers = editor.layers();
     let mut end = at;
     while let Some(next) = layers.get(end + 1) {
         let follows = next.inputs.len() == 1 && next.inputs[0] == layers[end].name;
@@ -171,6 +168,7 @@ fn resize(op: &mut Op, rng: &mut Rng) -> Option<()> {
         _ => return None,
     };
     let factor = *rng.choose(&[0.5, 0.75, 1.25, 1.5, 2.0])?;
+    // At least 2, since one unit or filter carries hardly any information.
     let changed = ((*size as f64 * factor).round() as usize).max(2);
     (changed != *size).then(|| *size = changed)
 }
@@ -181,6 +179,7 @@ fn set_kernel(op: &mut Op, rng: &mut Rng) -> Option<()> {
         Op::Conv1d(l) => l.kernel = size,
         Op::SeparableConv1d(l) => l.kernel = size,
         Op::DepthwiseConv1d(l) => l.kernel = size,
+        // Kernels of images stop at 5, since their cost grows with the square.
         Op::Conv2d(l) => l.kernel = Pair::square(size.min(5)),
         Op::SeparableConv2d(l) => l.kernel = Pair::square(size.min(5)),
         Op::DepthwiseConv2d(l) => l.kernel = Pair::square(size.min(5)),
@@ -204,7 +203,7 @@ fn toggle_stride(op: &mut Op) -> Option<()> {
     Some(())
 }
 
-/// A layer that can follow one of this kind without changing the shape of what goes on.
+/// Returns a layer that can follow `op` without changing the shape of the features.
 fn twin(op: &Op) -> Option<Op> {
     let mut twin = op.clone();
     match &mut twin {
@@ -258,9 +257,9 @@ fn separate(op: &mut Op) -> Option<()> {
     Some(())
 }
 
-fn exchange_head(patient: &mut Patient, at: usize) -> Option<()> {
-    // The rank of what is flattened is not known here: the kind of the nearest spatial layer above tells it.
-    let is_image = patient.layers()[..at].iter().rev().find_map(|l| match l.op {
+fn exchange_head(editor: &mut NetworkEditor, at: usize) -> Option<()> {
+    // The rank of the flattened features is not known here; infer it from the nearest spatial layer above.
+    let is_image = editor.layers()[..at].iter().rev().find_map(|l| match l.op {
         Op::Conv2d(_)
         | Op::SeparableConv2d(_)
         | Op::DepthwiseConv2d(_)
@@ -273,7 +272,7 @@ fn exchange_head(patient: &mut Patient, at: usize) -> Option<()> {
         | Op::AveragePool1d(_) => Some(false),
         _ => None,
     })?;
-    let op = patient.op_mut(at);
+    let op = editor.op_mut(at);
     *op = match op {
         Op::Flatten(_) if is_image => Op::GlobalAveragePool2d(GlobalPool::default()),
         Op::Flatten(_) => Op::GlobalAveragePool1d(GlobalPool::default()),

@@ -1,4 +1,4 @@
-//! The search itself: a study over networks whose cost is known before they are trained.
+//! The search: a study over networks with costs known before training.
 
 use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Seed;
@@ -9,8 +9,7 @@ use crate::breed::Architectures;
 use crate::config::SearchConfig;
 use crate::error::{NasError, Result};
 
-/// An architecture search: networks that descend from given ones, under hard limits, for the highest score and the
-/// least flash.
+/// An architecture search: an evolution of start networks under hard limits, for the best score and the least flash.
 #[derive(Debug, Clone)]
 pub struct ArchitectureSearch {
     config: SearchConfig,
@@ -21,11 +20,11 @@ pub struct ArchitectureSearch {
 }
 
 impl ArchitectureSearch {
-    /// A search from `start` (those that do not fit are left out) for a high `val_accuracy`.
+    /// Creates a search from the networks of `start` that fit, maximizing `val_accuracy`.
     ///
     /// # Errors
-    /// [`NasError::Config`] where the configuration cannot be used, [`NasError::Spec`] where a network to start from
-    /// is impossible, [`NasError::NothingFits`] where none keeps the limits.
+    /// [`NasError::Config`] if the configuration is invalid, [`NasError::Spec`] if a start network is invalid,
+    /// [`NasError::NothingFits`] if no start network keeps the limits.
     pub fn new(config: SearchConfig, start: Vec<ModelSpec>, limits: Limits, target: Target) -> Result<Self> {
         config.validate()?;
         let given = start.len();
@@ -46,30 +45,31 @@ impl ArchitectureSearch {
         }
         if fitting.is_empty() {
             let nearest =
-                nearest.map_or_else(|| "nothing, for none was given".to_owned(), |(_, reason)| reason);
+                nearest.map_or_else(|| "nothing, since none was given".to_owned(), |(_, reason)| reason);
             return Err(NasError::NothingFits { given, nearest });
         }
         Ok(Self { config, start: fitting, limits, target, score: Objective::maximize("val_accuracy") })
     }
 
-    /// The same search for another score, for example `val_loss`, minimized.
+    /// Sets another score, for example `val_loss`, minimized.
     #[must_use]
     pub fn for_score(mut self, score: Objective) -> Self {
         self.score = score;
         self
     }
 
-    /// The networks that it starts from.
+    /// Returns the start networks that fit.
     #[must_use]
     pub fn start(&self) -> &[ModelSpec] {
         &self.start
     }
 
-    /// What the study is: the score first, then flash; one constraint for each limit.
+    /// Returns the study's configuration: the score and flash as objectives, and one constraint per limit.
     #[must_use]
     pub fn study_config(&self, seed: Seed) -> StudyConfig {
-        let constraints = self.start.first().and_then(|spec| Cost::of(spec, &self.target).ok());
-        let constraints = constraints.map(|cost| self.limits.constraints(&cost)).unwrap_or_default();
+        let first = self.start.first().expect("invariant: a search has a start network");
+        let cost = Cost::of(first, &self.target).expect("invariant: start networks were costed");
+        let constraints = self.limits.constraints(&cost);
         StudyConfig {
             name: "search".to_owned(),
             seed: seed.value(),
@@ -84,10 +84,10 @@ impl ArchitectureSearch {
         }
     }
 
-    /// Runs the trials that the journal does not hold yet.
+    /// Runs the trials that are missing in the journal.
     ///
     /// # Errors
-    /// [`NasError::Study`] where the journal is another study's or the evaluation is broken.
+    /// [`NasError::Study`] if the journal belongs to another study or the evaluation is broken.
     pub fn run(&self, run: &SearchRun<'_, ModelSpec>) -> Result<(Study<ModelSpec>, Ended)> {
         let mut study = Study::open(self.study_config(run.seed), run.journal)?;
         let breed =
@@ -107,7 +107,7 @@ impl ArchitectureSearch {
     }
 }
 
-/// What a network costs, as a study's check: measures, and one constraint for each limit.
+/// Costs a network for a study: its measures, and one constraint per limit. A network without a cost is refused.
 #[must_use]
 pub fn check(spec: &ModelSpec, limits: &Limits, target: &Target) -> Check {
     match Cost::of(spec, target) {
@@ -124,7 +124,7 @@ pub fn check(spec: &ModelSpec, limits: &Limits, target: &Target) -> Check {
     }
 }
 
-/// The measures of a cost by the names that studies use.
+/// Returns the measures of a cost by the names used in studies.
 #[must_use]
 pub fn measures(cost: &Cost) -> Scores {
     [

@@ -1,38 +1,38 @@
-//! Bars by category, such as flash by layer.
+//! Bar charts, such as flash by layer.
 
 use crate::error::{ReportError, Result};
-use crate::frame::{self, Entry, Frame, Sample, WIDTH};
+use crate::frame::{self, Frame, LegendEntry, LegendMark, WIDTH};
 use crate::number::Unit;
 use crate::scale::Scale;
-use crate::svg::{SMALL, color, place};
+use crate::svg::{SMALL, color, coordinate};
 use crate::text::{shorten, width};
 
-/// Room for a category whose label is slanted.
+/// Minimum width of a category with a slanted label.
 const NARROWEST: f64 = 16.0;
 const LONGEST_LABEL: f64 = 120.0;
 
-/// A bar chart: one group of bars, or one stack, for each category.
+/// A bar chart with one group or one stack of bars per category.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Bars {
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// What the bars are.
+    /// Label of the values.
     pub y_label: String,
-    /// What they count.
+    /// Unit of the values.
     pub y_unit: Unit,
-    /// The categories, from left to right.
+    /// Categories, from left to right.
     pub categories: Vec<String>,
-    /// Names and values, one for each category. Values that are not finite are left out and counted in the legend.
+    /// Names and values, one per category. Non-finite values are omitted and counted in the legend.
     pub series: Vec<(String, Vec<f64>)>,
-    /// Whether the series stand on each other rather than side by side; negative values then go down from 0.
+    /// Stacks the series instead of placing them side by side; negative values stack downwards from 0.
     pub stacked: bool,
 }
 
 impl Bars {
-    /// The chart as SVG. It grows in width with the number of categories.
+    /// Renders the chart as SVG. Its width grows with the number of categories.
     ///
     /// # Errors
-    /// [`ReportError::Length`] where a series has not one value for each category.
+    /// [`ReportError::Length`] if a series does not have one value per category.
     pub fn to_svg(&self) -> Result<String> {
         let categories = self.categories.len();
         if let Some((name, values)) = self.series.iter().find(|(_, values)| values.len() != categories) {
@@ -44,13 +44,13 @@ impl Bars {
                 each: "category",
             });
         }
-        let entries: Vec<Entry> = (0..)
+        let entries: Vec<LegendEntry> = (0..)
             .zip(&self.series)
             .map(|(i, (name, values))| {
                 let left_out = values.iter().filter(|v| !v.is_finite()).count();
-                // A single series needs no legend unless it has something to say.
+                // A single series needs a legend only to report omitted values.
                 let name = if self.series.len() == 1 && left_out == 0 { "" } else { name };
-                Entry::new(i, Sample::Square, name, left_out)
+                LegendEntry::new(i, LegendMark::Square, name, left_out)
             })
             .collect();
         if !self.series.iter().flat_map(|s| &s.1).any(|v| v.is_finite()) {
@@ -64,7 +64,7 @@ impl Bars {
         let room = (frame.right - frame.left) / categories as f64;
         let gap = room * 0.2;
         let width = if self.stacked { room - gap } else { (room - gap) / self.series.len() as f64 };
-        // A lone wide bar looks like a wall.
+        // Caps the width of bars in charts of few categories.
         let width = width.min(72.0);
         for (i, ((name, values), ends)) in self.series.iter().zip(&ends).enumerate() {
             frame.svg.open(&format!(r#"class="{}" fill="currentColor""#, color(i)));
@@ -85,7 +85,7 @@ impl Bars {
         Ok(frame.finish(below, &self.title))
     }
 
-    /// Where each bar begins and ends.
+    /// Returns the start and end value of each bar.
     fn ends(&self) -> Vec<Vec<(f64, f64)>> {
         let mut up = vec![0.0_f64; self.categories.len()];
         let mut down = up.clone();
@@ -106,7 +106,7 @@ impl Bars {
         all
     }
 
-    /// The categories' names, slanted where they do not fit side by side; returns the room they take.
+    /// Draws the category names, slanted if they do not fit side by side, and returns the height they take.
     fn draw_labels(&self, frame: &mut Frame, room: f64) -> f64 {
         let widest = self.categories.iter().map(|c| width(c, SMALL)).fold(0.0, f64::max);
         let is_flat = widest + 8.0 <= room;
@@ -118,7 +118,7 @@ impl Bars {
             }
             let (x, y) = (middle + 4.0, frame.bottom + 14.0);
             let short = shorten(category, SMALL, LONGEST_LABEL);
-            let turn = format!(r#"class="end" transform="rotate(-45 {} {})""#, place(x), place(y));
+            let turn = format!(r#"class="end" transform="rotate(-45 {} {})""#, coordinate(x), coordinate(y));
             let tooltip = if short == *category { "" } else { category.as_str() };
             frame.svg.text_with([x, y], &turn, &short, tooltip);
         }

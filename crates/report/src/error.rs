@@ -1,24 +1,24 @@
-//! The error of this crate.
+//! Errors of this crate.
 
 use tinsmith_foundation::FoundationError;
 use tinsmith_network::NetworkError;
 
-/// Why a chart could not be drawn or a page not be saved.
+/// Failure to draw a chart or save a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// A list has another length than the labels beside it.
-    #[error("chart `{chart}`: {what} has {got} values, want {want}, one for each {each}")]
+    /// A list and its labels differ in length.
+    #[error("chart `{chart}`: {what} has {got} values, want {want}, one per {each}")]
     Length {
-        /// The chart's title.
+        /// Title of the chart.
         chart: String,
-        /// The list.
+        /// Name of the list.
         what: String,
-        /// How many values it has.
+        /// Number of values.
         got: usize,
-        /// How many it should have.
+        /// Expected number of values.
         want: usize,
-        /// What each value belongs to.
+        /// Item that each value belongs to.
         each: &'static str,
     },
     /// A limit cannot be shown on its axis.
@@ -27,32 +27,32 @@ pub enum ReportError {
         if *log { " above 0 (the axis is logarithmic)" } else { "" }
     )]
     Limit {
-        /// The chart's title.
+        /// Title of the chart.
         chart: String,
         /// The limit.
         limit: f64,
-        /// Whether the axis is logarithmic.
+        /// Set for a logarithmic axis.
         log: bool,
     },
-    /// A network and a cost do not belong together.
+    /// The cost belongs to another network.
     #[error(
         "layer {index} is `{spec}` in the network and `{cost}` in its cost, want the cost of the same network"
     )]
     OtherCost {
-        /// Number of the first layer in which they differ.
+        /// Index of the first layer that differs.
         index: usize,
-        /// What the network has there.
+        /// Layer of the network.
         spec: String,
-        /// What the cost has there.
+        /// Layer of the cost.
         cost: String,
     },
-    /// A network cannot be.
+    /// The network is invalid.
     #[error(transparent)]
     Spec(#[from] NetworkError),
-    /// A page could not be written.
+    /// Writing the page failed.
     #[error(transparent)]
     File(#[from] FoundationError),
 }
 
-/// A result whose error is [`ReportError`].
+/// Result with [`ReportError`] as its error.
 pub type Result<T, E = ReportError> = std::result::Result<T, E>;

@@ -1,50 +1,51 @@
-//! What charts have around their data: title, legend, axes, grid.
+//! Frame of a chart: title, legend, axes and grid.
 
 use crate::scale::{Axis, Scale, Tick};
-use crate::svg::{SMALL, Svg, color, place};
+use crate::svg::{SMALL, Svg, color, coordinate};
 use crate::text::{shorten, width};
 
-/// Width of charts, and the least to which they are scaled down before they scroll.
+/// Width of charts.
 pub(crate) const WIDTH: f64 = 560.0;
+/// Width down to which charts are scaled; below it they scroll.
 pub(crate) const LEAST_WIDTH: f64 = 420.0;
 const MARGIN: f64 = 14.0;
 const PLOT_HEIGHT: f64 = 270.0;
 
-/// How a series looks in the legend.
+/// Mark of a series in the legend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sample {
+pub(crate) enum LegendMark {
     Filled,
     Hollow,
     Star,
     Line,
     Dashed,
     Square,
-    /// The line of a front, which has no color of its own.
+    /// Line of a Pareto front, which has no series color.
     Front,
 }
 
-/// One line of the legend.
+/// An entry of the legend.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    /// Number of the series, which decides its color.
+pub(crate) struct LegendEntry {
+    /// Index of the series, which determines its color.
     pub(crate) series: usize,
-    pub(crate) sample: Sample,
+    pub(crate) mark: LegendMark,
     pub(crate) name: String,
 }
 
-impl Entry {
-    /// An entry that says how many values could not be shown.
-    pub(crate) fn new(series: usize, sample: Sample, name: &str, left_out: usize) -> Self {
+impl LegendEntry {
+    /// Creates an entry that reports the number of omitted values.
+    pub(crate) fn new(series: usize, mark: LegendMark, name: &str, left_out: usize) -> Self {
         let name = match left_out {
             0 => name.to_owned(),
             n => format!("{name} ({n} left out)").trim_start().to_owned(),
         };
-        Self { series, sample, name }
+        Self { series, mark, name }
     }
 }
 
-/// Title and legend; returns the height below which there is room.
-pub(crate) fn header(svg: &mut Svg, total: f64, title: &str, entries: &[Entry]) -> f64 {
+/// Draws title and legend and returns the y coordinate below them.
+pub(crate) fn header(svg: &mut Svg, total: f64, title: &str, entries: &[LegendEntry]) -> f64 {
     let mut y = MARGIN;
     if !title.is_empty() {
         y = 28.0;
@@ -53,7 +54,7 @@ pub(crate) fn header(svg: &mut Svg, total: f64, title: &str, entries: &[Entry]) 
         svg.text_with([MARGIN, y], r#"class="title""#, &short, tooltip);
         y += 8.0;
     }
-    let entries: Vec<&Entry> = entries.iter().filter(|e| !e.name.is_empty()).collect();
+    let entries: Vec<&LegendEntry> = entries.iter().filter(|e| !e.name.is_empty()).collect();
     let mut x = MARGIN;
     for (i, entry) in entries.iter().enumerate() {
         let name = shorten(&entry.name, SMALL, total - 2.0 * MARGIN - 24.0);
@@ -65,50 +66,50 @@ pub(crate) fn header(svg: &mut Svg, total: f64, title: &str, entries: &[Entry]) 
             y += 20.0;
         }
         let tooltip = if name == entry.name { "" } else { entry.name.as_str() };
-        sample(svg, [x + 9.0, y - 4.0], entry);
+        legend_mark(svg, [x + 9.0, y - 4.0], entry);
         svg.text_with([x + 24.0, y], "", &name, tooltip);
         x += room + 18.0;
     }
     y + 8.0
 }
 
-fn sample(svg: &mut Svg, at: [f64; 2], entry: &Entry) {
+fn legend_mark(svg: &mut Svg, at: [f64; 2], entry: &LegendEntry) {
     let [x, y] = at;
     svg.open(&format!(r#"class="{}""#, color(entry.series)));
-    match entry.sample {
-        Sample::Filled | Sample::Hollow | Sample::Star => mark(svg, at, entry.sample, ""),
-        Sample::Square => svg.rect([x - 5.0, y - 5.0, 10.0, 10.0], r#"rx="2" fill="currentColor""#, ""),
-        Sample::Front => svg.line([x - 9.0, y, x + 9.0, y], "front"),
-        Sample::Line | Sample::Dashed => {
-            let command = format!("M{},{}H{}", place(x - 9.0), place(y), place(x + 9.0));
-            svg.path(&command, &stroke(entry.sample == Sample::Dashed), "");
+    match entry.mark {
+        LegendMark::Filled | LegendMark::Hollow | LegendMark::Star => mark(svg, at, entry.mark, ""),
+        LegendMark::Square => svg.rect([x - 5.0, y - 5.0, 10.0, 10.0], r#"rx="2" fill="currentColor""#, ""),
+        LegendMark::Front => svg.line([x - 9.0, y, x + 9.0, y], "front"),
+        LegendMark::Line | LegendMark::Dashed => {
+            let command = format!("M{},{}H{}", coordinate(x - 9.0), coordinate(y), coordinate(x + 9.0));
+            svg.path(&command, &stroke(entry.mark == LegendMark::Dashed), "");
         }
     }
     svg.close();
 }
 
-/// The attributes of a line in the color of its group.
+/// Returns the attributes of a line in the color of its group.
 pub(crate) fn stroke(dashed: bool) -> String {
     let dash = if dashed { r#" stroke-dasharray="5 4""# } else { "" };
     format!(r#"fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round"{dash}"#)
 }
 
-/// A point in the color of its group.
-pub(crate) fn mark(svg: &mut Svg, [x, y]: [f64; 2], sample: Sample, tooltip: &str) {
+/// Draws a point in the color of its group.
+pub(crate) fn mark(svg: &mut Svg, [x, y]: [f64; 2], sample: LegendMark, tooltip: &str) {
     match sample {
-        Sample::Star => {
+        LegendMark::Star => {
             let mut command = String::new();
             for corner in 0..10 {
                 let radius = if corner % 2 == 0 { 9.0 } else { 3.8 };
                 let angle = std::f64::consts::PI * (f64::from(corner) / 5.0 - 0.5);
                 let letter = if corner == 0 { 'M' } else { 'L' };
                 let (dx, dy) = (radius * angle.cos(), radius * angle.sin());
-                command.push_str(&format!("{letter}{},{}", place(x + dx), place(y + dy)));
+                command.push_str(&format!("{letter}{},{}", coordinate(x + dx), coordinate(y + dy)));
             }
             command.push('Z');
             svg.path(&command, r#"fill="currentColor""#, tooltip);
         }
-        Sample::Hollow => {
+        LegendMark::Hollow => {
             svg.circle(
                 [x, y],
                 3.5,
@@ -120,8 +121,8 @@ pub(crate) fn mark(svg: &mut Svg, [x, y]: [f64; 2], sample: Sample, tooltip: &st
     }
 }
 
-/// A chart of which nothing but the title and the legend is known.
-pub(crate) fn no_data(title: &str, entries: &[Entry]) -> String {
+/// Returns a chart with title and legend but without data.
+pub(crate) fn no_data(title: &str, entries: &[LegendEntry]) -> String {
     let mut svg = Svg::default();
     let top = header(&mut svg, WIDTH, title, entries);
     let height = top + 160.0;
@@ -129,7 +130,7 @@ pub(crate) fn no_data(title: &str, entries: &[Entry]) -> String {
     svg.finish(WIDTH, height, LEAST_WIDTH, &format!("{title}: no data"))
 }
 
-/// The rectangle in which data are drawn.
+/// Plot area of a chart.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) svg: Svg,
@@ -141,8 +142,8 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Title, legend, and the vertical axis with its grid.
-    pub(crate) fn new(total: f64, title: &str, entries: &[Entry], label: &str, y: &Scale) -> Self {
+    /// Draws title, legend, and the vertical axis with its grid.
+    pub(crate) fn new(total: f64, title: &str, entries: &[LegendEntry], label: &str, y: &Scale) -> Self {
         let mut svg = Svg::default();
         let mut top = header(&mut svg, total, title, entries);
         if !label.is_empty() {
@@ -163,12 +164,12 @@ impl Frame {
         frame
     }
 
-    /// The horizontal axis with its grid; where its values are not categories.
+    /// Draws a numeric horizontal axis with its grid.
     pub(crate) fn horizontal(&mut self, axis: &Axis, x: &Scale) {
         for (position, text) in self.spaced_ticks(x) {
             let at = self.along(position);
             self.svg.line([at, self.top, at, self.bottom + 4.0], "grid");
-            // The outermost labels must not leave the picture.
+            // Keeps the outermost labels inside the drawing.
             let half = width(&text, SMALL) / 2.0;
             let middle = at.clamp(half, (self.total - half).max(half));
             self.svg.text([middle, self.bottom + 18.0], "muted middle", &text);
@@ -179,7 +180,7 @@ impl Frame {
         self.svg.text([middle, self.bottom + 38.0], "muted middle", &label);
     }
 
-    /// As many ticks as their labels leave room for.
+    /// Returns as many ticks as fit without overlapping labels.
     fn spaced_ticks(&self, x: &Scale) -> Vec<Tick> {
         let room = self.right - self.left;
         let mut most = 10;
@@ -200,22 +201,22 @@ impl Frame {
         self.svg.line([self.left, self.bottom, self.right, self.bottom], "axis");
     }
 
-    /// The horizontal place of a position on 0..=1.
+    /// Returns the x coordinate of a position in 0..=1.
     pub(crate) fn along(&self, position: f64) -> f64 {
         self.left + position * (self.right - self.left)
     }
 
-    /// The vertical place of a position on 0..=1.
+    /// Returns the y coordinate of a position in 0..=1.
     pub(crate) fn down(&self, position: f64) -> f64 {
         self.bottom - position * (self.bottom - self.top)
     }
 
-    /// The drawing, with `below` pixels under the base line.
+    /// Returns the drawing with `below` pixels under the base line.
     pub(crate) fn finish(self, below: f64, label: &str) -> String {
         let least = if self.total > WIDTH { self.total * 0.7 } else { LEAST_WIDTH };
         self.svg.finish(self.total, self.bottom + below, least, label)
     }
 }
 
-/// Room under the base line for tick labels and the axis' label.
+/// Height under the base line for tick labels and the axis label.
 pub(crate) const BELOW: f64 = 50.0;

@@ -1,8 +1,8 @@
-//! Charts as SVG and self-contained HTML pages of studies, runs and networks: plain data in, strings out.
+//! SVG charts and self-contained HTML pages of studies, runs and networks: plain data in, strings out.
 //!
-//! For whoever has results to show: the pages that a search leaves behind, a picture in a paper, a network before it is
-//! trained. A page is one file that needs no scripts, no fonts and no network, is legible on light and on dark
-//! ground, on paper and on a phone, and the same data give the same bytes.
+//! Use it for result pages of a search, figures of a paper, or drawings of a network. A page is one file without scripts,
+//! fonts or network access. It is legible on light and dark backgrounds, on paper and on phones. The same data give the
+//! same bytes.
 //!
 //! ```
 //! use tinsmith_report::{Axis, LineSeries, Lines, NetworkDrawing, Page, Table, Unit};
@@ -36,8 +36,8 @@
 //!     caption: "The winner".to_owned(),
 //! });
 //! page.chart_row([
-//!     ("How it learned.", learning.to_svg()?),
-//!     ("What it is.", NetworkDrawing::new("The winner", &spec, &cost).to_svg()?),
+//!     ("Learning curve.", learning.to_svg()?),
+//!     ("Network.", NetworkDrawing::new("The winner", &spec, &cost).to_svg()?),
 //! ]);
 //! page.details("Specification", &spec.to_yaml()?);
 //! let html = page.to_html(); // or `page.save(path)`
@@ -45,18 +45,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | part | what it draws |
+//! | item | purpose |
 //! | --- | --- |
-//! | [`Scatter`], [`pareto_scatter`] | points, a Pareto front, a limit; the same from a study's trials |
+//! | [`Scatter`], [`pareto_scatter`] | points, a Pareto front, a limit; from plain data or from the trials of a study |
 //! | [`Lines`] | curves, such as accuracy over epochs |
 //! | [`Bars`] | values by category, such as flash by layer; grouped or stacked |
 //! | [`Heatmap`] | a matrix, such as a confusion matrix |
-//! | [`NetworkDrawing`] | a network with what each layer costs |
-//! | [`Page`], [`Table`] | all of it on one HTML page |
-//! | [`number`] | numbers as people read them: `1.23k`, `64 KiB`, `98.8%` |
+//! | [`NetworkDrawing`] | a network with the cost of each layer |
+//! | [`Page`], [`Table`] | one HTML page with all of these |
+//! | [`number`] | numbers formatted for people: `1.23k`, `64 KiB`, `98.8%` |
 //!
-//! Values that have no place in a chart (not finite; not above 0 on a logarithmic axis) are left out and counted in
-//! its legend, and a chart of nothing says "no data".
+//! Values that cannot be shown (non-finite ones, and those not above 0 on a logarithmic axis) are omitted and counted in
+//! the legend. A chart without data says "no data".
 
 #![forbid(unsafe_code)]
 
@@ -85,7 +85,6 @@ pub use scale::Axis;
 pub use scatter::{Marks, Scatter, ScatterSeries};
 pub use study::pareto_scatter;
 
-/// Runs the README's example as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,50 +1,50 @@
-//! Curves, such as accuracy over epochs.
+//! Line charts, such as accuracy over epochs.
 
 use crate::error::Result;
-use crate::frame::{self, BELOW, Entry, Frame, Sample, WIDTH};
+use crate::frame::{self, BELOW, Frame, LegendEntry, LegendMark, WIDTH};
 use crate::scale::{Axis, Scale};
-use crate::svg::{color, place};
+use crate::svg::{color, coordinate};
 
-/// One curve.
+/// A curve.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LineSeries {
-    /// Its name in the legend.
+    /// Name in the legend.
     pub name: String,
-    /// Points (x, y) in the order in which they are joined. Those that are not finite, or not above 0 on a
-    /// logarithmic axis, leave a gap and are counted in the legend.
+    /// Points (x, y), joined in this order. Those that are not finite, or not above 0 on a logarithmic axis, leave a gap
+    /// and are counted in the legend.
     pub points: Vec<(f64, f64)>,
-    /// Whether it is dashed.
+    /// Dashes the curve.
     pub dashed: bool,
-    /// Which of the eight colors it has. Default: its place among the series.
+    /// Index of one of eight colors. Default: index of the series.
     pub color: Option<usize>,
 }
 
-/// A chart of curves.
+/// A line chart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lines {
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// The horizontal axis.
+    /// Horizontal axis.
     pub x: Axis,
-    /// The vertical axis.
+    /// Vertical axis.
     pub y: Axis,
-    /// The curves.
+    /// Curves.
     pub series: Vec<LineSeries>,
 }
 
 impl Lines {
-    /// The chart as SVG.
+    /// Renders the chart as SVG.
     ///
     /// # Errors
-    /// None at present: whatever cannot be shown is left out and counted.
+    /// None at present: points that cannot be shown are omitted and counted.
     pub fn to_svg(&self) -> Result<String> {
         let shows = |p: &(f64, f64)| self.x.shows(p.0) && self.y.shows(p.1);
-        let entries: Vec<Entry> = (0..)
+        let entries: Vec<LegendEntry> = (0..)
             .zip(&self.series)
             .map(|(i, series)| {
-                let sample = if series.dashed { Sample::Dashed } else { Sample::Line };
+                let sample = if series.dashed { LegendMark::Dashed } else { LegendMark::Line };
                 let left_out = series.points.iter().filter(|p| !shows(p)).count();
-                Entry::new(series.color.unwrap_or(i), sample, &series.name, left_out)
+                LegendEntry::new(series.color.unwrap_or(i), sample, &series.name, left_out)
             })
             .collect();
         let points = || self.series.iter().flat_map(|s| &s.points).filter(|p| shows(p));
@@ -66,20 +66,20 @@ impl Lines {
     }
 }
 
-/// One stretch of a curve without gaps.
+/// Draws a section of a curve without gaps.
 fn draw_run(frame: &mut Frame, places: &[[f64; 2]], series: &LineSeries) {
     if let [only] = places {
-        frame::mark(&mut frame.svg, *only, Sample::Filled, &series.name);
+        frame::mark(&mut frame.svg, *only, LegendMark::Filled, &series.name);
         return;
     }
     let mut command = String::new();
     let mut last = [f64::NAN; 2];
     for (i, at) in places.iter().enumerate() {
-        // Thousands of points within a pixel make a large file and no other picture.
+        // Skips points within a fraction of a pixel: they enlarge the file and change nothing visible.
         let is_near = (at[0] - last[0]).abs() < 0.25 && (at[1] - last[1]).abs() < 0.25;
         if !is_near || i + 1 == places.len() {
             let letter = if i == 0 { 'M' } else { 'L' };
-            command.push_str(&format!("{letter}{},{}", place(at[0]), place(at[1])));
+            command.push_str(&format!("{letter}{},{}", coordinate(at[0]), coordinate(at[1])));
             last = *at;
         }
     }

@@ -1,4 +1,4 @@
-//! A network as boxes from above to below, with what each layer costs.
+//! Drawing of a network as boxes from top to bottom, with the cost of each layer.
 
 mod layout;
 
@@ -8,17 +8,17 @@ use tinsmith_network::{Activation, Graph, ModelSpec, Op, Pair};
 use crate::error::{ReportError, Result};
 use crate::frame;
 use crate::number::{bytes, short};
-use crate::svg::{SMALL, Svg, color, place};
+use crate::svg::{SMALL, Svg, color, coordinate};
 use crate::text::{shorten, width};
 
-use layout::{BOX_WIDTH, Edge, Layout, Place};
+use layout::{BOX_WIDTH, BoxPosition, GraphLayout, RoutedEdge};
 
 const MARGIN: f64 = 16.0;
-/// Bold text is wider than its size says.
+/// Font size that yields the width of bold text.
 const BOLD: f64 = SMALL * 1.12;
 
-/// Draws a network: a box for each layer with its name, kind, output shape, parameters and bits, an arrow for each
-/// connection. A connection that jumps over layers goes around them.
+/// Drawing of a network: a box per layer with its name, kind, output shape, parameters and bits, and an arrow per
+/// connection. Connections that skip layers are routed around them.
 ///
 /// ```
 /// use tinsmith_report::NetworkDrawing;
@@ -39,32 +39,31 @@ const BOLD: f64 = SMALL * 1.12;
 /// ```
 #[derive(Debug, Clone)]
 pub struct NetworkDrawing<'a> {
-    /// What it shows.
+    /// Title.
     pub title: String,
     /// The network.
     pub spec: &'a ModelSpec,
-    /// What it costs.
+    /// Cost of the network.
     pub cost: &'a Cost,
 }
 
 impl<'a> NetworkDrawing<'a> {
-    /// A drawing of `spec` with the figures of `cost`.
+    /// Creates a drawing of `spec` with the figures of `cost`.
     pub fn new(title: impl Into<String>, spec: &'a ModelSpec, cost: &'a Cost) -> Self {
         Self { title: title.into(), spec, cost }
     }
 
-    /// The drawing as SVG.
+    /// Renders the drawing as SVG.
     ///
     /// # Errors
-    /// [`ReportError::Spec`] where the network cannot be, [`ReportError::OtherCost`] where the cost is another
-    /// network's.
+    /// [`ReportError::Spec`] if the network is invalid, [`ReportError::OtherCost`] if the cost belongs to another network.
     pub fn to_svg(&self) -> Result<String> {
         let graph = self.spec.graph()?;
         self.check()?;
         if graph.nodes.is_empty() {
             return Ok(frame::no_data(&self.title, &[]));
         }
-        let layout = Layout::of(&graph, |i| self.is_slim(i));
+        let layout = GraphLayout::of(&graph, |i| self.is_slim(i));
         let total = layout.width + 2.0 * MARGIN;
         let mut svg = Svg::default();
         let mut top = frame::header(&mut svg, total, &self.title, &[]);
@@ -77,7 +76,7 @@ impl<'a> NetworkDrawing<'a> {
             draw_edge(&mut svg, &layout, edge, top);
         }
         for i in 0..graph.nodes.len() {
-            self.draw_box(&mut svg, i, &graph, &layout.places[i], top);
+            self.draw_box(&mut svg, i, &graph, &layout.boxes[i], top);
         }
         let label = format!("{}: {} layers", self.title, graph.nodes.len());
         Ok(svg.finish(total, top + layout.height + MARGIN, (total * 0.65).max(320.0), &label))
@@ -106,20 +105,20 @@ impl<'a> NetworkDrawing<'a> {
         ]
     }
 
-    /// Whether layer `i` is done by the layer before it.
+    /// Reports if layer `i` is fused into the layer before it.
     fn is_fused(&self, i: usize, graph: &Graph) -> bool {
         let writer = |k: usize| self.cost.layers[k].written_by;
         matches!(self.spec.layers[i].op, Op::BatchNorm(_) | Op::Activation(_))
             && graph.nodes[i].inputs.iter().any(|&k| writer(k) == writer(i))
     }
 
-    /// Layers that cost nothing by themselves get a single line.
+    /// Reports if layer `i` has no cost of its own, and thus gets a box of a single line.
     fn is_slim(&self, i: usize) -> bool {
         let cost = &self.cost.layers[i].cost;
         cost.params == 0 && cost.macs == 0
     }
 
-    fn draw_box(&self, svg: &mut Svg, i: usize, graph: &Graph, at: &Place, top: f64) {
+    fn draw_box(&self, svg: &mut Svg, i: usize, graph: &Graph, at: &BoxPosition, top: f64) {
         let (x, y) = (at.x + MARGIN, at.y + top);
         let layer = &self.spec.layers[i];
         let cost = &self.cost.layers[i];
@@ -141,7 +140,7 @@ impl<'a> NetworkDrawing<'a> {
             svg.text_with([right, y + 18.0], &quiet("muted end"), &shape, "");
             return;
         }
-        // The name has precedence, up to three fifths.
+        // The name takes precedence, up to three fifths of the width.
         let name = shorten(&layer.name, BOLD, (room * 0.6).max(room - width(&kind, SMALL)));
         let kind = shorten(&kind, SMALL, room - width(&name, BOLD));
         svg.text_with([left, y + 19.0], &quiet("strong"), &name, "");
@@ -152,9 +151,9 @@ impl<'a> NetworkDrawing<'a> {
         svg.text_with([right, y + 36.0], &quiet("end"), &weights, "");
         let bar = [left, y + at.height - 9.0, right - left, 3.0];
         svg.rect(bar, r#"class="track" rx="1.5""#, "");
-        let share = cost.cost.flash_bytes as f64 / (self.cost.total.flash_bytes as f64).max(1.0);
+        let fraction = cost.cost.flash_bytes as f64 / (self.cost.total.flash_bytes as f64).max(1.0);
         svg.rect(
-            [bar[0], bar[1], bar[2] * share.min(1.0), bar[3]],
+            [bar[0], bar[1], bar[2] * fraction.min(1.0), bar[3]],
             &accent.replace(r#"rx="2""#, r#"rx="1.5""#),
             "",
         );
@@ -188,7 +187,7 @@ fn tooltip(cost: &LayerCost, kind: &str) -> String {
     )
 }
 
-/// The kind of a layer with what distinguishes it from others of its kind.
+/// Describes a layer: its kind with kernel size, activation and fusion.
 fn describe(op: &Op, is_fused: bool) -> String {
     let square = |k: Pair| format!("{}×{}", k.height, k.width);
     let (size, activation) = match op {
@@ -220,7 +219,7 @@ fn describe(op: &Op, is_fused: bool) -> String {
     text
 }
 
-/// Number of the color for the kind of a layer.
+/// Returns the color index of a kind of layer.
 fn family(op: &Op) -> usize {
     match op {
         Op::Dense(_) => 3,
@@ -246,52 +245,52 @@ fn family(op: &Op) -> usize {
     }
 }
 
-fn draw_edge(svg: &mut Svg, layout: &Layout, edge: &Edge, top: f64) {
-    let (a, b) = (&layout.places[edge.from], &layout.places[edge.to]);
+fn draw_edge(svg: &mut Svg, layout: &GraphLayout, edge: &RoutedEdge, top: f64) {
+    let (a, b) = (&layout.boxes[edge.from], &layout.boxes[edge.to]);
     let (ax, bx) = (a.middle() + MARGIN, b.middle() + MARGIN);
     let Some(around) = edge.around else {
         let (from, to) = (a.y + a.height + top, b.y + top - 5.0);
         let bend = f64::midpoint(from, to);
-        let [ax, bx, from, bend, to] = [ax, bx, from, bend, to].map(place);
+        let [ax, bx, from, bend, to] = [ax, bx, from, bend, to].map(coordinate);
         svg.path(&format!("M{ax},{from}C{ax},{bend},{bx},{bend},{bx},{to}"), r#"class="edge""#, "");
         arrow(svg, b.middle() + MARGIN, b.y + top, [0.0, 1.0]);
         return;
     };
     let x = around + MARGIN;
     let is_left = x < ax;
-    let side = |p: &Place| MARGIN + if is_left { p.x } else { p.x + BOX_WIDTH };
+    let side = |p: &BoxPosition| MARGIN + if is_left { p.x } else { p.x + BOX_WIDTH };
     let out = if is_left { -1.0 } else { 1.0 };
     let (from, to) = (a.y + a.height / 2.0 + top, b.y + b.height / 2.0 + top);
     let round = (to - from).min(24.0) / 2.0;
     let command = format!(
         "M{},{}H{}Q{x},{},{x},{}V{}Q{x},{},{},{}H{}",
-        place(side(a)),
-        place(from),
-        place(x - out * round.min((x - side(a)).abs())),
-        place(from),
-        place(from + round),
-        place(to - round),
-        place(to),
-        place(x - out * round.min((x - side(b) - out * 5.0).abs())),
-        place(to),
-        place(side(b) + out * 5.0),
-        x = place(x),
+        coordinate(side(a)),
+        coordinate(from),
+        coordinate(x - out * round.min((x - side(a)).abs())),
+        coordinate(from),
+        coordinate(from + round),
+        coordinate(to - round),
+        coordinate(to),
+        coordinate(x - out * round.min((x - side(b) - out * 5.0).abs())),
+        coordinate(to),
+        coordinate(side(b) + out * 5.0),
+        x = coordinate(x),
     );
     svg.path(&command, r#"class="edge""#, "");
     arrow(svg, side(b), to, [-out, 0.0]);
 }
 
-/// A tip at `x`, `y` that points along `direction`.
+/// Draws an arrowhead at (`x`, `y`) in direction (`dx`, `dy`).
 fn arrow(svg: &mut Svg, x: f64, y: f64, [dx, dy]: [f64; 2]) {
     let (bx, by) = (x - 7.0 * dx, y - 7.0 * dy);
     let command = format!(
         "M{},{}L{},{}L{},{}Z",
-        place(x),
-        place(y),
-        place(bx - 4.0 * dy),
-        place(by + 4.0 * dx),
-        place(bx + 4.0 * dy),
-        place(by - 4.0 * dx)
+        coordinate(x),
+        coordinate(y),
+        coordinate(bx - 4.0 * dy),
+        coordinate(by + 4.0 * dx),
+        coordinate(bx + 4.0 * dy),
+        coordinate(by - 4.0 * dx)
     );
     svg.path(&command, r#"class="tip""#, "");
 }

@@ -1,12 +1,12 @@
-//! Numbers as people read them.
+//! Formatting of numbers for people.
 
-/// What an axis counts, which decides where its ticks are and how they are written.
+/// Unit of an axis, which determines its ticks and their format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unit {
-    /// A plain number; thousands and more with an SI prefix: `1.2k`, `3M`.
+    /// Plain number, with an SI prefix from thousands on: `1.2k`, `3M`.
     #[default]
     Plain,
-    /// A fraction, shown as percent: 0.5 is `50%`.
+    /// Fraction, shown as percent: 0.5 is `50%`.
     Percent,
     /// Bytes, with ticks at powers of two: 65536 is `64 KiB`.
     Bytes,
@@ -22,7 +22,7 @@ const BINARY: [(f64, &str); 6] = [
     (1_024.0, "KiB"),
 ];
 
-/// A count or a measure in three significant digits: `0.0123`, `987`, `1.23k`, `45.6M`.
+/// Formats a count or measure with three significant digits: `0.0123`, `987`, `1.23k`, `45.6M`.
 ///
 /// ```
 /// use tinsmith_report::number::short;
@@ -37,14 +37,14 @@ pub fn short(value: f64) -> String {
     if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
         return scientific(value);
     }
-    // What rounds to 1000 of one prefix is 1 of the next.
+    // A value that rounds to 1000 of one prefix is 1 of the next.
     match SI.iter().find(|(size, _)| magnitude >= size * 0.9995) {
         Some((size, prefix)) => format!("{}{prefix}", three_digits(value / size)),
         None => three_digits(value),
     }
 }
 
-/// Bytes: `312 B`, `1.5 KiB`, `64 KiB`.
+/// Formats bytes: `312 B`, `1.5 KiB`, `64 KiB`.
 ///
 /// ```
 /// use tinsmith_report::number::bytes;
@@ -65,7 +65,7 @@ pub fn bytes(value: f64) -> String {
     }
 }
 
-/// A fraction as percent, with `decimals` places.
+/// Formats a fraction as percent, with `decimals` decimal places.
 ///
 /// ```
 /// assert_eq!(tinsmith_report::number::percent(0.98765, 1), "98.8%");
@@ -84,7 +84,7 @@ pub fn percent(fraction: f64, decimals: usize) -> String {
 }
 
 impl Unit {
-    /// One value by itself.
+    /// Formats a single value.
     pub(crate) fn value(self, value: f64) -> String {
         match self {
             Self::Plain => short(value),
@@ -93,10 +93,10 @@ impl Unit {
         }
     }
 
-    /// A tick among ticks that are `step` apart, the largest of them about `largest`: all of them get the same
-    /// prefix and the same number of decimals.
+    /// Formats a tick of an axis with ticks `step` apart and magnitudes up to about `largest`. All ticks of an axis get the
+    /// same prefix and the same number of decimals.
     pub(crate) fn tick(self, value: f64, step: f64, largest: f64) -> String {
-        // A tick at 0 is what is left of a subtraction.
+        // Rounding errors leave a tick at 0 slightly off.
         let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
         let (scaled, step, suffix) = match self {
             Self::Bytes => {
@@ -127,7 +127,7 @@ fn is_whole(value: f64) -> bool {
 
 fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
-    // No minus where nothing but zeros is left.
+    // Drops the sign of a value that rounds to zero.
     if text.starts_with('-') && text.chars().all(|c| matches!(c, '-' | '0' | '.')) {
         text[1..].to_owned()
     } else {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_of_one_axis_are_written_alike() {
+    fn ticks_of_one_axis_share_their_format() {
         assert_eq!(Unit::Plain.tick(20_000.0, 5000.0, 30_000.0), "20k");
         assert_eq!(Unit::Plain.tick(2500.0, 2500.0, 10_000.0), "2.5k");
         assert_eq!(Unit::Plain.tick(0.25, 0.05, 0.4), "0.25");

@@ -1,4 +1,4 @@
-//! One HTML document with everything in it.
+//! Self-contained HTML documents.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tinsmith_foundation::files;
 use crate::error::Result;
 use crate::text::escape;
 
-/// The browser is told to load and run nothing, so a page is what its file holds, now and in ten years.
+/// Content security policy that makes the browser load and run nothing, so that a page depends on its file alone.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 const STYLE: &str = "\
@@ -43,16 +43,16 @@ figure,details{background:#0d1117;border-color:#3d444d}h2{border-color:#3d444d}t
 /// A table of text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
-    /// Names of the columns.
+    /// Column names.
     pub header: Vec<String>,
-    /// The rows; shorter ones are filled up with empty cells. Columns of numbers are aligned to the right.
+    /// Rows; short rows are padded with empty cells. Columns of numbers are right-aligned.
     pub rows: Vec<Vec<String>>,
-    /// What it shows.
+    /// Caption.
     pub caption: String,
 }
 
-/// A page that grows from above to below and ends as one self-contained HTML document: no scripts, no network, no
-/// fonts to load, legible on light and dark ground, on paper and on a phone. All text is escaped.
+/// A page, built from top to bottom and rendered as one self-contained HTML document without scripts, fonts or network
+/// access. It is legible on light and dark backgrounds, on paper and on phones. All text is escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     title: String,
@@ -61,24 +61,24 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty page.
+    /// Creates an empty page.
     pub fn new(title: impl Into<String>, subtitle: impl Into<String>) -> Self {
         Self { title: title.into(), subtitle: subtitle.into(), body: String::new() }
     }
 
-    /// Begins a section.
+    /// Starts a section.
     pub fn heading(&mut self, text: &str) -> &mut Self {
         let _ = writeln!(self.body, "<h2>{}</h2>", escape(text));
         self
     }
 
-    /// A paragraph; line breaks are kept.
+    /// Adds a paragraph and keeps its line breaks.
     pub fn text(&mut self, paragraph: &str) -> &mut Self {
         let _ = writeln!(self.body, "<p>{}</p>", escape(paragraph));
         self
     }
 
-    /// A table.
+    /// Adds a table.
     pub fn table(&mut self, table: &Table) -> &mut Self {
         let columns = table.rows.iter().map(Vec::len).chain([table.header.len()]).max().unwrap_or(0);
         let is_number: Vec<bool> = (0..columns).map(|k| is_numeric(table, k)).collect();
@@ -109,14 +109,13 @@ impl Page {
         self
     }
 
-    /// A drawing, as the charts of this crate make it. It is inserted as it is; text that is no SVG is shown as
-    /// text.
+    /// Adds a drawing rendered by this crate. SVG is inserted verbatim; anything else is shown as text.
     pub fn chart(&mut self, caption: &str, svg: &str) -> &mut Self {
         self.figure(caption, svg);
         self
     }
 
-    /// Drawings side by side where there is room.
+    /// Adds drawings, side by side if there is room.
     pub fn chart_row<C: AsRef<str>, S: AsRef<str>>(
         &mut self,
         charts: impl IntoIterator<Item = (C, S)>,
@@ -129,14 +128,14 @@ impl Page {
         self
     }
 
-    /// Text that is shown as it is when its summary is clicked, for example a specification.
+    /// Adds preformatted text that expands when its summary is clicked, for example a specification.
     pub fn details(&mut self, summary: &str, preformatted: &str) -> &mut Self {
         let (summary, text) = (escape(summary), escape(preformatted));
         let _ = writeln!(self.body, "<details><summary>{summary}</summary><pre>{text}</pre></details>");
         self
     }
 
-    /// The document.
+    /// Renders the document.
     #[must_use]
     pub fn to_html(&self) -> String {
         let (title, subtitle) = (escape(&self.title), escape(&self.subtitle));
@@ -152,10 +151,10 @@ impl Page {
         )
     }
 
-    /// Writes the document: the file is there as a whole or not at all.
+    /// Writes the document atomically.
     ///
     /// # Errors
-    /// [`crate::ReportError::File`] where it cannot be written.
+    /// [`crate::ReportError::File`] if writing fails.
     pub fn save(&self, path: &Path) -> Result<()> {
         Ok(files::write_atomic(path, self.to_html().as_bytes())?)
     }
@@ -179,7 +178,7 @@ impl Page {
     }
 }
 
-/// Whether the cells of a column are numbers (with units and signs) or empty, and not all empty.
+/// Reports if the cells of a column are numbers (with units and signs) or empty, and not all empty.
 fn is_numeric(table: &Table, column: usize) -> bool {
     let mut cells = table.rows.iter().filter_map(|row| row.get(column)).map(|c| c.trim()).peekable();
     let is_filled = |c: &str| !matches!(c, "" | "-" | "–" | "—");

@@ -1,43 +1,43 @@
-//! From values to places: ranges, positions, ticks.
+//! Axes and scales: ranges, positions and ticks.
 
 use crate::number::Unit;
 
 /// An axis of a chart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Axis {
-    /// What it shows.
+    /// Label.
     pub label: String,
-    /// Whether it is logarithmic; values of 0 and less are then left out.
+    /// Makes the axis logarithmic and omits values of 0 and below.
     pub log: bool,
-    /// What it counts.
+    /// Unit of the values.
     pub unit: Unit,
 }
 
 impl Axis {
-    /// A linear axis of plain numbers.
+    /// Creates a linear axis of plain numbers.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), log: false, unit: Unit::Plain }
     }
 
-    /// A logarithmic axis of plain numbers.
+    /// Creates a logarithmic axis of plain numbers.
     pub fn log(label: impl Into<String>) -> Self {
         Self { label: label.into(), log: true, unit: Unit::Plain }
     }
 
-    /// The same axis in another unit.
+    /// Sets the unit.
     #[must_use]
     pub fn with_unit(mut self, unit: Unit) -> Self {
         self.unit = unit;
         self
     }
 
-    /// Whether a value has a place on it.
+    /// Reports if a value can be shown on the axis.
     pub(crate) fn shows(&self, value: f64) -> bool {
         value.is_finite() && (!self.log || value > 0.0)
     }
 }
 
-/// A range of values and the way from them to 0..=1.
+/// A range of values and its mapping to 0..=1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
     low: f64,
@@ -46,12 +46,12 @@ pub(crate) struct Scale {
     unit: Unit,
 }
 
-/// A tick: its place on 0..=1 and its label.
+/// Position of a tick in 0..=1, and its label.
 pub(crate) type Tick = (f64, String);
 
 impl Scale {
-    /// A scale on which all of `values` (each of them shown by `axis`) have a place with some air around them;
-    /// None where there are none.
+    /// Creates a scale that contains all of `values`, each of which `axis` can show, with some padding. Returns `None` if
+    /// there are no values.
     pub(crate) fn around(axis: &Axis, values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values = values.into_iter();
         let first = values.next()?;
@@ -60,7 +60,7 @@ impl Scale {
         Some(Self { low, high, log: axis.log, unit: axis.unit })
     }
 
-    /// A scale from 0 to the values, with air at the far ends only.
+    /// Creates a scale that contains 0 and all values, with padding at the far ends only.
     pub(crate) fn from_zero(unit: Unit, values: impl IntoIterator<Item = f64>) -> Self {
         let (low, high) =
             values.into_iter().fold((0.0_f64, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
@@ -72,18 +72,18 @@ impl Scale {
         Self { low, high, log: false, unit }
     }
 
-    /// Where `value` is, 0 at the low end and 1 at the high one.
+    /// Returns the position of `value`: 0 at the lower end, 1 at the upper end.
     pub(crate) fn position(&self, value: f64) -> f64 {
         let place = if self.log {
             (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
         } else {
-            // Halves, because the difference of two large values may be infinite.
+            // Halved, because the difference of two large values may overflow.
             (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
         };
         if place.is_finite() { place.clamp(-1.0, 2.0) } else { 0.5 }
     }
 
-    /// At most about `most` ticks, ascending.
+    /// Returns about `most` ticks at most, ascending.
     pub(crate) fn ticks(&self, most: usize) -> Vec<Tick> {
         let most = most.max(2);
         if self.log && self.high / self.low >= 4.0 { self.log_ticks(most) } else { self.even_ticks(most) }
@@ -91,6 +91,7 @@ impl Scale {
 
     fn even_ticks(&self, most: usize) -> Vec<Tick> {
         let rough = (self.high / 2.0 - self.low / 2.0) / most as f64 * 2.0;
+        // Powers of two for bytes, otherwise 1, 2, 2.5 or 5 times a power of ten.
         let step = if self.unit == Unit::Bytes && rough >= 1.0 {
             2_f64.powi(rough.log2().ceil() as i32)
         } else {
@@ -102,7 +103,7 @@ impl Scale {
         let (first, last) = ((self.low / step).ceil(), (self.high / step).floor());
         let count = last - first;
         if !(step.is_normal() && count.is_finite() && (0.0..=100.0).contains(&count)) {
-            // Closer together than numbers can tell: both ends say all there is to say.
+            // The range is below the resolution of f64: label its ends only.
             return vec![(0.0, self.unit.value(self.low)), (1.0, self.unit.value(self.high))];
         }
         let largest = self.low.abs().max(self.high.abs());

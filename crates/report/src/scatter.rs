@@ -1,32 +1,32 @@
-//! Points, a front among them, and a limit.
+//! Scatter charts with a Pareto front and a limit.
 
 use crate::error::{ReportError, Result};
-use crate::frame::{self, BELOW, Entry, Frame, Sample, WIDTH};
+use crate::frame::{self, BELOW, Frame, LegendEntry, LegendMark, WIDTH};
 use crate::scale::{Axis, Scale};
-use crate::svg::{SMALL, color, place};
+use crate::svg::{SMALL, color, coordinate};
 use crate::text::width;
 
-/// How the points of a series look.
+/// Marker style of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Marks {
     /// Discs.
     #[default]
     Filled,
-    /// Circles: what does not count, such as candidates over a limit.
+    /// Circles, for points that do not count, such as candidates over a limit.
     Hollow,
-    /// Stars: what stands out, such as the winner.
+    /// Stars, for points that stand out, such as the winner.
     Star,
 }
 
-/// Points that belong together.
+/// A series of points.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScatterSeries {
-    /// Its name in the legend.
+    /// Name in the legend.
     pub name: String,
-    /// Points (x, y). Those that are not finite, or not above 0 on a logarithmic axis, are left out and counted in
-    /// the legend.
+    /// Points (x, y). Those that are not finite, or not above 0 on a logarithmic axis, are omitted and counted in the
+    /// legend.
     pub points: Vec<(f64, f64)>,
-    /// How they look.
+    /// Marker style.
     pub marks: Marks,
 }
 
@@ -52,26 +52,26 @@ pub struct ScatterSeries {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scatter {
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// The horizontal axis.
+    /// Horizontal axis.
     pub x: Axis,
-    /// The vertical axis.
+    /// Vertical axis.
     pub y: Axis,
-    /// The points.
+    /// Series of points.
     pub series: Vec<ScatterSeries>,
-    /// A Pareto front whose x is a cost: drawn as a staircase, because what a point reaches is also within reach of
-    /// whoever may spend more.
+    /// Pareto front with a cost on the x axis. It is drawn as a staircase, since a larger budget reaches at least the same
+    /// value.
     pub front: Option<Vec<(f64, f64)>>,
-    /// The most that x may be: a vertical line.
+    /// Upper limit of x, drawn as a vertical line.
     pub limit_x: Option<f64>,
 }
 
 impl Scatter {
-    /// The chart as SVG.
+    /// Renders the chart as SVG.
     ///
     /// # Errors
-    /// [`ReportError::Limit`] where the limit has no place on the axis.
+    /// [`ReportError::Limit`] if the limit cannot be shown on the axis.
     pub fn to_svg(&self) -> Result<String> {
         if let Some(limit) = self.limit_x.filter(|&l| !self.x.shows(l)) {
             return Err(ReportError::Limit { chart: self.title.clone(), limit, log: self.x.log });
@@ -105,23 +105,23 @@ impl Scatter {
         points.iter().copied().filter(|p| self.x.shows(p.0) && self.y.shows(p.1)).collect()
     }
 
-    fn legend(&self, shown: &[Vec<(f64, f64)>], front: usize) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = (0_usize..)
+    fn legend(&self, shown: &[Vec<(f64, f64)>], front: usize) -> Vec<LegendEntry> {
+        let mut entries: Vec<LegendEntry> = (0_usize..)
             .zip(self.series.iter().zip(shown))
-            .map(|(i, (s, shown))| Entry::new(i, s.marks.into(), &s.name, s.points.len() - shown.len()))
+            .map(|(i, (s, shown))| LegendEntry::new(i, s.marks.into(), &s.name, s.points.len() - shown.len()))
             .collect();
         if let Some(points) = self.front.as_ref().filter(|f| !f.is_empty()) {
-            entries.push(Entry::new(0, Sample::Front, "Pareto front", points.len() - front));
+            entries.push(LegendEntry::new(0, LegendMark::Front, "Pareto front", points.len() - front));
         }
         entries
     }
 
     fn tooltip(&self, name: &str, (x, y): (f64, f64)) -> String {
-        let told = |axis: &Axis, value: f64| {
+        let labelled = |axis: &Axis, value: f64| {
             let value = axis.unit.value(value);
             if axis.label.is_empty() { value } else { format!("{}: {value}", axis.label) }
         };
-        let lines = [name.to_owned(), told(&self.x, x), told(&self.y, y)];
+        let lines = [name.to_owned(), labelled(&self.x, x), labelled(&self.y, y)];
         lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
@@ -129,7 +129,7 @@ impl Scatter {
         let at = frame.along(x.position(limit));
         frame.svg.line([at, frame.top, at, frame.bottom], "limit");
         let text = format!("limit {}", self.x.unit.value(limit));
-        // Written on the side that has room.
+        // Placed on the side with enough room.
         let (class, place) = if at - frame.left > width(&text, SMALL) + 12.0 {
             ("limit-text end", at - 6.0)
         } else {
@@ -142,16 +142,17 @@ impl Scatter {
 fn draw_front(frame: &mut Frame, front: &[(f64, f64)], x: &Scale, y: &Scale) {
     let Some(first) = front.first() else { return };
     let start = [frame.along(x.position(first.0)), frame.down(y.position(first.1))];
-    let mut command = format!("M{},{}", place(start[0]), place(start[1]));
+    let mut command = format!("M{},{}", coordinate(start[0]), coordinate(start[1]));
+    // Horizontal first: between two points the value of the cheaper one holds.
     for point in &front[1..] {
         let to = [frame.along(x.position(point.0)), frame.down(y.position(point.1))];
-        command.push_str(&format!("H{}V{}", place(to[0]), place(to[1])));
+        command.push_str(&format!("H{}V{}", coordinate(to[0]), coordinate(to[1])));
     }
-    command.push_str(&format!("H{}", place(frame.right)));
+    command.push_str(&format!("H{}", coordinate(frame.right)));
     frame.svg.path(&command, r#"class="front""#, "");
 }
 
-impl From<Marks> for Sample {
+impl From<Marks> for LegendMark {
     fn from(marks: Marks) -> Self {
         match marks {
             Marks::Filled => Self::Filled,

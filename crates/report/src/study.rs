@@ -1,4 +1,4 @@
-//! Pictures of a study.
+//! Charts of a study.
 
 use std::sync::Arc;
 
@@ -7,10 +7,9 @@ use tinsmith_study::{Direction, Trial, TrialState, pareto};
 use crate::scale::Axis;
 use crate::scatter::{Marks, Scatter, ScatterSeries};
 
-/// Finished trials as points of two of their scores: those that count as discs, those that were stopped early or
-/// violate a limit as circles, and the front of those that count. `x` and `y` are names of scores with the axes
-/// that show them; x is a cost, less of it is better, and `better_y` says it of y. Trials without both scores are
-/// not shown.
+/// Plots two scores of finished trials with their Pareto front. Feasible, complete trials are discs and make the front;
+/// trials that were stopped early or exceed a limit are circles. `x` and `y` are names of scores with their axes; x is a
+/// cost to be minimized, and `better_y` is the direction of y. Trials without both scores are omitted.
 #[must_use]
 pub fn pareto_scatter<C>(
     title: &str,

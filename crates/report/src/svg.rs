@@ -1,17 +1,17 @@
-//! The one place that writes SVG: elements, their text, the colors of both themes.
+//! Writing of SVG: elements, text, and the colors of both themes.
 
 use std::fmt::Write as _;
 
 use crate::text::escape;
 
-/// How many series have a color of their own.
+/// Number of series colors.
 pub(crate) const COLORS: usize = 8;
 
 /// Font size of tick labels, legends and captions.
 pub(crate) const SMALL: f64 = 12.0;
 
-/// Classes rather than colors in elements, so that one drawing is legible on light and on dark ground. Paper is
-/// light, hence `screen`.
+/// Style sheet. Elements carry classes instead of colors, so that one drawing suits light and dark backgrounds. The dark
+/// theme is for `screen` only, since paper is light.
 const STYLE: &str = "\
 .tinsmith{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'DejaVu Sans',sans-serif;\
 font-size:12px;color-scheme:light dark}\
@@ -34,36 +34,36 @@ font-size:12px;color-scheme:light dark}\
 .tinsmith .cell.s0{color:#1f6feb}.tinsmith .cell.s1{color:#bd561d}\
 .tinsmith .s4{color:#f778ba}.tinsmith .s5{color:#d29922}.tinsmith .s6{color:#39c5cf}.tinsmith .s7{color:#9198a1}}";
 
-/// A drawing that grows element by element.
+/// A drawing, built element by element.
 #[derive(Debug, Default)]
 pub(crate) struct Svg {
     body: String,
 }
 
 impl Svg {
-    /// Opens a group; `attributes` are written as they are.
+    /// Opens a group; `attributes` are written verbatim.
     pub(crate) fn open(&mut self, attributes: &str) {
         let _ = writeln!(self.body, "<g {attributes}>");
     }
 
-    /// Closes the group that was opened last.
+    /// Closes the innermost group.
     pub(crate) fn close(&mut self) {
         self.body.push_str("</g>\n");
     }
 
     pub(crate) fn rect(&mut self, [x, y, w, h]: [f64; 4], attributes: &str, tooltip: &str) {
-        let (x, y, w, h) = (place(x), place(y), place(w.max(0.0)), place(h.max(0.0)));
+        let (x, y, w, h) = (coordinate(x), coordinate(y), coordinate(w.max(0.0)), coordinate(h.max(0.0)));
         let _ = write!(self.body, r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" {attributes}"#);
         self.end("rect", tooltip);
     }
 
     pub(crate) fn line(&mut self, [x1, y1, x2, y2]: [f64; 4], class: &str) {
-        let (x1, y1, x2, y2) = (place(x1), place(y1), place(x2), place(y2));
+        let (x1, y1, x2, y2) = (coordinate(x1), coordinate(y1), coordinate(x2), coordinate(y2));
         let _ = writeln!(self.body, r#"<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" class="{class}"/>"#);
     }
 
     pub(crate) fn circle(&mut self, [x, y]: [f64; 2], radius: f64, attributes: &str, tooltip: &str) {
-        let (x, y, r) = (place(x), place(y), place(radius));
+        let (x, y, r) = (coordinate(x), coordinate(y), coordinate(radius));
         let _ = write!(self.body, r#"<circle cx="{x}" cy="{y}" r="{r}" {attributes}"#);
         self.end("circle", tooltip);
     }
@@ -73,13 +73,13 @@ impl Svg {
         self.end("path", tooltip);
     }
 
-    /// Text whose baseline begins (or, by class, ends or has its middle) at `x`, `y`.
+    /// Writes text with its baseline at (`x`, `y`), anchored at its start or, by class, at its end or middle.
     pub(crate) fn text(&mut self, [x, y]: [f64; 2], class: &str, text: &str) {
         self.text_with([x, y], &format!(r#"class="{class}""#), text, "");
     }
 
     pub(crate) fn text_with(&mut self, [x, y]: [f64; 2], attributes: &str, text: &str, tooltip: &str) {
-        let (x, y) = (place(x), place(y));
+        let (x, y) = (coordinate(x), coordinate(y));
         let _ = write!(self.body, r#"<text x="{x}" y="{y}" {attributes}>{}"#, escape(text));
         if !tooltip.is_empty() {
             let _ = write!(self.body, "<title>{}</title>", escape(tooltip));
@@ -95,9 +95,9 @@ impl Svg {
         }
     }
 
-    /// The whole document. It is scaled down to `least` pixels where there is less room than `width`.
+    /// Returns the document. In narrow containers it is scaled down to at least `least` pixels.
     pub(crate) fn finish(self, width: f64, height: f64, least: f64, label: &str) -> String {
-        let (w, h, least) = (place(width), place(height), place(least.min(width)));
+        let (w, h, least) = (coordinate(width), coordinate(height), coordinate(least.min(width)));
         format!(
             concat!(
                 r#"<svg xmlns="http://www.w3.org/2000/svg" class="tinsmith" viewBox="0 0 {w} {h}" width="{w}" height="{h}" "#,
@@ -116,13 +116,13 @@ impl Svg {
     }
 }
 
-/// A coordinate to a hundredth of a pixel.
-pub(crate) fn place(value: f64) -> String {
+/// Formats a coordinate, rounded to a hundredth of a pixel.
+pub(crate) fn coordinate(value: f64) -> String {
     let rounded = (value * 100.0).round() / 100.0;
     if rounded == 0.0 { "0".to_owned() } else { format!("{rounded}") }
 }
 
-/// The class of series number `index`.
+/// Returns the color class of series `index`.
 pub(crate) fn color(index: usize) -> String {
     format!("s{}", index % COLORS)
 }

@@ -1,6 +1,6 @@
-//! Text that cannot break the document around it, and how wide it is.
+//! Escaping, measuring and shortening of text.
 
-/// `text` for XML and HTML, inside elements and attributes. Characters that XML 1.0 cannot hold become U+FFFD.
+/// Escapes `text` for elements and attributes of XML and HTML. Characters outside XML 1.0 become U+FFFD.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -18,8 +18,8 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// About how wide `text` is at a font size of `size`. No font is at hand (the reader's decides), so this counts
-/// the widths of Helvetica in rough classes and errs on the wide side.
+/// Estimates the width of `text` at font size `size`. The reader's font is unknown, so this sums rough width classes of
+/// Helvetica and errs on the wide side.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
     let em: f64 = text
         .chars()
@@ -35,13 +35,14 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     em * size
 }
 
-/// `text`, or as much of its beginning as is at most `room` wide with an ellipsis.
+/// Returns `text`, cut and ended with an ellipsis if it is wider than `room`.
 pub(crate) fn shorten(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.to_owned();
     }
     let mut short = String::new();
     for c in text.chars() {
+        // Measured with the ellipsis, which must fit too.
         short.push(c);
         if width(&short, size) + width("…", size) > room {
             short.pop();

@@ -23,7 +23,7 @@ use tinsmith_foundation::{FoundationError, Seed, config, files};
 use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model};
 use tinsmith_network::ModelSpec;
-use tinsmith_study::tensorboard::SessionStatus;
+use tinsmith_tensorboard::SessionStatus;
 
 use self::log::EpochLog;
 use crate::callback::{Both, Callback};

@@ -1,6 +1,6 @@
 //! Integration tests of the quantization search.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod rewriting;
 mod searching;

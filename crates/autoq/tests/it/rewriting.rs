@@ -1,13 +1,13 @@
-//! Quantizers are put where the limits say, with the ranges that were measured.
+//! Quantizers are placed as the limits say, with the measured ranges.
 
-use tinsmith_autoq::{AutoqConfig, AutoqError, Limit, Ranges, Slots};
+use tinsmith_autoq::{AutoqConfig, AutoqError, LayerLimit, Ranges, Slots};
 use tinsmith_cost::Cost;
 use tinsmith_network::Op;
 
 use crate::network;
 
-fn limit(layers: &str, kernel: u32, activation: u32) -> Limit {
-    Limit { layers: layers.to_owned(), kernel, activation, ..Limit::default() }
+fn limit(layers: &str, kernel: u32, activation: u32) -> LayerLimit {
+    LayerLimit { layers: layers.to_owned(), kernel, activation, ..LayerLimit::default() }
 }
 
 #[test]
@@ -30,8 +30,10 @@ fn slots_follow_the_limits() {
 
 #[test]
 fn shared_limits_make_one_choice() {
-    let config =
-        AutoqConfig { limits: vec![Limit { shared: true, ..limit("[hy]", 8, 0) }], ..AutoqConfig::default() };
+    let config = AutoqConfig {
+        limits: vec![LayerLimit { shared: true, ..limit("[hy]", 8, 0) }],
+        ..AutoqConfig::default()
+    };
     let slots = Slots::of(&network(), &config, Ranges::new()).unwrap();
     assert_eq!(slots.slots().len(), 1);
     assert_eq!(slots.slots()[0].layers, ["h", "y"]);

@@ -1,4 +1,4 @@
-//! A search finds the layer that needs its bits, whatever the number of workers.
+//! A search finds the layer that needs its bits, for any number of workers.
 
 use tinsmith_autoq::{AutoqConfig, BITS, QuantizationSearch, Ranges};
 use tinsmith_cost::{Limits, Target};
@@ -10,7 +10,7 @@ use tinsmith_study::{
 
 use crate::network;
 
-/// Only the last layer suffers from few bits: stands for a training.
+/// Scores the bits of the last layer only, in place of training.
 struct LastMatters;
 
 impl Evaluate<ModelSpec> for LastMatters {

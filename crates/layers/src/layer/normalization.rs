@@ -1,6 +1,6 @@
 //! Batch and layer normalization.
 
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 use tinsmith_core_tensor::{Param, ops};
 use tinsmith_network::op;
 
@@ -159,5 +159,28 @@ impl LayerForward for LayerNorm {
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
         let normal = centered.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
         Ok(ops::channel_affine(&normal, &gamma, &beta, cx.threads)?)
+    }
+}
+
+/// `scale x + offset` with constants, one for all channels or one for each.
+#[derive(Debug)]
+pub(super) struct Rescaling {
+    scale: Tensor,
+    offset: Tensor,
+}
+
+impl Rescaling {
+    pub(super) fn new(l: &op::Rescaling, device: &Device) -> Result<Self> {
+        let tensor = |constants: &op::PerChannel| {
+            let values: Vec<f32> = constants.values().iter().map(|&v| v as f32).collect();
+            Tensor::from_slice(&values, values.len(), device)
+        };
+        Ok(Self { scale: tensor(&l.scale)?, offset: tensor(&l.offset)? })
+    }
+}
+
+impl Forward for Rescaling {
+    fn forward(&self, _: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(inputs[0].broadcast_mul(&self.scale)?.broadcast_add(&self.offset)?)
     }
 }

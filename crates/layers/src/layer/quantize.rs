@@ -106,21 +106,9 @@ pub(crate) fn quantizer_mode(
     }
 }
 
-/// Returns true if a quantizer draws random numbers in training. Unknown kinds are assumed to.
+/// Returns true if a quantizer draws random numbers in training.
 pub(crate) const fn is_random(quantizer: &Quantizer) -> bool {
-    match quantizer {
-        Quantizer::QuantizedBits(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedRelu(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedTanh(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedSigmoid(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedHswish(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedPo2(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedReluPo2(q) => q.use_stochastic_rounding,
-        Quantizer::Binary(q) => q.use_stochastic_rounding,
-        Quantizer::Ternary(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedUlaw(_) | Quantizer::Learned(_) => false,
-        _ => true,
-    }
+    quantizer.facts().rounds_at_random
 }
 
 /// Index of a parameter, and its quantizer.

@@ -18,7 +18,7 @@ fn check_task(input: &[usize], classes: usize, limits: Limits, target: &Target) 
     let generator = ModelGenerator::new(GeneratorConfig::for_task(input, classes)).unwrap();
     let (found, tally) = generator.costed_candidates(60, Seed::new(5), &limits, target).unwrap();
     assert_eq!(found.len(), 60);
-    // Rejection has to stay cheap.
+    // Rejection must stay cheap.
     assert!(tally.draws < 60 * 60, "{tally:?}");
     let specs: Vec<ModelSpec> = found.into_iter().map(|c| c.spec).collect();
     for (i, spec) in specs.iter().enumerate() {
@@ -44,12 +44,16 @@ fn small_classifiers_fit_small_machines() {
 }
 
 #[test]
-fn a_budget_that_nothing_keeps_is_reported_with_the_constraint_that_binds() {
+fn a_budget_that_nothing_keeps_is_reported_with_the_constraints_that_bind() {
     let config = GeneratorConfig { max_tries: 200, ..GeneratorConfig::default() };
     let generator = ModelGenerator::new(config).unwrap();
-    let limits = Limits { macs: Some(1 << 40), params: Some(10), ..Limits::default() };
+    let limits = Limits { macs: Some(1 << 40), params: Some(10), flash: Some(1 << 10), ..Limits::default() };
     let error = generator.candidates(3, Seed::new(1), &limits, &target("fpga")).unwrap_err().to_string();
-    assert!(error.starts_with("found 0 of 3 networks, then no other: 200 of 200 draws break the limit of params, 10 (the least of them has"), "{error}");
+    assert!(error.starts_with("found 0 of 3 networks, then none: 200 of 200 draws exceed"), "{error}");
+    for limit in ["params, 10 (the smallest has", "flash, 1024 (the smallest has"] {
+        assert!(error.contains(&format!("200 of 200 draws exceed the limit of {limit}")), "{error}");
+    }
+    assert!(!error.contains("macs"), "{error}");
     let none = Limits { ram: Some(0), ..Limits::default() };
     assert!(
         generator

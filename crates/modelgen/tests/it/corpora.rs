@@ -1,4 +1,4 @@
-//! Corpora written and read back.
+//! Writing corpora and reading them back.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,16 +7,16 @@ use std::path::Path;
 use tinsmith_cost::{Cost, Limits};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
 use tinsmith_modelgen::{
-    ActivationKind, BatchConfig, Duplicates, Format, GeneratorConfig, LayerKind, Manifest, ModelGenerator,
-    ModelgenError, Record, Weights, generate, load_models, manifest_path,
+    ActivationKind, CorpusConfig, CorpusManifest, DefaultKinds, Duplicates, Format, GeneratorConfig,
+    LayerKind, ModelGenerator, ModelgenError, Record, Weights, generate, load_models, manifest_path,
 };
 
-fn make(config: &BatchConfig, out: &Path, jobs: usize) -> Result<Manifest, ModelgenError> {
+fn make(config: &CorpusConfig, out: &Path, jobs: usize) -> Result<CorpusManifest, ModelgenError> {
     generate(config, out, WorkerScope::new(jobs), &CancelToken::new(), &Silent)
 }
 
-fn small(count: u64) -> BatchConfig {
-    BatchConfig { count, seed: Seed::new(9), ..BatchConfig::default() }
+fn small(count: u64) -> CorpusConfig {
+    CorpusConfig { count, seed: Seed::new(9), ..CorpusConfig::default() }
 }
 
 fn read(path: &Path) -> Vec<Record> {
@@ -55,7 +55,7 @@ fn networks_are_spread_over_files_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one.jsonl");
     make(&small(500), &one, 2).unwrap();
-    let config = BatchConfig { files: 3, ..small(500) };
+    let config = CorpusConfig { files: 3, ..small(500) };
     let manifest = make(&config, &folder.path().join("three.jsonl.gz"), 2).unwrap();
     let sizes: Vec<u64> = manifest.files.iter().map(|f| f.networks).collect();
     assert_eq!(sizes, [166, 167, 167]);
@@ -83,7 +83,7 @@ fn few() -> GeneratorConfig {
 #[test]
 fn duplicates_are_dropped_or_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let config = BatchConfig { family: few(), ..small(1500) };
+    let config = CorpusConfig { family: few(), ..small(1500) };
     let distinct = |records: &[Record]| {
         records.iter().map(|r| r.spec.structural_hash().unwrap()).collect::<BTreeSet<_>>().len()
     };
@@ -94,7 +94,7 @@ fn duplicates_are_dropped_or_counted() {
     assert_eq!(manifest.tally.draws, records.last().unwrap().index + 1);
     assert_eq!(manifest.tally.duplicates, manifest.tally.draws - 1500);
 
-    let config = BatchConfig { duplicates: Duplicates::Count, ..config };
+    let config = CorpusConfig { duplicates: Duplicates::Count, ..config };
     let out = folder.path().join("counted.jsonl");
     let manifest = make(&config, &out, 2).unwrap();
     let records = read(&out);
@@ -115,7 +115,7 @@ fn limits_hold_and_rejects_are_counted_by_reason() {
         bops: Some(60_000_000),
         ..Limits::default()
     };
-    let config = BatchConfig { limits, ..small(300) };
+    let config = CorpusConfig { limits, ..small(300) };
     let out = folder.path().join("c.jsonl");
     let manifest = make(&config, &out, 2).unwrap();
     for record in read(&out) {
@@ -133,14 +133,63 @@ fn limits_hold_and_rejects_are_counted_by_reason() {
 
     let family = GeneratorConfig { max_tries: 30, ..GeneratorConfig::default() };
     let impossible = Limits { params: Some(3), ..Limits::default() };
-    let config = BatchConfig { limits: impossible, family, ..small(10) };
+    let config = CorpusConfig { limits: impossible, family, ..small(10) };
     let out = folder.path().join("none.jsonl");
     let error = make(&config, &out, 2).unwrap_err().to_string();
     assert!(
-        error.contains("found 0 of 10") && error.contains("30 of 30 draws break the limit of params, 3"),
+        error.contains("found 0 of 10") && error.contains("30 of 30 draws exceed the limit of params, 3"),
         "{error}"
     );
     assert!(!out.exists() && !manifest_path(&out).exists());
+}
+
+/// A hopeless family of many blocks: only the first one exhausts its tries, whatever the number of workers.
+#[test]
+fn a_hopeless_corpus_fails_after_the_first_exhausted_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("c.jsonl");
+    let family = GeneratorConfig { max_tries: 2000, ..GeneratorConfig::default() };
+    let limits = Limits { params: Some(3), ram: Some(100), ..Limits::default() };
+    let config = CorpusConfig { limits, family, ..small(1_000_000) };
+    let errors: BTreeSet<String> =
+        [1, 3].into_iter().map(|jobs| make(&config, &out, jobs).unwrap_err().to_string()).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let error = errors.first().unwrap();
+    assert!(
+        error.starts_with("found 0 of 1000000 networks, then none: 2000 of 2000 draws exceed"),
+        "{error}"
+    );
+    assert!(error.contains("limit of params, 3") && error.contains("limit of ram, 100"), "{error}");
+}
+
+#[test]
+fn a_cancel_is_noticed_between_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let family = GeneratorConfig { max_tries: u64::MAX, ..GeneratorConfig::default() };
+    let limits = Limits { params: Some(3), ..Limits::default() };
+    let config = CorpusConfig { limits, family, ..small(10) };
+    let cancel = CancelToken::new();
+    let error = std::thread::scope(|threads| {
+        let out = folder.path().join("c.jsonl");
+        let (config, token) = (&config, cancel.clone());
+        let run = threads.spawn(move || generate(config, &out, WorkerScope::new(1), &token, &Silent));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        cancel.cancel();
+        run.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.to_string(), "cancelled after 0 of 10 networks");
+}
+
+#[test]
+fn the_default_family_can_be_written_for_keras() {
+    let folder = tempfile::tempdir().unwrap();
+    for q_chance in [0.0, 0.5, 1.0] {
+        let family = GeneratorConfig { q_chance, ..GeneratorConfig::default() };
+        let config = CorpusConfig { format: Format::Keras, family, ..small(100) };
+        let out = folder.path().join("c.txt");
+        make(&config, &out, 1).unwrap();
+        assert_eq!(read(&out).len(), 100);
+    }
 }
 
 #[test]
@@ -154,9 +203,10 @@ fn a_cancelled_corpus_leaves_nothing() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// All that a family can draw and Keras can hold.
+/// Every kind of block and layer that Keras can hold.
 fn exportable() -> GeneratorConfig {
     GeneratorConfig {
+        default_kinds: DefaultKinds::All,
         layers_blacklist: vec![LayerKind::QDepthwiseConv1d],
         batch_norm_chance: 0.3,
         residual_chance: 0.2,
@@ -169,10 +219,10 @@ fn exportable() -> GeneratorConfig {
 #[test]
 fn keras_corpora_hold_the_same_networks_as_records_do() {
     let folder = tempfile::tempdir().unwrap();
-    let config = BatchConfig { family: exportable(), files: 3, ..small(400) };
+    let config = CorpusConfig { family: exportable(), files: 3, ..small(400) };
     let mut found = Vec::new();
     for format in [Format::Records, Format::Keras, Format::KerasBatch] {
-        let config = BatchConfig { format, ..config.clone() };
+        let config = CorpusConfig { format, ..config.clone() };
         let mut bytes = BTreeSet::new();
         for (jobs, ending) in [(1, ""), (3, ""), (2, ".gz")] {
             let out = folder.path().join(format!("{format:?}-{jobs}{ending}"));
@@ -191,31 +241,31 @@ fn keras_corpora_hold_the_same_networks_as_records_do() {
 }
 
 #[test]
-fn what_keras_has_no_class_for_is_refused_by_name_before_anything_is_drawn() {
+fn kinds_without_a_keras_class_are_refused_by_name_before_anything_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("c.txt");
     let refuse = |family: GeneratorConfig, parts: &[&str]| {
-        let config = BatchConfig { format: Format::Keras, family, ..small(5) };
+        let config = CorpusConfig { format: Format::Keras, family, ..small(5) };
         let error = make(&config, &out, 1).unwrap_err().to_string();
         for part in parts {
             assert!(error.contains(part), "{error}");
         }
         assert!(!out.exists());
-        make(&BatchConfig { format: Format::Records, ..config }, &out, 1).unwrap();
+        make(&CorpusConfig { format: Format::Records, ..config }, &out, 1).unwrap();
         std::fs::remove_file(&out).unwrap();
     };
     refuse(
-        GeneratorConfig::default(),
+        GeneratorConfig { default_kinds: DefaultKinds::All, ..GeneratorConfig::default() },
         &[
-            "`family.layers_blacklist` lacks QDepthwiseConv1D, which can be drawn and not be written",
+            "`family.layers_blacklist` lacks QDepthwiseConv1D, which can be drawn but not written",
             "QKeras has no quantized DepthwiseConv1D",
         ],
     );
     let mut family = exportable();
     family.probs.activations = Weights::of([(ActivationKind::Hswish, 1.0), (ActivationKind::Relu, 1.0)]);
-    refuse(family.clone(), &["`family.probs.activations` gives hswish a weight, which cannot be written"]);
-    // In quantized networks it has a class.
-    let config = BatchConfig {
+    refuse(family.clone(), &["`family.probs.activations` gives a weight to hswish, which cannot be written"]);
+    // Its quantized form has a class.
+    let config = CorpusConfig {
         format: Format::Keras,
         family: GeneratorConfig { q_chance: 1.0, ..family },
         ..small(5)
@@ -250,7 +300,7 @@ fn the_original_formats_are_read() {
         texts.iter().enumerate().map(|(i, text)| (format!("model_{i}"), text)).collect();
     check("batch.json", &serde_json::to_string_pretty(&batch).unwrap());
     check("batch_in_a_line.json", &serde_json::to_string(&batch).unwrap());
-    // Networks come as they stand, not by name.
+    // Networks keep the order of the document, not of their names.
     let entry =
         |i: usize, name: &str| format!("{}: {}", serde_json::json!(name), serde_json::json!(texts[i]));
     let entries: Vec<String> = (0..5).map(|i| entry(i, &format!("m_{}", 12 - i))).collect();
@@ -258,7 +308,7 @@ fn the_original_formats_are_read() {
 }
 
 #[test]
-fn what_is_wrong_with_a_network_names_its_place() {
+fn a_fault_in_a_network_names_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.jsonl");
     make(&small(2), &path, 1).unwrap();

@@ -1,12 +1,12 @@
-//! Every probability of a configuration is the share that is drawn: chi-square tests at level 0.001, fixed seeds.
+//! Drawn frequencies match the configured probabilities: chi-square tests at level 0.001 with fixed seeds.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use tinsmith_foundation::Seed;
 use tinsmith_modelgen::{
-    ActivationKind, GeneratorConfig, LayerKind, ModelGenerator, PaddingKind, PoolKind, Probs, Scope,
-    SizeGrid, SizeLaw, Weights, Widths,
+    ActivationKind, DefaultKinds, GeneratorConfig, LayerKind, ModelGenerator, PaddingKind, PoolKind, Probs,
+    Scope, SizeGrid, SizeLaw, Weights, Widths,
 };
 use tinsmith_network::{Activation, ModelSpec, Op, Padding, Quantizer};
 
@@ -16,7 +16,7 @@ const CRITICAL: [f64; 13] =
 
 const DRAWS: u64 = 3000;
 
-/// Checks that `found` has the shares of `weights`, and nothing of weight 0.
+/// Checks that `found` has the frequencies of `weights`, and nothing of weight 0.
 #[track_caller]
 fn check<K: Ord + Debug>(found: impl IntoIterator<Item = K>, weights: impl IntoIterator<Item = (K, f64)>) {
     let mut counts: BTreeMap<K, u64> = BTreeMap::new();
@@ -33,7 +33,7 @@ fn check<K: Ord + Debug>(found: impl IntoIterator<Item = K>, weights: impl IntoI
         let count = counts.remove(k).unwrap_or(0) as f64;
         chi_square += (count - expected).powi(2) / expected;
     }
-    assert!(counts.is_empty(), "weigh nothing and were drawn: {counts:?}");
+    assert!(counts.is_empty(), "drawn despite weight 0: {counts:?}");
     let limit = CRITICAL[weights.len() - 2];
     assert!(chi_square < limit, "chi-square {chi_square} of {weights:?}, want below {limit}");
 }
@@ -52,7 +52,7 @@ fn draws(config: GeneratorConfig, layers: usize) -> Vec<ModelSpec> {
     (0..DRAWS).map(|i| generator.draw(layers, Seed::new(11).derive("model", i)).unwrap()).collect()
 }
 
-/// A family that starts with this kind alone; images of 64 by 64 that no layer shrinks below the limit.
+/// A family that starts with `kind` only, on images of 64 by 64 that no layer shrinks below the flatten limit.
 fn starting(kind: LayerKind) -> GeneratorConfig {
     GeneratorConfig {
         probs: Probs { start_layers: Weights::of([(kind, 1.0)]), ..GeneratorConfig::default().probs },
@@ -245,7 +245,7 @@ fn named_choices_follow_their_weights() {
     assert!(draws(config, 1).iter().all(|s| !has(s, |op| matches!(op, Op::MaxPool2d(_)))));
 }
 
-/// The second layer of networks that stay convolutions.
+/// Kinds of the second layer of networks that stay convolutional.
 fn second(config: GeneratorConfig) -> Vec<&'static str> {
     let config = GeneratorConfig { flatten_chance: 0.0, ..config };
     draws(config, 3)
@@ -265,7 +265,12 @@ fn kinds_of_layers_follow_their_weights() {
         };
         draws(config, 1).iter().filter_map(kind).collect::<Vec<_>>()
     };
-    let config = GeneratorConfig { q_chance: 0.0, ..GeneratorConfig::default() };
+    let listed = GeneratorConfig { q_chance: 0.0, ..GeneratorConfig::default() };
+    check(start(listed.clone()), uniform(&["conv1d", "conv2d", "dense"]));
+    let quantized = GeneratorConfig { q_chance: 1.0, ..listed.clone() };
+    let five = ["conv1d", "conv2d", "dense", "separable_conv2d", "depthwise_conv2d"];
+    check(start(quantized), uniform(&five));
+    let config = GeneratorConfig { default_kinds: DefaultKinds::All, ..listed };
     let all = [
         "conv1d",
         "separable_conv1d",
@@ -279,7 +284,7 @@ fn kinds_of_layers_follow_their_weights() {
     let mut listed = config.clone();
     listed.probs.start_layers = Weights::List(vec![1.0, 2.0, 3.0]);
     check(start(listed), [("conv1d", 1.0), ("conv2d", 2.0), ("dense", 3.0)]);
-    // What an input of two axes and the blacklist leave is renormalized.
+    // The kinds that an input of two axes and the blacklist leave are renormalized.
     let mut series = config;
     series.input = Some(vec![32, 4]);
     series.layers_blacklist = vec![LayerKind::SeparableConv1d];
@@ -296,7 +301,7 @@ fn kinds_of_layers_follow_their_weights() {
 
 #[test]
 fn dense_layers_of_no_weight_are_not_followed_by_any() {
-    // [Dense, QDense]: only quantized networks become flat.
+    // [Dense, QDense]: only quantized networks are flattened.
     let mut config = GeneratorConfig { q_chance: 0.4, ..GeneratorConfig::default() };
     config.probs.start_layers = Weights::of([(LayerKind::Conv2d, 1.0), (LayerKind::QConv2d, 1.0)]);
     config.probs.dense_layers = Weights::List(vec![0.0, 3.0]);

@@ -1,12 +1,12 @@
-//! What holds for every drawn network.
+//! Properties of every drawn network.
 
 use std::ops::ControlFlow;
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 use tinsmith_foundation::Seed;
 use tinsmith_modelgen::{
-    DrawState, Format, Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, Sink, SizeGrid,
-    SizeLaw, Weights, load_models,
+    DefaultKinds, DrawState, Format, Generated, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope,
+    Sink, SizeGrid, SizeLaw, Weights, load_models,
 };
 use tinsmith_network::{Layer, ModelSpec, Op};
 
@@ -109,16 +109,16 @@ fn a_callback_that_does_nothing_changes_nothing_and_a_reset_takes_changes_back()
 fn parameters_of_one_draw_leave_the_generator_as_it_is() {
     let generator = ModelGenerator::new(GeneratorConfig::default()).unwrap();
     let small = GeneratorConfig { dense_lb: 2, dense_ub: 4, classes: Some(3), ..generator.config().clone() };
-    let go_on = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
+    let proceed = |_: &mut DrawState<'_>, _: &[Layer]| ControlFlow::<()>::Continue(());
     for seed in (0..20).map(Seed::new) {
         let drawn =
-            generator.gen_network(4, Some(&small), seed, go_on, None).unwrap().into_network().unwrap();
+            generator.gen_network(4, Some(&small), seed, proceed, None).unwrap().into_network().unwrap();
         assert_eq!(drawn, ModelGenerator::new(small.clone()).unwrap().draw(4, seed).unwrap());
-        let own = generator.gen_network(4, None, seed, go_on, None).unwrap().into_network().unwrap();
+        let own = generator.gen_network(4, None, seed, proceed, None).unwrap().into_network().unwrap();
         assert_eq!(own, generator.draw(4, seed).unwrap());
     }
     let wrong = GeneratorConfig { q_chance: -1.0, ..GeneratorConfig::default() };
-    let error = generator.gen_network(4, Some(&wrong), Seed::new(0), go_on, None).unwrap_err().to_string();
+    let error = generator.gen_network(4, Some(&wrong), Seed::new(0), proceed, None).unwrap_err().to_string();
     assert!(error.contains("`q_chance` is -1"), "{error}");
     // A reset goes back to the parameters of the draw.
     let reset = generator
@@ -335,7 +335,9 @@ fn without_dense_layers_networks_stay_convolutions_to_the_end() {
 
 #[test]
 fn kernels_and_biases_of_every_quantized_kind_have_quantizers() {
-    let config = GeneratorConfig { q_chance: 1.0, bias_rate: 1.0, ..GeneratorConfig::default() };
+    let default_kinds = DefaultKinds::All;
+    let config =
+        GeneratorConfig { q_chance: 1.0, bias_rate: 1.0, default_kinds, ..GeneratorConfig::default() };
     let generator = ModelGenerator::new(config).unwrap();
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 0..300 {
@@ -395,4 +397,22 @@ fn a_kernel_that_fits_nowhere_is_an_error_that_says_so() {
     );
     let error = ModelGenerator::new(GeneratorConfig::default()).unwrap().draw(0, Seed::new(0)).unwrap_err();
     assert_eq!(error.to_string(), "total_layers is 0, want at least 1");
+}
+
+/// Searches start from these networks, so a seed must keep giving the same ones.
+#[test]
+fn task_families_are_stable() {
+    let generator = ModelGenerator::new(GeneratorConfig::for_task(&[8, 8, 1], 10)).unwrap();
+    for (index, hash) in [
+        (0, "f79befa9c5a2fcf1d3e7d7bf60b56140"),
+        (1, "5e21d380679643b3f44a8526a8bb54fb"),
+        (2, "f084def97ab87316e145e6d9800d2c82"),
+        (3, "5c80a48cb3dcc489a2c53d22e64baac9"),
+        (4, "d8027e8723c4fd81dc2fce7ccab64996"),
+        (5, "65b4fd8e3e11fdcd6125bca0212a9c7c"),
+        (407, "d2698fd5aac64278f9eb3bda0ef6ca62"),
+    ] {
+        let spec = generator.draw_any(Seed::new(3).derive("model", index)).unwrap();
+        assert_eq!(spec.structural_hash().unwrap().to_string(), hash, "network {index}");
+    }
 }

@@ -1,9 +1,9 @@
 //! Integration tests of the generator.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure is a test's way to speak")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 mod budgets;
 mod corpora;
 mod distributions;
 mod drawing;
 mod options;
-mod structures;
+mod space_filling;

@@ -2,7 +2,8 @@
 
 use tinsmith_foundation::{Seed, config};
 use tinsmith_modelgen::{
-    BatchConfig, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, SizeGrid, SizeLaw, Weights,
+    CorpusConfig, DefaultKinds, GeneratorConfig, LayerKind, ModelGenerator, Probs, Scope, SizeGrid, SizeLaw,
+    Weights,
 };
 
 fn read(text: &str) -> Result<GeneratorConfig, String> {
@@ -18,12 +19,20 @@ fn defaults_are_valid_and_survive_a_round_trip() {
     assert_eq!(read("{}").unwrap(), GeneratorConfig::default());
 }
 
+/// One key of `probs` leaves the others at their defaults.
+#[test]
+fn absent_weights_keep_their_defaults() {
+    let family = read("probs: {padding: {same: 1}}").unwrap();
+    assert_eq!(family.probs.activations, GeneratorConfig::default().probs.activations);
+    assert_eq!(family.probs.activations, Probs::default().activations);
+}
+
 #[test]
 fn faults_come_all_at_once_with_their_places() {
     let text = "dense_lb: 33\ndense_ub: 60\nbias_rate: 1.5\nprobs:\n  padding: [1, 2, 3]\n  activations: {relu: -1}\n";
     let error = read(text).unwrap_err();
     for part in [
-        "family.yaml:2:11: `dense_ub` is 60, but 33..=60 does not hold a power of two",
+        "family.yaml:2:11: `dense_ub` is 60, but 33..=60 does not contain a power of two",
         "family.yaml:3:12: `bias_rate` is 1.5, want a probability, 0 to 1",
         "family.yaml:5:12: `probs.padding` has 3 weights, want 2 for [same, valid]",
         "`probs.activations` gives relu the weight -1, want 0 or more",
@@ -53,7 +62,7 @@ fn lists_name_their_order_when_their_length_is_off() {
 }
 
 #[test]
-fn what_can_come_up_must_have_something_to_go_on_with() {
+fn every_layer_that_can_be_drawn_needs_one_that_can_follow() {
     let float_only = Probs { start_layers: Weights::of([(LayerKind::Dense, 1.0)]), ..Probs::default() };
     let config = GeneratorConfig { probs: float_only, ..GeneratorConfig::default() };
     let error = ModelGenerator::new(config).unwrap_err().to_string();
@@ -61,9 +70,11 @@ fn what_can_come_up_must_have_something_to_go_on_with() {
     let error = read("{input: [16, 3], q_chance: 0, probs: {start_layers: {Conv2D: 1}}}").unwrap_err();
     assert!(error.contains("leaves no float layer to start with for an input with 2 axes"), "{error}");
     let error = read("{classes: 3, layers_blacklist: [Dense]}").unwrap_err();
-    assert!(error.contains("`classes` wants a dense head, but layers_blacklist has the float dense layer"));
+    assert!(
+        error.contains("`classes` needs a dense head, but layers_blacklist contains the float dense layer")
+    );
     let error = read("probs: {dense_layers: {Conv2D: 1}}").unwrap_err();
-    assert!(error.contains("gives Conv2D a weight, which is no layer of dense_layers"), "{error}");
+    assert!(error.contains("gives a weight to Conv2D, which is not one of dense_layers"), "{error}");
 }
 
 /// The properties of an object in a schema, by path.
@@ -74,10 +85,10 @@ fn properties<'s>(schema: &'s serde_json::Value, of: &str) -> Vec<&'s str> {
 
 #[test]
 fn schemas_name_every_option_and_every_choice() {
-    let schema = serde_json::to_value(schemars::schema_for!(BatchConfig)).unwrap();
-    // Options that are not set are not written, so they are set here.
+    let schema = serde_json::to_value(schemars::schema_for!(CorpusConfig)).unwrap();
+    // Unset options are not written, so set them.
     let family = GeneratorConfig::for_task(&[8, 8, 1], 10);
-    let stored = serde_json::to_value(BatchConfig { family, ..BatchConfig::default() }).unwrap();
+    let stored = serde_json::to_value(CorpusConfig { family, ..CorpusConfig::default() }).unwrap();
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(properties(&schema, ""), keys(&stored));
     assert_eq!(properties(&schema, "/$defs/GeneratorConfig"), keys(&stored["family"]));
@@ -89,8 +100,12 @@ fn schemas_name_every_option_and_every_choice() {
 
 type Change = fn(&mut GeneratorConfig);
 
-/// A change of every option but `max_tries`, which bounds and does not draw.
-const CHANGES: [(&str, Change); 45] = [
+/// Weights that differ from the default of `time_layers`.
+const SERIES: [(LayerKind, f64); 3] =
+    [(LayerKind::Conv1d, 1.0), (LayerKind::QConv1d, 1.0), (LayerKind::SeparableConv1d, 1.0)];
+
+/// A change of every option except `max_tries`, which bounds a corpus and takes no part in a draw.
+const CHANGES: [(&str, Change); 46] = [
     ("activ_bit_width", |c| c.activ_bit_width = 5.into()),
     ("activ_int_width", |c| c.activ_int_width = 2),
     ("activation_rate", |c| c.activation_rate = 0.6),
@@ -109,6 +124,7 @@ const CHANGES: [(&str, Change); 45] = [
     ("conv_kernel_ub", |c| c.conv_kernel_ub = 5),
     ("conv_stride_lb", |c| c.conv_stride_lb = 2),
     ("conv_stride_ub", |c| c.conv_stride_ub = 2),
+    ("default_kinds", |c| c.default_kinds = DefaultKinds::All),
     ("dense_lb", |c| c.dense_lb = 64),
     ("dense_ub", |c| c.dense_ub = 512),
     ("dropout_chance", |c| c.dropout_chance = 0.6),
@@ -126,7 +142,7 @@ const CHANGES: [(&str, Change); 45] = [
     ("probs.padding", |c| c.probs.padding = Weights::List(vec![1.0, 2.0])),
     ("probs.pooling", |c| c.probs.pooling = Weights::List(vec![1.0, 2.0])),
     ("probs.start_layers", |c| c.probs.start_layers = Weights::List(vec![1.0; 8])),
-    ("probs.time_layers", |c| c.probs.time_layers = Weights::List(vec![1.0, 1.0])),
+    ("probs.time_layers", |c| c.probs.time_layers = Weights::of(SERIES)),
     ("q_chance", |c| c.q_chance = 0.4),
     ("q_scope", |c| c.q_scope = Scope::Layer),
     ("residual_chance", |c| c.residual_chance = 0.4),
@@ -150,7 +166,7 @@ fn every_option_has_an_effect() {
         branch_chance: 0.3,
         global_pooling_chance: 0.3,
         probs: Probs {
-            // Without a float dense layer, so that float networks can do without any.
+            // Without a float dense layer, so that float networks can stay convolutional.
             start_layers: Weights::List(vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]),
             ..GeneratorConfig::default().probs
         },

@@ -1,13 +1,13 @@
 //! Integration tests of the architecture search.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod mutations;
 mod searching;
 
 use tinsmith_network::ModelSpec;
 
-/// An image network with everything that mutations look for.
+/// An image network to which every mutation applies.
 pub(crate) fn network() -> ModelSpec {
     ModelSpec::parse(
         "layers:

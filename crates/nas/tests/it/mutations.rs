@@ -1,4 +1,4 @@
-//! Every change makes a possible network with the same outputs.
+//! Every edit yields a valid network with the same outputs.
 
 use proptest::prelude::*;
 use tinsmith_foundation::Seed;
@@ -8,7 +8,7 @@ use tinsmith_network::{ModelSpec, Op};
 use crate::network;
 
 #[test]
-fn every_change_applies_somewhere() {
+fn every_mutation_applies_somewhere() {
     for kind in Mutation::ALL {
         let found = (0..50).find_map(|i| kind.apply(&network(), &mut Seed::new(i).rng()));
         let changed = found.unwrap_or_else(|| panic!("{kind:?} never applies"));
@@ -25,7 +25,7 @@ fn count(spec: &ModelSpec, wanted: impl Fn(&Op) -> bool) -> usize {
 }
 
 #[test]
-fn changes_are_what_they_say() {
+fn mutations_do_what_they_say() {
     let before = network();
     assert_eq!(apply(Mutation::Remove).layers.len(), before.layers.len() - 1);
     assert!(apply(Mutation::Insert).layers.len() > before.layers.len());
@@ -40,7 +40,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_row_of_changes_keeps_the_outputs(seed in any::<u64>(), steps in 1..12_usize) {
+    fn any_sequence_of_mutations_keeps_the_outputs(seed in any::<u64>(), steps in 1..12_usize) {
         let mut rng = Seed::new(seed).rng();
         let mut spec = network();
         for _ in 0..steps {
@@ -51,7 +51,7 @@ proptest! {
             let graph = spec.graph().unwrap();
             prop_assert_eq!(graph.shape(graph.outputs[0]), [5]);
         }
-        // What is written is read.
+        // Networks survive a round trip.
         prop_assert_eq!(ModelSpec::parse(&spec.to_yaml().unwrap(), "again").unwrap(), spec);
     }
 }

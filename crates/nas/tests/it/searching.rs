@@ -1,18 +1,18 @@
-//! Searches keep their limits, get better, and do not depend on the number of workers.
+//! Searches keep their limits, improve, and do not depend on the number of workers.
 
 use std::path::Path;
 
 use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::{CancelToken, Seed, Silent, WorkerScope};
-use tinsmith_nas::{ArchitectureSearch, NasError, SearchConfig};
+use tinsmith_nas::{ArchitectureSearch, Architectures, NasError, SearchConfig};
 use tinsmith_network::{ModelSpec, Op};
 use tinsmith_study::{
-    Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, SearchRun, Study, TrialState,
+    Breed, Decision, Evaluate, EvaluateError, Outcome, Report, Request, Scores, SearchRun, Study, TrialState,
 };
 
 use crate::network;
 
-/// Likes networks with many filters: stands for a training.
+/// Scores networks by their number of filters, in place of training.
 struct Filters;
 
 impl Evaluate<ModelSpec> for Filters {
@@ -91,4 +91,33 @@ fn an_impossible_budget_names_what_binds() {
         ArchitectureSearch::new(SearchConfig::default(), vec![network()], limits, target).unwrap_err();
     assert!(matches!(error, NasError::NothingFits { given: 1, .. }));
     assert!(error.to_string().contains("flash"), "{error}");
+}
+
+/// Joining parents of unlike heads would change the output's shape.
+#[test]
+fn children_of_two_networks_keep_the_output() {
+    let convolutional = ModelSpec::parse(
+        "layers:
+           - {name: x, input: {shape: [12, 12, 1]}}
+           - {name: c, conv2d: {filters: 4, kernel: 3, padding: same, activation: relu}}
+           - {name: d, conv2d: {filters: 5, kernel: 3, padding: same, activation: relu}}
+           - {name: f, flatten: {}}
+           - {name: y, dense: {units: 5}}",
+        "convolutional",
+    )
+    .unwrap();
+    let target = Target::load("mcu-int8").unwrap();
+    let breed = Architectures::new(vec![network()], 1, Limits::default(), target);
+    let mut children = 0;
+    for seed in 0..200 {
+        let mut rng = Seed::new(seed).rng();
+        for (a, b) in [(&network(), &convolutional), (&convolutional, &network())] {
+            if let Some(child) = breed.cross(a, b, &mut rng).unwrap() {
+                let graph = child.graph().unwrap();
+                assert_eq!(graph.shape(graph.outputs[0]), [5], "seed {seed}");
+                children += 1;
+            }
+        }
+    }
+    assert!(children > 100, "{children}");
 }

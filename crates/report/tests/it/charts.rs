@@ -64,7 +64,7 @@ fn points_lie_where_their_values_are_and_tell_them() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_counted_in_the_legend() {
+fn omitted_values_are_counted_in_the_legend() {
     let svg = scatter().to_svg().unwrap();
     assert!(seen(&parse(&svg)).contains(&"trials (2 left out)".to_owned()));
     let svg = curve(vec![(0.0, 1.0), (1.0, f64::INFINITY), (2.0, 0.5)]).to_svg().unwrap();
@@ -149,10 +149,7 @@ fn a_series_of_another_length_is_an_error() {
     let mut chart = bars(false);
     chart.series[1].1.pop();
     let error = chart.to_svg().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "chart `flash`: series `scales` has 1 values, want 2, one for each category"
-    );
+    assert_eq!(error.to_string(), "chart `flash`: series `scales` has 1 values, want 2, one per category");
     let heatmap = Heatmap { rows: vec!["a".to_owned()], columns: vec!["b".to_owned()], ..Heatmap::default() };
     assert!(matches!(heatmap.to_svg(), Err(ReportError::Length { got: 0, want: 1, .. })));
 }

@@ -1,6 +1,6 @@
-//! What the charts and pages promise.
+//! Guarantees of the charts and pages.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is wrong")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 mod charts;
 mod network;

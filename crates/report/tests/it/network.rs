@@ -129,7 +129,7 @@ fn a_layer_that_its_predecessor_does_is_called_fused() {
     assert_eq!(fused, ["batch_norm, fused", "relu, fused"], "the second norm follows a pooling");
 }
 
-/// A network of sums, each of two earlier layers.
+/// Returns a network of sums, each of two earlier layers.
 fn sums(pairs: &[(usize, usize)]) -> ModelSpec {
     let input = ModelSpec::parse("layers: [{name: l0, input: {shape: [4]}}]", "test").unwrap().layers;
     let mut spec = ModelSpec::new("sums", input);

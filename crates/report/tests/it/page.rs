@@ -1,4 +1,4 @@
-//! The page as one document.
+//! The page as a document.
 
 use tinsmith_report::{Axis, LineSeries, Lines, Page, Table};
 
@@ -29,7 +29,7 @@ fn page() -> Page {
     page
 }
 
-/// The page as an outline: elements with their texts, drawings left out.
+/// Returns the outline of a page: elements with their texts, without drawings.
 fn outline(node: roxmltree::Node<'_, '_>, out: &mut Vec<String>) {
     let name = node.tag_name().name();
     if ["style", "svg"].contains(&name) {

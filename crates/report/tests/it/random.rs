@@ -1,4 +1,4 @@
-//! Whatever the data are: a drawing, well-formed, with its coordinates in bounds.
+//! Any data give a well-formed drawing with coordinates in bounds.
 
 use proptest::prelude::*;
 use tinsmith_report::{
@@ -34,7 +34,7 @@ fn axis() -> impl Strategy<Value = Axis> {
     (text(), any::<bool>(), unit).prop_map(|(label, log, unit)| Axis { label, log, unit })
 }
 
-/// Well-formed, and every number in it is one.
+/// Checks that the drawing is well-formed and every number in it parses.
 fn check(svg: &str) {
     let document = parse(svg);
     for node in document.descendants().filter(roxmltree::Node::is_element) {

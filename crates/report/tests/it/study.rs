@@ -1,4 +1,4 @@
-//! Pictures of a study.
+//! Charts of a study.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! Reading back what was drawn.
+//! Parsing of rendered drawings.
 
 use roxmltree::{Document, Node};
 
-/// The drawing or page as a tree; fails where it is not well-formed.
+/// Parses a drawing or page; fails if it is not well-formed.
 #[track_caller]
 pub(crate) fn parse(text: &str) -> Document<'_> {
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
@@ -12,22 +12,22 @@ pub(crate) fn parse(text: &str) -> Document<'_> {
     }
 }
 
-/// The texts that are to be seen, in their order.
+/// Returns the visible texts, in order.
 pub(crate) fn seen(document: &Document<'_>) -> Vec<String> {
     document.descendants().filter(|n| n.has_tag_name(tag("text"))).map(|n| own_text(&n)).collect()
 }
 
-/// What appears under the pointer.
+/// Returns the tooltips.
 pub(crate) fn tooltips(document: &Document<'_>) -> Vec<String> {
     document.descendants().filter(|n| n.has_tag_name(tag("title"))).map(|n| own_text(&n)).collect()
 }
 
-/// The elements called `name`.
+/// Returns the elements called `name`.
 pub(crate) fn elements<'a>(document: &'a Document<'a>, name: &'a str) -> Vec<Node<'a, 'a>> {
     document.descendants().filter(|n| n.is_element() && n.tag_name().name() == name).collect()
 }
 
-/// A number among an element's attributes.
+/// Returns a numeric attribute of an element.
 #[track_caller]
 pub(crate) fn number(node: &Node<'_, '_>, attribute: &str) -> f64 {
     let text = node.attribute(attribute).unwrap_or_else(|| panic!("{node:?} has no {attribute}"));
