@@ -179,7 +179,7 @@ impl Rescaling {
     }
 }
 
-impl Forward for Rescaling {
+impl LayerForward for Rescaling {
     fn forward(&self, _: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         Ok(inputs[0].broadcast_mul(&self.scale)?.broadcast_add(&self.offset)?)
     }
