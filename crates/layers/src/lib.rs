@@ -68,7 +68,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-mod candle_nn;
+mod candle_module;
 mod ebops;
 mod error;
 mod fold;
@@ -80,7 +80,7 @@ mod model;
 pub mod npz;
 pub mod plan;
 
-pub use candle_nn::TrainingModule;
+pub use candle_module::TrainingModule;
 pub use ebops::{Ebops, EbopsGradients};
 pub use error::{LayersError, Result};
 pub use fold::{FoldedNetwork, fold_batch_norms};

@@ -58,7 +58,7 @@ impl Affine {
         let scales: Vec<f32> = channels.largest(xs).into_iter().map(scale_of).collect();
         let scale = match (axis, scales.as_slice()) {
             (Some(axis), _) => Scale::PerChannel { axis, values: scales },
-            (None, values) => Scale::Uniform(values.first().copied().unwrap_or(1.0)),
+            (None, values) => Scale::Uniform(values[0]),
         };
         Ok(Self { scale, zero_point: 0, low: -Self::HIGH })
     }

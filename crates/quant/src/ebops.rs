@@ -79,15 +79,16 @@ impl LearnedBits {
             let (group, channel) = (i / groups.inner % groups.count, i / outputs % channels);
             let (width, bits) = (f64::from(widths[group]), f64::from(input_bits[channel]));
             value += times * width * bits;
+            // A width of 0 is a flat minimum: all weights are 0, and fewer fractional bits change nothing.
             if width > 0.0 {
                 weight_sums[group] += times * bits;
             }
             input_sums[channel] += times * width;
         }
-        let share = (xs.len() / widths.len().max(1)).max(1) as f64;
+        let sharing = (xs.len() / widths.len().max(1)).max(1) as f64;
         Ok(Penalty {
             value,
-            fractional: weight_sums.into_iter().map(|sum| (sum / share.sqrt()) as f32).collect(),
+            fractional: weight_sums.into_iter().map(|sum| (sum / sharing.sqrt()) as f32).collect(),
             input_bits: input_sums.into_iter().map(|sum| sum as f32).collect(),
         })
     }

@@ -83,7 +83,7 @@ impl LearnedOp {
             }
             (LearnedKind::Bits(q), _) => q.initial(shape),
             (_, LearnedQuantizer::Pact(settings)) => Ok(vec![settings.upper as f32]),
-            _ => Ok(Vec::new()),
+            _ => unreachable!("invariant: kind and settings describe one quantizer"),
         }
     }
 

@@ -154,8 +154,8 @@ impl LearnedBits {
     pub fn total_bits(&self, xs: &[f32], shape: &[usize], fractional: &[f32]) -> Result<u64> {
         let sign = u64::from(xs.iter().any(|&x| x < 0.0));
         let widths = self.widths(xs, shape, fractional)?;
-        let share = (xs.len() / widths.len().max(1)) as u64;
-        Ok(widths.iter().filter(|&&width| width > 0.0).map(|&width| (width as u64 + sign) * share).sum())
+        let sharing = (xs.len() / widths.len().max(1)) as u64;
+        Ok(widths.iter().filter(|&&width| width > 0.0).map(|&width| (width as u64 + sign) * sharing).sum())
     }
 
     /// Facts of the tensor for a specification: its non-zeros and its total bits, which vary between groups.

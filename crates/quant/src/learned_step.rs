@@ -73,8 +73,8 @@ impl LearnedStep {
         let channels = self.channels(shape)?;
         let mut sums = vec![0.0_f64; channels.count];
         channels.each(xs, |channel, x| sums[channel] += f64::from(x.abs()));
-        let share = (xs.len() / channels.count.max(1)).max(1) as f64;
-        let step = |sum: f64| (2.0 * sum / share / f64::from(self.high).sqrt()) as f32;
+        let sharing = (xs.len() / channels.count.max(1)).max(1) as f64;
+        let step = |sum: f64| (2.0 * sum / sharing / f64::from(self.high).sqrt()) as f32;
         Ok(sums.into_iter().map(|sum| step(sum).max(crate::rounding::EPSILON)).collect())
     }
 
@@ -107,6 +107,7 @@ impl LearnedStep {
         check_length("gradient of learned step", shape, grads.len())?;
         check_length("gradient of steps", &[steps.len()], step_grads.len())?;
         let channels = self.check(xs, shape, steps)?;
+        // In f64: a step size is shared by many values, and their f32 products would lose the small ones.
         let mut sums = vec![0.0_f64; channels.count];
         channels.zip(xs, grads, |channel, x, g| {
             let scaled = x / steps[channel];
@@ -122,8 +123,8 @@ impl LearnedStep {
                 *g = 0.0;
             }
         });
-        let share = (xs.len() / channels.count.max(1)).max(1) as f64;
-        let factor = 1.0 / (share * f64::from(self.high)).sqrt();
+        let sharing = (xs.len() / channels.count.max(1)).max(1) as f64;
+        let factor = 1.0 / (sharing * f64::from(self.high)).sqrt();
         step_grads.iter_mut().zip(sums).for_each(|(g, sum)| *g = (sum * factor) as f32);
         Ok(())
     }
@@ -152,15 +153,20 @@ impl LearnedStep {
         if let Some(index) = codes.iter().position(|code| code.is_nan()) {
             return Err(QuantError::NotANumber { index, value: xs[index] });
         }
-        let scale = match (self.axis, steps) {
-            (None, &[step]) => Scale::Uniform(step),
-            (axis, _) => {
-                let axis = axis.and_then(|axis| Sharing::place(axis, shape.len())).unwrap_or(0);
-                Scale::PerChannel { axis, values: steps.to_vec() }
-            }
-        };
+        let scale = self.scale(steps, shape.len());
         let format = Format::whole_numbers(self.low, self.high, self.bits);
         Codes::new(codes.iter().map(|&code| code as i32).collect(), shape.to_vec(), scale, format)
+    }
+
+    /// The step sizes as a scale. They must have been checked against the shape.
+    fn scale(&self, steps: &[f32], rank: usize) -> Scale {
+        match self.axis {
+            None => Scale::Uniform(steps[0]),
+            Some(axis) => {
+                let axis = Sharing::place(axis, rank).expect("invariant: `check` has resolved the axis");
+                Scale::PerChannel { axis, values: steps.to_vec() }
+            }
+        }
     }
 
     fn channels(&self, shape: &[usize]) -> Result<Channels> {

@@ -64,6 +64,8 @@ pub(crate) fn power_of_two(exponent: f32) -> f32 {
 /// tie, and goes to the even exponent. Only near ties can this differ from the exponent bits of `v`, so only there is
 /// a logarithm computed.
 pub(crate) fn log2_whole(v: f32, floor: bool) -> f32 {
+    // The f32 logarithm is off by far less than NEAR around the critical mantissas (the square root of 2 for
+    // rounding, 1 and 2 for floor), so outside of that range the exponent field decides.
     const NEAR: f32 = 1e-3;
     if v.is_normal() && v > 0.0 {
         let bits = v.to_bits();

@@ -154,6 +154,7 @@ impl Channels {
         if xs.is_empty() {
             return;
         }
+        // The last axis has its own loop: without the inner runs of length 1 it vectorizes.
         if self.inner == 1 {
             for (row, out) in xs.chunks_exact(self.count).zip(ys.chunks_exact_mut(self.count)) {
                 for (channel, (&x, y)) in row.iter().zip(out).enumerate() {
@@ -282,6 +283,7 @@ impl Scaled {
             return Ok(Scale::of(shape, axis, scales));
         }
         let fitted = channels.for_least_squares(shape);
+        // Levels and scale are refined in turns, five times as in the reference. The range above only gives the start.
         let mut scales = channels.spread(scales, fitted);
         for _ in 0..5 {
             fitted.zip(xs, out, |channel, x, z| *z = round(x * per_span, scales[channel]));

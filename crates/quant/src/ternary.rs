@@ -60,6 +60,7 @@ impl Ternary {
         match (self.draw, rng) {
             (TernaryDraw::Training(chance), Some(mut rng)) => self.sample(xs, shape, out, chance, &mut rng),
             (TernaryDraw::Rounded, Some(rng)) => {
+                // One draw per value and refinement, in the order of the elements.
                 let mut rounding = Stochastic(rng);
                 self.fit(xs, shape, out, |x, scale| {
                     let rounded = rounding.round(x / scale * 3.0) / 3.0;
@@ -89,6 +90,7 @@ impl Ternary {
         };
         let (channels, _) = Channels::of("ternary", shape, None)?;
         let mut scales = channels.largest(xs);
+        // For a uniform distribution the best threshold is a third of the range, half of the scale.
         for scale in &mut scales {
             *scale = 2.0 * *scale / 3.0;
             if power_of_two {
@@ -127,6 +129,7 @@ impl Ternary {
         channels.zip(xs, out, |channel, x, y| {
             let threshold = match thresholds.as_slice() {
                 &[threshold] => threshold,
+                // Rank 1: one scale per element, but a single channel.
                 many if many.len() == channels.count => many[channel],
                 many => many[index],
             };

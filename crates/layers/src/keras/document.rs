@@ -184,6 +184,8 @@ fn keras_order(sources: &[Vec<usize>], outputs: &[usize]) -> Vec<usize> {
             }
         }
     }
+    // `done` lists layers after all their sources, so walking it backward sees every reader before its sources and
+    // one sweep settles the longest distances.
     let mut depth = vec![0_usize; count];
     for &layer in done.iter().rev() {
         for &source in &sources[layer] {

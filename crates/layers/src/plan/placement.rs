@@ -22,6 +22,8 @@ pub(super) fn place(buffers: &[Lifetime]) -> (Vec<Range<usize>>, usize) {
     let mut whole = 0;
     for i in order {
         let buffer = buffers[i];
+        // Only buffers live at the same time constrain the offset; walking them in order of their offsets finds the
+        // first gap. Offsets are rounded up to cache lines, so two threads never write one line.
         let meets = |&&k: &&usize| buffers[k].first <= buffer.last && buffer.first <= buffers[k].last;
         let mut taken: Vec<Range<usize>> = placed.iter().filter(meets).map(|&k| ranges[k].clone()).collect();
         taken.sort_by_key(|r| r.start);

@@ -164,7 +164,7 @@ fn what_cannot_be_read_says_why() {
 
     let error =
         keras::load(&folder().join("branches.weights.h5"), &BuildOptions::default()).expect_err("no spec");
-    assert!(error.to_string().contains("weights and no architecture"), "{error}");
+    assert!(error.to_string().contains("weights without an architecture"), "{error}");
 
     let other = model("{layers: [{name: x, input: {shape: [3]}}, {name: a, dense: {units: 2}}]}");
     let error = other.load_weights(&folder().join("branches.weights.h5")).expect_err("another network");

@@ -2,7 +2,7 @@
 #![expect(clippy::panic, clippy::print_stdout, reason = "a test says what is wrong and what it covered")]
 
 mod build;
-mod candle_nn;
+mod candle_module;
 mod data;
 mod degenerate;
 mod fold;

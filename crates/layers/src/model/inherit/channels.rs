@@ -306,6 +306,7 @@ fn repeated(old: usize, new: usize, seed: Seed) -> Channels {
         let round = rng.permutation(old);
         index.extend(round.into_iter().take(new - index.len()));
     }
+    // Uneven fractions break the symmetry: copies with equal outgoing weights would get equal gradients for ever.
     let weights: Vec<f64> = index.iter().map(|_| rng.uniform_in(0.8, 1.2)).collect();
     let mut sums = vec![0.0; old];
     index.iter().zip(&weights).for_each(|(&c, weight)| sums[c] += weight);
