@@ -5,7 +5,9 @@
 #![expect(clippy::print_stdout, reason = "examples print their results")]
 
 use tinsmith_foundation::{CancelToken, Silent};
-use tinsmith_workshop::{DesignConfig, GenerateStage, PruneStage, SearchStage, Session, design, resume};
+use tinsmith_workshop::{
+    DesignConfig, GenerateOptions, PruneOptions, SearchOptions, Session, design, resume,
+};
 
 fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
@@ -17,12 +19,12 @@ fn main() -> anyhow::Result<()> {
         seeds: 2,
         epochs: Some(4),
         out: Some(out.clone()),
-        generate: GenerateStage { candidates: 8 },
-        search: SearchStage { finalists: 1, ..SearchStage::default() },
-        prune: PruneStage { sparsities: vec![0.3, 0.6], ..PruneStage::default() },
+        generate: GenerateOptions { candidates: 8 },
+        search: SearchOptions { finalists: 1, ..SearchOptions::default() },
+        prune: PruneOptions { sparsities: vec![0.3, 0.6], ..PruneOptions::default() },
         ..DesignConfig::default()
     };
-    let session = Session { progress: &Silent, cancel: CancelToken::new() };
+    let session = Session::new(&Silent, CancelToken::new());
     let result = design(config, &session)?;
 
     for (name, figures) in [("baseline", &result.baseline), ("winner", &result.winner)] {

@@ -105,7 +105,7 @@ impl<'a> Training<'a> {
             rest_2: 0.001,
             epsilon: 1e-7,
         };
-        self.plan.backward_in_pieces(&|block| {
+        self.plan.backward_by_tiles(&|block| {
             let mut slots = block.slots.into_iter();
             let (m, v) = (slots.next().unwrap_or_default(), slots.next().unwrap_or_default());
             let (moments, threads) = ((m, v, &mut [][..]), block.threads.count());

@@ -1,6 +1,7 @@
 //! Forgiving factor: the loss in a metric that a smaller network may cost (AutoQKeras, `forgiving_metrics`).
 
 use serde::{Deserialize, Serialize};
+use tinsmith_cost::ForgivingFactor;
 use tinsmith_foundation::Faults;
 
 /// Trade-off between size and quality. A network of `1 / rate` of the reference's size may lose `delta_p` percent of the
@@ -53,9 +54,8 @@ impl Goal {
     /// ```
     #[must_use]
     pub fn forgiving_factor(&self, reference: f64, trial: f64) -> f64 {
-        let reference = reference * self.stress;
-        let delta = if trial < reference { self.delta_p } else { self.delta_n };
-        delta / 100.0 * (reference / trial).ln() / self.rate.ln()
+        let Self { delta_p, delta_n, rate, stress } = *self;
+        ForgivingFactor { delta_p, delta_n, rate, stress }.delta(reference, trial)
     }
 
     /// Returns the metric with its factor: `metric * (1 + factor)` if more is better, otherwise `metric / (1 + factor)`. A

@@ -1,36 +1,48 @@
-//! Progress as the user sees it: bars on a terminal, plain lines elsewhere, nothing with `--quiet`.
-
-#![expect(clippy::print_stderr, reason = "progress goes to stderr")]
+//! Progress for the user: bars on a terminal, plain lines elsewhere, nothing with `--quiet`.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tinsmith_foundation::{CancelToken, Event, Progress};
+use tinsmith_workshop::Session;
 
-/// Draws events.
+use crate::output::remark;
+
+/// Draws progress events on standard error.
 pub(crate) enum Watch {
     /// Nothing.
     Quiet,
-    /// Lines on stderr.
+    /// One line per event.
     Lines,
     /// Bars on a terminal.
     Bars { all: MultiProgress, bars: Mutex<BTreeMap<String, ProgressBar>> },
 }
 
 impl Watch {
-    /// What fits where stderr goes.
+    /// Chooses the form that suits standard error.
     pub(crate) fn new(quiet: bool) -> Self {
-        match () {
-            () if quiet => Self::Quiet,
-            () if std::io::stderr().is_terminal() => {
-                Self::Bars { all: MultiProgress::new(), bars: Mutex::new(BTreeMap::new()) }
-            }
-            () => Self::Lines,
+        if quiet {
+            Self::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Self::Bars { all: MultiProgress::new(), bars: Mutex::new(BTreeMap::new()) }
+        } else {
+            Self::Lines
         }
     }
+
+    /// Returns a session that is shown here, is interrupted by signals, and finds data sets in `$TINSMITH_DATA`.
+    pub(crate) fn session(&self) -> anyhow::Result<Session<'_>> {
+        Ok(Session::new(self, cancel_on_signal()?).with_data_folder(data_folder()))
+    }
+}
+
+/// Returns the folder of data sets that the user set. Only the command reads the environment.
+pub(crate) fn data_folder() -> Option<PathBuf> {
+    std::env::var_os("TINSMITH_DATA").map(PathBuf::from)
 }
 
 fn style(known: bool) -> ProgressStyle {
@@ -39,8 +51,7 @@ fn style(known: bool) -> ProgressStyle {
     } else {
         "{prefix:>10} {spinner} {pos} {elapsed:>4} {msg:.dim}"
     };
-    // The templates are fixed texts; should one be wrong, the default style serves.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template(template).expect("invariant: both templates are valid")
 }
 
 impl Progress for Watch {
@@ -58,12 +69,12 @@ impl Progress for Watch {
 
 fn lines(event: &Event) {
     match event {
-        Event::Begin { stage, total: Some(total) } => eprintln!("{stage}: {total} to do"),
-        Event::Begin { stage, total: None } => eprintln!("{stage}"),
-        Event::Step { stage, done, note } if note.is_empty() => eprintln!("{stage}: {done}"),
-        Event::Step { stage, done, note } => eprintln!("{stage}: {done}: {note}"),
-        Event::End { stage, note } => eprintln!("{stage}: done: {note}"),
-        Event::Note(note) => eprintln!("{note}"),
+        Event::Begin { stage, total: Some(total) } => remark(format!("{stage}: {total} to do")),
+        Event::Begin { stage, total: None } => remark(stage),
+        Event::Step { stage, done, note } if note.is_empty() => remark(format!("{stage}: {done}")),
+        Event::Step { stage, done, note } => remark(format!("{stage}: {done}: {note}")),
+        Event::End { stage, note } => remark(format!("{stage}: done: {note}")),
+        Event::Note(note) => remark(note),
         _ => {}
     }
 }
@@ -94,15 +105,15 @@ fn draw(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, event: &E
     }
 }
 
-/// A token that Ctrl-C (or a TERM signal) cancels; pressed again, it ends the program at once.
-pub(crate) fn cancel_on_signal() -> anyhow::Result<CancelToken> {
+/// Returns a token that Ctrl-C or a TERM signal cancels. A second signal ends the program at once.
+fn cancel_on_signal() -> anyhow::Result<CancelToken> {
     let token = CancelToken::new();
     let seen = token.clone();
     ctrlc::set_handler(move || {
         if seen.is_cancelled() {
             std::process::abort();
         }
-        eprintln!("\nstopping at the next safe point; press again to stop at once");
+        remark("\nstopping at the next safe point; press again to stop at once");
         seen.cancel();
     })?;
     Ok(token)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tinsmith_kernels::ShapeError;
 
-/// Why an operation, a parameter or a weight file was refused.
+/// Error of an operation, a parameter, a weight file or a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
@@ -14,79 +14,79 @@ pub enum TensorError {
     /// A scalar argument outside its range.
     #[error("{op}: {what} is {value}, want {want}")]
     Argument {
-        /// The operation.
+        /// Name of the operation.
         op: &'static str,
-        /// Which argument.
+        /// Name of the argument.
         what: &'static str,
         /// Its value.
         value: f64,
-        /// What would be right.
+        /// The values that would be accepted.
         want: &'static str,
     },
-    /// A tensor of a type that an operation does not work on.
+    /// A tensor of an element type that the operation does not support.
     #[error("{op}: a tensor is {got:?}, want {want}")]
     DType {
-        /// The operation.
+        /// Name of the operation.
         op: &'static str,
-        /// The type it was given.
+        /// Type of the tensor.
         got: candle_core::DType,
-        /// The types it takes.
+        /// The supported types.
         want: &'static str,
     },
-    /// A class label that is no class.
-    #[error("{op}: label {label} in row {row} is no class, want 0 to {last}")]
+    /// A class label out of range.
+    #[error("{op}: label {label} in row {row} is out of range, want 0 to {last}")]
     Label {
-        /// The operation.
+        /// Name of the operation.
         op: &'static str,
-        /// The row, from 0.
+        /// Row of the label, from 0.
         row: usize,
-        /// What stands there.
+        /// The label.
         label: i64,
-        /// The last class.
+        /// The last valid class.
         last: usize,
     },
-    /// A parameter that is not there.
-    #[error("no parameter is named {name:?}; there are {known}")]
+    /// A parameter that does not exist.
+    #[error("there is no parameter {name:?}; known parameters: {known}")]
     UnknownParam {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names there are, the first few.
+        /// The first few existing names.
         known: String,
     },
-    /// Two parameters of one name.
-    #[error("a parameter named {name:?} is already there")]
+    /// Two parameters with the same name.
+    #[error("a parameter named {name:?} already exists")]
     DuplicateParam {
         /// The name.
         name: String,
     },
-    /// A value or mask whose shape is not its parameter's.
+    /// A value or mask with a shape other than its parameter's.
     #[error("{what} of parameter {name:?} has shape {got:?}, want {want:?}")]
     ParamShape {
-        /// The parameter.
+        /// Name of the parameter.
         name: String,
-        /// What was given: a value or a mask.
+        /// A value or one of the masks.
         what: &'static str,
-        /// Its shape.
+        /// Shape of the value or mask.
         got: Vec<usize>,
-        /// The parameter's shape.
+        /// Shape of the parameter.
         want: Vec<usize>,
     },
     /// A mask with a value other than 0 and 1.
     #[error("{what} of parameter {name:?} holds {value}, want only 0 and 1")]
     MaskValue {
-        /// The parameter.
+        /// Name of the parameter.
         name: String,
-        /// Which mask.
+        /// Name of the mask.
         what: &'static str,
-        /// The offending value.
+        /// The invalid value.
         value: f32,
     },
-    /// A weight file that is not what it claims to be.
+    /// A file that is not valid safetensors.
     #[error("cannot read {path} as safetensors: {reason}", path = path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// Tensors that cannot be written as safetensors.
@@ -94,40 +94,40 @@ pub enum TensorError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
-    /// A weight file without a wanted tensor.
+    /// A weight file without a required tensor.
     #[error("{path} has no tensor {name:?}; it has {known}", path = path.display())]
     MissingTensor {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// The names there are, the first few.
+        /// The first few names in the file.
         known: String,
     },
-    /// A weight file whose tensor has another shape than wanted.
+    /// A tensor in a weight file with an unexpected shape.
     #[error("{path}: tensor {name:?} has shape {got:?}, want {want:?}", path = path.display())]
     FileShape {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
         /// Its shape in the file.
         got: Vec<usize>,
-        /// The wanted shape.
+        /// The expected shape.
         want: Vec<usize>,
     },
     /// A device that this build or machine does not have.
     #[error("device {name:?} cannot be used: {reason}")]
     Device {
-        /// As it was asked for.
+        /// The requested name.
         name: String,
-        /// Why not.
+        /// Cause of the failure.
         reason: String,
     },
-    /// candle refused.
+    /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     /// A file could not be read or written.
@@ -138,13 +138,13 @@ pub enum TensorError {
 /// A result whose error is [`TensorError`].
 pub type Result<T, E = TensorError> = std::result::Result<T, E>;
 
-/// The error for tensors of these shapes, in the order of the operation's arguments.
+/// Error for tensors of these shapes, in the order of the operation's arguments.
 pub(crate) fn shape_error(op: &'static str, shapes: &[&[usize]], want: impl Into<String>) -> TensorError {
     let shapes = shapes.iter().map(|shape| shape.to_vec()).collect();
     ShapeError::Mismatch { op, shapes, want: want.into() }.into()
 }
 
-/// The first names of a list, for a message.
+/// Lists the first names, for a message.
 pub(crate) fn first_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 8;
     let count = names.len();

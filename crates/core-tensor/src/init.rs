@@ -1,9 +1,9 @@
-//! Initializers with the statistics of Keras 2.15, drawn by our own generator.
+//! Initializers with the statistics of Keras 2.15, drawn from Tinsmith's own generator.
 //!
-//! The families of Glorot, He and `LeCun` have variance `2 / (fan_in + fan_out)`, `2 / fan_in` and `1 / fan_in`. Their
-//! uniform members are bounded by `sqrt(3 variance)`; their normal members are truncated at two standard deviations
-//! of a normal whose deviation is `sqrt(variance) / 0.87962566103423978`, so that the truncated one has the variance.
-//! The single draws are not Keras': its generator is another.
+//! The Glorot, He and `LeCun` families have variances of `2 / (fan_in + fan_out)`, `2 / fan_in` and `1 / fan_in`.
+//! Uniform members are bounded by `sqrt(3 variance)`. Normal members are truncated at two standard deviations of a
+//! normal distribution with deviation `sqrt(variance) / 0.87962566103423978`, which gives the truncated distribution
+//! the stated variance. Individual values differ from Keras', which uses another generator.
 
 use candle_core::{Device, Tensor};
 use tinsmith_foundation::Rng;
@@ -14,22 +14,22 @@ use tinsmith_kernels::words::{map_words, map_words_flagged};
 /// The standard deviation of a standard normal truncated at two standard deviations.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// How many values are drawn at a time.
-const PART: usize = 256;
+/// Number of values drawn at a time.
+const BLOCK: usize = 256;
 
-/// How many inputs feed an output of a layer and how many outputs an input feeds.
+/// Numbers of connections of a layer's units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fans {
-    /// Inputs of one output.
+    /// Inputs per output.
     pub fan_in: usize,
-    /// Outputs of one input.
+    /// Outputs per input.
     pub fan_out: usize,
 }
 
 impl Fans {
-    /// Of a kernel of this shape, as Keras computes them: the last two axes are inputs and outputs, all others the
-    /// window. A kernel of one axis has both equal to its size. For depthwise kernels (…, channels, multiplier) too,
-    /// although their outputs see one channel each: Keras makes no difference.
+    /// Computes the fans of a kernel as Keras does: the last two axes are inputs and outputs, all others belong to
+    /// the window. A kernel with one axis has both fans equal to its size. The same rule applies to depthwise kernels
+    /// (…, channels, multiplier), although each of their outputs depends on one channel only.
     #[must_use]
     pub fn of_kernel(dims: &[usize]) -> Self {
         match dims {
@@ -43,7 +43,7 @@ impl Fans {
     }
 }
 
-/// How the values of a parameter are drawn at first.
+/// Initial distribution of a parameter's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Initializer {
@@ -51,35 +51,35 @@ pub enum Initializer {
     Zeros,
     /// All 1.
     Ones,
-    /// All this value.
+    /// All equal to this value.
     Constant(f32),
-    /// Glorot and Bengio's, uniform (AISTATS 2010).
+    /// Glorot and Bengio (AISTATS 2010), uniform.
     GlorotUniform,
-    /// Glorot and Bengio's, truncated normal.
+    /// Glorot and Bengio, truncated normal.
     GlorotNormal,
-    /// He's, uniform (arXiv 1502.01852).
+    /// He et al. (arXiv 1502.01852), uniform.
     HeUniform,
-    /// He's, truncated normal.
+    /// He et al., truncated normal.
     HeNormal,
-    /// `LeCun`'s, uniform ("Efficient backprop", 1998).
+    /// `LeCun` et al. ("Efficient backprop", 1998), uniform.
     LecunUniform,
-    /// `LeCun`'s, truncated normal.
+    /// `LeCun` et al., truncated normal.
     LecunNormal,
-    /// Uniform within bounds. Keras' default: -0.05 to 0.05.
+    /// Uniform within bounds. Keras' defaults are -0.05 and 0.05.
     RandomUniform {
         /// Lower bound.
         low: f64,
         /// Upper bound.
         high: f64,
     },
-    /// Normal. Keras' default: mean 0, deviation 0.05.
+    /// Normal. Keras' defaults are mean 0 and standard deviation 0.05.
     RandomNormal {
         /// Mean.
         mean: f64,
         /// Standard deviation.
         std: f64,
     },
-    /// Normal, within two standard deviations of the mean. Keras' default: 0, 0.05.
+    /// Normal, truncated at two standard deviations from the mean. Keras' defaults are 0 and 0.05.
     TruncatedNormal {
         /// Mean.
         mean: f64,
@@ -89,7 +89,7 @@ pub enum Initializer {
 }
 
 impl Initializer {
-    /// `count` values.
+    /// Draws `count` values.
     ///
     /// # Errors
     /// As [`Initializer::fill`].
@@ -99,14 +99,14 @@ impl Initializer {
         Ok(values)
     }
 
-    /// Sets `out` to the values that [`Initializer::values`] gives.
+    /// Fills `out` with the values that [`Initializer::values`] returns.
     ///
-    /// Each is what [`Rng`]'s method of that distribution draws, one after another, and `rng` stands behind the last
-    /// one when it is done. Many are drawn at a time, which is several times as fast.
+    /// Each value equals a draw with the corresponding method of [`Rng`], in order, and `rng` continues after the
+    /// last one. Values are computed in blocks, which is several times as fast as single draws.
     ///
     /// # Errors
-    /// [`TensorError::Argument`] where a bound, mean or deviation is not finite, a deviation is negative or bounds are
-    /// reversed. Then `out` is as it was.
+    /// [`TensorError::Argument`] if a bound, mean or deviation is not finite, a deviation is negative, or bounds are
+    /// reversed. `out` is unchanged in that case.
     pub fn fill(self, out: &mut [f32], fans: Fans, rng: &mut Rng) -> Result<()> {
         let fan_in = fans.fan_in.max(1) as f64;
         let mean_fan = (fans.fan_in + fans.fan_out).max(1) as f64 / 2.0;
@@ -137,7 +137,7 @@ impl Initializer {
         Ok(())
     }
 
-    /// A tensor of this shape, on the CPU.
+    /// Draws a tensor of this shape on the CPU.
     ///
     /// # Errors
     /// As [`Initializer::values`].
@@ -147,7 +147,7 @@ impl Initializer {
     }
 }
 
-/// Uniform in [`low`, `high`): [`Rng::uniform_in`] for each.
+/// Uniform in [`low`, `high`): [`Rng::uniform_in`] for each value.
 fn fill_uniform(out: &mut [f32], low: f64, high: f64, rng: &mut Rng) {
     let width = high - low;
     fill_of_draws(out, rng, |out, draws| {
@@ -160,10 +160,10 @@ fn fill_uniform(out: &mut [f32], low: f64, high: f64, rng: &mut Rng) {
     });
 }
 
-/// [`Rng::normal`] for each, times `std`, plus `mean`.
+/// [`Rng::normal`] for each value, times `std`, plus `mean`.
 fn fill_normal(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
     fill_of_draws(out, rng, |out, draws| {
-        let mut tails = [0; PART / 64];
+        let mut tails = [0; BLOCK / 64];
         map_words_flagged(
             out,
             draws,
@@ -172,7 +172,7 @@ fn fill_normal(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
             |draw| (mean + std * Rng::normal_center_of(draw)) as f32,
             Rng::is_normal_tail,
         );
-        // The tails are few, and their logarithms would keep the others from being computed in vectors.
+        // Tails are rare, and their logarithms would prevent the vectorization of all other values.
         for ((out, draws), mut tails) in out.chunks_mut(64).zip(draws.chunks(64)).zip(tails) {
             while tails != 0 {
                 let i = tails.trailing_zeros() as usize;
@@ -183,7 +183,7 @@ fn fill_normal(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
     });
 }
 
-/// [`Rng::truncated_normal`] for each, times `std`, plus `mean`.
+/// [`Rng::truncated_normal`] for each value, times `std`, plus `mean`.
 fn fill_truncated(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
     fill_of_draws(out, rng, |out, draws| {
         map_words(
@@ -195,10 +195,10 @@ fn fill_truncated(out: &mut [f32], mean: f64, std: f64, rng: &mut Rng) {
     });
 }
 
-/// Gives `set` part after part of `out`, each of at most [`PART`] values, with a draw for each value.
+/// Calls `set` for blocks of `out` of at most [`BLOCK`] values, with one draw per value.
 fn fill_of_draws(out: &mut [f32], rng: &mut Rng, set: impl Fn(&mut [f32], &[u64])) {
-    let mut draws = [0; PART];
-    for out in out.chunks_mut(PART) {
+    let mut draws = [0; BLOCK];
+    for out in out.chunks_mut(BLOCK) {
         let draws = &mut draws[..out.len()];
         rng.fill(draws);
         set(out, draws);
@@ -228,7 +228,7 @@ mod tests {
     use tinsmith_kernels::dispatch::InstructionSet;
 
     #[test]
-    fn many_at_a_time_are_those_of_one_at_a_time() {
+    fn blocks_equal_single_draws() {
         type Fill = fn(&mut [f32], f64, f64, &mut Rng);
         type Plain = fn(&mut Rng) -> f64;
         let cases: [(&str, Fill, Plain); 3] = [

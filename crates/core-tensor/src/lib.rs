@@ -1,10 +1,11 @@
-//! What training a small network is made of: CPU kernels, candle operations over them with right gradients, named
-//! parameters with masks, initializers, safetensors. For whoever builds layers, quantizers or optimizers.
+//! Tensor operations for training small neural networks: candle operations with gradients over the kernels of
+//! [`tinsmith_kernels`], named parameters with masks, initializers, and safetensors files. Layers, quantizers and
+//! optimizers build on them.
 //!
-//! Tensors are candle's. Activations are channels-last (batch, height, width, channels), as in Keras; dense kernels
+//! Tensors are candle's. Activations are channels-last (batch, height, width, channels), as in Keras. Dense kernels
 //! are (inputs, outputs), convolution kernels (height, width, channels / groups, filters).
 //!
-//! A convolution and a dense layer, one step of gradient descent:
+//! One step of gradient descent for a convolution and a dense layer:
 //!
 //! ```
 //! use tinsmith_core_tensor::{Device, Fans, Initializer, Param, Params, Tensor, ops};
@@ -40,16 +41,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`ops`] | the kernels of [`tinsmith_kernels`] as candle operations with gradients |
-//! | [`init`] | [`Initializer`], [`Fans`]: Keras' statistics, our generator |
-//! | [`io`] | safetensors, written whole or not at all |
+//! | [`init`] | [`Initializer`] and [`Fans`]: the statistics of Keras from a seeded generator |
+//! | [`io`] | safetensors files, written atomically |
 //! | [`device`] | devices by name |
 //!
-//! [`Param`] and [`Params`] hold the parameters. Results do not depend on the number of threads.
+//! [`Param`] and [`Params`] hold parameters. Results do not depend on the number of threads.
 //!
-//! Features `cuda` and `metal` pass through to candle. The operations here work on the CPU.
+//! The features `cuda` and `metal` are passed to candle. The operations of this crate work on the CPU.
 
 #![forbid(unsafe_code)]
 

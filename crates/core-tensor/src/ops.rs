@@ -1,8 +1,8 @@
-//! candle operations over our kernels, with gradients, for activations that are channels-last.
+//! Kernels as candle operations with gradients, for channels-last activations.
 //!
-//! Every function checks types and shapes before candle sees them and names the operation in its error. Gradients
-//! are computed only for what candle tracks: the first layer's input gradient costs nothing. Tensors of other
-//! layouts are made contiguous first. Values are `f32` in the memory of the CPU.
+//! Every function checks types and shapes before candle sees them; errors name the operation. Gradients are computed
+//! only for tensors that candle tracks, so the input gradient of a first layer costs nothing. Tensors with other
+//! memory layouts are made contiguous first. Values are `f32` in CPU memory.
 
 mod access;
 mod activation;

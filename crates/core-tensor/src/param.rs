@@ -8,9 +8,10 @@ use crate::error::{Result, TensorError, first_names};
 
 /// A named variable of a model.
 ///
-/// A **prune mask** (0 or 1 per element) holds values at zero, an **update mask** holds them as they are: both gate
-/// the gradient, and [`Param::apply_mask`] sets pruned values to zero after an update. A **frozen** parameter takes
-/// no update for now; one that is not **trainable** never does (the moving statistics of a normalization).
+/// A **prune mask** (0 or 1 per element) keeps elements at zero; an **update mask** keeps them at their value. Both
+/// mask the gradient, and [`Param::apply_mask`] zeroes pruned elements after an update. A **frozen** parameter
+/// receives no updates for now. A parameter that is not **trainable**, such as the moving statistics of a
+/// normalization, never does.
 #[derive(Debug, Clone)]
 pub struct Param {
     name: String,
@@ -22,15 +23,15 @@ pub struct Param {
 }
 
 impl Param {
-    /// A trainable parameter with `value` copied into a variable of its own.
+    /// Creates a trainable parameter from a copy of `value`.
     ///
     /// # Errors
-    /// [`TensorError::DType`] where `value` is not `f32`, [`TensorError::Candle`] where it cannot be copied.
+    /// [`TensorError::DType`] if `value` is not `f32`, [`TensorError::Candle`] if it cannot be copied.
     pub fn new(name: impl Into<String>, value: &Tensor) -> Result<Self> {
         if value.dtype() != DType::F32 {
             return Err(TensorError::DType { op: "param", got: value.dtype(), want: "f32" });
         }
-        // A copy, so that no other variable shares the memory.
+        // A copy, so that no other variable shares its memory.
         let var = Var::from_tensor(&value.detach().copy()?.contiguous()?)?;
         Ok(Self {
             name: name.into(),
@@ -42,20 +43,20 @@ impl Param {
         })
     }
 
-    /// This parameter as one that training never changes.
+    /// Turns this into a parameter that training never changes.
     #[must_use]
     pub fn fixed(mut self) -> Self {
         self.trainable = false;
         self
     }
 
-    /// Its name, such as `block1.conv.kernel`.
+    /// Name, such as `block1.conv.kernel`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The variable: what operations are applied to.
+    /// The variable to which operations are applied.
     #[must_use]
     pub const fn var(&self) -> &Var {
         &self.var
@@ -67,36 +68,36 @@ impl Param {
         self.var.as_tensor()
     }
 
-    /// Its dimensions.
+    /// Dimensions.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         self.var.dims()
     }
 
-    /// How many elements it has.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.var.elem_count()
     }
 
-    /// Whether it has none.
+    /// Tells if there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Its values, row-major.
+    /// Values in row-major order.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn values(&self) -> Result<Vec<f32>> {
         Ok(self.var.flatten_all()?.to_vec1()?)
     }
 
-    /// Gives it new values; pruned elements stay zero.
+    /// Sets new values; pruned elements stay zero.
     ///
     /// # Errors
-    /// [`TensorError::ParamShape`] and [`TensorError::DType`] where `value` does not fit.
+    /// [`TensorError::ParamShape`] and [`TensorError::DType`] if `value` does not fit.
     pub fn set(&self, value: &Tensor) -> Result<()> {
         if value.dtype() != DType::F32 {
             return Err(TensorError::DType { op: "param", got: value.dtype(), want: "f32" });
@@ -110,16 +111,16 @@ impl Param {
         Ok(())
     }
 
-    /// The prune mask, if there is one.
+    /// The prune mask, if any.
     #[must_use]
     pub const fn prune_mask(&self) -> Option<&Tensor> {
         self.prune_mask.as_ref()
     }
 
-    /// Sets (or with None lifts) the prune mask and zeroes what it prunes.
+    /// Sets the prune mask and zeroes the elements that it prunes; `None` removes the mask.
     ///
     /// # Errors
-    /// [`TensorError::ParamShape`], [`TensorError::DType`] and [`TensorError::MaskValue`] where the mask does not fit.
+    /// [`TensorError::ParamShape`], [`TensorError::DType`] and [`TensorError::MaskValue`] if the mask does not fit.
     pub fn set_prune_mask(&mut self, mask: Option<Tensor>) -> Result<()> {
         if let Some(mask) = &mask {
             self.check_mask("the prune mask", mask)?;
@@ -128,16 +129,16 @@ impl Param {
         self.apply_mask()
     }
 
-    /// The update mask, if there is one.
+    /// The update mask, if any.
     #[must_use]
     pub const fn update_mask(&self) -> Option<&Tensor> {
         self.update_mask.as_ref()
     }
 
-    /// Sets (or with None lifts) the update mask: where it is 0 the value takes no update.
+    /// Sets the update mask: elements at which it is 0 receive no updates. `None` removes the mask.
     ///
     /// # Errors
-    /// [`TensorError::ParamShape`], [`TensorError::DType`] and [`TensorError::MaskValue`] where the mask does not fit.
+    /// [`TensorError::ParamShape`], [`TensorError::DType`] and [`TensorError::MaskValue`] if the mask does not fit.
     pub fn set_update_mask(&mut self, mask: Option<Tensor>) -> Result<()> {
         if let Some(mask) = &mask {
             self.check_mask("the update mask", mask)?;
@@ -146,33 +147,33 @@ impl Param {
         Ok(())
     }
 
-    /// Whether it takes no update for now.
+    /// Tells if the parameter receives no updates for now.
     #[must_use]
     pub const fn is_frozen(&self) -> bool {
         self.frozen
     }
 
-    /// Freezes or thaws it.
+    /// Freezes or unfreezes the parameter.
     pub const fn set_frozen(&mut self, frozen: bool) {
         self.frozen = frozen;
     }
 
-    /// Whether training may ever change it.
+    /// Tells if training may ever change the parameter.
     #[must_use]
     pub const fn is_trainable(&self) -> bool {
         self.trainable
     }
 
-    /// Whether an optimizer should update it now: trainable and not frozen.
+    /// Tells if an optimizer should update the parameter now: it is trainable and not frozen.
     #[must_use]
     pub const fn takes_updates(&self) -> bool {
         self.trainable && !self.frozen
     }
 
-    /// `gradient` with both masks applied: what an optimizer should see.
+    /// Applies both masks to a gradient, for use by an optimizer.
     ///
     /// # Errors
-    /// [`TensorError::ParamShape`] where `gradient` has another shape.
+    /// [`TensorError::ParamShape`] if `gradient` has another shape.
     pub fn gate(&self, gradient: &Tensor) -> Result<Tensor> {
         self.check_shape("the gradient", gradient.dims())?;
         let mut gradient = gradient.clone();
@@ -185,7 +186,7 @@ impl Param {
     /// Sets pruned elements to zero.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn apply_mask(&self) -> Result<()> {
         if let Some(mask) = &self.prune_mask {
             self.var.set(&masked(&self.var.as_detached_tensor(), mask)?)?;
@@ -193,10 +194,10 @@ impl Param {
         Ok(())
     }
 
-    /// How many elements are not zero.
+    /// Number of nonzero elements.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn nonzeros(&self) -> Result<usize> {
         Ok(self.values()?.iter().filter(|&&v| v != 0.0).count())
     }
@@ -226,131 +227,131 @@ impl Param {
     }
 }
 
-/// `x` where `mask` is 1, else zero (also for infinities and NaN, which a product would keep).
+/// `x` for elements at which `mask` is 1, otherwise zero. Unlike a product, this also removes infinities and NaN.
 fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let keep = mask.ne(0.0_f32)?;
     Ok(keep.where_cond(x, &x.zeros_like()?)?)
 }
 
-/// The parameters of a model in the order in which they were added, found by name.
+/// The parameters of a model, in order of insertion and by name.
 #[derive(Debug, Clone, Default)]
 pub struct Params {
     list: Vec<Param>,
-    places: BTreeMap<String, usize>,
+    index: BTreeMap<String, usize>,
 }
 
 impl Params {
-    /// None yet.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `param` at the end.
+    /// Appends `param`.
     ///
     /// # Errors
-    /// [`TensorError::DuplicateParam`] where its name is taken.
+    /// [`TensorError::DuplicateParam`] if the name exists already.
     pub fn insert(&mut self, param: Param) -> Result<()> {
-        if self.places.contains_key(param.name()) {
+        if self.index.contains_key(param.name()) {
             return Err(TensorError::DuplicateParam { name: param.name().to_owned() });
         }
-        self.places.insert(param.name().to_owned(), self.list.len());
+        self.index.insert(param.name().to_owned(), self.list.len());
         self.list.push(param);
         Ok(())
     }
 
-    /// The parameter of this name, if there is one.
+    /// The parameter with this name, if any.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Param> {
-        self.places.get(name).and_then(|&i| self.list.get(i))
+        self.index.get(name).and_then(|&i| self.list.get(i))
     }
 
-    /// The parameter of this name.
+    /// The parameter with this name.
     ///
     /// # Errors
-    /// [`TensorError::UnknownParam`] where there is none.
+    /// [`TensorError::UnknownParam`] if there is none.
     pub fn get(&self, name: &str) -> Result<&Param> {
         self.find(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// The parameter of this name, to set its masks.
+    /// The parameter with this name, mutably, to set its masks.
     ///
     /// # Errors
-    /// [`TensorError::UnknownParam`] where there is none.
+    /// [`TensorError::UnknownParam`] if there is none.
     pub fn get_mut(&mut self, name: &str) -> Result<&mut Param> {
-        match self.places.get(name) {
+        match self.index.get(name) {
             Some(&i) => Ok(&mut self.list[i]),
             None => Err(self.unknown(name)),
         }
     }
 
-    /// Gives the parameter of this name new values.
+    /// Sets new values of the parameter with this name.
     ///
     /// # Errors
-    /// [`TensorError::UnknownParam`], or as [`Param::set`].
+    /// [`TensorError::UnknownParam`] if there is none; otherwise as [`Param::set`].
     pub fn set(&self, name: &str, value: &Tensor) -> Result<()> {
         self.get(name)?.set(value)
     }
 
-    /// All, in order.
+    /// All parameters, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Param> {
         self.list.iter()
     }
 
-    /// All, in order, to set their masks.
+    /// All parameters, in order and mutably, to set their masks.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Param> {
         self.list.iter_mut()
     }
 
-    /// Those that an optimizer should update now.
+    /// The parameters that an optimizer should update now.
     pub fn updatable(&self) -> impl Iterator<Item = &Param> {
         self.list.iter().filter(|p| p.takes_updates())
     }
 
-    /// How many parameters (tensors) there are.
+    /// Number of parameters (tensors).
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// Tells if there are no parameters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many elements all parameters have.
+    /// Number of elements of all parameters.
     #[must_use]
     pub fn element_count(&self) -> usize {
         self.list.iter().map(Param::len).sum()
     }
 
-    /// How many elements the trainable parameters have, frozen or not.
+    /// Number of elements of trainable parameters, frozen or not.
     #[must_use]
     pub fn trainable_count(&self) -> usize {
         self.list.iter().filter(|p| p.is_trainable()).map(Param::len).sum()
     }
 
-    /// How many elements are not zero.
+    /// Number of nonzero elements.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn nonzeros(&self) -> Result<usize> {
         self.list.iter().map(Param::nonzeros).sum()
     }
 
-    /// Sets all pruned elements to zero.
+    /// Zeroes all pruned elements.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn apply_masks(&self) -> Result<()> {
         self.list.iter().try_for_each(Param::apply_mask)
     }
 
-    /// A copy on `device`, with variables of its own; masks and flags stay.
+    /// Copies all parameters to `device`, into new variables with the same masks and flags.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let moved = |mask: &Option<Tensor>| mask.as_ref().map(|m| m.to_device(device)).transpose();
         let list: Result<Vec<Param>> = self
@@ -368,13 +369,13 @@ impl Params {
                 })
             })
             .collect();
-        Ok(Self { list: list?, places: self.places.clone() })
+        Ok(Self { list: list?, index: self.index.clone() })
     }
 
-    /// A copy of all values by name, detached from the variables: what a checkpoint stores.
+    /// Copies all values by name, detached from the variables, for a checkpoint.
     ///
     /// # Errors
-    /// [`TensorError::Candle`] where the device fails.
+    /// [`TensorError::Candle`] if the device fails.
     pub fn snapshot(&self) -> Result<BTreeMap<String, Tensor>> {
         self.list.iter().map(|p| Ok((p.name.clone(), p.var.as_detached_tensor().copy()?))).collect()
     }

@@ -1,14 +1,14 @@
-//! The result: what a network costs, per layer and in total.
+//! Cost of a network on a target, per layer and in total.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_network::quantizer::{Alpha, LearnedQuantizer, Quantizer};
+use tinsmith_network::op::{BatchNorm, Initializer};
 use tinsmith_network::{Graph, ModelSpec, Op, Role, Weight};
 
 use crate::error::Result;
 use crate::flops;
 use crate::peak_ram::{self, LiveTensor, PeakRam};
 use crate::steps::{self, Steps};
-use crate::storage::{Stored, product, stored};
+use crate::storage::{Stored, elements, stored};
 use crate::target::Target;
 
 /// The state of the network whose cost is counted.
@@ -25,31 +25,31 @@ pub enum CostBasis {
     Deployed,
 }
 
-/// What is counted, of one layer or of all.
+/// Counts of one layer or of the whole network.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Measures {
     /// Weights, zeros included.
     pub params: u64,
-    /// Those that training changes.
+    /// Trainable weights.
     pub trainable_params: u64,
-    /// Multiply-accumulates of dense, convolution, depthwise and separable layers, all weights counted.
+    /// Multiply-accumulates of dense, convolution, depthwise and separable layers, zero weights included.
     pub macs: u64,
-    /// Of these the ones that are left where a sparse storage lets zeros be skipped.
+    /// Multiply-accumulates that remain if sparse storage lets zeros be skipped.
     pub sparse_macs: u64,
-    /// Floating-point operations by our convention: a multiply-accumulate is two, and everything else that
-    /// computes counts.
+    /// Floating-point operations by our convention: a multiply-accumulate counts two, and every other computation
+    /// counts too.
     pub flops: u64,
     /// Floating-point operations by the convention of keras-flops.
     pub keras_flops: u64,
-    /// Bits of all weights (of those kept, where a sparse storage drops zeros; indices are not counted).
+    /// Bits of all weights; with sparse storage, of the weights kept, without indices.
     pub weight_bits: u64,
-    /// Bits of the output for one sample; 0 for a layer that writes no tensor of its own.
+    /// Bits of the output for one sample; 0 for a layer that writes no tensor.
     pub activation_bits: u64,
     /// Bit-operations: `MACs (b_a b_w + b_a + b_w + log2(C_in k^2))`, with the widths of input and weight and
-    /// the number of products that an output sums up. Source: Baskin et al., "UNIQ" (2018).
+    /// the number of products per output. Source: Baskin et al., "UNIQ" (2018).
     pub bops: f64,
-    /// Bytes in flash: weights, indices of sparse ones, scales, overhead of the layer.
+    /// Flash bytes: weights, indices of sparse weights, scales, overhead of the layer.
     pub flash_bytes: u64,
 }
 
@@ -68,54 +68,54 @@ impl Measures {
     }
 }
 
-/// What one layer costs.
+/// Cost of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LayerCost {
-    /// Its name.
+    /// Name of the layer.
     pub name: String,
-    /// Its kind, as specifications write it.
+    /// Kind of the layer, as in specifications.
     pub kind: &'static str,
     /// Shape of its output for one sample.
     pub shape: Vec<usize>,
     /// Bits of an element of its output.
     pub output_bits: u32,
-    /// RAM bytes of the tensor that it writes; 0 for a layer that writes none of its own.
+    /// RAM bytes of the tensor that it writes; 0 for a layer that writes no tensor.
     pub output_bytes: u64,
     /// The layer (by number) that writes this layer's output: itself, or the last of those with which it is
     /// folded or fused or whose tensor it only names anew.
     pub written_by: usize,
-    /// What it costs.
+    /// Counts.
     pub cost: Measures,
 }
 
-/// The output of most elements.
+/// The output with the most elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct LargestActivation {
-    /// Number of the layer, the first of those with as many.
+    /// Number of the layer; the first one on a tie.
     pub layer: usize,
     /// Elements for one sample.
     pub elements: u64,
 }
 
-/// What a network costs on a target, per layer and in total.
+/// Cost of a network on a target, per layer and in total.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Cost {
-    /// The target's name.
+    /// Name of the target.
     pub target: String,
     /// The state of the network that is counted.
     #[serde(rename = "form")]
     pub basis: CostBasis,
-    /// The sum over all layers.
+    /// Sum over all layers.
     pub total: Measures,
-    /// The largest output of a layer that is no input.
+    /// Largest output of a layer, inputs excluded.
     pub largest_activation: LargestActivation,
-    /// The same with inputs.
+    /// Largest output of a layer, inputs included.
     pub largest_with_input: LargestActivation,
-    /// The least RAM in which it can run.
+    /// Minimum RAM, over all execution orders.
     pub peak_ram: PeakRam,
-    /// Each layer, as declared.
+    /// Each layer, in the order of declaration.
     pub layers: Vec<LayerCost>,
 }
 
@@ -152,7 +152,7 @@ impl Cost {
                 cost.activation_bits = step.elements.saturating_mul(u64::from(steps.bits[i]));
             }
             total.add(&cost);
-            let elements = product(&node.shape);
+            let elements = elements(&node.shape);
             let larger = |most: &LargestActivation| elements > most.elements;
             if larger(&largest_with_input) {
                 largest_with_input = LargestActivation { layer: i, elements };
@@ -221,9 +221,9 @@ impl Context<'_> {
         }
         let inputs = self.graph.input_shapes(i);
         let weights = self.weights(i, inputs.first().copied().unwrap_or_default());
-        let positions_of = if let Op::Conv2dTranspose(_) = op { inputs.first().copied() } else { None };
-        let positions_of = positions_of.unwrap_or(&node.shape);
-        let positions = product(&positions_of[..positions_of.len().saturating_sub(1)]);
+        let product = op.product();
+        let input = inputs.first().copied().unwrap_or_default();
+        let positions = product.map_or(0, |product| product.positions(input, &node.shape));
         let mut cost = Measures::default();
         let mut input_bits = node.inputs.first().map_or(self.target.activation_bits, |&k| self.steps.bits[k]);
         let mut kernels = 0;
@@ -244,9 +244,9 @@ impl Context<'_> {
             cost.macs = cost.macs.saturating_add(macs);
             cost.sparse_macs = cost.sparse_macs.saturating_add(positions.saturating_mul(kept));
             let (b_a, b_w) = (f64::from(input_bits), f64::from(width));
-            let products = summed(weight, op) as f64;
-            cost.bops += macs as f64 * (b_a * b_w + b_a + b_w + products.log2());
-            // What a depthwise stage hands to its pointwise stage has no quantizer of its own.
+            let summands = product.map_or(1, |product| product.summands(weight)) as f64;
+            cost.bops += macs as f64 * (b_a * b_w + b_a + b_w + summands.log2());
+            // The tensor between the stages of a separable layer has no quantizer, hence the target's default width.
             input_bits = self.target.activation_bits;
         }
         let sizes = flops::Sizes { inputs: &inputs, output: &node.shape, weights: &weights, macs: cost.macs };
@@ -259,17 +259,17 @@ impl Context<'_> {
         cost
     }
 
-    /// The weights that layer `i` has in this form.
+    /// Weights of layer `i`, as trained or as deployed.
     fn weights(&self, i: usize, input: &[usize]) -> Vec<Weight> {
         let op = &self.spec.layers[i].op;
         let mut weights = op.weights(input);
         if self.basis == CostBasis::Trained {
             return weights;
         }
-        // What quantizers learned goes into scales and codes.
+        // Learned parameters of quantizers become scales and codes at deployment.
         weights.retain(|w| w.role != Role::Quantizer);
         if matches!(op, Op::BatchNorm(_)) {
-            // A scale and a shift, whichever of the four vectors there were.
+            // Deployed, the two to four vectors become a scale and a shift.
             weights.retain(|w| matches!(w.role, Role::MovingMean | Role::MovingVariance));
             for (weight, (name, role)) in
                 weights.iter_mut().zip([("scale", Role::Gamma), ("shift", Role::Beta)])
@@ -285,7 +285,7 @@ impl Context<'_> {
                 role: Role::Bias,
                 shape: vec![channels],
                 fans: (channels, channels),
-                initializer: tinsmith_network::op::Initializer::Zeros,
+                initializer: Initializer::Zeros,
                 quantizer: None,
                 learned: None,
             });
@@ -293,8 +293,8 @@ impl Context<'_> {
         weights
     }
 
-    /// The batch norm that is folded into layer `i`.
-    fn folded_norm(&self, i: usize) -> Option<&tinsmith_network::op::BatchNorm> {
+    /// The batch normalization that is folded into layer `i`.
+    fn folded_norm(&self, i: usize) -> Option<&BatchNorm> {
         let &[after] = self.graph.nodes[i].consumers.as_slice() else { return None };
         match &self.spec.layers[after].op {
             Op::BatchNorm(norm) if self.steps.is_folded[after] => Some(norm),
@@ -302,42 +302,14 @@ impl Context<'_> {
         }
     }
 
-    /// Flash for bringing accumulators back to the output's width: per channel where kernel scales are chosen
-    /// from the values or carry a batch norm that was not folded in training, else once.
+    /// Flash of the factors that rescale accumulators to the output's width: per channel if kernel scales depend on the
+    /// values or absorb a batch normalization that was not folded in training, else one for the layer.
     fn scale_bytes(&self, i: usize, weights: &[Weight]) -> u64 {
-        let is_per_channel =
-            weights.iter().any(|w| w.role == Role::Kernel && !has_fixed_scale(w.quantizer.as_ref()))
-                || self.folded_norm(i).is_some_and(|norm| !norm.fold);
+        let is_per_channel = weights
+            .iter()
+            .any(|w| w.role == Role::Kernel && !w.quantizer.is_some_and(|q| q.facts().has_fixed_scale))
+            || self.folded_norm(i).is_some_and(|norm| !norm.fold);
         let channels = self.graph.shape(i).last().map_or(1, |&c| c as u64);
         self.target.scale_bytes.saturating_mul(if is_per_channel { channels } else { 1 })
     }
-}
-
-/// Whether a kernel's scale does not depend on its values. Layers turn no scale into an automatic one.
-fn has_fixed_scale(quantizer: Option<&Quantizer>) -> bool {
-    let alpha = match quantizer {
-        None => return false,
-        Some(Quantizer::QuantizedBits(q)) => q.alpha,
-        Some(Quantizer::QuantizedHswish(q)) => q.alpha,
-        Some(Quantizer::Binary(q)) => q.alpha,
-        Some(Quantizer::Ternary(q)) => q.alpha,
-        Some(Quantizer::StochasticBinary(q)) => q.alpha,
-        Some(Quantizer::StochasticTernary(q)) => q.alpha,
-        Some(Quantizer::Bernoulli(q)) => q.alpha,
-        Some(Quantizer::Learned(LearnedQuantizer::LearnedStep(q))) => return q.axis.is_none(),
-        Some(_) => Alpha::Value(1.0),
-    };
-    matches!(alpha, Alpha::Value(_))
-}
-
-/// Products that one output sums up, `C_in k^2`.
-fn summed(kernel: &Weight, op: &Op) -> u64 {
-    let elements = product(&kernel.shape);
-    let rank = kernel.shape.len();
-    let outputs = match op {
-        Op::Conv2dTranspose(_) => kernel.shape.get(2).map_or(1, |&c| c as u64),
-        _ if kernel.name == "depthwise_kernel" => product(&kernel.shape[rank.saturating_sub(2)..]),
-        _ => kernel.shape.last().map_or(1, |&c| c as u64),
-    };
-    (elements / outputs.max(1)).max(1)
 }

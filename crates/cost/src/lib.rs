@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Program code, stack and lookup tables of activation functions are not counted.
+//! Program code, stack, lookup tables of activation functions and the constants of rescaling layers are not counted.
 //!
 //! | item | contents |
 //! | --- | --- |
@@ -35,12 +35,14 @@
 //! | [`Target`] | word widths, packing and overheads of a device, as data |
 //! | [`Limits`], [`Violation`] | upper bounds and the ones that a network exceeds |
 //! | [`PeakRam`] | the execution order with the smallest sum of live tensors |
+//! | [`ForgivingFactor`] | the trade of a metric against size in quantization searches |
 //! | [`autoqkeras`] | the bit and energy measures of AutoQKeras and QTools, figure for figure |
 
 pub mod autoqkeras;
 mod cost;
 mod error;
 mod flops;
+mod forgiving;
 mod limits;
 mod peak_ram;
 mod steps;
@@ -53,6 +55,7 @@ mod readme {}
 
 pub use cost::{Cost, CostBasis, LargestActivation, LayerCost, Measures};
 pub use error::{CostError, Result};
+pub use forgiving::ForgivingFactor;
 pub use limits::{Limits, Violation};
 pub use peak_ram::{LiveTensor, PeakRam};
 pub use target::{Packing, Scratch, Target};

@@ -1,4 +1,4 @@
-//! Limits that a network has to keep, and by how much it breaks them.
+//! Upper bounds on the cost of a network, and their violations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use tinsmith_foundation::Faults;
 
 use crate::cost::Cost;
 
-/// What a network may cost at most; what is left out is not limited. A value equal to its limit is kept.
+/// Upper bounds on the cost of a network. A missing bound does not limit; a value equal to its bound is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -31,22 +31,22 @@ pub struct Limits {
     /// Bits of all weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_bits: Option<u64>,
-    /// Elements of the largest output of a layer, inputs not counted.
+    /// Elements of the largest output of a layer, inputs excluded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub largest_activation: Option<u64>,
-    /// Layers that remain when the network runs (not folded, not fused, no inputs).
+    /// Layers that remain at run time (not folded, not fused, no inputs).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
 }
 
-/// A limit that is broken.
+/// A limit that a network exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Violation {
-    /// The limit's name, a field of [`Limits`].
+    /// Name of the limit, a field of [`Limits`].
     pub what: &'static str,
-    /// What the network costs.
+    /// Value of the network.
     pub value: f64,
-    /// What it may cost.
+    /// Upper bound.
     pub limit: u64,
 }
 
@@ -57,22 +57,22 @@ impl std::fmt::Display for Violation {
 }
 
 impl Limits {
-    /// Whether nothing is limited.
+    /// True if nothing is limited.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Notes limits that no network can keep.
+    /// Adds a fault for each limit that no network can satisfy.
     pub fn check_config(&self, faults: &mut Faults) {
         for (what, limit, _) in self.pairs(None) {
             if limit == 0 {
-                faults.add(what, "is 0, which no network keeps; want at least 1, or leave it out");
+                faults.add(what, "is 0, which no network satisfies; want at least 1, or leave it out");
             }
         }
     }
 
-    /// The limits that `cost` breaks, in the order of the fields; empty if it keeps them all.
+    /// Returns the limits that `cost` exceeds, in the order of the fields.
     #[must_use]
     pub fn check(&self, cost: &Cost) -> Vec<Violation> {
         self.pairs(Some(cost))
@@ -81,8 +81,7 @@ impl Limits {
             .collect()
     }
 
-    /// For each limit that is set its name and `value - limit`: what a constrained search wants, kept at 0 or
-    /// below.
+    /// Returns name and `value - limit` for each limit that is set: constraints of a search, satisfied at 0 or below.
     #[must_use]
     pub fn constraints(&self, cost: &Cost) -> Vec<(&'static str, f64)> {
         self.pairs(Some(cost)).map(|(what, limit, value)| (what, value - limit as f64)).collect()

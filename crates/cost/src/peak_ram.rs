@@ -1,92 +1,89 @@
-//! The least memory in which a network can run: the best order of its steps, and what lives at its worst
-//! moment.
+//! Minimum memory of a network: the best execution order of its steps, and the live tensors at its peak.
 //!
-//! Between two steps those tensors live that a later step reads or that are outputs; while a step runs, its
-//! output and its scratch live too, the output unless it is written over an input that dies here. The peak is
-//! the maximum over steps, minimized over all orders in which every step comes after those it reads. It
-//! counts bytes of live tensors: whether a planner can place them at fixed addresses without gaps is another
-//! matter (for a chain it always can).
+//! Between two steps, the live tensors are those that a later step reads, and the outputs. While a step runs, its output
+//! and its scratch are live too; the output takes no memory of its own if it overwrites an input that dies here. The peak
+//! is the maximum over steps, minimized over all topological orders. It counts bytes of live tensors. Placing them at
+//! fixed addresses may need gaps on top (never for a chain).
 //!
-//! The network is cut where one tensor alone lives, since every order passes there; between two cuts a best-first
-//! search over the sets of finished steps finds the least peak. Three rules keep it short: the order that always
-//! takes the step of least memory is tried first; a step that frees as much as it takes and stays below the peak
-//! so far is done at once (doing it earlier never hurts); and each set carries a bound on what the steps left need.
-//! The search gives up after a million sets or where more than 128 steps lie between two cuts. What it then
-//! reports is the order tried first, with a bound that no order can beat.
+//! The network is cut at points with a single live tensor, since every order passes through them. Between two cuts, a
+//! best-first search over the sets of finished steps finds the smallest peak. Three rules prune it: the greedy order
+//! (always the step with the least memory) is tried first; a step that frees at least as much as it allocates and stays
+//! below the peak so far runs at once, which never hurts; and each set carries a lower bound for the remaining steps. The
+//! search gives up after a million sets, or if more than 128 steps lie between two cuts. It then reports the greedy order
+//! with a lower bound.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use serde::Serialize;
 
-/// Sets of finished steps that are looked at before the search settles for the best order it has: all that there
-/// are of 20 steps in any order. [`PeakRam::is_exact`] tells whether they sufficed.
+/// Maximum number of sets of finished steps to search: all subsets of 20 steps. [`PeakRam::is_exact`] is true if they
+/// sufficed.
 const MOST_SETS: usize = 1 << 20;
 
-/// One operation at run time and the tensor it writes.
+/// One operation at run time and the tensor that it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     /// The layer whose output the tensor is (the last of those fused).
     pub(crate) layer: usize,
     /// Elements of the tensor.
     pub(crate) elements: u64,
-    /// Its bytes.
+    /// Bytes of the tensor.
     pub(crate) bytes: u64,
     /// Bytes of working memory while it is written.
     pub(crate) scratch: u64,
-    /// The steps whose tensors it reads, ascending, each once.
+    /// Steps whose tensors it reads, ascending, each once.
     pub(crate) inputs: Vec<usize>,
-    /// Whether it can write over an input.
+    /// True if it can overwrite an input.
     pub(crate) in_place: bool,
-    /// Whether it is there from the start.
+    /// True if its tensor is live from the start.
     pub(crate) is_source: bool,
-    /// Whether it has to be there at the end.
+    /// True if its tensor must be live at the end.
     pub(crate) is_output: bool,
 }
 
-/// A tensor that lives at the worst moment.
+/// A tensor that is live at the peak.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LiveTensor {
-    /// Number of the layer whose output it is.
+    /// Number of the layer that writes it.
     pub layer: usize,
-    /// Its bytes.
+    /// Bytes of the tensor.
     pub bytes: u64,
 }
 
-/// The least memory in which a network can run.
+/// Minimum memory of a network over all execution orders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeakRam {
-    /// Bytes at the worst moment of `order`.
+    /// Bytes at the peak of `order`.
     pub bytes: u64,
-    /// No order needs less than this. Equal to `bytes` where the search was exhaustive.
+    /// Lower bound over all orders. Equal to `bytes` if the search was exhaustive.
     pub lower_bound: u64,
-    /// The order that needs `bytes`: numbers of layers, without inputs, views and layers folded or fused into
+    /// Execution order with a peak of `bytes`: numbers of layers, without inputs, views and layers folded or fused into
     /// others.
     pub order: Vec<usize>,
-    /// The worst moment: the place in `order` of the step that then runs. None where that is before the first
-    /// step.
+    /// Index in `order` of the step at the peak. None if the peak is before the first step.
     pub step: Option<usize>,
-    /// The tensors that live then.
+    /// Live tensors at the peak.
     pub live: Vec<LiveTensor>,
-    /// Bytes of working memory at that moment.
+    /// Bytes of working memory at the peak.
     pub scratch: u64,
 }
 
 impl PeakRam {
-    /// Whether no order needs less.
+    /// True if no order needs less.
     #[must_use]
     pub const fn is_exact(&self) -> bool {
         self.bytes == self.lower_bound
     }
 }
 
-/// A network's steps with who reads whom, and the memory of inputs that are never reused.
-struct Plan<'a> {
+/// The steps of a network with the readers of each.
+struct StepGraph<'a> {
     steps: &'a [Step],
     readers: Vec<Vec<usize>>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> StepGraph<'a> {
     fn new(steps: &'a [Step]) -> Self {
         let mut readers = vec![Vec::new(); steps.len()];
         for (i, step) in steps.iter().enumerate() {
@@ -94,11 +91,10 @@ impl<'a> Plan<'a> {
                 readers[input].push(i);
             }
         }
-        Plan { steps, readers }
+        StepGraph { steps, readers }
     }
 
-    /// Bytes that `step` adds while it runs, given which of its inputs die with it, and bytes that it then
-    /// frees.
+    /// Bytes that `step` allocates while it runs and frees afterwards; `dies` is true for inputs that it reads last.
     fn effect(&self, step: usize, dies: impl Fn(usize) -> bool) -> Effect {
         let s = &self.steps[step];
         let mut freed = 0_u64;
@@ -114,7 +110,7 @@ impl<'a> Plan<'a> {
         Effect { during: added.saturating_add(s.scratch), after: s.bytes, freed }
     }
 
-    /// Walks an order and reports its worst moment.
+    /// Walks an order and reports its peak.
     fn walk(&self, order: &[usize], base: u64) -> PeakRam {
         let mut unread: Vec<usize> = self.readers.iter().map(Vec::len).collect();
         let mut is_live: Vec<bool> = self.steps.iter().map(|s| s.is_source).collect();
@@ -180,9 +176,9 @@ struct Effect {
     freed: u64,
 }
 
-/// The least memory for `steps` (which stand in an order that can run), beside `base` bytes that always live.
+/// Minimum memory for `steps`, which are in topological order, beside `base` bytes that are always live.
 pub(crate) fn search(steps: &[Step], base: u64) -> PeakRam {
-    let plan = Plan::new(steps);
+    let plan = StepGraph::new(steps);
     let mut order = Vec::with_capacity(steps.len());
     let mut budget = MOST_SETS;
     let mut live = steps.iter().filter(|s| s.is_source).fold(base, |n, s| n.saturating_add(s.bytes));
@@ -207,8 +203,8 @@ pub(crate) fn search(steps: &[Step], base: u64) -> PeakRam {
     report
 }
 
-/// Cuts the steps (sources left out) after every one whose tensor alone lives.
-fn segments(plan: &Plan<'_>) -> Vec<Vec<usize>> {
+/// Cuts the steps, sources excluded, after every step whose tensor is the only live one.
+fn segments(plan: &StepGraph<'_>) -> Vec<Vec<usize>> {
     let steps = plan.steps;
     let mut unread: Vec<usize> = plan.readers.iter().map(Vec::len).collect();
     let mut live = steps.iter().filter(|s| s.is_source).count();
@@ -233,7 +229,7 @@ fn segments(plan: &Plan<'_>) -> Vec<Vec<usize>> {
     segments
 }
 
-/// What the search of one segment came to.
+/// Result of the search of one segment.
 struct Found {
     peak: u64,
     bound: u64,
@@ -242,10 +238,10 @@ struct Found {
 
 /// The steps between two cuts.
 struct Segment<'a> {
-    plan: &'a Plan<'a>,
+    plan: &'a StepGraph<'a>,
     members: &'a [usize],
     parts: Vec<Member>,
-    /// The tensors that live at some time: those of the members, then those that live at the start.
+    /// Tensors that are live at some time: those of the members, then those that are live at the start.
     tensors: Vec<Tensor>,
 }
 
@@ -255,18 +251,18 @@ struct Member {
     scratch: u64,
     /// The members that it reads.
     needs: Set,
-    /// Itself and all that come after it because they need it, directly or not.
+    /// Itself and all members that depend on it, directly or not.
     after: Set,
-    /// What it reads.
+    /// Tensors that it reads.
     inputs: Vec<Input>,
-    /// What it adds while it runs, at least.
+    /// Lower bound of the bytes that it allocates while it runs.
     least: u64,
 }
 
 /// A tensor that a member reads.
 struct Input {
     bytes: u64,
-    /// The members that read it; none for an output, which never dies.
+    /// Members that read it; none for an output, which never dies.
     readers: Option<Set>,
     can_be_overwritten: bool,
 }
@@ -277,20 +273,20 @@ struct Tensor {
     is_output: bool,
     /// The members that read it.
     readers: Set,
-    /// The member that writes it; none for one that lives at the start.
+    /// Member that writes it; none for a tensor that is live at the start.
     writer: Set,
 }
 
-/// A set of a segment's steps, as bits.
+/// Set of a segment's steps, as bits.
 type Set = u128;
 
 /// A set of finished steps on the way to all of them.
 struct State {
     done: Set,
     live: u64,
-    /// The most that the steps done needed, or that those left need at least.
+    /// Maximum of the peak of the finished steps and the lower bound of the remaining ones.
     peak: u64,
-    /// The state it came from and the steps done since.
+    /// Predecessor state, and the steps run since.
     parent: usize,
     did: Vec<u8>,
 }
@@ -305,7 +301,7 @@ impl State {
 }
 
 impl<'a> Segment<'a> {
-    fn new(plan: &'a Plan<'a>, members: &'a [usize]) -> Self {
+    fn new(plan: &'a StepGraph<'a>, members: &'a [usize]) -> Self {
         let steps = plan.steps;
         let place = |step: usize| members.binary_search(&step).ok();
         let bit = |place: usize| if place < 128 { 1_u128 << place } else { 0 };
@@ -332,7 +328,7 @@ impl<'a> Segment<'a> {
                 }
             })
             .collect();
-        // Members stand in an order that can run, so that what comes after a later one is known by then.
+        // Members are in topological order, so the dependents of later members are complete when earlier ones take them.
         for later in (0..parts.len().min(128)).rev() {
             let (needs, after) = (parts[later].needs, parts[later].after);
             for earlier in parts.iter_mut().take(later).enumerate().filter(|(k, _)| needs & bit(*k) != 0) {
@@ -352,8 +348,8 @@ impl<'a> Segment<'a> {
         Segment { plan, members, parts, tensors }
     }
 
-    /// What the steps that are left need at least, `done` being done: while a step runs, its inputs live, and of
-    /// what lives now all that it or a step after it reads.
+    /// Lower bound for the remaining steps once `done` have run: while a step runs, its inputs are live, and so is every
+    /// tensor that is live now and read by it or by one of its dependents.
     fn bound_from(&self, done: Set, live: &mut Vec<(Set, u64)>) -> u64 {
         live.clear();
         let is_live = |t: &&Tensor| t.writer & !done == 0 && (t.is_output || t.readers & !done != 0);
@@ -376,7 +372,7 @@ impl<'a> Segment<'a> {
         most
     }
 
-    /// What one step needs at least: its inputs and what it adds.
+    /// Lower bound from single steps: inputs plus allocation.
     fn local_bound(&self) -> u64 {
         let need = |part: &Member| part.inputs.iter().fold(part.least, |n, i| n.saturating_add(i.bytes));
         self.parts.iter().map(need).max().unwrap_or(0)
@@ -399,8 +395,7 @@ impl<'a> Segment<'a> {
         done & (1 << member) == 0 && self.parts[member].needs & !done == 0
     }
 
-    /// Adds the best order to `order`; `peak_before` is a peak that counts anyway, so that staying below it is
-    /// good enough.
+    /// Appends the best order to `order`. A peak up to `peak_before` is as good as any, since an earlier segment has it.
     fn search(&self, live: u64, peak_before: u64, budget: &mut usize, order: &mut Vec<usize>) -> Found {
         if self.members.len() > 128 {
             return self.greedy(live, self.local_bound(), order);
@@ -419,7 +414,7 @@ impl<'a> Segment<'a> {
         let mut tried: BTreeMap<Set, u64> = BTreeMap::new();
         let mut queue = BinaryHeap::from([(Reverse(floor), 0_u32, Reverse(0_usize))]);
         while let Some((Reverse(peak), _, Reverse(at))) = queue.pop() {
-            // Below what had to be paid before, the search stops at the first order that stays there.
+            // The search stops at the first order that stays at or below the floor.
             let bound = if peak > floor { peak } else { own_bound };
             if peak >= first.peak || *budget == 0 {
                 return Found { bound: bound.min(first.peak), ..first };
@@ -457,11 +452,11 @@ impl<'a> Segment<'a> {
                 }
             }
         }
-        // Every order needs as much as the greedy one.
+        // The search is exhausted: no order beats the greedy one.
         Found { bound: first.peak, ..first }
     }
 
-    /// Does every step at once that leaves no more alive than before and stays below the peak so far.
+    /// Runs every step that frees at least as much as it allocates and stays within the peak so far.
     fn do_free_steps(&self, state: &mut State) {
         loop {
             let free = (0..self.members.len()).filter(|&m| self.is_ready(m, state.done)).find_map(|member| {
@@ -475,13 +470,13 @@ impl<'a> Segment<'a> {
         }
     }
 
-    /// Always the step that can run with the least memory during, then after it.
+    /// Greedy order: the ready step with the least memory during, then after, its run.
     fn greedy(&self, mut live: u64, bound: u64, order: &mut Vec<usize>) -> Found {
         let mut unread: Vec<usize> = self.plan.readers.iter().map(Vec::len).collect();
         let mut left: Vec<usize> = self.members.to_vec();
         let mut done: BTreeSet<usize> = BTreeSet::new();
         let first = self.members.first().copied().unwrap_or(0);
-        // Tensors from before the segment are read by its members alone.
+        // Tensors from before the segment are read by its members only.
         let mut peak = live;
         while !left.is_empty() {
             let best = left
@@ -499,8 +494,7 @@ impl<'a> Segment<'a> {
                     (effect.during, after, place, effect)
                 })
                 .min_by_key(|&(during, after, place, _)| (during, after, place));
-            // The members stand in an order that can run, so that one is always ready.
-            let Some((_, _, place, effect)) = best else { break };
+            let (_, _, place, effect) = best.expect("invariant: in a topological order one member is ready");
             let m = left.remove(place);
             peak = peak.max(live.saturating_add(effect.during));
             live = live.saturating_add(effect.after).saturating_sub(effect.freed);

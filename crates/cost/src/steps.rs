@@ -1,26 +1,27 @@
-//! What remains to be done when a network runs: layers that are folded or fused into others vanish, layers
-//! that only name a tensor anew share it.
+//! The steps of a network at run time: layers that are folded or fused into others vanish, and layers that only change
+//! the shape share the tensor of their input.
 
-use tinsmith_network::{Activation, Graph, ModelSpec, Op};
+use tinsmith_network::op::Interpolation;
+use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind};
 
 use crate::cost::CostBasis;
 use crate::peak_ram::Step;
-use crate::storage::product;
+use crate::storage::elements;
 use crate::target::{Scratch, Target};
 
-/// The steps of a network and where each layer went.
+/// The steps of a network, and the step of each layer.
 pub(crate) struct Steps {
-    /// In an order in which they can run.
+    /// Steps in topological order.
     pub(crate) steps: Vec<Step>,
-    /// For each layer its step.
+    /// Step of each layer.
     pub(crate) of_layer: Vec<usize>,
-    /// For each layer whether it is a batch norm that is folded into the layer before it.
+    /// For each layer: true for a batch normalization that is folded into the preceding layer.
     pub(crate) is_folded: Vec<bool>,
-    /// For each layer the bits of an element of its output.
+    /// Bits of an output element of each layer.
     pub(crate) bits: Vec<u32>,
 }
 
-/// Whether a layer only gives the elements of its input another shape or, at inference, none at all.
+/// True for layers that, at inference, only change the shape of their input or nothing at all.
 pub(crate) const fn is_view(op: &Op) -> bool {
     matches!(op, Op::Flatten(_) | Op::Reshape(_) | Op::Dropout(_) | Op::DropConnect(_))
 }
@@ -29,15 +30,13 @@ fn can_fold(spec: &ModelSpec, graph: &Graph, layer: usize) -> bool {
     let Op::BatchNorm(_) = spec.layers[layer].op else { return false };
     let Some(&before) = graph.nodes[layer].inputs.first() else { return false };
     let op = &spec.layers[before].op;
-    matches!(
-        op,
-        Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_) | Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_)
-    ) && op.activation().is_some_and(Activation::is_linear)
+    op.product().is_some_and(|product| product.can_absorb_scale())
+        && op.activation().is_some_and(Activation::is_linear)
         && graph.nodes[before].consumers.len() == 1
         && !graph.outputs.contains(&before)
 }
 
-/// Whether an activation layer can be done by whatever makes its input, element by element.
+/// True for activation layers that can be fused, element by element, into the layer that makes their input.
 fn is_elementwise(op: &Op) -> bool {
     matches!(op, Op::Activation(a) if *a != Activation::Softmax)
 }
@@ -56,11 +55,8 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
     }
     let widest = || inputs.iter().map(|&i| bits[i]).max().unwrap_or(target.activation_bits);
     match op {
+        _ if op.pooling().is_some_and(|pooling| !pooling.takes_mean) => widest(),
         Op::Activation(_)
-        | Op::MaxPool1d(_)
-        | Op::MaxPool2d(_)
-        | Op::GlobalMaxPool1d(_)
-        | Op::GlobalMaxPool2d(_)
         | Op::Permute(_)
         | Op::DepthToSpace(_)
         | Op::UpSampling1d(_)
@@ -69,7 +65,7 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
         | Op::ZeroPadding1d(_)
         | Op::ZeroPadding2d(_)
         | Op::Concat(_) => widest(),
-        Op::UpSampling2d(up) if up.interpolation == tinsmith_network::op::Interpolation::Nearest => widest(),
+        Op::UpSampling2d(up) if up.interpolation == Interpolation::Nearest => widest(),
         _ if is_view(op) => widest(),
         _ => target.activation_bits,
     }
@@ -78,20 +74,19 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
 fn scratch_bytes(op: &Op, input: Option<&[usize]>, target: &Target) -> u64 {
     let Scratch::Im2col { columns, bytes } = target.scratch else { return 0 };
     let channels = input.and_then(|shape| shape.last()).map_or(0, |&c| c as u64);
-    let window = match op {
-        Op::Conv1d(l) => product(&[l.kernel]).saturating_mul(channels / (l.groups as u64).max(1)),
-        Op::Conv2d(l) => {
-            product(&[l.kernel.height, l.kernel.width]).saturating_mul(channels / (l.groups as u64).max(1))
-        }
-        _ => return 0,
+    let Some(product) = op.product().filter(|product| product.kind == ProductKind::Convolution) else {
+        return 0;
     };
+    let size = product.window.size;
+    let window =
+        elements(&[size.height, size.width]).saturating_mul(channels / (product.groups as u64).max(1));
     columns.saturating_mul(bytes).saturating_mul(window)
 }
 
 impl Steps {
-    /// The steps of `spec` as trained (every layer that computes is one) or as deployed (batch norms folded,
-    /// activations done by whatever makes their input, where nothing else reads it).
-    pub(crate) fn of(spec: &ModelSpec, graph: &Graph, target: &Target, form: CostBasis) -> Self {
+    /// Steps of `spec` as trained (one per computing layer) or as deployed (batch normalizations folded, activations fused
+    /// into the layer that makes their input if nothing else reads it).
+    pub(crate) fn of(spec: &ModelSpec, graph: &Graph, target: &Target, basis: CostBasis) -> Self {
         let n = spec.layers.len();
         let mut all = Self {
             steps: Vec::with_capacity(n),
@@ -99,7 +94,7 @@ impl Steps {
             is_folded: vec![false; n],
             bits: vec![0; n],
         };
-        // Whether the last layer of a step feeds one layer alone, so that this may join the step.
+        // True while the last layer of a step feeds exactly one layer, which may then join the step.
         let mut is_open: Vec<bool> = Vec::with_capacity(n);
         for &i in &graph.order {
             let op = &spec.layers[i].op;
@@ -114,7 +109,7 @@ impl Steps {
                 is_open[step] &= feeds_one;
                 continue;
             }
-            if let (CostBasis::Deployed, Some(&before)) = (form, node.inputs.first()) {
+            if let (CostBasis::Deployed, Some(&before)) = (basis, node.inputs.first()) {
                 let step = all.of_layer[before];
                 all.is_folded[i] = can_fold(spec, graph, i);
                 let joins = all.is_folded[i] || is_elementwise(op);
@@ -127,7 +122,7 @@ impl Steps {
                     continue;
                 }
             }
-            let elements = product(&node.shape);
+            let elements = elements(&node.shape);
             let mut inputs: Vec<usize> = node.inputs.iter().map(|&k| all.of_layer[k]).collect();
             inputs.sort_unstable();
             inputs.dedup();

@@ -1,17 +1,17 @@
-//! Bits and bytes of one weight tensor as it is shipped.
+//! Bits and bytes of a deployed weight tensor.
 
 use tinsmith_network::{Role, Storage, Weight, WeightFacts};
 
 use crate::target::Target;
 
-/// What one weight tensor takes.
+/// Size of one weight tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// Elements.
     pub(crate) elements: u64,
-    /// Elements that are multiplied: all, or those that a sparse storage keeps.
+    /// Elements that are multiplied: all, or those kept by sparse storage.
     pub(crate) kept: u64,
-    /// Bits of one element (the mean, rounded up, where they vary).
+    /// Bits of one element; the mean, rounded up, if they vary.
     pub(crate) width: u32,
     /// Bits of the values, without indices.
     pub(crate) bits: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Stored {
 }
 
 /// The product of `sizes`, at most the largest number.
-pub(crate) fn product(sizes: &[usize]) -> u64 {
+pub(crate) fn elements(sizes: &[usize]) -> u64 {
     sizes.iter().fold(1, |n, &d| n.saturating_mul(d as u64))
 }
 
@@ -32,23 +32,22 @@ fn width(weight: &Weight, target: &Target) -> u32 {
     weight.quantizer.filter(|_| target.use_quantizers && !is_fixed).map_or(default, |q| q.bits())
 }
 
-/// What `weight` takes on `target`, given what is known of it.
+/// Size of `weight` on `target`, given the facts about it.
 ///
-/// With `e` elements of which `z` are not zero (all, if that is not known), widths `b`, rows the last axis
+/// With `e` elements, `z` of them non-zero (all if unknown), widths `b`, rows the last axis
 /// (output channels) and columns the other axes:
 ///
 /// | storage | values | index |
 /// | --- | --- | --- |
 /// | dense | `e` | none |
-/// | CSR | `z` | `z` columns, each the smallest of 1, 2, 4 bytes that holds the largest; `rows + 1` starts, 2 bytes, or 4 where `z` is 2^16 or more |
+/// | CSR | `z` | `z` columns, each the smallest of 1, 2, 4 bytes that holds the largest; `rows + 1` starts, 2 bytes, or 4 if `z` is 2^16 or more |
 /// | bitmap | `z` | `e` bits |
 /// | n of m | `ceil(e / m) n` | `ceil(log2 m)` bits for each value |
 ///
-/// Values are packed as the target packs weights; index bits always lie side by side. Where the facts state
-/// total bits, they replace `count * b`; a target that packs to bytes then takes their mean, rounded up, for
-/// all.
+/// Values are packed as the target packs weights; index bits are always packed bit by bit. Total bits in the facts
+/// replace `count * b`; a target that packs into bytes then uses their mean, rounded up, for all values.
 pub(crate) fn stored(weight: &Weight, facts: Option<&WeightFacts>, target: &Target) -> Stored {
-    let elements = product(&weight.shape);
+    let elements = elements(&weight.shape);
     let mut width = width(weight, target);
     let Some(facts) = facts else {
         let bits = elements.saturating_mul(u64::from(width));

@@ -1,4 +1,4 @@
-//! Where a network is to run, as data: widths, packing, what memory counts.
+//! Targets as data: word widths, packing, and the memory that counts.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use tinsmith_network::Op;
 
 use crate::error::Result;
 
-/// How elements of less than a machine word lie in memory.
+/// Layout of elements that are narrower than a machine word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Packing {
     /// Each element takes the smallest of 1, 2, 4 or 8 bytes that holds it.
     #[default]
     Bytes,
-    /// Bits side by side; a whole tensor is rounded up to bytes.
+    /// Packed bit by bit; a whole tensor is rounded up to bytes.
     Bits,
 }
 
@@ -46,7 +46,7 @@ const fn word_bytes(bits: u32) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Scratch {
-    /// None: every output is summed up in a register.
+    /// None: every output is accumulated in a register.
     #[default]
     None,
     /// `columns` unrolled windows at a time, `bytes` per element: `columns * bytes * C_in / groups * k^2`.
@@ -59,14 +59,14 @@ pub enum Scratch {
     },
 }
 
-/// Where a network is to run. All that the cost model knows of a machine stands here; a target of one's own
-/// is a YAML file that names what differs from the defaults, which are those of `mcu-int8`.
+/// A device, as the cost model knows it. A custom target is a YAML file with the fields that differ from the defaults,
+/// which are those of `mcu-int8`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Target {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Whether values have the widths of their quantizers. If not, all have the default widths below.
+    /// Stores values in the widths of their quantizers. If false, all values have the default widths below.
     pub use_quantizers: bool,
     /// Bits of a weight without a quantizer.
     pub weight_bits: u32,
@@ -74,27 +74,24 @@ pub struct Target {
     pub activation_bits: u32,
     /// Bits of a bias without a quantizer, and of the scale and shift of a normalization that is not folded.
     pub bias_bits: u32,
-    /// Whether biases have `bias_bits` even where a quantizer gives them fewer, since they start an
-    /// accumulator.
+    /// Stores biases in `bias_bits` even if a quantizer gives them fewer, since they initialize an accumulator.
     pub bias_is_accumulator: bool,
-    /// How weights lie in flash.
+    /// Packing of weights in flash.
     pub weight_packing: Packing,
-    /// How activations lie in RAM.
+    /// Packing of activations in RAM.
     pub activation_packing: Packing,
-    /// Flash bytes of the factor that brings an accumulator back to the width of the output (multiplier and
-    /// shift): once per output channel where scales differ by channel, else once per layer.
+    /// Flash bytes of the factor that rescales an accumulator to the width of the output (multiplier and shift): one per
+    /// output channel if scales differ by channel, else one per layer.
     pub scale_bytes: u64,
-    /// Flash bytes of each layer that remains, beyond its weights: a descriptor, a call.
+    /// Flash bytes per remaining layer beyond its weights, such as a descriptor and a call.
     pub layer_overhead_bytes: u64,
-    /// RAM bytes of each live tensor beyond its elements: alignment, a descriptor.
+    /// RAM bytes per live tensor beyond its elements, such as alignment and a descriptor.
     pub tensor_overhead_bytes: u64,
-    /// Whether the input lies in the memory that is counted.
+    /// Counts the memory of the input.
     pub input_counts: bool,
-    /// Whether an input's memory may be used for something else once nothing reads it any more. If not, it
-    /// counts until the end (where it counts at all).
+    /// Reuses the memory of an input after its last reader. If false, an input that counts is live until the end.
     pub reuse_input: bool,
-    /// Kinds of layers that can write over an input of theirs that nothing else needs (and that is no
-    /// smaller).
+    /// Kinds of layers that can overwrite an input, if nothing else needs it and it is no smaller than the output.
     pub in_place: Vec<String>,
     /// Working memory of convolutions.
     pub scratch: Scratch,
@@ -124,17 +121,17 @@ impl Default for Target {
 }
 
 impl Target {
-    /// The names of the built-in targets.
+    /// Names of the built-in targets.
     pub const BUILTIN: &'static [&'static str] = &["mcu-int8", "mcu-packed", "fpga", "float32"];
 
-    /// A built-in target; None where there is no such.
+    /// Returns a built-in target; None for an unknown name.
     ///
     /// | name | weights | biases | activations | scales |
     /// | --- | --- | --- | --- | --- |
-    /// | `mcu-int8` | whole bytes, 8 bits where not quantized | int32 | whole bytes, 8 bits where not quantized | 8 bytes (int32 multiplier and shift, as CMSIS-NN has them) |
-    /// | `mcu-packed` | bits side by side, unpacked as they are used; else as `mcu-int8` | int32 | as `mcu-int8` | 8 bytes |
-    /// | `fpga` | bits side by side, 16 where not quantized (hls4ml's default) | as weights | as weights | none (scales are wiring) |
-    /// | `float32` | 4 bytes, whatever the quantizers | 4 bytes | 4 bytes | none |
+    /// | `mcu-int8` | whole bytes, 8 bits if not quantized | int32 | whole bytes, 8 bits if not quantized | 8 bytes (int32 multiplier and shift, as CMSIS-NN has them) |
+    /// | `mcu-packed` | packed bit by bit, unpacked on use; else as `mcu-int8` | int32 | as `mcu-int8` | 8 bytes |
+    /// | `fpga` | packed bit by bit, 16 if not quantized (hls4ml's default) | as weights | as weights | none (scales are wiring) |
+    /// | `float32` | 4 bytes, regardless of quantizers | 4 bytes | 4 bytes | none |
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
         let int8 = Self::default();
@@ -167,11 +164,11 @@ impl Target {
         Ok(config::from_str(text, origin, Self::check)?)
     }
 
-    /// A built-in target by its name, or one of one's own by the path of its YAML or JSON file.
+    /// Returns a built-in target by its name, or a custom one from the path of a YAML or JSON file.
     ///
     /// # Errors
-    /// [`crate::CostError::Invalid`] with line and column, [`crate::CostError::File`] where there is no such
-    /// file.
+    /// [`crate::CostError::Invalid`] with line and column, [`crate::CostError::File`] if the file does not
+    /// exist.
     pub fn load(name_or_path: &str) -> Result<Self> {
         match Self::builtin(name_or_path) {
             Some(target) => Ok(target),
@@ -179,7 +176,7 @@ impl Target {
         }
     }
 
-    /// Notes what cannot be.
+    /// Adds a fault for each impossible setting.
     pub fn check(&self, faults: &mut Faults) {
         let widths = [
             ("weight_bits", self.weight_bits),
@@ -199,7 +196,7 @@ impl Target {
         }
     }
 
-    /// Whether layers of this kind can write over their input.
+    /// True if layers of this kind can overwrite their input.
     #[must_use]
     pub fn works_in_place(&self, op: &Op) -> bool {
         self.in_place.iter().any(|kind| kind == op.name())

@@ -1,5 +1,5 @@
-//! How long a look at a large project takes: makes one of RUNS runs of which OPEN, spread over all, have no result, with
-//! files like those of real runs, and looks at it three times.
+//! Measures how long the status of a large project takes. Creates a project of RUNS runs, OPEN of them
+//! without a result, with files like those of real runs, and reads its status three times.
 //!
 //! `cargo run --release -p tinsmith-fleet --example many_runs -- FOLDER RUNS OPEN`
 

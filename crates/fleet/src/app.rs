@@ -1,4 +1,4 @@
-//! The command line of fleets: of `tinsmith fleet`, and of a user's own program.
+//! Command line of fleets, shared by `tinsmith fleet` and by a user's own program.
 
 mod args;
 mod control;
@@ -19,8 +19,8 @@ use crate::error::{FleetError, Result};
 
 /// A program that manages fleets of networks.
 ///
-/// A user's program implements [`ModelConfigurator`] and ends in `Fleet::new(configurator).run()`; it then knows the
-/// subcommands of `tinsmith fleet`, and the jobs that it submits start it again.
+/// A user's program implements [`ModelConfigurator`] and ends in `Fleet::new(configurator).run()`. It then
+/// offers the subcommands of `tinsmith fleet`, and the jobs that it submits start that same program.
 #[derive(Clone, Copy)]
 pub struct Fleet<C = SpecFolder> {
     configurator: C,
@@ -34,27 +34,29 @@ impl<C> std::fmt::Debug for Fleet<C> {
     }
 }
 
-/// How a command ended.
+/// Exit status of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
 impl Exit {
-    /// All is well.
+    /// Everything succeeded.
     pub const SUCCESS: Self = Self(0);
-    /// Runs failed.
+    /// At least one run failed.
     pub const FAILURE: Self = Self(1);
 }
 
-/// Where a command writes, and who watches it.
+/// Output, progress and identity that a command runs with.
 pub struct Surroundings<'a> {
-    /// Results.
+    /// Receives results.
     pub out: &'a mut dyn Write,
-    /// What happens meanwhile.
+    /// Receives progress events.
     pub progress: &'a dyn Progress,
     /// The running program, to be copied into projects.
     pub program: Option<PathBuf>,
     /// The command line, for the record.
     pub command: Vec<String>,
+    /// Folder in which names of data sets are looked up.
+    pub data_folder: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Surroundings<'_> {
@@ -79,7 +81,7 @@ impl Fleet<SpecFolder> {
 }
 
 impl<C: ModelConfigurator> Fleet<C> {
-    /// A program whose models `configurator` knows.
+    /// Creates a program whose models are configured by `configurator`.
     #[must_use]
     pub const fn new(configurator: C) -> Self {
         Self { configurator, prefix: &[], specifications: false }
@@ -92,7 +94,8 @@ impl<C: ModelConfigurator> Fleet<C> {
         self.run_with(std::env::args_os())
     }
 
-    /// As [`Fleet::run`], with these arguments, the first being the program's name.
+    /// Runs the program with the process's arguments and prints to standard output and standard error.
+    /// Returns exit status 0 on success, 1 if something failed, 2 for wrong usage.
     #[must_use]
     pub fn run_with(&self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[derive(Parser)]
@@ -105,7 +108,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         let parsed = match Args::try_parse_from(&args) {
             Ok(parsed) => parsed,
             Err(error) => {
-                // Help and faults alike; if not even that can be printed, there is nobody to tell.
+                // Help and usage errors alike. If even this cannot be printed, nothing can be reported.
                 let _ = error.print();
                 return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
             }
@@ -115,6 +118,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             progress: &Lines,
             program: std::env::current_exe().ok(),
             command: args.iter().map(|a| a.to_string_lossy().into_owned()).collect(),
+            data_folder: None,
         };
         match self.execute(&parsed.command, &mut surroundings) {
             Ok(exit) => ExitCode::from(exit.0),
@@ -128,7 +132,7 @@ impl<C: ModelConfigurator> Fleet<C> {
     /// Executes a command.
     ///
     /// # Errors
-    /// [`FleetError`]; that runs failed is none, but [`Exit::FAILURE`].
+    /// [`FleetError`]. Failed runs are not an error; they give [`Exit::FAILURE`].
     pub fn execute(&self, command: &FleetCommand, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
         match command {
             FleetCommand::Generate(args) => self.generate(args, surroundings),

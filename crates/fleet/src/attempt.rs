@@ -1,5 +1,6 @@
-//! Attempts at a run. Each has a number and a folder of its own, so a process that was thought dead and is not writes
-//! where nobody reads; the first attempt that comes to its end publishes the result, once.
+//! Attempts at a run. Each attempt has a number and a folder of its own, so a process that was wrongly
+//! presumed dead writes to a folder that nobody reads. The first attempt to finish publishes the result,
+//! exactly once.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,42 +8,41 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tinsmith_foundation::{Seed, config, files};
-use tinsmith_study::clock;
+use tinsmith_foundation::{Seed, clock, config, files};
 
 use crate::error::{FleetError, Result};
 use crate::exclusive;
 use crate::machine::Process;
 use crate::outcome::{Cause, Failure, Outcome, read_json};
 
-/// An attempt that showed no sign of life for so long is taken over.
+/// Silence after which an attempt of unknown state is taken over.
 pub(crate) const STALE: Duration = Duration::from_secs(120);
 
-/// Who makes an attempt: the file `claim.json`, created exclusively.
+/// Owner of an attempt: the file `claim.json`, created exclusively.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Claim {
     /// The process.
     pub(crate) process: Process,
-    /// The seed that it trains from.
+    /// Seed of the training.
     pub(crate) seed: Seed,
-    /// When it began, in UTC.
+    /// Start time, in UTC.
     pub(crate) started: String,
-    /// The submission that it belongs to; none for a process that was started by hand.
+    /// Submission that the attempt belongs to; `None` for a process started by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) submission: Option<u32>,
-    /// The job, as Slurm names it: `17_4`.
+    /// Slurm's name of the job: `17_4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<String>,
     /// Name of the node.
     #[serde(default)]
     pub(crate) node: String,
-    /// How often the job had been requeued.
+    /// Number of times the job had been requeued.
     #[serde(default)]
     pub(crate) restarts: u32,
 }
 
-/// On whose behalf runs are attempted.
+/// Identity under which runs are attempted.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimant {
     pub(crate) process: Process,
@@ -50,60 +50,61 @@ pub(crate) struct Claimant {
     pub(crate) job: Option<String>,
     pub(crate) node: String,
     pub(crate) restarts: u32,
-    /// Whether failed attempts are tried again; those of this very submission never are.
+    /// Retry failed attempts. Those of the same submission are never retried.
     pub(crate) retry: bool,
 }
 
 impl Claimant {
-    /// Whether this is a later try of a submission whose jobs were over: what they claimed need not be waited for.
+    /// Returns true if `claim` belongs to an earlier submission that this one retries. Its jobs have ended,
+    /// so its claims do not have to expire first.
     fn replaces(&self, claim: Option<&Claim>) -> bool {
         let earlier = claim.and_then(|c| c.submission);
         self.retry && earlier.is_some() && earlier < self.submission
     }
 }
 
-/// What there is of a run.
+/// Newest attempt found in a run's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) number: u32,
     pub(crate) folder: PathBuf,
-    /// None where the claim is torn: its process died while it wrote.
+    /// `None` if the claim is torn: its process died while writing it.
     pub(crate) claim: Option<Claim>,
     pub(crate) failure: Option<Failure>,
 }
 
 impl Found {
-    /// How long ago the attempt showed a sign of life.
+    /// Time since the last heartbeat, or since the claim. Zero if the clock of a node is ahead.
     pub(crate) fn silence(&self) -> Duration {
         let touched = |name: &str| fs::metadata(self.folder.join(name)).and_then(|m| m.modified()).ok();
         let last = touched("heartbeat").max(touched("claim.json"));
         last.and_then(|t| SystemTime::now().duration_since(t).ok()).unwrap_or_default()
     }
 
-    /// Whether its process may still be at work.
+    /// Returns true if the attempt's process may still be running.
     pub(crate) fn may_live(&self) -> bool {
         !self.claim.as_ref().is_some_and(|c| c.process.is_gone()) && self.silence() < STALE
     }
 }
 
-/// A run's folder.
+/// Folder of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct RunFolder(pub(crate) PathBuf);
 
-/// How an attempt at a run begins.
+/// Result of trying to begin an attempt.
 #[derive(Debug)]
 pub(crate) enum Begin {
     /// The run is done.
     Done,
-    /// Somebody else is at it.
+    /// Another process is training the run.
     Busy,
-    /// It failed, and nobody asked for another try.
+    /// The run failed, and no retry was requested.
     Failed,
-    /// This attempt may work.
+    /// The caller owns this attempt.
     Mine(Attempt),
 }
 
-/// An attempt of this process.
+/// An attempt owned by this process.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attempt {
     pub(crate) number: u32,
@@ -112,8 +113,20 @@ pub(crate) struct Attempt {
 }
 
 impl RunFolder {
-    pub(crate) fn outcome(&self) -> Result<Option<Outcome>> {
-        read_json(&self.0.join("result.json"), "the result of a run")
+    /// Reads the result of run `index`, which this folder belongs to.
+    ///
+    /// # Errors
+    /// [`FleetError::Malformed`] if the file is of another run, or a value is out of range.
+    pub(crate) fn outcome(&self, index: u64) -> Result<Option<Outcome>> {
+        let path = self.0.join("result.json");
+        let outcome: Option<Outcome> = read_json(&path, "the result of a run")?;
+        match outcome.as_ref().map(|o| o.check(index)) {
+            Some(Err(reason)) => {
+                let reason = format!("{reason}; delete the file to train run {index} again");
+                Err(FleetError::Malformed { path, wanted: "the result of its run", reason })
+            }
+            Some(Ok(())) | None => Ok(outcome),
+        }
     }
 
     /// Numbers of all attempts, in order.
@@ -133,17 +146,17 @@ impl RunFolder {
         self.0.join(format!("attempt-{number:04}"))
     }
 
-    /// The newest attempt.
+    /// Returns the newest attempt, if any.
     pub(crate) fn newest(&self) -> Result<Option<Found>> {
         let Some(&number) = self.numbers()?.last() else { return Ok(None) };
         let folder = self.attempt_folder(number);
-        // A torn claim is that of a process that died in this very moment.
+        // A torn claim belongs to a process that died while writing it, so it counts as no claim.
         let claim = read_json(&folder.join("claim.json"), "a claim").ok().flatten();
         let failure = read_json(&folder.join("failed.json"), "a failure")?;
         Ok(Some(Found { number, folder, claim, failure }))
     }
 
-    /// Tries to begin an attempt. Of any number of processes that try at the same time one succeeds.
+    /// Tries to begin an attempt. If several processes try at the same time, exactly one succeeds.
     pub(crate) fn begin(&self, who: &Claimant, seed: Seed) -> Result<Begin> {
         if self.0.join("result.json").exists() {
             return Ok(Begin::Done);
@@ -152,7 +165,8 @@ impl RunFolder {
         if let Some(found) = &newest {
             let claim = found.claim.as_ref();
             let same_submission = claim.is_some_and(|c| c.submission == who.submission);
-            // A job that was requeued takes over from itself at once: what is left of it writes elsewhere.
+            // A requeued job supersedes its own earlier attempt at once: a leftover process writes to the old
+            // folder.
             let same_job = who.job.is_some() && claim.is_some_and(|c| c.job == who.job);
             if found.failure.is_some() {
                 if !who.retry || (same_submission && who.submission.is_some()) {
@@ -182,8 +196,9 @@ impl RunFolder {
         Ok(Begin::Mine(attempt))
     }
 
-    /// Copies what the newest earlier attempt from the same seed left, so that this one goes on from its checkpoint. The
-    /// file `run.yaml`, without which a run's folder is empty, comes last: a copy that was cut short is not passed on.
+    /// Copies the files of the newest earlier attempt with the same seed, so that this one resumes from its
+    /// checkpoint. The file `run.yaml`, without which a run's folder counts as empty, is copied last: an
+    /// interrupted copy is never inherited.
     fn inherit(&self, attempt: &Attempt, seed: Seed) -> Result<()> {
         for number in self.numbers()?.into_iter().rev().filter(|&n| n < attempt.number) {
             let from = self.attempt_folder(number);
@@ -191,7 +206,7 @@ impl RunFolder {
             if claim.is_none_or(|c| c.seed != seed) || !from.join("run.yaml").is_file() {
                 continue;
             }
-            // Looked for first: where it is there, everything else is whole.
+            // Checked before the listing: if the result exists now, all other files are complete.
             let finished = from.join("result.json").is_file();
             let mut names: Vec<String> = fs::read_dir(&from)
                 .map_err(FleetError::read(&from))?
@@ -200,13 +215,14 @@ impl RunFolder {
                 .filter_map(|e| e.file_name().into_string().ok())
                 .filter(|name| is_passed_on(name, finished))
                 .collect();
-            // The checkpoint first: what a process that still lives adds to the metrics meanwhile is cut off again.
+            // The checkpoint comes first. If the other process still lives and appends to the metrics
+            // meanwhile, resuming truncates them to the checkpoint.
             names.sort_by_key(|name| (name == "run.yaml", name != "checkpoint.safetensors"));
             for name in names {
                 let path = from.join(&name);
                 match fs::read(&path) {
                     Ok(bytes) => files::write_atomic(&attempt.folder.join(&name), &bytes)?,
-                    // The other process may be clearing up after itself.
+                    // The other process may be deleting its temporary files.
                     Err(e) if e.kind() == ErrorKind::NotFound => {}
                     Err(source) => return Err(FleetError::read(&path)(source)),
                 }
@@ -217,7 +233,7 @@ impl RunFolder {
     }
 }
 
-/// Whether a file of an earlier attempt is part of the run, not of the attempt.
+/// Returns true if a file of an earlier attempt belongs to the run rather than to the attempt.
 fn is_passed_on(name: &str, finished: bool) -> bool {
     match name {
         "claim.json" | "failed.json" | "heartbeat" | "failure.json" | "last-good.safetensors" => false,
@@ -227,19 +243,19 @@ fn is_passed_on(name: &str, finished: bool) -> bool {
 }
 
 impl Attempt {
-    /// Shows a sign of life.
+    /// Writes the heartbeat.
     pub(crate) fn beat(&self) -> Result<()> {
         let path = self.folder.join("heartbeat");
         fs::write(&path, clock::now()).map_err(FleetError::write(&path))
     }
 
-    /// Whether this attempt is no longer the one that counts: another has begun, or the run is done.
+    /// Returns true if this attempt no longer counts: a later one exists, or the run is done.
     pub(crate) fn is_superseded(&self) -> bool {
         let run = RunFolder(self.run.clone());
         run.attempt_folder(self.number + 1).exists() || self.run.join("result.json").exists()
     }
 
-    /// Removes what was taken over from an earlier attempt.
+    /// Removes the files inherited from an earlier attempt.
     pub(crate) fn clear(&self) -> Result<()> {
         for entry in fs::read_dir(&self.folder).map_err(FleetError::read(&self.folder))?.flatten() {
             let path = entry.path();
@@ -250,13 +266,13 @@ impl Attempt {
         Ok(())
     }
 
-    /// Publishes the result; says whether this attempt was the first.
+    /// Publishes the result. Returns true if this attempt was the first to do so.
     pub(crate) fn publish(&self, outcome: &Outcome) -> Result<bool> {
         let text = config::to_json("result", outcome)?;
         exclusive::publish(&self.run.join("result.json"), text.as_bytes())
     }
 
-    /// Notes why there is no result.
+    /// Records the reason for which the attempt has no result.
     pub(crate) fn fail(&self, cause: Cause, reason: &str) -> Result<()> {
         let failure = Failure { cause, reason: reason.to_owned(), failed: clock::now() };
         let text = config::to_json("failure", &failure)?;
@@ -284,7 +300,7 @@ mod tests {
         });
         assert_eq!(mine, 1);
         assert!(matches!(run.begin(&claimant(), Seed::new(1)).unwrap(), Begin::Busy));
-        // As if the process had died and another had its number now.
+        // As if the process had died and its number had been reused.
         let path = run.attempt_folder(1).join("claim.json");
         let mut claim: Claim = read_json(&path, "claim").unwrap().unwrap();
         claim.process.began += 1;
@@ -317,7 +333,7 @@ mod tests {
         assert!(matches!(run.begin(&same, Seed::new(1)).unwrap(), Begin::Failed));
         let next = Claimant { submission: Some(2), ..same };
         assert!(matches!(run.begin(&next, Seed::new(1)).unwrap(), Begin::Mine(_)));
-        // Its job is over, for somebody asked for a third try: nobody waits for its claim to become old.
+        // A third retry implies that the second one's job has ended, so its claim is taken over at once.
         let third = Claimant { submission: Some(3), job: Some("9_0".to_owned()), ..next };
         assert!(matches!(run.begin(&third, Seed::new(1)).unwrap(), Begin::Mine(_)));
     }

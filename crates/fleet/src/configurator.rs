@@ -1,5 +1,5 @@
-//! What a run trains: asked of a configurator, which is the built-in one (a class is a folder, an architecture a
-//! specification in it) or the user's own.
+//! Model configurators: they decide the network, data and training of each run. The built-in one maps a class
+//! to a folder and an architecture to a specification in it; users can provide their own.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,23 +14,23 @@ use tinsmith_trainer::{Loss, OptimizerConfig, TrainConfig};
 use crate::models::ModelName;
 use crate::sweep;
 
-/// Of a generator that yields training samples at most this many are drawn; every epoch goes over them.
+/// Maximum number of training samples drawn from a generator; every epoch passes over them.
 pub const TRAINING_LIMIT: usize = 90_000;
-/// Of a generator that yields samples to decide by at most this many are drawn.
+/// Maximum number of validation samples drawn from a generator.
 pub const EVALUATION_LIMIT: usize = 10_000;
 
-/// What a configurator is asked.
+/// Description of the run that a configurator has to set up.
 #[derive(Debug, Clone)]
 pub struct ModelRequest<'a> {
     /// The model's group and its structure within the group.
     pub model: &'a ModelName,
-    /// Epochs that were asked for.
+    /// Requested epochs.
     pub epochs: u32,
-    /// Samples of one epoch that were asked for; 0 means all rows.
+    /// Requested samples per epoch; 0 means all rows.
     pub epoch_samples: u64,
-    /// How many networks one array element trains of this model.
+    /// Number of networks of this model per array element.
     pub count: u64,
-    /// Whether training may end once it no longer gets better.
+    /// Allow training to stop early once it stops improving.
     pub intelligent: bool,
     /// Folder for the weights.
     pub weights_path: &'a Path,
@@ -38,25 +38,25 @@ pub struct ModelRequest<'a> {
     pub architecture_path: &'a Path,
     /// Folder for the metrics.
     pub metrics_path: &'a Path,
-    /// Which array element this network belongs to, from 0.
+    /// Index of the array element that this network belongs to, from 0.
     pub training_run: u64,
-    /// Which network of this model it is, from 0 and throughout the project.
+    /// Index of this network among all of the same model in the project, from 0.
     pub replicate: u64,
-    /// Which run of the project it is, from 0.
+    /// Index of the run in the project, from 0.
     pub index: u64,
     /// The run's seed.
     pub seed: Seed,
     /// The point of the sweep, empty without one.
     pub values: &'a Params,
-    /// The training's configuration with the values of the sweep.
+    /// Training configuration with the values of the sweep applied.
     pub training: &'a TrainConfig,
-    /// Where the specifications are that were copied when the run was planned.
+    /// Folder of the specifications copied when the run was planned.
     pub specs: &'a Path,
     /// The project's data.
     pub data: &'a Parts,
 }
 
-/// Samples with what a network is to answer.
+/// Samples with their targets.
 pub enum Samples {
     /// A data set.
     Data(Dataset),
@@ -85,10 +85,10 @@ impl std::fmt::Debug for Samples {
 }
 
 impl Samples {
-    /// The samples as a data set.
+    /// Converts the samples to a data set, drawing at most `limit` pairs.
     ///
     /// # Errors
-    /// [`tinsmith_data::DataError`] where a pair does not have the shapes.
+    /// [`tinsmith_data::DataError`] if a pair does not have the declared shapes.
     pub(crate) fn draw(self, name: &str, limit: usize, loss: Loss) -> tinsmith_data::Result<Dataset> {
         let (sample_shape, target_shape, pairs) = match self {
             Self::Data(data) => return Ok(data),
@@ -113,36 +113,36 @@ impl Samples {
     }
 }
 
-/// What a configurator answers: everything that a run needs.
+/// A configurator's answer: everything that a run needs.
 #[derive(Debug)]
 pub struct ModelSetup {
-    /// The network's name, also that of its copies in the three folders below.
+    /// Name of the network, also of its copies in the three folders below.
     pub name: String,
     /// Epochs to train.
     pub epochs: u32,
-    /// Where a copy of the specification goes; the request's folder means that no copy is made.
+    /// Folder for a copy of the specification. The request's own folder means no copy.
     pub architecture_path: PathBuf,
-    /// Where a copy of the weights goes.
+    /// Folder for a copy of the weights.
     pub weights_path: PathBuf,
-    /// Where a copy of the metrics goes.
+    /// Folder for a copy of the metrics.
     pub metrics_path: PathBuf,
     /// The network.
     pub model: ModelSpec,
-    /// What it is trained on.
+    /// Training samples.
     pub training: Samples,
-    /// What is decided by; none means by the training loss.
+    /// Validation samples. `None` means that the training loss decides.
     pub evaluation: Option<Samples>,
-    /// How weights are changed.
+    /// The optimizer.
     pub optimizer: OptimizerConfig,
-    /// What is minimized.
+    /// The loss to minimize.
     pub loss: Loss,
-    /// Everything else of the training: batch size, schedule, early stopping, augmentation. Its epochs, optimizer and loss
-    /// give way to those above.
+    /// Rest of the training configuration: batch size, schedule, early stopping, augmentation. Its epochs,
+    /// optimizer and loss are replaced by the fields above.
     pub config: TrainConfig,
 }
 
 impl ModelRequest<'_> {
-    /// An answer that trains `model` as it was asked for, on the project's data, and copies nothing anywhere.
+    /// Returns a setup that trains `model` as requested, on the project's data, without copies.
     #[must_use]
     pub fn setup(&self, model: ModelSpec) -> ModelSetup {
         ModelSetup {
@@ -161,21 +161,22 @@ impl ModelRequest<'_> {
     }
 }
 
-/// Says what a run trains. The same request must be answered alike: a run that is interrupted asks again.
+/// Sets up the runs of a fleet. Equal requests must get equal answers: a resumed run asks again.
 pub trait ModelConfigurator: Send + Sync {
-    /// The answer to `request`.
+    /// Returns the setup for `request`.
     ///
     /// # Errors
-    /// Whatever makes the run impossible; it becomes the reason of its failure.
+    /// Any error that makes the run impossible. It is recorded as the reason of the run's failure.
     fn configure(&self, request: &ModelRequest<'_>) -> Result<ModelSetup, Box<dyn Error + Send + Sync>>;
 }
 
-/// The built-in configurator: class `c` and architecture `a` are the specification `c/a.yaml`.
+/// Built-in configurator: class `c` and architecture `a` are the specification `c/a.yaml`.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct SpecFolder;
 
 impl SpecFolder {
-    /// The specification of a model below `folder`: `class/architecture.yaml`, or `.yml`, or `.json`.
+    /// Returns the path of a model's specification below `folder`: `class/architecture.yaml`, `.yml` or
+    /// `.json`. `None` if there is none.
     #[must_use]
     pub fn path(folder: &Path, model: &ModelName) -> Option<PathBuf> {
         let stem = folder.join(&model.class).join(&model.architecture);

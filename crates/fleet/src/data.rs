@@ -1,4 +1,4 @@
-//! The data of a project: which set, which part is held out to decide by, and whether they are still the same.
+//! Data of a project: data set, held-out fraction, and checksum.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_data::Parts;
@@ -6,23 +6,24 @@ use tinsmith_foundation::Seed;
 
 use crate::error::{FleetError, Result};
 
-/// Which data a project trains on.
+/// The data set of a project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSource {
-    /// A built-in data set's name, or an absolute path.
+    /// Name of a built-in data set, or an absolute path.
     pub name: String,
-    /// SHA-256 of the content of the training and the test part.
+    /// SHA-256 over the training and test parts.
     pub checksum: String,
-    /// Share of the training rows that is held out, the same rows for every run.
+    /// Fraction of training rows held out for validation; the same rows for every run.
     pub validation: f64,
 }
 
 impl DataSource {
-    /// The source of a data set as it is now. A path is made absolute: runs start elsewhere.
+    /// Describes a data set in its present state. A path is made absolute because runs start in other
+    /// folders.
     ///
     /// # Errors
-    /// [`FleetError::Data`] where it cannot be loaded.
+    /// [`FleetError::Data`] if it cannot be loaded.
     pub fn of(name: &str, validation: f64) -> Result<Self> {
         let splits = tinsmith_data::load(name)?;
         let is_builtin = tinsmith_data::BUILTIN.contains(&name);
@@ -38,7 +39,8 @@ impl DataSource {
     /// Loads the data and splits them.
     ///
     /// # Errors
-    /// [`FleetError::OtherData`] where they are not what they were; [`FleetError::Data`] where they cannot be loaded.
+    /// [`FleetError::OtherData`] if the data have changed since the project was created, [`FleetError::Data`]
+    /// if they cannot be loaded.
     pub fn load(&self, seed: Seed) -> Result<Parts> {
         let splits = tinsmith_data::load(&self.name)?;
         let found = splits.checksum();

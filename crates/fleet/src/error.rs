@@ -1,86 +1,86 @@
-//! The error of this crate.
+//! Error type of this crate.
 
 use std::path::{Path, PathBuf};
 
 use tinsmith_foundation::{ConfigErrors, FoundationError};
 
-/// Why something about a fleet could not be done.
+/// Error of an operation on a fleet.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FleetError {
-    /// A configuration, or a list of models, has values that cannot be used.
+    /// A configuration, or a list of models, has invalid values.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// What was asked for makes no sense for this project.
+    /// The request does not fit this project.
     #[error("{reason}")]
     Usage {
-        /// What is wrong and what would be right.
+        /// Problem and remedy.
         reason: String,
     },
     /// A folder is not a project.
-    #[error("{path} is no project of a fleet: it has no project.yaml", path = path.display())]
+    #[error("{path} is not a fleet project: it has no project.yaml", path = path.display())]
     NoProject {
         /// The folder.
         path: PathBuf,
     },
-    /// A project is to be made where something is already.
-    #[error("{path} is there already; choose another folder or `add --to` it", path = path.display())]
+    /// The folder of a new project exists already.
+    #[error("{path} exists already; choose another folder, or add to it with `add --to`", path = path.display())]
     Occupied {
         /// The folder.
         path: PathBuf,
     },
-    /// A file is there but is not what it should be.
+    /// A file does not have the expected content.
     #[error("{path} is not {wanted}: {reason}", path = path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// Expected content.
         wanted: &'static str,
-        /// Why it is not.
+        /// Reason why it is rejected.
         reason: String,
     },
-    /// The data set is not the one that the project was made for.
+    /// The data set differs from the one that the project was created for.
     #[error("the data set `{name}` has changed: its checksum is {found}, the project was made for {wanted}")]
     OtherData {
         /// Name or path.
         name: String,
-        /// Checksum now.
+        /// Present checksum.
         found: String,
-        /// Checksum when the project was made.
+        /// Checksum when the project was created.
         wanted: String,
     },
-    /// Slurm refused, or did not answer.
+    /// A Slurm command failed or did not answer.
     #[error("{command} failed: {reason}")]
     Slurm {
-        /// The program that was called.
+        /// Program that was called.
         command: &'static str,
-        /// What it said.
+        /// Its error message.
         reason: String,
     },
     /// The batch script's template cannot be rendered.
     #[error("the template of the batch script does not work: {reason}")]
     Template {
-        /// What is wrong, with its line.
+        /// Problem, with its line.
         reason: String,
     },
-    /// A configurator did not give what a run needs.
+    /// A configurator did not return what a run needs.
     #[error("model {model}: {reason}")]
     Configurator {
         /// Class and architecture.
         model: String,
-        /// What is wrong.
+        /// Reason.
         reason: String,
     },
-    /// A specification is impossible.
+    /// A specification is invalid.
     #[error(transparent)]
     Spec(#[from] tinsmith_network::NetworkError),
     /// The data could not be read or split.
     #[error(transparent)]
     Data(#[from] tinsmith_data::DataError),
-    /// A sweep's space is impossible.
+    /// The space of a sweep is invalid.
     #[error(transparent)]
     Study(#[from] tinsmith_study::StudyError),
-    /// A training could not be set up or failed.
+    /// A training could not be set up, or failed.
     #[error(transparent)]
     Train(#[from] tinsmith_trainer::TrainError),
     /// A file could not be read or written.
@@ -102,6 +102,11 @@ impl FleetError {
         Self::Usage { reason: reason.into() }
     }
 
+    /// Reports a line of a file. The reason may quote the line, so it is cut.
+    pub(crate) fn malformed_line(path: &Path, wanted: &'static str, line: usize, reason: &str) -> Self {
+        Self::Malformed { path: path.to_owned(), wanted, reason: format!("line {line}: {}", cut(reason)) }
+    }
+
     pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::File(FoundationError::Read { path: path.to_owned(), source })
     }
@@ -110,11 +115,22 @@ impl FleetError {
         move |source| Self::File(FoundationError::Write { path: path.to_owned(), source })
     }
 
-    /// Whether the caller asked for something impossible, as opposed to something that failed.
+    /// Returns true if the request itself was invalid, as opposed to an operation that failed.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Usage { .. } | Self::NoProject { .. } | Self::Occupied { .. })
             || matches!(self, Self::Spec(tinsmith_network::NetworkError::Invalid(_)))
+    }
+}
+
+/// Maximum length of a quoted reason, in characters.
+const QUOTE_LIMIT: usize = 400;
+
+/// Cuts a text that may quote arbitrarily long input.
+pub(crate) fn cut(text: &str) -> String {
+    match text.char_indices().nth(QUOTE_LIMIT) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Operations of which exactly one caller succeeds, whoever else tries at the same time on the same shared file
-//! system: no locks that a killed process could leave, no server.
+//! Operations that exactly one of several concurrent callers completes, on any machines that share the file
+//! system. They need no server, and no locks that a killed process could leave behind.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{FleetError, Result};
 
-/// Writes `bytes` under `path` unless there is a file already, and says whether this call did. The file is whole from the
-/// first moment on: written beside, synced, then given a name that must be free.
+/// Writes `bytes` to `path` unless the file exists. Returns true if this call created it. The file is
+/// complete as soon as it is visible: it is written under a temporary name, synced, then renamed without
+/// overwriting.
 pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<bool> {
     if path.exists() {
         return Ok(false);
@@ -27,7 +28,7 @@ pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
-/// A temporary file is readable by its owner alone; results are files like any other.
+/// Makes a temporary file, private to its owner by default, as readable as any other result.
 #[cfg(unix)]
 fn readable(file: &fs::File, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -39,8 +40,9 @@ fn readable(_file: &fs::File, _path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder `parent/NNNN` with the lowest number that is free, filled by `fill` before anyone can see it; the
-/// number counts from 1. Renaming onto a folder that is not empty fails, so two callers never get the same number.
+/// Creates the folder `parent/NNNN` with the lowest free number above all existing ones, counting from 1.
+/// `fill` writes its content before the folder becomes visible. Renaming onto a folder that is not empty
+/// fails, so two callers never get the same number.
 pub(crate) fn numbered_folder(
     parent: &Path,
     fill: impl Fn(&Path, u32) -> Result<()>,
@@ -53,7 +55,7 @@ pub(crate) fn numbered_folder(
         fill(draft.path(), number)?;
         match fs::rename(draft.path(), &path) {
             Ok(()) => {
-                // It has another name now, so there is nothing to clear away.
+                // The folder has its final name now, so the guard has nothing to delete.
                 let _ = draft.keep();
                 return Ok((number, path));
             }
@@ -63,7 +65,7 @@ pub(crate) fn numbered_folder(
     }
 }
 
-/// A folder beside what it is to become, readable like any other.
+/// Creates a temporary folder beside its final place, as readable as any other folder.
 pub(crate) fn draft_folder(parent: &Path) -> Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".draft-");
@@ -75,7 +77,8 @@ pub(crate) fn draft_folder(parent: &Path) -> Result<tempfile::TempDir> {
     builder.tempdir_in(parent).map_err(FleetError::write(parent))
 }
 
-/// The numbers of the folders that [`numbered_folder`] made, in order; none where `parent` is missing.
+/// Returns the numbers of the folders created by [`numbered_folder`], in ascending order; empty if `parent`
+/// does not exist.
 pub(crate) fn numbers(parent: &Path) -> Result<Vec<u32>> {
     let entries = match fs::read_dir(parent) {
         Ok(entries) => entries,

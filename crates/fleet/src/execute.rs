@@ -1,4 +1,4 @@
-//! One run from its claim to its result.
+//! Execution of one run, from its claim to its result.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tinsmith_data::Parts;
-use tinsmith_foundation::{CancelToken, FoundationError, Grant, files};
-use tinsmith_study::clock;
+use tinsmith_foundation::{CancelToken, FoundationError, Grant, clock, files};
 use tinsmith_trainer::{Callback, Context, Run, RunResult, TrainConfig, TrainError};
 
 use crate::attempt::{Attempt, Begin, Claimant, RunFolder};
@@ -21,7 +20,7 @@ use crate::project::Project;
 use crate::pulse::Pulse;
 use crate::sweep;
 
-/// How often at most an attempt looks whether it was superseded.
+/// Minimum interval between checks for a superseding attempt.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Trains runs of a project.
@@ -35,18 +34,18 @@ pub(crate) struct Executor<'a> {
     pub(crate) pulse: Pulse,
 }
 
-/// How a run ended for this process.
+/// Outcome of a run for this process.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ended {
-    /// This process brought it to its end.
+    /// This process finished it.
     Done(Box<Outcome>),
-    /// Somebody else did, before or meanwhile.
+    /// Another process finished it, before or meanwhile.
     Elsewhere,
-    /// Somebody else is at it.
+    /// Another process is training it.
     Busy,
-    /// It failed, now or before, with the reason where it was now.
+    /// It failed; with the reason if it failed in this call, `None` if it had failed before.
     Failed(Option<String>),
-    /// A stop was asked for; it goes on later. Without an attempt where it had not begun.
+    /// A stop was requested, and the run resumes later. `None` if no attempt had begun.
     Interrupted(Option<Attempt>),
 }
 
@@ -76,7 +75,7 @@ impl<'a> Executor<'a> {
         };
         let start = Instant::now();
         let work = || self.train(run, &attempt, grant, start);
-        // A panic of one run must not take the others with it.
+        // A panic in one run must not end the others.
         let caught =
             self.pulse.during(run.index, &attempt, || std::panic::catch_unwind(AssertUnwindSafe(work)));
         let reason = match caught {
@@ -145,14 +144,15 @@ impl<'a> Executor<'a> {
             config: TrainConfig { epochs, optimizer, loss, ..config },
             seed: run.seed,
             start: None,
-            attributes: BTreeMap::new(),
+            attributes: model_values(run)?,
         };
         let context = Context { seed: run.seed, grant, cancel: self.cancel };
         let place = Run::new(&attempt.folder);
         let mut fence = Fence { attempt, looked: Instant::now() };
         let trained = place.train(&plan, &data, validation.as_ref(), &context, &mut fence);
         let result = match trained {
-            // What an earlier attempt left is of another network or configuration: it was mended since.
+            // The earlier attempt's files are of another network or configuration, corrected since, so
+            // training restarts.
             Err(TrainError::OtherRun { .. }) => {
                 attempt.clear()?;
                 place.train(&plan, &data, validation.as_ref(), &context, &mut fence)?
@@ -162,6 +162,18 @@ impl<'a> Executor<'a> {
         copies.make(&place)?;
         outcome(run, attempt, &place, &result, start, &self.who)
     }
+}
+
+/// Returns the values of the sweep that lie in the specification. The training configuration does not contain them, so
+/// the run records them as attributes, which TensorBoard shows among the hyper-parameters.
+fn model_values(run: &PlannedRun) -> Result<BTreeMap<String, serde_json::Value>> {
+    let own = run.values.0.iter().filter(|(name, _)| name.starts_with(sweep::MODEL));
+    own.map(|(name, value)| {
+        let value = serde_json::to_value(value)
+            .map_err(|e| FleetError::usage(format!("value of `{name}` has no JSON form: {e}")))?;
+        Ok((name.clone(), value))
+    })
+    .collect()
 }
 
 fn outcome(
@@ -197,7 +209,7 @@ fn outcome(
     })
 }
 
-/// Copies that a configurator asked for.
+/// Copies requested by a configurator.
 struct Copies(Vec<(&'static str, std::path::PathBuf)>);
 
 impl Copies {
@@ -224,7 +236,7 @@ impl Copies {
     }
 }
 
-/// Ends an attempt that no longer counts.
+/// Callback that ends a superseded attempt.
 struct Fence<'a> {
     attempt: &'a Attempt,
     looked: Instant,

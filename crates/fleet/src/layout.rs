@@ -1,23 +1,23 @@
-//! Where everything lies in a project's folder.
+//! File layout of a project folder.
 //!
-//! | path | what it is |
+//! | path | content |
 //! | --- | --- |
 //! | `project.yaml` | description, data and their checksum, seed, the program and its checksum |
-//! | `plan/0001/` | what one `generate` or `add` planned: `part.yaml`, `runs.jsonl`, `specs/` |
-//! | `bin/` | the program as it was when the project was made |
-//! | `slurm.yaml`, `batch.sh.j2` | how to submit; to be edited |
-//! | `submissions/0001/` | one submission: what was asked for, the script, the jobs |
-//! | `logs/` | what the jobs printed |
+//! | `plan/0001/` | one part of the plan, by `generate` or `add`: `part.yaml`, `runs.jsonl`, `specs/` |
+//! | `bin/` | copy of the program, made when the project was created |
+//! | `slurm.yaml`, `batch.sh.j2` | submission settings and script template, for the user to edit |
+//! | `submissions/0001/` | one submission: its runs, the script, the jobs |
+//! | `logs/` | output of the jobs |
 //! | `runs/000/000123/` | one run: `attempt-0001/`, …, and `result.json` once it is done |
 //! | `index/000.jsonl` | results of a thousand runs in one file; can be deleted at any time |
-//! | `notes.jsonl`, `seeds.jsonl` | annotations; seeds that `retry --new-seed` gave |
+//! | `notes.jsonl`, `seeds.jsonl` | annotations; seeds drawn by `retry --new-seed` |
 
 use std::path::{Path, PathBuf};
 
-/// How many runs share a folder.
+/// Number of runs per folder, and per file of the index.
 pub(crate) const SHARD: u64 = 1000;
 
-/// The paths of a project.
+/// Paths of a project.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     root: PathBuf,

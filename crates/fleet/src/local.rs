@@ -1,4 +1,4 @@
-//! The local executor: runs side by side in this process, each on one core.
+//! Local executor: trains runs side by side in this process, one core each.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,16 +12,16 @@ use crate::machine::Process;
 use crate::plan::Plan;
 use crate::project::Project;
 
-/// What became of runs.
+/// Counts of runs by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// They have results now, or had them.
+    /// Runs that have a result, new or old.
     pub done: u64,
-    /// They failed.
+    /// Runs that failed.
     pub failed: u64,
-    /// Other processes are at them.
+    /// Runs in progress in other processes.
     pub busy: u64,
-    /// They were interrupted or not begun.
+    /// Runs interrupted or not begun.
     pub open: u64,
 }
 
@@ -36,17 +36,17 @@ impl Tally {
     }
 }
 
-/// The surroundings of a local execution.
+/// Settings of a local execution.
 pub struct LocalRun<'a> {
-    /// Says what is trained.
+    /// Sets up each run.
     pub configurator: &'a dyn ModelConfigurator,
-    /// The cores.
+    /// Cores to use.
     pub scope: WorkerScope,
-    /// Whether failed runs are tried again.
+    /// Retry failed runs.
     pub retry: bool,
-    /// Who watches.
+    /// Receives progress events.
     pub progress: &'a dyn Progress,
-    /// Asks for a stop.
+    /// Requests a stop.
     pub cancel: &'a CancelToken,
 }
 
@@ -59,11 +59,13 @@ impl std::fmt::Debug for LocalRun<'_> {
     }
 }
 
-/// Trains those of `runs` that have no result and that nobody else is at. Any number of processes may do so at the same
-/// time, on any machines that share the project's folder.
+/// Trains those of `runs` that have no result and are not in progress elsewhere. Any number of processes may
+/// call this at the same time, on any machines that share the project's folder.
 ///
 /// # Errors
-/// Where the data are not what they were, or a file cannot be written. A run that fails is no error: it is counted.
+/// [`FleetError::OtherData`](crate::FleetError::OtherData) if the data have changed,
+/// [`FleetError::File`](crate::FleetError::File) if a file cannot be written. A failed run is not an error:
+/// it is counted.
 pub fn run(project: &Project, plan: &Plan, runs: &[u64], local: &LocalRun<'_>) -> Result<Tally> {
     const STAGE: &str = "fleet";
     let process = Process::current();
@@ -83,10 +85,10 @@ pub fn run(project: &Project, plan: &Plan, runs: &[u64], local: &LocalRun<'_>) -
                 scores.join(", ")
             }
             Ended::Failed(reason) => {
-                format!("failed: {}", reason.as_deref().unwrap_or("before; `retry` tries again"))
+                format!("failed: {}", reason.as_deref().unwrap_or("earlier; use `retry`"))
             }
             Ended::Elsewhere => "done elsewhere".to_owned(),
-            Ended::Busy => "another process is at it".to_owned(),
+            Ended::Busy => "in progress in another process".to_owned(),
             Ended::Interrupted(_) => return Ok(()),
         };
         local.progress.step(STAGE, tally.done + tally.failed + tally.busy, format!("run {index}: {note}"));

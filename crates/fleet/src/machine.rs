@@ -1,20 +1,20 @@
-//! Which machine this is, and whether a process of it still lives.
+//! Identity of processes and machines, and detection of dead processes.
 
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// A process of a machine. Start time and boot make it unique, for numbers of processes are used again.
+/// A process on a machine. Start time and boot id make it unique, because process numbers are reused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Process {
-    /// Name of the machine, for people.
+    /// Host name, for people.
     pub(crate) host: String,
-    /// Which boot of which machine, and which space of process numbers. Empty where the system does not say.
+    /// Boot id and process namespace of the machine. Empty if the system does not tell.
     pub(crate) machine: String,
     /// Number of the process.
     pub(crate) number: u32,
-    /// When it began, in the system's ticks.
+    /// Start time, in clock ticks since boot.
     pub(crate) began: u64,
 }
 
@@ -31,7 +31,7 @@ impl Process {
         }
     }
 
-    /// Whether the process is known to be gone. False where it lives, and where nobody here can know.
+    /// Returns true if the process is known dead. False if it lives, and if this machine cannot tell.
     #[must_use]
     pub(crate) fn is_gone(&self) -> bool {
         !self.machine.is_empty() && self.machine == machine() && began(self.number) != Some(self.began)
@@ -48,8 +48,8 @@ fn machine() -> String {
     if boot.is_empty() { String::new() } else { format!("{boot} {space}") }
 }
 
-/// The start time of a live process: field 22 of its status, the second of which is a name that may hold blanks. A
-/// process that ended and was not fetched by its parent counts as gone.
+/// Returns the start time of a live process: field 22 of its status line. Field 2 is a name that may contain
+/// blanks, so fields are counted from the last parenthesis. A zombie counts as dead.
 fn began(number: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     let after_name = status.rsplit_once(')')?.1;

@@ -1,4 +1,4 @@
-//! The list of models on the command line: `classifier.small=10, deep=5, autoencoder.classical`.
+//! List of models on the command line: `classifier.small=10, deep=5, autoencoder.classical`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults};
 
-/// A model's class and architecture: which folder, and which specification in it.
+/// A model's class and architecture: a folder, and a specification in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelName {
@@ -37,7 +37,7 @@ impl FromStr for ModelName {
     }
 }
 
-/// Whether a word can be part of a file's and of a job's name everywhere.
+/// Returns true if a word is safe as part of a file name and of a job name.
 pub(crate) fn is_safe(word: &str) -> bool {
     !word.is_empty()
         && !word.starts_with('-')
@@ -47,16 +47,16 @@ pub(crate) fn is_safe(word: &str) -> bool {
 /// One entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelCount {
-    /// Which model.
+    /// Class and architecture.
     pub name: ModelName,
-    /// How many networks of it one array element trains.
+    /// Number of networks of it per array element.
     pub count: u64,
 }
 
-/// The whole list.
+/// A list of models with counts.
 ///
-/// Entries are separated by commas, blanks do not count. An entry is `class.architecture=count`; a missing count is 1,
-/// and an entry without a class takes that of the entry before it.
+/// Entries are separated by commas; blanks are ignored. An entry is `class.architecture=count`. The count
+/// defaults to 1, and the class to that of the previous entry.
 ///
 /// ```
 /// use tinsmith_fleet::ModelList;

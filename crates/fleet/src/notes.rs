@@ -1,19 +1,19 @@
 //! Annotations of a project and of its runs.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_foundation::files::LineLog;
-use tinsmith_study::clock;
+use tinsmith_foundation::clock;
 
-use crate::error::{FleetError, Result};
+use crate::error::Result;
 use crate::layout::Layout;
+use crate::lines;
 
 /// An annotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
-    /// When, in UTC.
+    /// Time, in UTC.
     pub(crate) written: String,
-    /// The run; none for the whole project.
+    /// The run; `None` for the whole project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<u64>,
     pub(crate) text: String,
@@ -21,17 +21,9 @@ pub(crate) struct Note {
 
 pub(crate) fn annotate(layout: &Layout, run: Option<u64>, text: &str) -> Result<()> {
     let note = Note { written: clock::now(), run, text: text.to_owned() };
-    append(&layout.notes(), &note)
+    lines::append(&layout.notes(), &note)
 }
 
-/// Adds a line to a file of JSON lines.
-pub(crate) fn append<T: Serialize>(path: &std::path::Path, value: &T) -> Result<()> {
-    let line = serde_json::to_string(value).map_err(|e| FleetError::usage(e.to_string()))?;
-    let (mut log, _) = LineLog::open(path)?;
-    Ok(log.append(&[line])?)
-}
-
-pub(crate) fn notes(layout: &Layout) -> Vec<Note> {
-    let text = std::fs::read_to_string(layout.notes()).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+pub(crate) fn notes(layout: &Layout) -> Result<Vec<Note>> {
+    lines::read(&layout.notes(), "a list of notes")
 }

@@ -1,4 +1,4 @@
-//! What a run left: its result, or why there is none.
+//! Outcome of a run: its result, or the cause of its failure.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,48 +6,71 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Seed;
 
-use crate::error::{FleetError, Result};
+use crate::error::{FleetError, Result, cut};
 
-/// The file `result.json` of a run: the truth about whether it is done.
+/// Result of a run: the file `result.json`. A run is done if and only if this file exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// The run's number.
+    /// Index of the run.
     pub index: u64,
-    /// The attempt whose folder holds weights and metrics.
+    /// Number of the attempt whose folder holds the weights and metrics.
     pub attempt: u32,
-    /// The seed that it was trained from.
+    /// Seed of the training.
     pub seed: Seed,
-    /// What it reached, by name: `val_loss`, `val_accuracy`, `loss`.
+    /// Scores by name: `val_loss`, `val_accuracy`, `loss`.
     pub scores: BTreeMap<String, f64>,
-    /// Epochs that were trained.
+    /// Trained epochs.
     pub epochs: u32,
-    /// SHA-256 of the file of weights.
+    /// SHA-256 of the weights file.
     pub weights: String,
-    /// Seconds of the last attempt.
+    /// Duration of the last attempt, in seconds.
     pub seconds: f64,
-    /// When it was done, in UTC.
+    /// Completion time, in UTC.
     pub finished: String,
-    /// Where.
+    /// Name of the node.
     pub node: String,
-    /// The job, as Slurm names it: `17_4`.
+    /// Slurm's name of the job: `17_4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
 }
 
-/// Why a run has no result.
+impl Outcome {
+    /// Checks that this is a possible result of run `index`.
+    pub(crate) fn check(&self, index: u64) -> Result<(), String> {
+        if self.index != index {
+            return Err(format!("it is the result of run {}", self.index));
+        }
+        if self.attempt == 0 {
+            return Err("`attempt` is 0, want at least 1".to_owned());
+        }
+        for (name, &score) in &self.scores {
+            let is_fraction = name.ends_with("accuracy");
+            if !score.is_finite() || (is_fraction && !(0.0..=1.0).contains(&score)) {
+                let wanted = if is_fraction { "0 to 1" } else { "a finite number" };
+                return Err(format!("score `{name}` is {score}, want {wanted}"));
+            }
+        }
+        if !self.seconds.is_finite() || self.seconds < 0.0 {
+            return Err(format!("`seconds` is {}, want at least 0", self.seconds));
+        }
+        Ok(())
+    }
+}
+
+/// Cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The program ended with an error.
     Exit,
-    /// The time limit of its job.
+    /// The job reached its time limit.
     TimeOut,
-    /// More memory than its job may use.
+    /// The job exceeded its memory.
     Memory,
-    /// Its node was lost, or taken for another job.
+    /// The node was lost or preempted.
     Node,
-    /// Somebody cancelled it.
+    /// A user cancelled it.
     Cancelled,
 }
 
@@ -63,19 +86,19 @@ impl std::fmt::Display for Cause {
     }
 }
 
-/// The file `failed.json` of an attempt.
+/// Failure of an attempt: the file `failed.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Which kind of end it was.
+    /// Cause.
     pub cause: Cause,
-    /// What went wrong.
+    /// Error message.
     pub reason: String,
-    /// When, in UTC.
+    /// Time of the failure, in UTC.
     pub failed: String,
 }
 
-/// Reads a JSON file, or none where it is not there.
+/// Reads a JSON file. Returns `None` if it does not exist.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &Path,
     wanted: &'static str,
@@ -88,6 +111,6 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(&text).map(Some).map_err(|e| FleetError::Malformed {
         path: path.to_owned(),
         wanted,
-        reason: e.to_string(),
+        reason: cut(&e.to_string()),
     })
 }

@@ -1,7 +1,6 @@
-//! The plan: which runs there are, each with its seed, written down before anything is trained.
+//! Plan of a project: all runs with their seeds, written before anything is trained.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +11,12 @@ use tinsmith_trainer::TrainConfig;
 use crate::error::{FleetError, Result};
 use crate::exclusive;
 use crate::layout::Layout;
+use crate::lines;
 use crate::models::ModelName;
 use crate::sweep::Sweep;
+
+/// Maximum number of runs of a project. Run folders are numbered by six digits.
+pub const MOST_RUNS: u64 = 1_000_000;
 
 /// One model of a part of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,36 +24,36 @@ use crate::sweep::Sweep;
 pub struct PlannedModel {
     /// Class and architecture.
     pub model: ModelName,
-    /// Networks that one array element trains.
+    /// Networks per array element.
     pub count: u64,
     /// Array elements.
     pub array: u64,
-    /// Epochs that were asked for.
+    /// Requested epochs.
     pub epochs: u32,
-    /// Samples of an epoch that were asked for; 0 means all rows.
+    /// Requested samples per epoch; 0 means all rows.
     pub epoch_samples: u64,
-    /// Whether training may end once it no longer gets better.
+    /// Allow training to stop early once it stops improving.
     pub intelligent: bool,
 }
 
-/// What one `generate` or `add` planned.
+/// Header of one part of the plan, written by one `generate` or `add`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartHeader {
-    /// When, in UTC.
+    /// Creation time, in UTC.
     pub created: String,
-    /// The command line.
+    /// Command line that created it.
     pub command: Vec<String>,
     /// The models.
     pub models: Vec<PlannedModel>,
-    /// The training's configuration, before the values of a sweep.
+    /// Training configuration, before the values of a sweep are applied.
     pub training: TrainConfig,
-    /// The sweep, where there is one.
+    /// The sweep, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
-    /// Number of its first run.
+    /// Index of its first run.
     pub first: u64,
-    /// How many runs it has.
+    /// Number of its runs.
     pub runs: u64,
 }
 
@@ -58,17 +61,17 @@ pub struct PartHeader {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedRun {
-    /// Number, from 0.
+    /// Index in the project, from 0.
     pub index: u64,
     /// The model's class.
     pub class: String,
     /// The model's architecture.
     pub architecture: String,
-    /// Which network of this model, from 0 and throughout the project.
+    /// Index among the networks of this model in the project, from 0.
     pub replicate: u64,
-    /// The seed of everything random in it.
+    /// Seed of everything random in the run.
     pub seed: Seed,
-    /// Its point of the sweep.
+    /// Values of the sweep for this run.
     #[serde(default, skip_serializing_if = "no_values")]
     pub values: Params,
 }
@@ -78,38 +81,38 @@ fn no_values(values: &Params) -> bool {
 }
 
 impl PlannedRun {
-    /// Class and architecture.
+    /// Returns class and architecture.
     #[must_use]
     pub fn model(&self) -> ModelName {
         ModelName { class: self.class.clone(), architecture: self.architecture.clone() }
     }
 
-    /// Whether the run is of this model.
+    /// Returns true if the run is of this model.
     #[must_use]
     pub fn is_of(&self, model: &ModelName) -> bool {
         self.class == model.class && self.architecture == model.architecture
     }
 }
 
-/// A part of the plan, where it lies.
+/// A part of the plan, as loaded.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// What was planned.
+    /// Header.
     pub header: PartHeader,
-    /// The copied specifications.
+    /// Folder of the copied specifications.
     pub specs: PathBuf,
 }
 
-/// All parts.
+/// All parts of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// The parts, in the order in which they were added.
+    /// Parts, in the order of their creation.
     pub parts: Vec<Part>,
-    /// The runs; run number i is at place i.
+    /// Runs; run `i` is at position `i`.
     pub runs: Vec<PlannedRun>,
 }
 
-/// A line of `seeds.jsonl`: a run starts over from another seed.
+/// A line of `seeds.jsonl`: restarts a run from another seed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSeed {
@@ -118,7 +121,7 @@ pub(crate) struct NewSeed {
 }
 
 impl Plan {
-    /// Reads all parts of a project.
+    /// Reads all parts of a project's plan.
     pub(crate) fn load(layout: &Layout) -> Result<Self> {
         let mut plan = Self::default();
         for number in exclusive::numbers(&layout.plan())? {
@@ -126,38 +129,49 @@ impl Plan {
             let header: PartHeader = config::load(&folder.join("part.yaml"), |_, _| {})?;
             let path = folder.join("runs.jsonl");
             let text = files::read_text(&path)?;
-            for line in text.lines() {
-                let run: PlannedRun = serde_json::from_str(line).map_err(|e| FleetError::Malformed {
-                    path: path.clone(),
-                    wanted: "a list of runs",
-                    reason: e.to_string(),
-                })?;
+            let before = plan.runs.len();
+            for (i, line) in text.lines().enumerate() {
+                let fault = |reason: &str| FleetError::malformed_line(&path, "a list of runs", i + 1, reason);
+                let run: PlannedRun = serde_json::from_str(line).map_err(|e| fault(&e.to_string()))?;
                 if run.index != plan.runs.len() as u64 {
-                    return Err(FleetError::Malformed {
-                        path,
-                        wanted: "a list of runs",
-                        reason: format!("has run {} where run {} is due", run.index, plan.runs.len()),
-                    });
+                    return Err(fault(&format!("is run {}, want run {}", run.index, plan.runs.len())));
                 }
                 plan.runs.push(run);
             }
+            // The header was written with the runs, so a difference means that lines were lost or added at the end.
+            if header.first != before as u64 || header.runs != (plan.runs.len() - before) as u64 {
+                return Err(FleetError::Malformed {
+                    path,
+                    wanted: "the list of runs of its part.yaml",
+                    reason: format!(
+                        "has {} runs from {before} on, part.yaml has {} from {} on",
+                        plan.runs.len() - before,
+                        header.runs,
+                        header.first
+                    ),
+                });
+            }
             plan.parts.push(Part { header, specs: folder.join("specs") });
         }
-        if let Ok(text) = fs::read_to_string(layout.seeds()) {
-            // A torn last line is of a command that did not come to its end.
-            for new in text.lines().filter_map(|line| serde_json::from_str::<NewSeed>(line).ok()) {
-                if let Some(run) = plan.runs.get_mut(usize::try_from(new.index).unwrap_or(usize::MAX)) {
-                    run.seed = new.seed;
-                }
-            }
+        let path = layout.seeds();
+        for new in lines::read::<NewSeed>(&path, "a list of seeds")? {
+            let place = usize::try_from(new.index).ok();
+            let Some(run) = place.and_then(|i| plan.runs.get_mut(i)) else {
+                return Err(FleetError::Malformed {
+                    path,
+                    wanted: "a list of seeds of this project",
+                    reason: format!("has run {}, the plan has {} runs", new.index, plan.runs.len()),
+                });
+            };
+            run.seed = new.seed;
         }
         Ok(plan)
     }
 
-    /// The run with this number.
+    /// Returns the run with this index.
     ///
     /// # Errors
-    /// [`FleetError::Usage`] where there is none.
+    /// [`FleetError::Usage`] if it does not exist.
     pub fn run(&self, index: u64) -> Result<&PlannedRun> {
         let place = usize::try_from(index).ok();
         place.and_then(|i| self.runs.get(i)).ok_or_else(|| {
@@ -165,10 +179,10 @@ impl Plan {
         })
     }
 
-    /// The part that a run belongs to, and its model there.
+    /// Returns the part that a run belongs to, and its model there.
     ///
     /// # Errors
-    /// [`FleetError::Usage`] where there is none.
+    /// [`FleetError::Usage`] if no part contains it.
     pub fn part_of(&self, run: &PlannedRun) -> Result<(&Part, &PlannedModel)> {
         let part = self.parts.iter().rfind(|p| p.header.first <= run.index);
         let model = part.and_then(|p| p.header.models.iter().find(|m| run.is_of(&m.model)));
@@ -176,7 +190,7 @@ impl Plan {
             .ok_or_else(|| FleetError::usage(format!("run {} is in no part of the plan", run.index)))
     }
 
-    /// The models with how many runs each has, by name.
+    /// Returns the number of runs of each model.
     #[must_use]
     pub fn models(&self) -> BTreeMap<ModelName, u64> {
         let mut counts = BTreeMap::new();
@@ -194,8 +208,34 @@ impl Plan {
     }
 }
 
-/// The runs of a new part: every model at every point of the sweep, count times array. Replicates go on from `before`, so
-/// that no two runs of a project have the same seed.
+/// Counts the runs of a new part without laying them out.
+///
+/// # Errors
+/// [`FleetError::Usage`] if the project, with `first` runs so far, would exceed [`MOST_RUNS`] runs, or if a model has no
+/// runs.
+pub(crate) fn count(models: &[PlannedModel], points: u64, first: u64) -> Result<u64> {
+    let mut total = first;
+    for planned in models {
+        let runs = planned.count.checked_mul(planned.array).and_then(|n| n.checked_mul(points));
+        if runs == Some(0) {
+            return Err(FleetError::usage(format!(
+                "model {} has count {}, array {} and {points} points of a sweep, want at least 1 of each",
+                planned.model, planned.count, planned.array
+            )));
+        }
+        total = runs.and_then(|n| total.checked_add(n)).filter(|&n| n <= MOST_RUNS).ok_or_else(|| {
+            FleetError::usage(format!(
+                "model {} has count {} times array {} times {points} points of a sweep; with the {total} runs before it \
+                 that is more than the {MOST_RUNS} runs of a project, want fewer",
+                planned.model, planned.count, planned.array
+            ))
+        })?;
+    }
+    Ok(total - first)
+}
+
+/// Lays out the runs of a new part: each model at each point of the sweep, `count` times `array`. Replicates
+/// continue from `before`, so no two runs of a project share a seed.
 pub(crate) fn lay_out(
     models: &[PlannedModel],
     points: &[Params],

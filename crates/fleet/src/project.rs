@@ -1,4 +1,4 @@
-//! A project: a folder that holds everything about a batch of trainings, readable by itself years later.
+//! Project: a self-contained folder that describes and records many trainings.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tinsmith_foundation::{Seed, config, files};
+use tinsmith_foundation::{Seed, clock, config, files};
 use tinsmith_network::ModelSpec;
-use tinsmith_study::{Params, clock};
+use tinsmith_study::Params;
 use tinsmith_trainer::{EarlyStopping, TrainConfig};
 
 use crate::configurator::SpecFolder;
@@ -22,85 +22,87 @@ use crate::slurm::SlurmConfig;
 use crate::slurm::script::TEMPLATE;
 use crate::sweep::Sweep;
 
-/// Epochs without a better loss after which an intelligent training ends, unless its configuration says otherwise.
+/// Epochs without improvement after which an `intelligent` training stops, unless its configuration sets its
+/// own patience.
 const PATIENCE: u32 = 10;
 
-/// The copied program.
+/// The program that tasks start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
-    /// Its path: below the project where it was copied.
+    /// Path, relative to the project if copied.
     pub path: PathBuf,
-    /// Words between the program and the name of a subcommand.
+    /// Arguments between the program and the subcommand.
     pub prefix: Vec<String>,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of the program file.
     pub sha256: String,
 }
 
-/// The file `project.yaml`.
+/// Content of `project.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of the format, 1.
     pub schema: u32,
-    /// What the project is about.
+    /// Description.
     pub description: String,
-    /// When it was made, in UTC.
+    /// Creation time, in UTC.
     pub created: String,
     /// Version of this crate.
     pub version: String,
     /// Seed of everything random.
     pub seed: Seed,
-    /// The data.
+    /// The data set.
     pub data: DataSource,
-    /// What trains. None where the project is only worked on from within the program that made it.
+    /// The program that tasks start. `None` if the project is only used from within the process that created
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,
-    /// Whether models are specifications in folders, or a user's program knows them.
+    /// Models are specifications in folders, rather than configured by a user's program.
     pub specifications: bool,
 }
 
-/// What is to be planned.
+/// Contents of a new part of the plan.
 #[derive(Debug, Clone)]
 pub struct PartOptions {
     /// The models.
     pub models: ModelList,
-    /// Where their specifications are.
+    /// Folder of their specifications.
     pub folder: PathBuf,
-    /// Array elements, each training every model as often as its count says.
+    /// Array elements, at least 1; each trains every model as often as its count states.
     pub array: u64,
     /// Epochs.
     pub epochs: u32,
-    /// Samples of an epoch, another random part of the rows in each; 0 means all rows. None: as `training` says.
+    /// Samples per epoch, drawn anew for each epoch; 0 means all rows. `None`: as in `training`.
     pub epoch_samples: Option<usize>,
-    /// Whether training ends once it no longer gets better.
+    /// Stop training early once it stops improving.
     pub intelligent: bool,
-    /// The rest of the training.
+    /// Rest of the training configuration.
     pub training: TrainConfig,
-    /// The sweep.
+    /// The sweep, if any.
     pub sweep: Option<Sweep>,
-    /// The command line, for the record.
+    /// Command line, for the record.
     pub command: Vec<String>,
 }
 
-/// What a new project is.
+/// Settings of a new project.
 #[derive(Debug, Clone)]
 pub struct ProjectOptions {
-    /// What it is about.
+    /// Description.
     pub description: String,
     /// Seed of everything random.
     pub seed: Seed,
-    /// The data.
+    /// The data set.
     pub data: DataSource,
-    /// The program that trains, and the words between it and a subcommand.
+    /// The training program, and the arguments between it and the subcommand.
     pub program: Option<(PathBuf, Vec<String>)>,
-    /// Whether the program is copied; else it is used where it stands.
+    /// Copy the program into the project; otherwise use it at its present path.
     pub copy_program: bool,
-    /// Whether models are specifications in folders.
+    /// Models are specifications in folders.
     pub specifications: bool,
-    /// How to submit.
+    /// Submission settings.
     pub slurm: SlurmConfig,
-    /// A template of the batch script instead of the built-in one.
+    /// Template of the batch script; `None` means the built-in one.
     pub template: Option<PathBuf>,
 }
 
@@ -115,7 +117,8 @@ impl Project {
     /// Opens the project in `folder`.
     ///
     /// # Errors
-    /// [`FleetError::NoProject`] where it is none; [`FleetError::Config`] where its file is broken.
+    /// [`FleetError::NoProject`] if the folder is not a project, [`FleetError::Config`] if `project.yaml` is
+    /// invalid.
     pub fn open(folder: &Path) -> Result<Self> {
         let root = match fs::canonicalize(folder) {
             Ok(root) if root.join("project.yaml").is_file() => root,
@@ -130,10 +133,10 @@ impl Project {
         Ok(Self { layout, manifest })
     }
 
-    /// Makes a project with its first part. It is there whole or not at all.
+    /// Creates a project with its first part. The folder appears complete or not at all.
     ///
     /// # Errors
-    /// [`FleetError::Occupied`] where `folder` is there; otherwise as [`Project::add`].
+    /// [`FleetError::Occupied`] if `folder` exists; otherwise as [`Project::add`].
     pub fn create(folder: &Path, options: &ProjectOptions, part: &PartOptions) -> Result<Self> {
         if folder.exists() {
             return Err(FleetError::Occupied { path: folder.to_owned() });
@@ -177,11 +180,12 @@ impl Project {
         Self::open(folder)
     }
 
-    /// Plans more runs; those that are there stay as they are. Returns how many were added.
+    /// Plans more runs; existing runs stay as they are. Returns the number of added runs.
     ///
     /// # Errors
-    /// [`FleetError::Usage`] where a specification is missing, [`FleetError::Spec`] and [`FleetError::Config`] where a
-    /// network or a point of the sweep cannot be.
+    /// [`FleetError::Usage`] if a specification is missing or the plan would exceed
+    /// [`MOST_RUNS`](crate::MOST_RUNS) runs, [`FleetError::Spec`] and [`FleetError::Config`] if a network or
+    /// a point of the sweep is invalid.
     pub fn add(&self, options: &PartOptions) -> Result<u64> {
         let training = TrainConfig {
             epochs: options.epochs,
@@ -210,6 +214,10 @@ impl Project {
         let (number, _) = exclusive::numbered_folder(&self.layout.plan(), |folder, number| {
             let before = Plan::load(&self.layout)?;
             let seed = self.manifest.seed;
+            let first = before.runs.len() as u64;
+            // Counted before anything is laid out: a typing error must not fill the memory.
+            let points = options.sweep.as_ref().map_or(Ok(1), Sweep::count)?;
+            let total = plan::count(&models, points, first)?;
             let points = match &options.sweep {
                 Some(sweep) => sweep.points(seed.derive("part", u64::from(number)))?,
                 None => vec![Params::default()],
@@ -220,7 +228,6 @@ impl Project {
             if self.manifest.specifications {
                 self.copy_specs(&models, &points, &options.folder, &folder.join("specs"))?;
             }
-            let first = before.runs.len() as u64;
             let runs = plan::lay_out(&models, &points, seed, first, &before.models());
             let header = PartHeader {
                 created: clock::now(),
@@ -229,22 +236,26 @@ impl Project {
                 training: training.clone(),
                 sweep: options.sweep.clone(),
                 first,
-                runs: runs.len() as u64,
+                runs: total,
             };
-            let lines: Vec<String> = runs.iter().filter_map(|r| serde_json::to_string(r).ok()).collect();
-            if lines.len() != runs.len() {
-                return Err(FleetError::usage("a value of the sweep is not finite, want numbers"));
-            }
+            let lines: Vec<String> =
+                runs.iter().map(serde_json::to_string).collect::<Result<_, _>>().map_err(|e| {
+                    FleetError::usage(format!("a value of the sweep cannot be written as JSON: {e}"))
+                })?;
             files::write_atomic(&folder.join("runs.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
             let header = config::to_yaml("part of a plan", &header)?;
             Ok(files::write_atomic(&folder.join("part.yaml"), header.as_bytes())?)
         })?;
         let place = exclusive::numbers(&self.layout.plan())?.iter().position(|&n| n == number);
         let plan = Plan::load(&self.layout)?;
-        Ok(place.and_then(|i| plan.parts.get(i)).map_or(0, |part| part.header.runs))
+        let part = place
+            .and_then(|i| plan.parts.get(i))
+            .expect("invariant: a part that was just created is in the plan");
+        Ok(part.header.runs)
     }
 
-    /// Copies each model's specification, after a look that every point of the sweep makes a network that the data fit.
+    /// Copies each model's specification after checking that every point of the sweep gives a network that
+    /// fits the data.
     fn copy_specs(&self, models: &[PlannedModel], points: &[Params], from: &Path, to: &Path) -> Result<()> {
         let parts = self.manifest.data.load(self.manifest.seed)?;
         for planned in models {
@@ -273,7 +284,7 @@ impl Project {
         Ok(())
     }
 
-    /// The folder.
+    /// Returns the project's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.layout.root()
@@ -283,21 +294,21 @@ impl Project {
         &self.layout
     }
 
-    /// What `project.yaml` says.
+    /// Returns the content of `project.yaml`.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The runs, as planned.
+    /// Loads the plan.
     ///
     /// # Errors
-    /// [`FleetError::Malformed`] where a file of the plan is broken.
+    /// [`FleetError::Malformed`] if a file of the plan is invalid.
     pub fn plan(&self) -> Result<Plan> {
         Plan::load(&self.layout)
     }
 
-    /// How to submit, from `slurm.yaml`.
+    /// Loads the submission settings from `slurm.yaml`.
     ///
     /// # Errors
     /// [`FleetError::Config`] with line and column.
@@ -305,10 +316,10 @@ impl Project {
         Ok(config::load(&self.layout.slurm(), SlurmConfig::check)?)
     }
 
-    /// The program that tasks start, and the words before a subcommand.
+    /// Returns the program that tasks start, and the arguments before the subcommand.
     ///
     /// # Errors
-    /// [`FleetError::Usage`] where the project has none.
+    /// [`FleetError::Usage`] if the project has no program.
     pub fn program(&self) -> Result<(PathBuf, &[String])> {
         let program = self.manifest.program.as_ref().ok_or_else(|| {
             FleetError::usage(
@@ -319,7 +330,7 @@ impl Project {
     }
 }
 
-/// Copies the program below the project, or leaves it where it is; returns its path and checksum.
+/// Copies the program into the project, unless `copy` is false. Returns its path and checksum.
 fn copy_program(layout: &Layout, from: &Path, copy: bool) -> Result<(PathBuf, String)> {
     let mut file = fs::File::open(from).map_err(FleetError::read(from))?;
     let mut hash = Sha256::new();
@@ -336,10 +347,10 @@ fn copy_program(layout: &Layout, from: &Path, copy: bool) -> Result<(PathBuf, St
     Ok((path, sha256))
 }
 
-/// A project's folder that nobody has yet: today's date and the next number, `2026-11-22_1`.
+/// Returns an unused project folder below `root`, named by today's date and the next number: `2026-11-22_1`.
 ///
 /// # Errors
-/// [`FleetError::File`] where `root` cannot be read.
+/// [`FleetError::File`] if `root` cannot be read.
 pub fn new_name(root: &Path) -> Result<PathBuf> {
     let today: String = clock::now().chars().take(10).collect();
     let names = match fs::read_dir(root) {
@@ -352,10 +363,10 @@ pub fn new_name(root: &Path) -> Result<PathBuf> {
     Ok(root.join(format!("{today}_{}", last + 1)))
 }
 
-/// The projects in `root`, oldest first.
+/// Lists the projects in `root`, oldest first. Folders that are not projects are skipped.
 ///
 /// # Errors
-/// [`FleetError::File`] where `root` cannot be read; folders that are no projects are left out.
+/// [`FleetError::File`] if `root` cannot be read.
 pub fn projects(root: &Path) -> Result<Vec<Project>> {
     let entries = fs::read_dir(root).map_err(FleetError::read(root))?;
     let mut found: Vec<Project> = entries.flatten().filter_map(|e| Project::open(&e.path()).ok()).collect();

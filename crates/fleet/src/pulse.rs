@@ -1,4 +1,4 @@
-//! Signs of life of the attempts that this process makes.
+//! Heartbeats of the attempts in progress in this process.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::attempt::Attempt;
 
-/// How often.
+/// Interval between heartbeats.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Beats for the attempts that are under way, from a thread of its own, until it is dropped.
+/// A thread that writes heartbeats for the registered attempts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     attempts: Arc<Mutex<BTreeMap<u64, Attempt>>>,
@@ -27,7 +27,7 @@ impl Pulse {
         let thread = std::thread::spawn(move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 for attempt in seen.lock().unwrap_or_else(PoisonError::into_inner).values() {
-                    // A beat that is missed does no harm before many are.
+                    // One missed heartbeat does no harm: takeover waits for eight of them.
                     let _ = attempt.beat();
                 }
             }
@@ -35,7 +35,7 @@ impl Pulse {
         Self { attempts, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Beats for `attempt` while `work` runs.
+    /// Writes heartbeats for `attempt` while `work` runs.
     pub(crate) fn during<R>(&self, index: u64, attempt: &Attempt, work: impl FnOnce() -> R) -> R {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).insert(index, attempt.clone());
         let result = work();
@@ -48,7 +48,7 @@ impl Drop for Pulse {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It ends at once, and has nothing to report.
+            // The thread ends at once and returns nothing.
             let _ = thread.join();
         }
     }

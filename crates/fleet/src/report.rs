@@ -1,4 +1,4 @@
-//! Results as tables: models and sweep values side by side, and every run as a row.
+//! Tables of results: comparisons of models and sweep values, and exports of every run.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,30 +11,31 @@ use crate::plan::{Plan, PlannedRun};
 use crate::project::Project;
 use crate::state::{RunState, Status};
 
-/// Results of runs that have something in common.
+/// Results of the runs that share the values of some keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// What they have in common, a word for each key that was asked for.
+    /// Values of the grouping keys.
     pub keys: Vec<String>,
-    /// How many have a result.
+    /// Number of runs with a result.
     pub runs: usize,
     /// Mean of the score.
     pub mean: f64,
-    /// Its standard deviation over the runs.
+    /// Standard deviation of the score over the runs.
     pub deviation: f64,
-    /// The best run.
+    /// Index of the best run.
     pub best: u64,
     /// Its score.
     pub best_score: f64,
 }
 
-/// Whether less of a score is better: losses and errors.
+/// Returns true for scores to minimize: losses, errors and durations.
 #[must_use]
 pub fn is_less_better(score: &str) -> bool {
     score.contains("loss") || score.contains("error") || score == "seconds"
 }
 
-/// A key of a run as a word: `class`, `architecture`, `model`, or the name of a sweep's parameter.
+/// Returns the value of a run's key: `class`, `architecture`, `model`, `replicate`, or a parameter of the
+/// sweep.
 fn key_of(run: &PlannedRun, key: &str) -> Option<String> {
     match key {
         "class" => Some(run.class.clone()),
@@ -52,7 +53,7 @@ fn score_of(outcome: &Outcome, score: &str) -> Option<f64> {
 /// Groups the results by `keys`, the best group first.
 ///
 /// # Errors
-/// [`FleetError::Usage`] where no run has the key or the score, with those there are.
+/// [`FleetError::Usage`] if no run has these keys and this score; the message lists those that exist.
 pub fn compare(plan: &Plan, status: &Status, keys: &[String], score: &str) -> Result<Vec<Group>> {
     let mut groups: BTreeMap<Vec<String>, Vec<(u64, f64)>> = BTreeMap::new();
     let mut known: BTreeMap<&str, ()> = BTreeMap::new();
@@ -91,19 +92,19 @@ pub fn compare(plan: &Plan, status: &Status, keys: &[String], score: &str) -> Re
     Ok(rows)
 }
 
-/// The form of an export.
+/// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A table, a row for each run.
+    /// CSV table, one row per run
     Csv,
-    /// A JSON object for each run and line.
+    /// JSON lines, one object per run
     Jsonl,
 }
 
-/// Writes every run: plan, state, scores, folder of the attempt that counts.
+/// Writes every run: plan, state, scores, and the folder of its decisive attempt.
 ///
 /// # Errors
-/// [`FleetError::File`] where `out` cannot be written.
+/// [`FleetError::File`] if `out` cannot be written.
 pub fn export(
     project: &Project,
     plan: &Plan,
@@ -168,7 +169,8 @@ pub fn export(
     }
 }
 
-/// The folder of a run's attempt that counts, below the project; of the run where there is none yet.
+/// Returns the folder of the attempt that gave the result, relative to the project; the run's folder if there
+/// is no result.
 fn folder(project: &Project, state: &RunState) -> String {
     let run = project.layout().run(state.index);
     let path = match &state.outcome {

@@ -1,4 +1,4 @@
-//! Signals that ask a task to stop at the next safe point.
+//! Signals that request a stop at the next safe point.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -7,7 +7,7 @@ use tinsmith_foundation::CancelToken;
 
 use crate::error::{FleetError, Result};
 
-/// What a process was told, and the token that follows from it.
+/// The first signal received, and the token that it cancels.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Told {
     pub(crate) cancel: CancelToken,
@@ -15,7 +15,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Listens from now on. Nothing but a flag is set when a signal comes: training looks at it between steps.
+    /// Starts listening. The handler only sets flags; training checks them between steps.
     #[cfg(unix)]
     pub(crate) fn listen() -> Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
@@ -37,8 +37,8 @@ impl Told {
         Ok(Self::default())
     }
 
-    /// Whether the first signal was the one that comes before a time limit or a preemption, after which a task may ask to
-    /// be requeued. A TERM may mean that somebody cancelled the job.
+    /// Returns true if the first signal was USR2, which precedes a time limit or a preemption and after which
+    /// a task may ask to be requeued. TERM alone may mean that a user cancelled the job.
     #[cfg(unix)]
     pub(crate) fn is_warning(&self) -> bool {
         self.first.load(Ordering::Acquire) == signal_hook::consts::SIGUSR2

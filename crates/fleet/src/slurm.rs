@@ -1,4 +1,4 @@
-//! Slurm: how to submit, and what it says about jobs.
+//! Slurm: submission, and the state of jobs.
 
 mod call;
 mod config;

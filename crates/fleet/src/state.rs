@@ -1,4 +1,4 @@
-//! The state of every run: from results first, then from what attempts left, then from what Slurm says.
+//! State of every run, determined from results first, then from attempts, then from Slurm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use crate::submission::{JobLine, Submission, newest_task_of};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It has not begun, or it was interrupted and waits for its turn.
+    /// Not begun, or interrupted and waiting to resume.
     Pending,
-    /// It is under way.
+    /// In progress.
     Running,
-    /// It has a result.
+    /// Done: it has a result.
     Done,
-    /// It ended without a result.
+    /// Ended without a result.
     Failed(Cause),
-    /// It should be under way but gives no sign of life.
+    /// Expected to be in progress, but without a heartbeat.
     Stalled,
 }
 
@@ -42,38 +42,38 @@ impl std::fmt::Display for State {
     }
 }
 
-/// What is known of a run.
+/// State of a run, with its explanation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunState {
-    /// The run's number.
+    /// Index of the run.
     pub index: u64,
     /// Its state.
     pub state: State,
-    /// Its job, as Slurm names it: `17_4`.
+    /// Slurm's name of the job: `17_4`.
     pub job: Option<String>,
-    /// Where it is or was.
+    /// Node of the latest attempt.
     pub node: String,
-    /// What its job printed.
+    /// Log file of its job.
     pub log: Option<PathBuf>,
-    /// Why it is in this state.
+    /// Explanation of the state.
     pub reason: String,
-    /// Whether it was handed to Slurm and is not over there.
+    /// Submitted to Slurm, and not yet ended there.
     pub submitted: bool,
-    /// Its result.
+    /// Result, if any.
     pub outcome: Option<Outcome>,
 }
 
 /// The state of a project.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// The runs, by number.
+    /// Runs, by index.
     pub runs: Vec<RunState>,
-    /// What the reader should know of how this was found out.
+    /// Remarks on how the states were determined.
     pub notes: Vec<String>,
 }
 
 impl Status {
-    /// How many runs are in each state.
+    /// Returns the number of runs in each state.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<State, u64> {
         let mut counts = BTreeMap::new();
@@ -83,16 +83,19 @@ impl Status {
         counts
     }
 
-    /// Looks at a project.
+    /// Determines the state of a project.
     ///
     /// # Errors
-    /// [`crate::FleetError`] where a file of the project cannot be read. That Slurm does not answer is none: it is a note.
+    /// [`crate::FleetError`] if a file of the project cannot be read. A Slurm controller that does not answer
+    /// is not an error: it is a note.
     pub fn of(project: &Project, plan: &Plan) -> Result<Self> {
         let layout = project.layout();
-        let outcomes = index::outcomes(layout, plan.runs.len() as u64)?;
+        let total = plan.runs.len() as u64;
+        let outcomes = index::outcomes(layout, total)?;
         let open: Vec<u64> = (0..).zip(&outcomes).filter(|(_, o)| o.is_none()).map(|(i, _)| i).collect();
-        let mut view = View { project, submissions: Submission::load_all(layout)?, ..View::empty(project) };
-        view.ask(&open)?;
+        let mut view =
+            View { project, submissions: Submission::load_all(layout, total)?, ..View::empty(project) };
+        view.ask(&open, total)?;
         let mut runs = Vec::with_capacity(outcomes.len());
         for (index, outcome) in (0..).zip(outcomes) {
             runs.push(match outcome {
@@ -117,18 +120,18 @@ fn done(project: &Project, index: u64, outcome: Outcome) -> RunState {
     }
 }
 
-/// A run that its task has not begun, or could not go on with.
+/// State of a run that its task returned, begun or not.
 fn given_back(state: RunState) -> RunState {
-    let reason = "its task came near its time limit; submit again".to_owned();
+    let reason = "its task reached its time limit; submit again".to_owned();
     RunState { state: State::Pending, reason, submitted: false, ..state }
 }
 
-/// What a job printed.
+/// Path of a job's log.
 fn log(project: &Project, job: &str) -> PathBuf {
     project.layout().logs().join(format!("{job}.log"))
 }
 
-/// Everything that explains runs without results.
+/// Evidence that explains runs without results.
 struct View<'a> {
     project: &'a Project,
     submissions: Vec<Submission>,
@@ -158,13 +161,13 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Asks Slurm once for all that is open, and its accounts once for what it has forgotten.
-    fn ask(&mut self, open: &[u64]) -> Result<()> {
+    /// Queries Slurm once for all open runs, and its accounting once for the jobs that it has forgotten.
+    fn ask(&mut self, open: &[u64], total: u64) -> Result<()> {
         let layout = self.project.layout();
         for submission in &self.submissions {
             self.jobs.push(submission.jobs(layout)?);
-            self.cancelled.push(submission.cancelled(layout).into_iter().collect());
-            self.returned.push(submission.returned(layout).into_iter().collect());
+            self.cancelled.push(submission.cancelled(layout, total)?);
+            self.returned.push(submission.returned(layout, total)?);
         }
         let all = newest_task_of(&self.submissions);
         self.task_of = open.iter().filter_map(|run| Some((*run, *all.get(run)?))).collect();
@@ -190,7 +193,7 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// The array that has a task, where sbatch took it.
+    /// Returns the accepted array that contains a task, if any.
     fn array_of(&self, place: usize, task: u64) -> Option<&JobLine> {
         self.jobs[place].iter().find(|j| (j.offset..j.offset + j.tasks).contains(&task))
     }
@@ -199,10 +202,10 @@ impl<'a> View<'a> {
         let folder = RunFolder(self.project.layout().run(index));
         let newest = folder.newest()?;
         let mut state = self.explain_open(index, newest.as_ref());
-        // A result may have come between the first look and Slurm's answer.
+        // The result may have been published between reading the results and querying Slurm.
         if matches!(state.state, State::Failed(_) | State::Pending)
             && newest.is_some()
-            && let Some(outcome) = folder.outcome()?
+            && let Some(outcome) = folder.outcome(index)?
         {
             state = done(self.project, index, outcome);
         }
@@ -245,9 +248,9 @@ impl<'a> View<'a> {
             if submission.is_none() {
                 let gone = claim.is_some_and(|c| c.process.is_gone());
                 return if gone {
-                    RunState { reason: "interrupted: its process is gone".to_owned(), ..base }
+                    RunState { reason: "interrupted: its process has died".to_owned(), ..base }
                 } else {
-                    let reason = format!("no sign of life for {silence} s");
+                    let reason = format!("no heartbeat for {silence} s");
                     RunState { state: State::Stalled, reason, ..base }
                 };
             }
@@ -262,7 +265,7 @@ impl<'a> View<'a> {
         log(self.project, job)
     }
 
-    /// A run that was handed to Slurm and has neither a result nor a failure.
+    /// Explains a run that was submitted to Slurm and has neither a result nor a failure.
     fn explain_task(&self, place: usize, task: u64, newest: Option<&Found>, base: RunState) -> RunState {
         let submission = &self.submissions[place];
         let array = self.array_of(place, task);
@@ -297,11 +300,11 @@ impl<'a> View<'a> {
                 Some((cause, line)) => RunState { state: State::Failed(cause), reason: line, ..state },
                 None if began.is_some() => RunState {
                     state: State::Failed(Cause::Exit),
-                    reason: "its job is gone without a word".to_owned(),
+                    reason: "its job ended without a message".to_owned(),
                     ..state
                 },
                 None if array.is_none() => {
-                    RunState { reason: "the cluster did not take it; submit again".to_owned(), ..state }
+                    RunState { reason: "the cluster refused it; submit again".to_owned(), ..state }
                 }
                 None => RunState {
                     state: State::Failed(Cause::Cancelled),
@@ -324,7 +327,7 @@ impl<'a> View<'a> {
             }
             Phase::Runs => match began {
                 Some(attempt) if attempt.silence() > 4 * crate::attempt::STALE => {
-                    let reason = format!("no sign of life for {} s", attempt.silence().as_secs());
+                    let reason = format!("no heartbeat for {} s", attempt.silence().as_secs());
                     RunState { state: State::Stalled, reason, ..state }
                 }
                 Some(_) => RunState { state: State::Running, reason: String::new(), ..state },

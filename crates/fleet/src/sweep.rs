@@ -1,4 +1,4 @@
-//! Sweeps: which values of the configuration a fleet's runs try.
+//! Sweeps: configuration values that the runs of a fleet try.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,37 +11,41 @@ use tinsmith_study::{GridSearch, ParamValue, Params, Space, design};
 use tinsmith_trainer::TrainConfig;
 
 use crate::error::{FleetError, Result};
+use crate::plan::MOST_RUNS;
 
-/// Pairwise exchanges that improve a Latin hypercube, for each of its points.
+/// Pairwise exchanges per point that improve a Latin hypercube.
 const SWAPS: usize = 20;
 
-/// How the points of a sweep are chosen.
+/// Method that chooses the points of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Design {
-    /// Every combination; a continuous parameter gets `levels` values.
+    /// Every combination of values.
     Grid {
-        /// Values of each continuous parameter. Default 3.
-        #[serde(default = "three")]
-        levels: u64,
+        /// Number of values of each continuous parameter, and the maximum number of values of an integer
+        /// parameter. Default: 3 for continuous parameters, every value for integers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        levels: Option<u64>,
     },
     /// Independent uniform draws.
     Random {
-        /// How many.
+        /// Number of points.
         points: usize,
     },
-    /// Each parameter has one value in each of `points` equal shares of its range.
+    /// Each parameter has one value in each of `points` equal intervals of its range.
     LatinHypercube {
-        /// How many.
+        /// Number of points.
         points: usize,
     },
-    /// These points and no others: parameters that go together.
+    /// An explicit list of points, for parameters that vary together.
     List(Vec<Params>),
 }
 
-const fn three() -> u64 {
-    3
-}
+/// Default number of values of a continuous parameter in a grid.
+const LEVELS: u64 = 3;
+
+/// Maximum number of points of a Latin hypercube: its improvement takes time proportional to the square of this number.
+const MOST_HYPERCUBE_POINTS: usize = 10_000;
 
 /// A sweep: parameters, named by their place in the configuration, and how points are chosen from their space.
 ///
@@ -64,9 +68,9 @@ const fn three() -> u64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
-    /// How points are chosen.
+    /// Method that chooses the points.
     pub design: Design,
-    /// The parameters; left out with a list.
+    /// The parameters; omitted with a list.
     #[serde(default)]
     pub space: Space,
 }
@@ -75,38 +79,86 @@ impl Sweep {
     /// Reads a YAML or JSON file.
     ///
     /// # Errors
-    /// [`FleetError::Config`] with line and column, [`FleetError::File`] where it cannot be read.
+    /// [`FleetError::Config`] with line and column, [`FleetError::File`] if it cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
         Ok(config::load(path, Self::check)?)
     }
 
-    /// Notes what cannot be used.
+    /// Reports invalid values, and designs of more than [`MOST_RUNS`](crate::MOST_RUNS) points.
     pub fn check(&self, faults: &mut Faults) {
         match &self.design {
             Design::List(points) if points.is_empty() => {
                 faults.add("design.list", "is empty, want at least one point");
             }
             Design::List(_) => {}
-            Design::Random { points: 0 } => faults.add("design.random.points", "is 0, want at least 1"),
-            Design::LatinHypercube { points: 0 } => {
-                faults.add("design.latin_hypercube.points", "is 0, want at least 1");
+            Design::Grid { .. } => {
+                let mut found = Faults::new();
+                self.space.check(&mut found);
+                if !found.is_empty() {
+                    faults.within("space", |faults| self.space.check(faults));
+                    return;
+                }
+                match self.grid() {
+                    Err(error) => faults.add("design.grid", format!("cannot be made: {error}")),
+                    Ok(grid) if grid.len() > MOST_RUNS => faults.add(
+                        "design.grid",
+                        format!(
+                            "has {} points, want at most {MOST_RUNS}: fewer `levels` or choices",
+                            grid.len()
+                        ),
+                    ),
+                    Ok(_) => {}
+                }
             }
-            Design::Grid { .. } | Design::Random { .. } | Design::LatinHypercube { .. } => {
+            Design::Random { points } => {
+                check_points("design.random.points", *points, most_runs(), faults);
+                faults.within("space", |faults| self.space.check(faults));
+            }
+            Design::LatinHypercube { points } => {
+                check_points("design.latin_hypercube.points", *points, MOST_HYPERCUBE_POINTS, faults);
                 faults.within("space", |faults| self.space.check(faults));
             }
         }
     }
 
-    /// The points, always the same for the same seed.
+    fn grid(&self) -> Result<GridSearch> {
+        let Design::Grid { levels } = &self.design else {
+            return Err(FleetError::usage("the design of the sweep is not a grid"));
+        };
+        let continuous = levels.unwrap_or(LEVELS);
+        Ok(GridSearch::with_integer_levels(self.space.clone(), continuous, *levels)?)
+    }
+
+    /// Returns the number of points.
     ///
     /// # Errors
-    /// [`FleetError::Study`] where a grid has too many points to count.
+    /// [`FleetError::Study`] if a grid has too many points, [`FleetError::Config`] if the sweep is invalid.
+    pub fn count(&self) -> Result<u64> {
+        // Sweeps made in code have not been through `load`.
+        let mut faults = Faults::new();
+        self.check(&mut faults);
+        faults.into_result("sweep")?;
+        Ok(match &self.design {
+            Design::Grid { .. } => self.grid()?.len(),
+            Design::Random { points } | Design::LatinHypercube { points } => *points as u64,
+            Design::List(points) => points.len() as u64,
+        })
+    }
+
+    /// Returns the points; equal seeds give equal points.
+    ///
+    /// # Errors
+    /// [`FleetError::Study`] if a grid has too many points.
     pub fn points(&self, seed: Seed) -> Result<Vec<Params>> {
         let mut rng = seed.derive("sweep", 0).rng();
         Ok(match &self.design {
-            Design::Grid { levels } => {
-                let grid = GridSearch::new(self.space.clone(), *levels)?;
-                (0..grid.len()).filter_map(|i| grid.point(i)).collect()
+            Design::Grid { .. } => {
+                let grid = self.grid()?;
+                (0..self.count()?)
+                    .map(|i| {
+                        grid.point(i).expect("invariant: a grid has a point at every index below its length")
+                    })
+                    .collect()
             }
             Design::Random { points } => (0..*points).map(|_| self.space.sample(&mut rng)).collect(),
             Design::LatinHypercube { points } => {
@@ -120,13 +172,23 @@ impl Sweep {
     }
 }
 
-/// The prefix of names that lie in the specification.
-const MODEL: &str = "model.";
+fn most_runs() -> usize {
+    usize::try_from(MOST_RUNS).unwrap_or(usize::MAX)
+}
 
-/// The configuration of a training with the values of a sweep's point.
+fn check_points(name: &str, points: usize, most: usize, faults: &mut Faults) {
+    if points == 0 || points > most {
+        faults.add(name, format!("is {points}, want 1 to {most}"));
+    }
+}
+
+/// Prefix of names that refer to the specification.
+pub(crate) const MODEL: &str = "model.";
+
+/// Applies the values of a sweep's point to a training configuration.
 ///
 /// # Errors
-/// [`FleetError::Config`] where a name is no key of the configuration or a value cannot be used.
+/// [`FleetError::Config`] if a name is not a key of the configuration or a value is invalid.
 pub fn with_values(base: &TrainConfig, values: &Params) -> Result<TrainConfig> {
     let own: Vec<_> = values.0.iter().filter(|(name, _)| !name.starts_with(MODEL)).collect();
     if own.is_empty() {
@@ -136,17 +198,17 @@ pub fn with_values(base: &TrainConfig, values: &Params) -> Result<TrainConfig> {
     let mut faults = Faults::new();
     for (name, value) in own {
         if !set(&mut tree, name, value) {
-            faults.add(name, "is no key of the training's configuration");
+            faults.add(name, "is not a key of the training configuration");
         }
     }
     faults.into_result("sweep")?;
     Ok(config::from_str(&tree.to_string(), "sweep", TrainConfig::check)?)
 }
 
-/// A specification with the values of a sweep's point: those whose names begin with `model.`.
+/// Applies the values whose names begin with `model.` to a specification.
 ///
 /// # Errors
-/// [`FleetError::Config`] where there is no such layer or key; [`FleetError::Spec`] where the network cannot be.
+/// [`FleetError::Config`] if there is no such layer or key, [`FleetError::Spec`] if the network is invalid.
 pub fn with_model_values(base: &ModelSpec, values: &Params) -> Result<ModelSpec> {
     let own: Vec<_> = values.0.iter().filter_map(|(name, v)| Some((name.strip_prefix(MODEL)?, v))).collect();
     if own.is_empty() {
@@ -159,7 +221,7 @@ pub fn with_model_values(base: &ModelSpec, values: &Params) -> Result<ModelSpec>
         let layers = tree.get_mut("layers").and_then(Value::as_array_mut);
         let found = layers.and_then(|l| l.iter_mut().find(|l| l.get("name").is_some_and(|n| n == layer)));
         if !found.is_some_and(|layer| set(layer, path, value)) {
-            faults.add(&format!("{MODEL}{name}"), "is no key of a layer of the specification");
+            faults.add(&format!("{MODEL}{name}"), "is not a key of a layer in the specification");
         }
     }
     faults.into_result("sweep")?;
@@ -171,8 +233,8 @@ fn to_tree<T: Serialize>(value: &T) -> Result<Value> {
         .map_err(|e| FleetError::usage(format!("a configuration has no JSON form: {e}")))
 }
 
-/// Sets the value at a path whose parents are there; says whether it could. A new key may be set (defaults are left out
-/// of files); whether it is one is for the reader to say.
+/// Sets the value at a path whose parents exist; returns false if they do not. New keys are allowed, because
+/// files omit defaults; the configuration's reader rejects unknown ones.
 fn set(tree: &mut Value, path: &str, value: &ParamValue) -> bool {
     let Some((parents, key)) = path.rsplit_once('.').map_or(Some(("", path)), Some) else { return false };
     let mut here = tree;
@@ -188,7 +250,7 @@ fn set(tree: &mut Value, path: &str, value: &ParamValue) -> bool {
     true
 }
 
-/// A point in words: `batch_size=32 optimizer.learning_rate=0.001`.
+/// Formats a point: `batch_size=32 optimizer.learning_rate=0.001`.
 #[must_use]
 pub fn describe(values: &Params) -> String {
     let pairs: BTreeMap<_, _> = values.0.iter().collect();

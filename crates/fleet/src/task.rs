@@ -1,5 +1,4 @@
-//! What a task of an array does: its runs, one after the other or side by side, until they are done or its time is
-//! nearly over.
+//! Array task: trains its runs until they are done or its time is nearly over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,10 +18,10 @@ use crate::signals::Told;
 use crate::slurm::{self, SlurmConfig};
 use crate::submission::Submission;
 
-/// The exit status of a task that was stopped before its runs were done.
+/// Exit status of a task that stopped before its runs were done.
 pub(crate) const STOPPED: u8 = 75;
 
-/// Which task this is, as the batch script says.
+/// Identity of a task, passed by the batch script.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskId {
     pub(crate) submission: u32,
@@ -32,7 +31,7 @@ pub(crate) struct TaskId {
     pub(crate) restarts: u32,
 }
 
-/// When a task begins no new run.
+/// Decides when a task stops starting new runs.
 struct Clock {
     start: Instant,
     limit: Option<Duration>,
@@ -42,8 +41,8 @@ struct Clock {
 }
 
 impl Clock {
-    /// Whether to begin no other run. The first always begins, or a task whose margin is too wide would be requeued and
-    /// requeued without ever doing anything.
+    /// Returns true if no other run should start. The first run always starts; otherwise a task with too wide
+    /// a margin would be requeued forever without training anything.
     fn is_late(&self) -> bool {
         let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
         let Some(limit) = self.limit.filter(|_| !is_first) else { return false };
@@ -58,7 +57,7 @@ impl Clock {
     }
 }
 
-/// Works through the task. Returns what became of its runs, and whether something of it is left for another start.
+/// Trains the runs of the task. Returns their counts, and true if some of them are left for another start.
 pub(crate) fn work(
     project: &Project,
     configurator: &dyn ModelConfigurator,
@@ -66,9 +65,11 @@ pub(crate) fn work(
     told: &Told,
 ) -> Result<(Tally, bool)> {
     let layout = project.layout();
-    let submission = Submission::load(layout, id.submission)?;
+    let plan = project.plan()?;
+    let total = plan.runs.len() as u64;
+    let submission = Submission::load(layout, id.submission, total)?;
     let config = &submission.slurm;
-    let cancelled = submission.cancelled(layout);
+    let cancelled = submission.cancelled(layout, total)?;
     let runs: Vec<u64> = submission.runs_of(id.task).into_iter().filter(|r| !cancelled.contains(r)).collect();
     submission.take_back(layout, id.task)?;
     let start = Instant::now();
@@ -84,7 +85,6 @@ pub(crate) fn work(
         restarts: id.restarts,
         retry: submission.retry,
     };
-    let plan = project.plan()?;
     let executor = Executor::new(project, &plan, configurator, &told.cancel, who)?;
     let clock = Clock {
         start,
@@ -116,41 +116,42 @@ pub(crate) fn work(
             left.attempts.extend(attempt.as_ref().map(|a| (run, a)));
         }
     }
-    ask_for_more(project, &submission, id, told, &left)?;
+    ask_for_more(project, &submission, id, told, &left, total)?;
     Ok((tally, true))
 }
 
-/// How long this task may run from now: what Slurm says, for a job's time begins before its program does; else what was
-/// asked for.
+/// Returns the remaining time of this task: Slurm's own figure, because a job's time starts before its
+/// program does; otherwise the requested limit.
 fn time_limit(project: &Project, config: &SlurmConfig, id: &TaskId) -> Option<Duration> {
     let asked =
         || (config.time_minutes > 0).then(|| Duration::from_secs(60 * u64::from(config.time_minutes)));
     slurm::time_left(&id.job, project.layout().root()).or_else(asked)
 }
 
-/// What a task leaves when it is stopped.
+/// Unfinished runs of a stopped task.
 #[derive(Default)]
 struct Left<'a> {
     /// Runs without a result, in order.
     runs: Vec<u64>,
-    /// Those of them that began.
+    /// Unfinished attempts, with their runs.
     attempts: Vec<(u64, &'a Attempt)>,
 }
 
-/// Asks to be started again, where that is in order: not after a TERM alone, which is what a cancelled job gets, and at
-/// preemption Slurm requeues by itself.
+/// Asks Slurm to requeue this task if appropriate. It does not after TERM alone, which a cancelled job
+/// receives; at preemption Slurm requeues by itself.
 fn ask_for_more(
     project: &Project,
     submission: &Submission,
     id: &TaskId,
     told: &Told,
     left: &Left<'_>,
+    total: u64,
 ) -> Result<()> {
     let layout = project.layout();
     if told.cancel.is_cancelled() && !told.is_warning() {
         return Ok(());
     }
-    let cancelled = submission.cancelled(layout);
+    let cancelled = submission.cancelled(layout, total)?;
     if submission.runs_of(id.task).iter().all(|run| cancelled.contains(run)) {
         return Ok(());
     }
@@ -159,8 +160,9 @@ fn ask_for_more(
         () if !config.requeue => "its settings forbid to requeue it".to_owned(),
         () if id.restarts >= config.max_requeues => format!("it was requeued {} times", id.restarts),
         () => {
-            // At preemption Slurm has requeued the job already, and refuses to do so again. Should it have refused for
-            // another reason the job ends now, and what it gave back is open; if not, it takes that back.
+            // At preemption Slurm has already requeued the job and refuses to do so again. If it refused for
+            // another reason, the job ends now and the returned runs are open. If it did requeue, the
+            // restarted task withdraws the return.
             if slurm::requeue(&id.job, layout.root()).is_err() {
                 submission.give_back(layout, id.task, &left.runs)?;
             }

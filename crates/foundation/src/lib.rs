@@ -17,6 +17,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`seed`] | [`Seed`], [`Rng`]: derivation by SHA-256, draws by ChaCha12, every algorithm stated |
+//! | [`clock`] | timestamps in UTC |
 //! | [`config`] | YAML and JSON in and out, faults with positions |
 //! | [`files`] | atomic replacement, exclusive claims, append-only logs that survive a kill |
 //! | [`progress`] | what a long operation tells its caller |
@@ -25,18 +26,23 @@
 
 #![forbid(unsafe_code)]
 
+mod byte_size;
 pub mod cancel;
+pub mod clock;
 pub mod config;
 mod error;
 pub mod files;
 mod normal;
+mod plain_word;
 pub mod progress;
 pub mod seed;
 pub mod workers;
 
+pub use byte_size::{ByteSize, ParseSizeError};
 pub use cancel::CancelToken;
 pub use config::{ConfigErrors, Fault, Faults, Position};
 pub use error::{FoundationError, Result};
+pub use plain_word::plain_word;
 pub use progress::{Event, Progress, Silent};
 pub use seed::{Rng, Seed};
 pub use workers::{Grant, WorkerScope};

@@ -1,11 +1,11 @@
-//! Activations and quantizers, both ways.
+//! Activations and quantizers: import and export.
 
 use serde_json::{Value, json};
 use tinsmith_network::{Activation, Clip, Elu, LeakyRelu, Prelu, Quantizer};
 
 use crate::fields::{Fields, Read, Wrong, brief};
 
-/// Whose functions a name means.
+/// Library whose function a name denotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Keras 2.
@@ -16,7 +16,7 @@ pub(crate) enum Dialect {
     Qkeras,
 }
 
-/// The activation under `key`.
+/// Reads the activation under `key`.
 pub(crate) fn read(fields: &mut Fields<'_>, key: &str, dialect: Dialect) -> Read<Activation> {
     match fields.value(key) {
         None => Ok(Activation::Linear),
@@ -94,7 +94,7 @@ fn wrong_text(text: &str, error: &tinsmith_network::quantizer::GrammarError) -> 
     format!("no quantizer: {}", error.in_text(text))
 }
 
-/// The quantizer under `key`: a text, or a class with its configuration.
+/// Reads the quantizer under `key`: a text, or a class with its configuration.
 pub(crate) fn quantizer(fields: &mut Fields<'_>, key: &str) -> Read<Option<Quantizer>> {
     match fields.value(key) {
         None => Ok(None),
@@ -114,7 +114,7 @@ fn stored_quantizer(value: &Value, path: &str) -> Read<Quantizer> {
     }
 }
 
-/// The layers that are activations with parameters.
+/// Reads a layer that is an activation with parameters.
 pub(crate) fn layer(class: &str, fields: &mut Fields<'_>) -> Read<Activation> {
     match class {
         "LeakyReLU" => {
@@ -162,11 +162,11 @@ pub(crate) fn layer(class: &str, fields: &mut Fields<'_>) -> Read<Activation> {
     }
 }
 
-/// Keras keeps some parameters as float32 (0.3 becomes 0.30000001192092896); this is the number that was meant.
+/// Shortest decimal of a float32: Keras stores some parameters as float32 (0.3 becomes 0.30000001192092896).
 fn shortest(value: f64) -> f64 {
     let narrow = value as f32;
     if f64::from(narrow).to_bits() == value.to_bits() {
-        narrow.to_string().parse().unwrap_or(value)
+        narrow.to_string().parse().expect("invariant: a printed float is read back")
     } else {
         value
     }
@@ -182,7 +182,7 @@ pub(crate) fn write_quantizer(quantizer: &Quantizer) -> Value {
     })
 }
 
-/// The stored form of an activation fused into a layer (of QKeras, where `is_quantized`); None where there is none.
+/// Stored form of an activation fused into a layer (of QKeras if `is_quantized`); None if it cannot be fused.
 pub(crate) fn write_fused(activation: &Activation, is_quantized: bool) -> Option<Value> {
     Some(match activation {
         Activation::Linear
@@ -203,10 +203,10 @@ pub(crate) fn write_fused(activation: &Activation, is_quantized: bool) -> Option
     })
 }
 
-/// The class and configuration of a layer that is `activation`; None where Keras 2.15 and QKeras 0.9.0 have none.
+/// Class and configuration of an activation layer; None if Keras 2.15 and QKeras 0.9.0 have none.
 pub(crate) fn write_layer(activation: &Activation) -> Option<(&'static str, Value)> {
     Some(match activation {
-        // As text: AutoQKeras and QTools count the bits of such layers only.
+        // As text, since AutoQKeras and QTools count bits only of layers in this form.
         Activation::Quantized(q) => ("QActivation", json!({ "activation": q.to_string() })),
         Activation::Clip(clip) if is_hard_tanh(*clip) => {
             ("QActivation", json!({ "activation": "hard_tanh" }))

@@ -1,11 +1,11 @@
-//! Maps of the document, with their place and a tick for each key that was read.
+//! Maps of the document, with their path and the set of keys that were read.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 use tinsmith_network::Pair;
 
-/// Something in the document that cannot be read, and where it stands.
+/// Fault in the document, with its path.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) path: String,
@@ -14,7 +14,7 @@ pub(crate) struct Wrong {
 
 pub(crate) type Read<T> = Result<T, Wrong>;
 
-/// Keys of any layer that say nothing about what it computes.
+/// Keys of any layer that do not affect its function.
 const IDLE: [&str; 6] = ["name", "trainable", "batch_input_shape", "batch_shape", "build_config", "seed"];
 
 /// One map of the document.
@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
         self.wrong(key, format!("is {}, want {wanted}", brief(value)))
     }
 
-    /// The value of `key`; None where it is null or absent.
+    /// Value of `key`; None if it is null or absent.
     pub(crate) fn value(&mut self, key: &str) -> Option<&'a Value> {
         let (key, value) = self.map.get_key_value(key)?;
         self.seen.insert(key);
@@ -165,7 +165,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Checks what all layers have: the number type, the axis order, and settings of training.
+    /// Checks the settings that all layers share: number type, axis order, and training settings.
     pub(crate) fn check_settings(&mut self) -> Read<()> {
         self.skip(&IDLE);
         if let Some(value) = self.value("dtype") {
@@ -192,7 +192,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Refuses keys that nobody read, unless they are null, false or empty.
+    /// Refuses keys that were not read, unless they are null or false.
     pub(crate) fn finish(&self, class: &str) -> Read<()> {
         let unread = self.map.iter().find(|(key, value)| {
             !self.seen.contains(key.as_str()) && !matches!(value, Value::Null | Value::Bool(false))
@@ -206,7 +206,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The class of a stored object, or the text where it is one.
+/// Class of a stored object; a text is its own class.
 pub(crate) fn class_of(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("class_name").and_then(Value::as_str))
 }
@@ -215,7 +215,7 @@ pub(crate) fn whole(value: &Value) -> Option<usize> {
     value.as_u64().and_then(|n| usize::try_from(n).ok())
 }
 
-/// A value as text, cut where it is long.
+/// A value as text, truncated.
 pub(crate) fn brief(value: &Value) -> String {
     if let Some(class) = value.get("class_name").and_then(Value::as_str) {
         return format!("`{class}`");

@@ -1,11 +1,11 @@
-//! Initializers, both ways.
+//! Initializers: import and export.
 
 use serde_json::{Value, json};
 use tinsmith_network::op::Initializer;
 
 use crate::fields::{Fields, Read, brief, class_of};
 
-/// The initializers without parameters: Keras' class, its short name, ours.
+/// Initializers without parameters: Keras' class, Keras' short name, ours.
 const PLAIN: [(&str, &str, Initializer); 8] = [
     ("GlorotUniform", "glorot_uniform", Initializer::GlorotUniform),
     ("GlorotNormal", "glorot_normal", Initializer::GlorotNormal),
@@ -17,7 +17,7 @@ const PLAIN: [(&str, &str, Initializer); 8] = [
     ("Ones", "ones", Initializer::Ones),
 ];
 
-/// The initializer under `key`; `default` where there is none.
+/// Reads the initializer under `key`; `default` if it is missing.
 pub(crate) fn read(fields: &mut Fields<'_>, key: &str, default: Initializer) -> Read<Initializer> {
     let Some(value) = fields.value(key) else { return Ok(default) };
     from_value(value).ok_or_else(|| {
@@ -33,10 +33,10 @@ pub(crate) fn read(fields: &mut Fields<'_>, key: &str, default: Initializer) -> 
     })
 }
 
-/// Refuses another initializer than the one that the weight always has here.
+/// Refuses any initializer but `only`, the one that the weight always has here.
 pub(crate) fn expect(fields: &mut Fields<'_>, key: &str, only: Initializer) -> Read<()> {
     let found = read(fields, key, only)?;
-    // A constant 0 or 1 is what it is called differently.
+    // A constant 0 or 1 is another spelling of zeros and ones.
     let same = found == only
         || matches!((found, only), (Initializer::Constant(v), Initializer::Zeros) if v == 0.0)
         || matches!((found, only), (Initializer::Constant(v), Initializer::Ones) if (v - 1.0).abs() < f64::EPSILON);
@@ -84,7 +84,7 @@ fn from_value(value: &Value) -> Option<Initializer> {
     }
 }
 
-/// The stored form of Keras 2.15.
+/// Stored form of Keras 2.15.
 pub(crate) fn write(initializer: Initializer) -> Value {
     let (class, config) = match initializer {
         Initializer::Zeros => ("Zeros", json!({})),

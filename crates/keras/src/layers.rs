@@ -1,10 +1,11 @@
-//! One layer of the document to the layers of a specification that compute the same.
+//! Import of one layer of the document: the layers of a specification that compute the same.
 
 use serde_json::Value;
 use tinsmith_network::op::{
     BatchNorm, Border1d, Border2d, Concat, Conv1d, Conv2d, Conv2dTranspose, Dense, DepthwiseConv1d,
     DepthwiseConv2d, Dropout, Flatten, GlobalPool, Initializer, Input, Interpolation, LayerNorm, Merge, Op,
-    Permute, Pool1d, Pool2d, Reshape, SeparableConv1d, SeparableConv2d, UpSampling1d, UpSampling2d,
+    PerChannel, Permute, Pool1d, Pool2d, Rescaling, Reshape, SeparableConv1d, SeparableConv2d, UpSampling1d,
+    UpSampling2d,
 };
 use tinsmith_network::{Activation, Padding, Pair, Quantizer};
 
@@ -29,8 +30,8 @@ const QUANTIZED: [&str; 13] = [
     "DepthwiseConv2DBatchnorm",
 ];
 
-/// What one layer of the document becomes: for each layer what is added to its name, and what it computes; and the
-/// axes that a normalization works on, to be checked when the rank is known.
+/// Expansion of one layer of the document: a name suffix and an operation for each layer, and the axes of a
+/// normalization, which are checked when the rank is known.
 #[derive(Debug)]
 pub(crate) struct Layers {
     pub(crate) ops: Vec<(&'static str, Op)>,
@@ -59,7 +60,7 @@ pub(crate) fn read(class: &str, fields: &mut Fields<'_>, keras: Dialect, class_p
     Ok(layers)
 }
 
-/// The fields that convolutions share.
+/// Fields that convolutions share.
 struct Window<const N: usize> {
     kernel: [usize; N],
     stride: [usize; N],
@@ -68,6 +69,7 @@ struct Window<const N: usize> {
     use_bias: bool,
     activation: Activation,
     bias_quantizer: Option<Quantizer>,
+    bias_initializer: Initializer,
 }
 
 fn pair([height, width]: [usize; 2]) -> Pair {
@@ -81,7 +83,7 @@ struct Reader<'r, 'a> {
 }
 
 impl Reader<'_, '_> {
-    /// None where there is no such class.
+    /// Reads a layer of class `class`; None for an unknown class.
     fn class(&mut self, class: &str) -> Option<Read<Layers>> {
         Some(match class {
             "Dense" => self.dense().map(Layers::from),
@@ -98,6 +100,8 @@ impl Reader<'_, '_> {
                 .batch_norm(false)
                 .map(|(norm, axes)| Layers { ops: vec![("", Op::BatchNorm(norm))], axes }),
             "LayerNormalization" => self.layer_norm(),
+            "Rescaling" => self.rescaling().map(Layers::from),
+            "Normalization" => self.normalization(),
             "InputLayer" => self.input().map(Layers::from),
             "Activation" => self.activation().map(|a| Op::Activation(a).into()),
             "LeakyReLU" | "ReLU" | "ELU" | "PReLU" | "Softmax" => {
@@ -171,9 +175,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn bias(&mut self) -> Read<bool> {
-        initializer::expect(self.fields, "bias_initializer", Initializer::Zeros)?;
-        self.fields.flag("use_bias", true)
+    fn bias_initializer(&mut self) -> Read<Initializer> {
+        initializer::read(self.fields, "bias_initializer", Initializer::Zeros)
     }
 
     fn window<const N: usize>(&mut self) -> Read<Window<N>> {
@@ -185,9 +188,10 @@ impl Reader<'_, '_> {
             stride: self.fields.sizes("strides")?.unwrap_or([1; N]),
             dilation: self.fields.sizes("dilation_rate")?.unwrap_or([1; N]),
             padding: self.padding()?,
-            use_bias: self.bias()?,
+            use_bias: self.fields.flag("use_bias", true)?,
             activation: self.activation()?,
             bias_quantizer: self.quantizer("bias_quantizer")?,
+            bias_initializer: self.bias_initializer()?,
         })
     }
 
@@ -198,10 +202,11 @@ impl Reader<'_, '_> {
     fn dense(&mut self) -> Read<Op> {
         Ok(Op::Dense(Dense {
             units: self.fields.required_count("units")?,
-            use_bias: self.bias()?,
+            use_bias: self.fields.flag("use_bias", true)?,
             activation: self.activation()?,
             kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
             bias_quantizer: self.quantizer("bias_quantizer")?,
+            bias_initializer: self.bias_initializer()?,
             kernel_initializer: self.initializer("kernel_initializer")?,
         }))
     }
@@ -219,6 +224,7 @@ impl Reader<'_, '_> {
             use_bias,
             activation,
             bias_quantizer,
+            bias_initializer,
         } = self.window()?;
         Ok(Op::Conv1d(Conv1d {
             filters: self.fields.required_count("filters")?,
@@ -231,6 +237,7 @@ impl Reader<'_, '_> {
             activation,
             kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
             bias_quantizer,
+            bias_initializer,
             kernel_initializer: self.initializer("kernel_initializer")?,
         }))
     }
@@ -248,6 +255,7 @@ impl Reader<'_, '_> {
             activation: window.activation,
             kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
             bias_quantizer: window.bias_quantizer,
+            bias_initializer: window.bias_initializer,
             kernel_initializer: self.initializer("kernel_initializer")?,
         })
     }
@@ -265,16 +273,17 @@ impl Reader<'_, '_> {
             activation: window.activation,
             kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
             bias_quantizer: window.bias_quantizer,
+            bias_initializer: window.bias_initializer,
             kernel_initializer: self.initializer("kernel_initializer")?,
         }))
     }
 
-    /// Keras writes `groups` for layers that cannot have more than one.
+    /// Keras stores `groups` even for layers that have one group only.
     fn one_group(&mut self) -> Read<()> {
         self.fields.only("groups", &Value::from(1))
     }
 
-    /// What depthwise and separable layers inherit and do not use.
+    /// Skips settings that depthwise and separable layers inherit without using them.
     fn unused_kernel(&mut self) {
         self.fields.skip(&["kernel_initializer", "pointwise_initializer"]);
     }
@@ -292,6 +301,7 @@ impl Reader<'_, '_> {
             use_bias,
             activation,
             bias_quantizer,
+            bias_initializer,
         } = self.window()?;
         self.one_group()?;
         Ok(Op::DepthwiseConv1d(DepthwiseConv1d {
@@ -304,6 +314,7 @@ impl Reader<'_, '_> {
             activation,
             depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
             bias_quantizer,
+            bias_initializer,
             depthwise_initializer: self.initializer("depthwise_initializer")?,
         }))
     }
@@ -321,6 +332,7 @@ impl Reader<'_, '_> {
             activation: window.activation,
             depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
             bias_quantizer: window.bias_quantizer,
+            bias_initializer: window.bias_initializer,
             depthwise_initializer: self.initializer("depthwise_initializer")?,
         })
     }
@@ -334,6 +346,7 @@ impl Reader<'_, '_> {
             use_bias,
             activation,
             bias_quantizer,
+            bias_initializer,
         } = self.window()?;
         self.one_group()?;
         let layer = SeparableConv1d {
@@ -348,6 +361,7 @@ impl Reader<'_, '_> {
             depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
             pointwise_quantizer: self.kernel_quantizer("pointwise_quantizer")?,
             bias_quantizer,
+            bias_initializer,
             depthwise_initializer: self.initializer("depthwise_initializer")?,
             pointwise_initializer: self.initializer("pointwise_initializer")?,
         };
@@ -370,6 +384,7 @@ impl Reader<'_, '_> {
             depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
             pointwise_quantizer: self.kernel_quantizer("pointwise_quantizer")?,
             bias_quantizer: window.bias_quantizer,
+            bias_initializer: window.bias_initializer,
             depthwise_initializer: self.initializer("depthwise_initializer")?,
             pointwise_initializer: self.initializer("pointwise_initializer")?,
         };
@@ -420,7 +435,7 @@ impl Reader<'_, '_> {
         ] {
             initializer::expect(self.fields, key, only)?;
         }
-        // Without renormalization, which is refused, its momentum says nothing.
+        // The momentum of a renormalization has no effect without one, and renormalization is refused.
         self.fields.only("renorm", &Value::Bool(false))?;
         self.fields.skip(&["synchronized", "renorm_momentum"]);
         let default = BatchNorm::default();
@@ -453,6 +468,60 @@ impl Reader<'_, '_> {
             scale: self.fields.flag("scale", true)?,
         };
         Ok(Layers { ops: vec![("", Op::LayerNorm(norm))], axes: self.axes()? })
+    }
+
+    fn rescaling(&mut self) -> Read<Op> {
+        let scale = self.constants("scale")?.ok_or_else(|| self.fields.wrong("scale", "is missing"))?;
+        let offset = self.constants("offset")?.unwrap_or(PerChannel::All(0.0));
+        Ok(Op::Rescaling(Rescaling { scale, offset }))
+    }
+
+    /// A normalization by constants is a rescaling. An adapted one has weights and is refused.
+    fn normalization(&mut self) -> Read<Layers> {
+        self.fields.only("invert", &Value::Bool(false))?;
+        let (mean, variance) = (self.constants("mean")?, self.constants("variance")?);
+        let (Some(mean), Some(variance)) = (mean, variance) else {
+            return Err(self.fields.wrong(
+                "mean",
+                "is null: mean and variance were adapted to data and are weights, which is not read; want constants",
+            ));
+        };
+        // Keras keeps a constant channel from dividing by 0 with its `epsilon()`.
+        let inverse = |variance: &f64| 1.0 / variance.sqrt().max(1e-7);
+        let scale = match &variance {
+            PerChannel::All(variance) => PerChannel::All(inverse(variance)),
+            PerChannel::Each(variances) => PerChannel::Each(variances.iter().map(inverse).collect()),
+        };
+        let channels = mean.values().len().max(scale.values().len());
+        let offsets: Option<Vec<f64>> =
+            (0..channels).map(|c| Some(-pick(&mean, c)? * pick(&scale, c)?)).collect();
+        let offset = match offsets.as_deref() {
+            Some([only]) => PerChannel::All(*only),
+            Some(several) => PerChannel::Each(several.to_vec()),
+            None => return Err(self.fields.wrong("variance", "has another length than mean")),
+        };
+        Ok(Layers { ops: vec![("", Op::Rescaling(Rescaling { scale, offset }))], axes: self.axes()? })
+    }
+
+    /// A number, or one for each channel, the axes before the last having length 1.
+    fn constants(&mut self, key: &str) -> Read<Option<PerChannel>> {
+        let Some(value) = self.fields.value(key) else { return Ok(None) };
+        let mut inner = value;
+        while let Value::Array(items) = inner
+            && let [only @ Value::Array(_)] = items.as_slice()
+        {
+            inner = only;
+        }
+        let constants = match inner {
+            Value::Array(items) => {
+                items.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>().map(PerChannel::Each)
+            }
+            single => single.as_f64().map(PerChannel::All),
+        };
+        constants.map(Some).ok_or_else(|| {
+            let found = crate::fields::brief(value);
+            self.fields.wrong(key, format!("is {found}, want a number or one for each channel"))
+        })
     }
 
     /// The quantizer and activation of QKeras' average pooling; those of other pooling layers are left at none.
@@ -529,7 +598,14 @@ impl Reader<'_, '_> {
     }
 }
 
-/// The shape of a sample from that of a batch.
+fn pick(constants: &PerChannel, channel: usize) -> Option<f64> {
+    match constants {
+        PerChannel::All(value) => Some(*value),
+        PerChannel::Each(values) => values.get(channel).copied(),
+    }
+}
+
+/// Shape of a sample, from the shape of a batch.
 pub(crate) fn sample_shape(value: &Value) -> Result<Vec<usize>, String> {
     let sizes = value.as_array().and_then(|axes| axes.split_first()).map(|(_, sample)| sample);
     let shape: Option<Vec<usize>> = sizes.and_then(|s| s.iter().map(crate::fields::whole).collect());

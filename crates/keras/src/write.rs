@@ -1,4 +1,4 @@
-//! A whole model, as a functional model of Keras 2.15.
+//! Export of a whole model, as a functional model of Keras 2.15.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,17 @@ use tinsmith_network::{Activation, Graph, ModelSpec, Op};
 use crate::error::Result;
 use crate::write_layer::{self, Stored};
 
-/// Writes a specification as the JSON of a functional model of Keras 2.15, with layers of QKeras 0.9.0 where it has
-/// quantizers. Facts about weights are left out. A folded batch normalization and the convolution before it become
-/// one layer with the convolution's name; an activation after them is fused where it is called `<name>_activation`.
+/// Writes a specification as the JSON of a functional model of Keras 2.15, with QKeras 0.9.0 classes for quantized
+/// layers. Facts about weights are omitted. A folded batch normalization and the preceding convolution become one layer
+/// with the convolution's name; an activation after them is fused if it is called `<name>_activation`.
 ///
 /// # Errors
-/// [`crate::KerasError::Invalid`] where the specification is invalid, and where a layer has no class: it names all of
-/// these.
+/// [`crate::KerasError::Invalid`] if the specification is invalid or layers have no class; it lists all of them.
 pub fn write_json(spec: &ModelSpec) -> Result<String> {
     Ok(config::to_json("Keras model", &to_value(spec)?)?)
 }
 
-/// As [`write_json`], as a value: for compact text, or to stand in a larger document.
+/// [`write_json`] as a JSON value, for compact text or a larger document.
 ///
 /// # Errors
 /// As [`write_json`].
@@ -88,7 +87,7 @@ fn inbound(spec: &ModelSpec, graph: &Graph, folds: &Folds, i: usize) -> Value {
     json!([tensors])
 }
 
-/// A convolution with the normalization that is folded into it.
+/// A batch normalization and activation that are folded into a convolution.
 #[derive(Debug)]
 struct Fold {
     norm: usize,
@@ -110,9 +109,9 @@ impl Fold {
 
 #[derive(Debug, Default)]
 struct Folds {
-    /// By the number of the convolution.
+    /// Folds by the number of their convolution.
     of_conv: BTreeMap<usize, Fold>,
-    /// The convolution that stands for a normalization or activation.
+    /// Convolution that represents a normalization or activation in the document.
     name_of: BTreeMap<usize, usize>,
 }
 
@@ -137,7 +136,7 @@ impl Folds {
         folds
     }
 
-    /// The name of the layer of the document that has the output of layer `i`.
+    /// Name of the document's layer with the output of layer `i`.
     fn name<'s>(&self, spec: &'s ModelSpec, i: usize) -> &'s str {
         &spec.layers[self.name_of.get(&i).copied().unwrap_or(i)].name
     }

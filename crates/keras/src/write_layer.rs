@@ -1,13 +1,13 @@
-//! One layer of a specification to its class and configuration.
+//! Export of one layer: its class and configuration.
 
 use serde_json::{Map, Value, json};
-use tinsmith_network::op::{BatchNorm, GlobalPool, Initializer, Interpolation, Op, Pool2d};
-use tinsmith_network::{Activation, Padding, Pair, Quantizer};
+use tinsmith_network::op::{BatchNorm, Interpolation, PerChannel};
+use tinsmith_network::{Activation, Op, Padding, Pair, Pooling, Product, ProductKind, Quantizer};
 
 use crate::activation::{write_fused, write_layer as write_activation, write_quantizer};
 use crate::initializer;
 
-/// A layer's class, configuration and the module that has the class.
+/// Class and configuration of a layer, and the module of the class.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) class: String,
@@ -15,7 +15,7 @@ pub(crate) struct Stored {
     pub(crate) config: Map<String, Value>,
 }
 
-/// Why there is no class for a layer.
+/// Reason for the lack of a class.
 pub(crate) type Refusal = String;
 
 impl Stored {
@@ -44,37 +44,83 @@ fn module(class: &str) -> &'static str {
     }
 }
 
-/// The weights, bias and activation of a dense or convolutional layer.
-struct Weighted<'a> {
-    /// Keras' class, without a Q.
-    class: &'static str,
-    has_quantized_class: bool,
-    quantizers: Vec<(&'static str, Option<&'a Quantizer>)>,
-    initializers: Vec<(&'static str, Initializer)>,
-    use_bias: bool,
-    activation: &'a Activation,
+/// The class and configuration of a layer that multiplies by weights.
+fn write_product(op: &Op, product: &Product) -> Result<Stored, Refusal> {
+    let activation = op.activation().unwrap_or(&Activation::Linear);
+    let quantizers = product.kernels().map(|kernel| (quantizer_key(kernel.name), kernel.quantizer));
+    let quantizers: Vec<_> = quantizers.chain([("bias_quantizer", product.bias_quantizer)]).collect();
+    let is_quantized = quantizers.iter().any(|(_, q)| q.is_some()) || activation.quantizer().is_some();
+    let class = if is_quantized {
+        op.qkeras_class()
+            .ok_or_else(|| format!("has quantizers, and QKeras has no quantized {}", op.keras_class()))?
+    } else {
+        op.keras_class()
+    };
+    let window = product.window;
+    let config = match product.spatial_axes {
+        0 => json!({}),
+        1 => json!({
+            "kernel_size": [window.size.width], "strides": [window.stride.width],
+            "dilation_rate": [window.dilation.width], "padding": padding(window.padding),
+            "data_format": "channels_last",
+        }),
+        _ => json!({
+            "kernel_size": pair(window.size), "strides": pair(window.stride), "dilation_rate": pair(window.dilation),
+            "padding": padding(window.padding), "data_format": "channels_last",
+        }),
+    };
+    let mut stored = Stored::new(class, config).with([
+        ("use_bias", Value::from(product.use_bias)),
+        ("activation", fused(activation, is_quantized)?),
+        ("bias_initializer", initializer::write(product.bias_initializer)),
+    ]);
+    stored = stored.with(
+        product
+            .kernels()
+            .map(|kernel| (initializer_key(kernel.name), initializer::write(kernel.initializer))),
+    );
+    if is_quantized {
+        stored = stored.with(
+            quantizers.into_iter().map(|(key, q)| (key, q.as_ref().map_or(Value::Null, write_quantizer))),
+        );
+    }
+    let filters = product.filters.map(Value::from);
+    let multiplier = ("depth_multiplier", Value::from(product.depth_multiplier));
+    Ok(match product.kind {
+        ProductKind::Dense => stored.with(filters.map(|units| ("units", units))),
+        ProductKind::Convolution => stored
+            .with(filters.map(|filters| ("filters", filters)))
+            .with([("groups", Value::from(product.groups))]),
+        ProductKind::Transposed => {
+            stored.with(filters.map(|filters| ("filters", filters))).with([("output_padding", Value::Null)])
+        }
+        ProductKind::Depthwise => stored.with([multiplier]),
+        ProductKind::Separable => stored.with(filters.map(|filters| ("filters", filters))).with([multiplier]),
+    })
 }
 
-impl Weighted<'_> {
-    fn store(self, config: Value) -> Result<Stored, Refusal> {
-        let quantized =
-            self.quantizers.iter().any(|(_, q)| q.is_some()) || self.activation.quantizer().is_some();
-        if quantized && !self.has_quantized_class {
-            return Err(format!("has quantizers, and QKeras has no quantized {}", self.class));
-        }
-        let class = if quantized { format!("Q{}", self.class) } else { self.class.to_owned() };
-        let activation = fused(self.activation, quantized)?;
-        let mut stored = Stored::new(class, config).with([
-            ("use_bias", Value::from(self.use_bias)),
-            ("activation", activation),
-            ("bias_initializer", initializer::write(Initializer::Zeros)),
-        ]);
-        stored = stored.with(self.initializers.into_iter().map(|(key, i)| (key, initializer::write(i))));
-        if quantized {
-            let quantizers = self.quantizers.into_iter();
-            stored = stored.with(quantizers.map(|(key, q)| (key, q.map_or(Value::Null, write_quantizer))));
-        }
-        Ok(stored)
+/// The key of a kernel's quantizer in QKeras.
+fn quantizer_key(kernel: &str) -> &'static str {
+    match kernel {
+        "depthwise_kernel" => "depthwise_quantizer",
+        "pointwise_kernel" => "pointwise_quantizer",
+        _ => "kernel_quantizer",
+    }
+}
+
+/// The key of a kernel's initializer in Keras.
+fn initializer_key(kernel: &str) -> &'static str {
+    match kernel {
+        "depthwise_kernel" => "depthwise_initializer",
+        "pointwise_kernel" => "pointwise_initializer",
+        _ => "kernel_initializer",
+    }
+}
+
+fn constants(constants: &PerChannel) -> Value {
+    match constants {
+        PerChannel::All(value) => json!(value),
+        PerChannel::Each(values) => json!(values),
     }
 }
 
@@ -97,31 +143,19 @@ fn padding(padding: Padding) -> &'static str {
     }
 }
 
-fn window1d(kernel: usize, stride: usize, dilation: usize, border: Padding) -> Value {
-    json!({
-        "kernel_size": [kernel], "strides": [stride], "dilation_rate": [dilation], "padding": padding(border),
-        "data_format": "channels_last",
-    })
-}
-
-fn window2d(kernel: Pair, stride: Pair, dilation: Pair, border: Padding) -> Value {
-    json!({
-        "kernel_size": pair(kernel), "strides": pair(stride), "dilation_rate": pair(dilation),
-        "padding": padding(border), "data_format": "channels_last",
-    })
-}
-
-/// The class and configuration of `op`; a reason where Keras 2.15 and QKeras 0.9.0 have none.
+/// Class and configuration of `op`; a reason if Keras 2.15 and QKeras 0.9.0 have none.
 pub(crate) fn write(op: &Op) -> Result<Stored, Refusal> {
     if let Some((field, learned)) = op.learned_quantizers().first() {
         let kind = learned.kind();
         return Err(format!("has the {field} {kind}, which Keras 2.15 and QKeras 0.9.0 have no class for"));
     }
+    if let Some(product) = op.product() {
+        return write_product(op, &product);
+    }
+    if let Some(pooling) = op.pooling() {
+        return write_pooling(op, &pooling);
+    }
     match op {
-        Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_) | Op::Conv2dTranspose(_) => write_dense_or_conv(op),
-        Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_) | Op::SeparableConv1d(_) | Op::SeparableConv2d(_) => {
-            write_depthwise(op)
-        }
         Op::BatchNorm(norm) => Ok(batch_norm(norm)),
         Op::LayerNorm(norm) => Ok(Stored::new(
             "LayerNormalization",
@@ -149,101 +183,6 @@ pub(crate) fn write(op: &Op) -> Result<Stored, Refusal> {
     }
 }
 
-fn write_dense_or_conv(op: &Op) -> Result<Stored, Refusal> {
-    match op {
-        Op::Dense(d) => weighted("Dense", true, &d.activation, d.use_bias)
-            .kernel(d.kernel_quantizer.as_ref(), d.bias_quantizer.as_ref(), d.kernel_initializer)
-            .store(json!({ "units": d.units })),
-        Op::Conv1d(c) => weighted("Conv1D", true, &c.activation, c.use_bias)
-            .kernel(c.kernel_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.kernel_initializer)
-            .store(window1d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| s.with([("filters", Value::from(c.filters)), ("groups", Value::from(c.groups))])),
-        Op::Conv2d(c) => weighted("Conv2D", true, &c.activation, c.use_bias)
-            .kernel(c.kernel_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.kernel_initializer)
-            .store(window2d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| s.with([("filters", Value::from(c.filters)), ("groups", Value::from(c.groups))])),
-        Op::Conv2dTranspose(c) => weighted("Conv2DTranspose", true, &c.activation, c.use_bias)
-            .kernel(c.kernel_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.kernel_initializer)
-            .store(window2d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| s.with([("filters", Value::from(c.filters)), ("output_padding", Value::Null)])),
-        other => Err(no_class(other)),
-    }
-}
-
-fn write_depthwise(op: &Op) -> Result<Stored, Refusal> {
-    match op {
-        Op::DepthwiseConv1d(c) => weighted("DepthwiseConv1D", false, &c.activation, c.use_bias)
-            .depthwise(c.depthwise_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.depthwise_initializer)
-            .store(window1d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| s.with([("depth_multiplier", Value::from(c.depth_multiplier))])),
-        Op::DepthwiseConv2d(c) => weighted("DepthwiseConv2D", true, &c.activation, c.use_bias)
-            .depthwise(c.depthwise_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.depthwise_initializer)
-            .store(window2d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| s.with([("depth_multiplier", Value::from(c.depth_multiplier))])),
-        Op::SeparableConv1d(c) => weighted("SeparableConv1D", true, &c.activation, c.use_bias)
-            .depthwise(c.depthwise_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.depthwise_initializer)
-            .pointwise(c.pointwise_quantizer.as_ref(), c.pointwise_initializer)
-            .store(window1d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| separable(s, c.filters, c.depth_multiplier)),
-        Op::SeparableConv2d(c) => weighted("SeparableConv2D", true, &c.activation, c.use_bias)
-            .depthwise(c.depthwise_quantizer.as_ref(), c.bias_quantizer.as_ref(), c.depthwise_initializer)
-            .pointwise(c.pointwise_quantizer.as_ref(), c.pointwise_initializer)
-            .store(window2d(c.kernel, c.stride, c.dilation, c.padding))
-            .map(|s| separable(s, c.filters, c.depth_multiplier)),
-        other => Err(no_class(other)),
-    }
-}
-
-fn separable(stored: Stored, filters: usize, multiplier: usize) -> Stored {
-    stored.with([("filters", Value::from(filters)), ("depth_multiplier", Value::from(multiplier))])
-}
-
-fn weighted<'a>(
-    class: &'static str,
-    has_quantized_class: bool,
-    activation: &'a Activation,
-    use_bias: bool,
-) -> Weighted<'a> {
-    Weighted {
-        class,
-        has_quantized_class,
-        quantizers: Vec::new(),
-        initializers: Vec::new(),
-        use_bias,
-        activation,
-    }
-}
-
-impl<'a> Weighted<'a> {
-    fn kernel(
-        mut self,
-        kernel: Option<&'a Quantizer>,
-        bias: Option<&'a Quantizer>,
-        start: Initializer,
-    ) -> Self {
-        self.quantizers = vec![("kernel_quantizer", kernel), ("bias_quantizer", bias)];
-        self.initializers = vec![("kernel_initializer", start)];
-        self
-    }
-
-    fn depthwise(
-        mut self,
-        kernel: Option<&'a Quantizer>,
-        bias: Option<&'a Quantizer>,
-        start: Initializer,
-    ) -> Self {
-        self.quantizers = vec![("depthwise_quantizer", kernel), ("bias_quantizer", bias)];
-        self.initializers = vec![("depthwise_initializer", start)];
-        self
-    }
-
-    fn pointwise(mut self, kernel: Option<&'a Quantizer>, start: Initializer) -> Self {
-        self.quantizers.push(("pointwise_quantizer", kernel));
-        self.initializers.push(("pointwise_initializer", start));
-        self
-    }
-}
-
 fn norm_config(norm: &BatchNorm) -> [(&'static str, Value); 5] {
     [
         ("axis", json!([-1])),
@@ -268,13 +207,13 @@ fn batch_norm(norm: &BatchNorm) -> Stored {
     if quantizers.iter().all(|(_, q)| q.is_none()) {
         return Stored::new("BatchNormalization", json!({})).with(norm_config(norm));
     }
-    // QKeras has quantizers of its own where a key is left out, so that null is written too.
+    // Null is written explicitly, since QKeras has default quantizers for missing keys.
     Stored::new("QBatchNormalization", json!({}))
         .with(norm_config(norm))
         .with(quantizers.into_iter().map(|(key, q)| (key, q.map_or(Value::Null, write_quantizer))))
 }
 
-/// The folded class for a convolution and the normalization and activation after it.
+/// Folded class of a convolution and the normalization and activation after it.
 pub(crate) fn write_folded(conv: &Op, norm: &BatchNorm, activation: &Activation) -> Result<Stored, Refusal> {
     let mut stored = match conv {
         Op::Conv2d(_) | Op::DepthwiseConv2d(_) => write(conv)?,
@@ -311,34 +250,6 @@ fn no_class(op: &Op) -> Refusal {
 
 fn write_plain(op: &Op) -> Result<Stored, Refusal> {
     Ok(match op {
-        Op::MaxPool1d(p) | Op::AveragePool1d(p) => {
-            plain_pool(&p.activation, p.average_quantizer.as_ref())?;
-            let class = if matches!(op, Op::MaxPool1d(_)) { "MaxPooling1D" } else { "AveragePooling1D" };
-            let (size, stride) = (p.size, p.stride());
-            Stored::new(
-                class,
-                json!({
-                    "pool_size": [size], "strides": [stride], "padding": padding(p.padding),
-                    "data_format": "channels_last",
-                }),
-            )
-        }
-        Op::MaxPool2d(p) => {
-            plain_pool(&p.activation, p.average_quantizer.as_ref())?;
-            Stored::new("MaxPooling2D", pool2d(p))
-        }
-        Op::AveragePool2d(p) => {
-            quantized_pool("AveragePooling2D", pool2d(p), &p.activation, p.average_quantizer.as_ref())?
-        }
-        Op::GlobalMaxPool1d(p) => global("GlobalMaxPooling1D", p)?,
-        Op::GlobalMaxPool2d(p) => global("GlobalMaxPooling2D", p)?,
-        Op::GlobalAveragePool1d(p) => global("GlobalAveragePooling1D", p)?,
-        Op::GlobalAveragePool2d(p) => quantized_pool(
-            "GlobalAveragePooling2D",
-            json!({ "data_format": "channels_last", "keepdims": p.keep_dims }),
-            &p.activation,
-            p.average_quantizer.as_ref(),
-        )?,
         Op::Flatten(_) => Stored::new("Flatten", json!({ "data_format": "channels_last" })),
         Op::Reshape(r) => Stored::new("Reshape", json!({ "target_shape": r.shape })),
         Op::Permute(p) => Stored::new("Permute", json!({ "dims": p.dims })),
@@ -363,9 +274,11 @@ fn write_plain(op: &Op) -> Result<Stored, Refusal> {
             "ZeroPadding2D",
             json!({ "padding": [[b.top, b.bottom], [b.left, b.right]], "data_format": "channels_last" }),
         ),
-        Op::Add(_) => Stored::new("Add", json!({})),
-        Op::Subtract(_) => Stored::new("Subtract", json!({})),
-        Op::Multiply(_) => Stored::new("Multiply", json!({})),
+        Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => Stored::new(op.keras_class(), json!({})),
+        Op::Rescaling(r) => Stored::new(
+            op.keras_class(),
+            json!({ "scale": constants(&r.scale), "offset": constants(&r.offset) }),
+        ),
         Op::Concat(c) => Stored::new("Concatenate", json!({ "axis": c.axis })),
         Op::Dropout(d) => {
             Stored::new("Dropout", json!({ "rate": d.rate, "noise_shape": null, "seed": null }))
@@ -374,38 +287,31 @@ fn write_plain(op: &Op) -> Result<Stored, Refusal> {
     })
 }
 
-fn pool2d(pool: &Pool2d) -> Value {
-    json!({
-        "pool_size": pair(pool.size), "strides": pair(pool.stride()), "padding": padding(pool.padding),
-        "data_format": "channels_last",
-    })
-}
-
-fn plain_pool(activation: &Activation, quantizer: Option<&Quantizer>) -> Result<(), Refusal> {
-    if activation.is_linear() && quantizer.is_none() {
-        return Ok(());
+fn write_pooling(op: &Op, pooling: &Pooling<'_>) -> Result<Stored, Refusal> {
+    let config = match (pooling.window, pooling.spatial_axes) {
+        (Some(window), 1) => json!({
+            "pool_size": [window.size.width], "strides": [window.stride.width],
+            "padding": padding(window.padding), "data_format": "channels_last",
+        }),
+        (Some(window), _) => json!({
+            "pool_size": pair(window.size), "strides": pair(window.stride), "padding": padding(window.padding),
+            "data_format": "channels_last",
+        }),
+        (None, _) => json!({ "data_format": "channels_last", "keepdims": pooling.keep_dims }),
+    };
+    let activation = pooling.activation;
+    if activation.is_linear() && pooling.average_quantizer.is_none() {
+        return Ok(Stored::new(op.keras_class(), config));
     }
-    Err("has an activation or a quantizer, and QKeras has quantized pooling for means over images only"
-        .to_owned())
-}
-
-fn global(class: &str, pool: &GlobalPool) -> Result<Stored, Refusal> {
-    plain_pool(&pool.activation, pool.average_quantizer.as_ref())?;
-    Ok(Stored::new(class, json!({ "data_format": "channels_last", "keepdims": pool.keep_dims })))
-}
-
-fn quantized_pool(
-    class: &str,
-    config: Value,
-    activation: &Activation,
-    quantizer: Option<&Quantizer>,
-) -> Result<Stored, Refusal> {
-    if activation.is_linear() && quantizer.is_none() {
-        return Ok(Stored::new(class, config));
-    }
+    let Some(class) = op.qkeras_class() else {
+        return Err(
+            "has an activation or a quantizer, and QKeras has quantized pooling for means over images only"
+                .to_owned(),
+        );
+    };
     let activation = if activation.is_linear() { Value::Null } else { fused(activation, true)? };
-    Ok(Stored::new(format!("Q{class}"), config).with([
-        ("average_quantizer", quantizer.map_or(Value::Null, write_quantizer)),
+    Ok(Stored::new(class, config).with([
+        ("average_quantizer", pooling.average_quantizer.map_or(Value::Null, write_quantizer)),
         ("activation", activation),
     ]))
 }

@@ -4,7 +4,7 @@ use super::elementwise::{map, zip};
 use super::math::{exp, sigmoid, tanh};
 use super::softmax::{softmax, softmax_gradient};
 
-/// An activation function. Formulas and gradients at the kinks are those of tf.keras 2.15; NaN stays NaN.
+/// An activation function. Formulas and gradients at kinks follow tf.keras 2.15; NaN stays NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {
@@ -14,23 +14,24 @@ pub enum Activation {
     Relu,
     /// `min(max(x, 0), 6)`; gradient 0 at both ends.
     Relu6,
-    /// Keras' `ReLU` layer with all its options: `min(x, max_value)` above `threshold`, else `slope (x - threshold)`.
+    /// Keras' `ReLU` layer with all options: `min(x, max_value)` above `threshold`, otherwise `slope (x -
+    /// threshold)`.
     BoundedRelu {
         /// Slope below the threshold.
         slope: f32,
         /// Upper bound; infinity for none.
         max_value: f32,
-        /// Below it the output is `slope (x - threshold)`.
+        /// Threshold below which the output is `slope (x - threshold)`.
         threshold: f32,
     },
-    /// `x` above 0, else `slope x`.
+    /// `x` above 0, otherwise `slope x`.
     LeakyRelu {
         /// Slope below 0.
         slope: f32,
     },
-    /// `x` above 0, else `alpha (e^x - 1)`.
+    /// `x` above 0, otherwise `alpha (e^x - 1)`.
     Elu {
-        /// Minus the limit for very negative inputs.
+        /// Negative of the limit for very negative inputs.
         alpha: f32,
     },
     /// `1.0507009873554805 elu(x, 1.6732632423543772)`
@@ -39,7 +40,7 @@ pub enum Activation {
     Tanh,
     /// `1 / (1 + e^-x)`
     Sigmoid,
-    /// Keras 2's: `clip(0.2 x + 0.5, 0, 1)`.
+    /// `clip(0.2 x + 0.5, 0, 1)`, as in Keras 2.
     HardSigmoid,
     /// `x clip(x + 3, 0, 6) / 6`
     HardSwish,
@@ -60,7 +61,7 @@ pub enum Activation {
 const SELU_SCALE: f32 = 1.050_701;
 const SELU_ALPHA: f32 = 1.673_263_2;
 
-/// `out = activation(x)`; `channels` is the size of the last axis, which only softmax looks at.
+/// Computes `out = activation(x)`. `channels` is the size of the last axis, which only softmax uses.
 pub fn activate(out: &mut [f32], x: &[f32], kind: Activation, channels: usize, threads: usize) {
     match kind {
         Activation::Linear => out.copy_from_slice(x),
@@ -93,7 +94,7 @@ pub fn activate(out: &mut [f32], x: &[f32], kind: Activation, channels: usize, t
     }
 }
 
-/// Gradient of [`activate`]: `dx` from `dy`, the input `x` and the output `y`.
+/// Gradient of [`activate`] with respect to its input, from `dy`, the input `x` and the output `y`.
 pub fn activation_gradient(
     dx: &mut [f32],
     dy: &[f32],
@@ -167,7 +168,7 @@ pub fn activation_gradient(
     }
 }
 
-/// `x` held within bounds; NaN stays.
+/// Clips `x` to an interval; NaN stays NaN.
 #[inline(always)]
 fn clip(x: f32, low: f32, high: f32) -> f32 {
     let x = if x < low { low } else { x };
@@ -176,7 +177,7 @@ fn clip(x: f32, low: f32, high: f32) -> f32 {
 
 #[inline(always)]
 fn elu(x: f32, alpha: f32) -> f32 {
-    // Near 0 the difference e^x - 1 would lose digits; three terms of its series are exact enough there.
+    // Near 0, `e^x - 1` would lose digits; three terms of the series are accurate there.
     let below = if x > -0.01 { x * (1.0 + x * (0.5 + x * (1.0 / 6.0))) } else { exp(x) - 1.0 };
     if x <= 0.0 { alpha * below } else { x }
 }

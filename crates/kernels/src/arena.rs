@@ -1,18 +1,24 @@
-//! Blocks of memory that a plan lays its buffers out in, and who may use which piece of them at a time.
-#![expect(unsafe_code, reason = "pieces of one allocation that do not overlap are lent out side by side")]
+//! Memory of execution plans: allocations from which disjoint pieces are lent to several threads at a time.
+//!
+//! Protocol: an [`Arena`] owns the memory. [`Arena::lend`] borrows it mutably and returns a [`Lender`], which holds
+//! only a pointer. A [`Loan`] takes slices out of lenders; before it returns one, it records the address range in the
+//! [`Ledger`], under the ledger's lock, and panics if the range overlaps another piece of which either is written.
+//! The record stays until the loan is dropped, and slices cannot outlive their loan. No two slices therefore alias
+//! while one of them is mutable, on any thread.
+#![expect(unsafe_code, reason = "disjoint pieces of one allocation are lent at the same time")]
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Elements of a cache line of single-precision numbers. Ranges that start on a multiple of it start on one.
+/// Elements of a cache line of `f32`. Ranges of an arena that start on a multiple of it start on a cache line.
 pub const LINE: usize = 16;
 
 /// Bytes of a cache line.
 const LINE_BYTES: usize = LINE * size_of::<f32>();
 
-/// What memory may consist of: numbers whose every pattern of bits is one.
+/// Element types of an arena: numbers for which every bit pattern is valid.
 pub trait Plain: Copy + Default + Send + Sync + private::Sealed {}
 
 mod private {
@@ -27,17 +33,17 @@ macro_rules! plain {
 }
 plain!(f32 f64 u8 u16);
 
-/// Numbers in one allocation that starts on a cache line. The system provides the memory when it is first written.
+/// An allocation that starts on a cache line. The operating system provides its pages when they are first written.
 #[derive(Debug, Default)]
 pub struct Arena<T = f32> {
     memory: Vec<T>,
-    /// The first element on a cache line.
+    /// Index of the first element on a cache line.
     start: usize,
     len: usize,
 }
 
 impl<T: Plain> Arena<T> {
-    /// `len` zeros.
+    /// Allocates `len` zeros.
     #[must_use]
     pub fn new(len: usize) -> Self {
         if len == 0 {
@@ -49,30 +55,30 @@ impl<T: Plain> Arena<T> {
         Self { memory, start, len }
     }
 
-    /// Elements.
+    /// Number of elements.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it has none.
+    /// Tells if there are no elements.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Everything.
+    /// All elements.
     #[must_use]
     pub fn as_slice(&self) -> &[T] {
         &self.memory[self.start..self.start + self.len]
     }
 
-    /// Everything, to be written.
+    /// All elements, mutably.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.memory[self.start..self.start + self.len]
     }
 
-    /// Lends pieces to whoever asks the ledger, on any thread.
+    /// Starts to lend pieces, recorded in `ledger`.
     pub fn lend<'a>(&'a mut self, ledger: &'a Ledger) -> Lender<'a, T> {
         let all = self.as_mut_slice();
         Lender { base: all.as_mut_ptr(), len: all.len(), ledger, lifetime: PhantomData }
@@ -87,7 +93,7 @@ impl<T: Plain> Clone for Arena<T> {
     }
 }
 
-/// A piece that somebody has: addresses, whether to write, and the loan it belongs to.
+/// A piece that is lent: its address range, its access, and the loan that it belongs to.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     from: usize,
@@ -102,14 +108,14 @@ struct Book {
     loans: u64,
 }
 
-/// Knows which pieces of which arenas are lent, so that no two overlap of which one is written.
+/// Records the pieces of arenas that are lent, so that no written piece overlaps another.
 #[derive(Debug, Default)]
 pub struct Ledger {
     book: Mutex<Book>,
 }
 
 impl Ledger {
-    /// Begins to lend. Other threads wait until the loan is [sealed](Loan::seal).
+    /// Opens a loan. Other threads wait until the loan is [sealed](Loan::seal) or dropped.
     #[must_use]
     pub fn open(&self) -> Loan<'_> {
         let mut book = self.lock();
@@ -118,12 +124,12 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        // A panic in `take` leaves the book as it was.
+        // A panic in `take` leaves the records unchanged.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An arena that pieces are lent of; made by [`Arena::lend`].
+/// A handle to an arena, from which loans take pieces; made by [`Arena::lend`].
 #[derive(Debug, Clone, Copy)]
 pub struct Lender<'a, T> {
     base: *mut T,
@@ -132,7 +138,7 @@ pub struct Lender<'a, T> {
     lifetime: PhantomData<&'a mut [T]>,
 }
 
-/// Where some numbers lie that will be read: memory may be asked for them ahead of that. Nothing can be read through it.
+/// A range of memory to prefetch. It grants no access.
 #[derive(Debug, Clone, Copy)]
 pub struct PrefetchHint {
     pub(crate) from: *const f32,
@@ -140,14 +146,14 @@ pub struct PrefetchHint {
 }
 
 impl PrefetchHint {
-    /// No numbers.
+    /// An empty range.
     pub const NONE: Self = Self { from: std::ptr::null(), len: 0 };
 
     pub(crate) const fn of(slice: &[f32]) -> Self {
         Self { from: slice.as_ptr(), len: slice.len() }
     }
 
-    /// From element `first` on, at most `len`.
+    /// At most `len` elements from element `first` on.
     pub(crate) fn part(self, first: usize, len: usize) -> Self {
         let first = first.min(self.len);
         Self { from: self.from.wrapping_add(first), len: len.min(self.len - first) }
@@ -155,20 +161,20 @@ impl PrefetchHint {
 }
 
 impl Lender<'_, f32> {
-    /// Where a piece lies, lent or not.
+    /// The address range of a piece, for prefetching, even while the piece is lent.
     #[must_use]
     pub fn hint(&self, range: Range<usize>) -> PrefetchHint {
         PrefetchHint { from: self.base, len: self.len }.part(range.start, range.len())
     }
 }
 
-// SAFETY: the pointer is only used to lend pieces; the ledger, which locks, sees to it that those that are written are
-// nobody else's.
+// SAFETY: the pointer is only used to lend pieces. The ledger, which locks, ensures that a written piece overlaps no
+// other.
 unsafe impl<T: Plain> Sync for Lender<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain> Send for Lender<'_, T> {}
 
-/// Pieces that are lent together, and given back when it is dropped.
+/// Pieces that are lent together and returned together, when the loan is dropped.
 #[derive(Debug)]
 pub struct Loan<'l> {
     ledger: &'l Ledger,
@@ -177,31 +183,33 @@ pub struct Loan<'l> {
 }
 
 impl Loan<'_> {
-    /// A piece to be read. Pieces to be read may overlap each other.
+    /// Takes a piece for reading. Pieces for reading may overlap each other.
     ///
     /// # Panics
-    /// If the range does not lie within the arena, overlaps a piece that is lent to be written, or the arena lends by
-    /// another ledger.
+    /// If the range exceeds the arena, overlaps a piece that is lent for writing, or the arena lends through another
+    /// ledger.
     pub fn read<'p, T: Plain>(&'p self, of: &'p Lender<'_, T>, range: Range<usize>) -> &'p [T] {
         self.take(of, &range, false);
-        // SAFETY: the range lies within the allocation (`take` checked), which the lender borrows; no piece to be written
-        // overlaps it, now (`take` checked) or until this loan ends (`take` remembers it), which the piece does not outlive.
+        // SAFETY: the range lies within the allocation (`take` checked), which the lender borrows. No written piece
+        // overlaps it, now (`take` checked) or until this loan ends (`take` recorded it), and the slice does not
+        // outlive the loan.
         unsafe { std::slice::from_raw_parts(of.base.add(range.start), range.len()) }
     }
 
-    /// A piece to be written.
+    /// Takes a piece for writing.
     ///
     /// # Panics
-    /// If the range does not lie within the arena, overlaps any piece that is lent, or the arena lends by another ledger.
-    #[expect(clippy::mut_from_ref, reason = "the ledger sees to it that the piece is nobody else's")]
+    /// If the range exceeds the arena, overlaps any piece that is lent, or the arena lends through another ledger.
+    #[expect(clippy::mut_from_ref, reason = "the ledger ensures that the piece overlaps no other")]
     pub fn write<'p, T: Plain>(&'p self, of: &'p Lender<'_, T>, range: Range<usize>) -> &'p mut [T] {
         self.take(of, &range, true);
-        // SAFETY: the range lies within the allocation (`take` checked), which the lender borrows mutably; no other piece
-        // overlaps it, now (`take` checked) or until this loan ends (`take` remembers it), which the piece does not outlive.
+        // SAFETY: the range lies within the allocation (`take` checked), which the lender borrows mutably. No other
+        // piece overlaps it, now (`take` checked) or until this loan ends (`take` recorded it), and the slice does
+        // not outlive the loan.
         unsafe { std::slice::from_raw_parts_mut(of.base.add(range.start), range.len()) }
     }
 
-    /// Lets others lend again; until the loan ends no more can be taken by it without waiting.
+    /// Releases the ledger's lock, so that other loans can proceed. Later pieces of this loan lock it again.
     pub fn seal(&self) {
         *self.book.borrow_mut() = None;
     }
@@ -209,7 +217,7 @@ impl Loan<'_> {
     fn take<T: Plain>(&self, of: &Lender<'_, T>, range: &Range<usize>, to_write: bool) {
         let Range { start, end } = *range;
         assert!(start <= end && end <= of.len, "{start}..{end} lies within the arena of {}", of.len);
-        assert!(std::ptr::eq(self.ledger, of.ledger), "the arena lends by this ledger");
+        assert!(std::ptr::eq(self.ledger, of.ledger), "the arena lends through this ledger");
         if start == end {
             return;
         }
@@ -217,7 +225,7 @@ impl Loan<'_> {
         let mut book = self.book.borrow_mut();
         let book = book.get_or_insert_with(|| self.ledger.lock());
         let overlaps = book.pieces.iter().any(|p| (to_write || p.to_write) && p.from < to && from < p.to);
-        assert!(!overlaps, "{start}..{end} overlaps a piece that is lent already");
+        assert!(!overlaps, "{start}..{end} overlaps a piece that is lent");
         book.pieces.push(Piece { from, to, to_write, loan: self.number });
     }
 }
@@ -234,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_where_they_should_be() {
+    fn pieces_lie_at_their_offsets() {
         let mut arena = Arena::new(100);
         for (i, x) in arena.as_mut_slice().iter_mut().enumerate() {
             *x = i as f32;
@@ -254,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_back_is_lent_again() {
+    fn returned_pieces_are_lent_again() {
         let (mut numbers, mut bytes) = (Arena::<f32>::new(64), Arena::<u8>::new(64));
         let ledger = Ledger::default();
         let (numbers, bytes) = (numbers.lend(&ledger), bytes.lend(&ledger));
@@ -300,11 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_nobody_elses() {
+    fn written_pieces_do_not_overlap() {
         assert!(refused(|loan, lender| _ = loan.read(lender, 3..5).len()));
         assert!(refused(|loan, lender| _ = loan.write(lender, 3..5).len()));
         assert!(!refused(|loan, lender| _ = loan.write(lender, 4..5).len()));
-        // Another loan has to wait for this one to be sealed; then it is told the same.
+        // Another loan waits until this one is sealed, and is then refused too.
         assert!(refused(|loan, lender| {
             loan.seal();
             let _ = loan.ledger.open().read(lender, 0..1);

@@ -1,7 +1,7 @@
-//! Batch normalization over channels, whatever the rows are (batch, or batch and positions).
+//! Batch normalization over channels, for rows of any meaning (samples, or samples and positions).
 //!
-//! Rows are passed over in wide loops: as many whole rows as reach some hundreds of values, with the channels' values
-//! repeated alongside. Sums in single precision are those of short blocks; blocks are put together in their order.
+//! Rows are processed in wide loops: as many complete rows as reach some hundreds of values, next to the channels'
+//! values repeated as often. Single-precision sums cover short blocks; the sums of blocks are combined in order.
 
 use super::dispatch::multiversion;
 use super::elementwise::{fold, wide, with_repeated};
@@ -9,30 +9,30 @@ use super::epilogue::{Epilogue, GradientSink};
 use super::gate::{Gate, gate_words};
 use super::{lanes, scratch, split};
 
-/// Wide rows whose sums are one block.
+/// Wide rows per block of sums.
 const SHORT: usize = 256;
 
-/// Values that are gated or normalized at a time, small enough to stay in the first-level cache.
+/// Values that are gated or normalized at a time, few enough to stay in the first-level cache.
 const BLOCK: usize = 1 << 12;
 
-/// Doubles that the [moments](add_moments) of rows take: how many rows, then for each channel the mean and the sum of squared
-/// deviations from it. Zeros are those of no rows.
+/// Length of the [moments](add_moments) of rows: the number of rows, then the mean of each channel, then the sums of
+/// squared deviations from the means. All zeros for no rows.
 #[must_use]
 pub const fn moment_sums(channels: usize) -> usize {
     1 + 2 * channels
 }
 
-/// Takes rows of as many values as there are channels into the [moments](moment_sums) of those before: each block's are
-/// taken about its first row, so that values far from zero lose no digits, and put together in double precision.
+/// Adds rows of one value per channel to `sums`, the [moments](moment_sums) of earlier rows. Each block is taken
+/// relative to its first row, so that values far from zero lose no digits; blocks are combined in double precision.
 ///
 /// # Panics
-/// If there are no channels, or `sums` has another length than they need.
+/// If there are no channels, or `sums` has the wrong length.
 pub fn add_moments(sums: &mut [f64], x: &[f32], threads: usize) {
     let c = sums.len() / 2;
-    assert!(sums.len() == moment_sums(c) && c > 0, "moments of one channel or more");
+    assert!(sums.len() == moment_sums(c) && c > 0, "moments of at least one channel");
     let wide = wide(c);
     let block = SHORT * wide;
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     scratch::with(x.len().div_ceil(block) * 3 * c, |parts| {
         split::for_chunks(threads, parts, 3 * c, |i, part| {
             let x = &x[i * block..((i + 1) * block).min(x.len())];
@@ -64,18 +64,18 @@ pub fn add_moments(sums: &mut [f64], x: &[f32], threads: usize) {
     });
 }
 
-/// Takes other rows' [moments](moment_sums) in.
+/// Adds the [moments](moment_sums) of other rows to `sums`.
 ///
 /// # Panics
-/// If the two have different lengths.
+/// If the lengths differ.
 pub fn join_moments(sums: &mut [f64], more: &[f64]) {
-    assert_eq!(sums.len(), more.len(), "moments of as many channels");
+    assert_eq!(sums.len(), more.len(), "moments of equally many channels");
     let c = sums.len() / 2;
     let (means, squares) = more[1..].split_at(c);
     join(sums, more[0], means.iter().copied().zip(squares.iter().copied()));
 }
 
-/// Moments of both (Chan, Golub and `LeVeque`, 1983).
+/// Combines the moments of two sets of rows (Chan, Golub and `LeVeque`, 1983).
 fn join(sums: &mut [f64], more: f64, moments: impl Iterator<Item = (f64, f64)>) {
     let c = sums.len() / 2;
     let before = sums[0];
@@ -84,24 +84,24 @@ fn join(sums: &mut [f64], more: f64, moments: impl Iterator<Item = (f64, f64)>) 
         return;
     }
     sums[0] = rows;
-    let (share, both) = (more / rows, before * more / rows);
+    let (fraction, both) = (more / rows, before * more / rows);
     let (means, squares) = sums[1..].split_at_mut(c);
     for ((own, own_squares), (mean, square)) in means.iter_mut().zip(squares).zip(moments) {
         let deviation = mean - *own;
         *own_squares += square + deviation * deviation * both;
-        *own += deviation * share;
+        *own += deviation * fraction;
     }
 }
 
-/// The mean and the biased variance of each channel, from its [moments](moment_sums).
+/// Computes the mean and the biased variance of each channel from its [moments](moment_sums).
 ///
 /// # Panics
-/// If slices and channels differ in number.
+/// If the slices do not have one value per channel.
 pub fn finish_moments(sums: &[f64], mean: &mut [f32], variance: &mut [f32]) {
     let (rows, (means, squares)) = (sums[0], sums[1..].split_at(sums.len() / 2));
     assert!(
         mean.len() == means.len() && variance.len() == means.len(),
-        "one mean and one variance a channel"
+        "one mean and one variance per channel"
     );
     for (to, from) in mean.iter_mut().zip(means) {
         *to = *from as f32;
@@ -111,7 +111,7 @@ pub fn finish_moments(sums: &[f64], mean: &mut [f32], variance: &mut [f32]) {
     }
 }
 
-/// Mean and biased variance of every channel, in one pass.
+/// Computes the mean and biased variance of each channel in one pass.
 ///
 /// # Panics
 /// If `mean` and `variance` differ in length or are empty.
@@ -163,7 +163,7 @@ fn normalize_gated(
     let block = block(c);
     let words = if bits.is_empty() { 0 } else { gate_words(block / c, c) };
     let plain = gate == Gate::LINEAR && bias.is_none() && words == 0;
-    let threads = split::useful(threads, out.len() * split::ELEMENT);
+    let threads = split::useful(threads, out.len() * split::ELEMENT_COST);
     with_repeated([mean, scale, shift], |[mean, scale, shift]| {
         split::for_chunks2(threads, (out, block), (bits, words), |i, out, bits| {
             normalize_rows(out, &x[i * block..][..out.len()], mean, scale, shift);
@@ -174,8 +174,8 @@ fn normalize_gated(
     });
 }
 
-/// Batch normalization in training: `y = gamma (x - mean) / sqrt(variance + epsilon) + beta` with the moments of
-/// this batch, which it leaves in `mean` and `variance`.
+/// Batch normalization in training: `y = gamma (x - mean) / sqrt(variance + epsilon) + beta` with the moments of this
+/// batch, which are returned in `mean` and `variance`.
 ///
 /// # Panics
 /// If slices differ in length.
@@ -192,8 +192,8 @@ pub fn batch_norm(
     batch_norm_fused(out, x, affine, (mean, variance), epsilon, epilogue, threads);
 }
 
-/// [`batch_norm`] by given moments, with function and record of the gate: in training after [`moments`], in
-/// inference with the moving ones.
+/// [`batch_norm`] with given moments and an epilogue: in training after [`moments`], in inference with the moving
+/// averages.
 ///
 /// # Panics
 /// If slices differ in length.
@@ -214,7 +214,7 @@ pub fn batch_norm_fused(
     });
 }
 
-/// Gradient of [`batch_norm`] for its input, gamma and beta, through the moments.
+/// Gradient of [`batch_norm`] with respect to its input, gamma and beta, through the moments.
 ///
 /// # Panics
 /// If slices differ in length.
@@ -236,15 +236,15 @@ pub fn batch_norm_gradient(
     input_gradient_into(dx, dy, x, gamma, moments, (&sums, rows), epsilon, sink, threads);
 }
 
-/// Adds what the gradient of batch normalization needs to know of all rows: for every channel the sum of `dy`, and after
-/// these the sums of `dy (x - mean)`.
+/// Adds the sums over rows that the gradient of batch normalization needs: the sum of `dy` per channel, followed by
+/// the sums of `dy (x - mean)`.
 ///
 /// # Panics
 /// If slices differ in length.
 pub fn add_gradient_sums(sums: &mut [f64], dy: &[f32], x: &[f32], mean: &[f32], threads: usize) {
     let c = mean.len();
-    assert_eq!(sums.len(), 2 * c, "two sums a channel");
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    assert_eq!(sums.len(), 2 * c, "two sums per channel");
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     with_repeated([mean], |[mean]| {
         let wide = mean.len();
         let block = SHORT * wide;
@@ -285,8 +285,8 @@ pub fn parameter_gradients(
     }
 }
 
-/// Gradient of batch normalization in training for its input, through the moments, from the sums over all `rows` (see
-/// [`add_gradient_sums`]). The sink's gate bits are those of the input.
+/// Gradient of batch normalization in training with respect to its input, through the moments, from the sums over all
+/// `rows` (see [`add_gradient_sums`]). The gate bits of `sink` are those of the input.
 ///
 /// # Panics
 /// If slices differ in length.
@@ -304,7 +304,7 @@ pub fn input_gradient_into(
 ) {
     let c = mean.len();
     let rows = rows as f32;
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     let (d_beta, d_gamma) = sums.split_at(c);
     scratch::with(3 * c, |memory| {
         // dx = scale (dy - mean(dy) - (x - mean) inverse^2 mean(dy (x - mean)))
@@ -329,13 +329,13 @@ pub fn input_gradient_into(
     });
 }
 
-/// Values of whole wide rows near [`BLOCK`].
+/// Values of complete wide rows close to [`BLOCK`].
 fn block(channels: usize) -> usize {
     (BLOCK / wide(channels)).max(1) * wide(channels)
 }
 
 multiversion! {
-    /// Sums of the deviations from `first`, and of their squares.
+    /// Adds the deviations from `first` to `sums`, and their squares to `squares`.
     fn deviations(sums: &mut [f32], squares: &mut [f32], x: &[f32], first: &[f32]) {
         for x in x.chunks(first.len()) {
             for (((sum, square), x), first) in sums.iter_mut().zip(&mut *squares).zip(x).zip(first) {

@@ -1,10 +1,11 @@
-//! Dense layers: products of matrices with all that goes with them, forward and backward.
+//! Dense layers: matrix products with their epilogues, forward and backward.
 //!
-//! Small weights are read where they lie. Of larger ones a block of columns at a time is packed close together, and products
-//! with zero are left out where there are many.
+//! Small weights are read in place. Larger ones are packed into contiguous panels, one block of columns at a time. If
+//! many operands are 0, the products with them are skipped.
 
 mod blocks;
-mod nonzeros;
+mod gradient_sizes;
+mod sparsity;
 mod weight_gradient;
 mod wide;
 
@@ -13,16 +14,18 @@ pub use self::weight_gradient::{dense_parameter_gradients, dense_weight_gradient
 pub use self::wide::{GradientConsumer, MAX_HINTS, dense_gradient_in_pieces, is_wide};
 use super::epilogue::{Epilogue, GradientSink, apply_gate_in_place, close_gate};
 use super::gate::Gate;
-use super::tile::{Axis, End, Kernels, Layout, Start, product, transpose};
+use super::tile::{Kernels, ProductLayout, Start, SumAxis, TileEpilogue, product, transpose};
 use super::{scratch, split};
 
-/// Weights of more elements are packed; fewer are read where they lie.
-const SMALL: usize = 1 << 15;
+/// Weights with more elements are packed; smaller ones are read in place.
+const MAX_UNPACKED_WEIGHTS: usize = 1 << 15;
 
-/// Dense layer: `out[b, o] = bias[o] + sum_i x[b, i] w[i, o]`; `x` (batch, inputs), `w` (inputs, outputs), row-major.
+/// Dense layer: `out[b, o] = bias[o] + sum_i x[b, i] w[i, o]`; `x` is (batch, inputs), `w` (inputs, outputs), both
+/// row-major.
 ///
-/// Where weights are many and a good part of `x` is 0, products with 0 are left out, here as in gradients. No bit changes by
-/// that, but an infinite or NaN weight that only zeros meet does not show.
+/// For large weights and sparse `x`, products with 0 are skipped, here as in the gradients. The results stay
+/// bit-identical, with one exception: an infinite or NaN weight that is multiplied only by zeros no longer
+/// propagates.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
@@ -37,7 +40,7 @@ pub fn dense(
     dense_fused(out, x, w, Epilogue { bias, gate: Gate::LINEAR, bits: &mut [] }, sizes, threads);
 }
 
-/// [`dense`] with everything that follows it before the result is stored.
+/// [`dense`] with an epilogue that is applied before the results are stored.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
@@ -60,8 +63,8 @@ pub fn dense_fused(
     assert_eq!(bits.len(), batch * words, "gate bits hold the output");
     let start = bias.map_or(Start::Zero, Start::Bias);
     let threads = split::useful(threads, batch * inputs * outputs);
-    if inputs * outputs > SMALL {
-        let (sizes, end) = ((batch, inputs, outputs), End::Gate { gate, bits, row: words });
+    if inputs * outputs > MAX_UNPACKED_WEIGHTS {
+        let (sizes, end) = ((batch, inputs, outputs), TileEpilogue::Gate { gate, bits, row: words });
         return product_in_blocks(out, (x, Weights::Rows(w)), sizes, start, end, threads);
     }
     let kernels = Kernels::current();
@@ -69,9 +72,9 @@ pub fn dense_fused(
     split::for_chunks2(threads, (out, rows * outputs), (bits, rows * words), |i, out, bits| {
         let all = out.len() / outputs;
         let x = &x[i * rows * inputs..][..all * inputs];
-        for_blocks(x, inputs, |first, x, ahead| {
-            let layout = rows_by_columns(x.len() / inputs, (inputs, outputs), ahead);
-            let end = End::Gate {
+        for_blocks(x, inputs, |first, x, upcoming| {
+            let layout = rows_by_columns(x.len() / inputs, (inputs, outputs), upcoming);
+            let end = TileEpilogue::Gate {
                 gate,
                 bits: if words == 0 { &mut [] } else { &mut bits[first * words..] },
                 row: words,
@@ -81,8 +84,8 @@ pub fn dense_fused(
     });
 }
 
-/// `body(first row, rows, what is read next)` over rows of `columns` that stay in the first-level cache (16 KiB), or over all
-/// where they stay in the second (512 KiB).
+/// Calls `body(first row, rows, rows to prefetch)` for blocks of rows that stay in the first-level cache (16 KiB), or
+/// once for all rows if these stay in the second-level cache (512 KiB).
 fn for_blocks(x: &[f32], columns: usize, mut body: impl FnMut(usize, &[f32], &[f32])) {
     let all = x.len() / columns;
     if x.len() <= 1 << 17 {
@@ -91,18 +94,21 @@ fn for_blocks(x: &[f32], columns: usize, mut body: impl FnMut(usize, &[f32], &[f
     let rows = ((1 << 12) / columns).max(56);
     for first in (0..all).step_by(rows) {
         let end = (first + rows).min(all);
-        let ahead = &x[end * columns..(end + rows).min(all) * columns];
-        body(first, &x[first * columns..end * columns], ahead);
+        let upcoming = &x[end * columns..(end + rows).min(all) * columns];
+        body(first, &x[first * columns..end * columns], upcoming);
     }
 }
 
-/// Rows of `inputs` by a row-major matrix of `inputs` rows and `outputs` columns.
-fn rows_by_columns(rows: usize, (inputs, outputs): (usize, usize), ahead: &[f32]) -> Layout<'_> {
-    let sum = Axis::new(inputs, 1, outputs);
-    Layout { ahead: [ahead, &[]], ..Layout::matrix((rows, outputs), (inputs, outputs), sum) }
+/// The layout of rows of `inputs` elements times a row-major matrix of `inputs` rows and `outputs` columns.
+fn rows_by_columns(rows: usize, (inputs, outputs): (usize, usize), upcoming: &[f32]) -> ProductLayout<'_> {
+    let sum = SumAxis::new(inputs, 1, outputs);
+    ProductLayout {
+        upcoming: [upcoming, &[]],
+        ..ProductLayout::matrix((rows, outputs), (inputs, outputs), sum)
+    }
 }
 
-/// Gradient of [`dense`] for its input: `dx = dy wT`.
+/// Gradient of [`dense`] with respect to its input: `dx = dy wT`.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
@@ -116,7 +122,7 @@ pub fn dense_input_gradient(
     dense_input_gradient_into(dx, dy, w, GradientSink::default(), sizes, threads);
 }
 
-/// Gradient of [`dense`] for its input, gated and added up as `sink` says.
+/// Gradient of [`dense`] with respect to its input, gated and accumulated as `sink` specifies.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
@@ -140,23 +146,23 @@ pub fn dense_input_gradient_into(
     assert_eq!(sink.gate.len(), batch * words, "gate bits hold the input");
     let start = if sink.accumulate { Start::Old } else { Start::Zero };
     let threads = split::useful(threads, batch * inputs * outputs);
-    if inputs * outputs > SMALL {
-        let (sizes, end) = ((batch, outputs, inputs), End::Close { bits: sink.gate, row: words });
-        return product_in_blocks(dx, (dy, Weights::Turned(w)), sizes, start, end, threads);
+    if inputs * outputs > MAX_UNPACKED_WEIGHTS {
+        let (sizes, end) = ((batch, outputs, inputs), TileEpilogue::Close { bits: sink.gate, row: words });
+        return product_in_blocks(dx, (dy, Weights::Transposed(w)), sizes, start, end, threads);
     }
     let kernels = Kernels::current();
     let rows = batch.div_ceil(threads).max(1);
-    scratch::with(w.len(), |turned| {
-        transpose(kernels, turned, w, (inputs, outputs), outputs);
-        let turned = &*turned;
+    scratch::with(w.len(), |transposed| {
+        transpose(kernels, transposed, w, (inputs, outputs), outputs);
+        let transposed = &*transposed;
         split::for_chunks(threads, dx, rows * inputs, |i, dx| {
             let all = dx.len() / inputs;
             let dy = &dy[i * rows * outputs..][..all * outputs];
             let gate = &sink.gate[i * rows * words..];
-            for_blocks(dy, outputs, |first, dy, ahead| {
-                let layout = rows_by_columns(dy.len() / outputs, (outputs, inputs), ahead);
-                let end = End::Close { bits: &gate[first * words..], row: words };
-                product(kernels, &layout, (dy, turned), &mut dx[first * inputs..], start, end);
+            for_blocks(dy, outputs, |first, dy, upcoming| {
+                let layout = rows_by_columns(dy.len() / outputs, (outputs, inputs), upcoming);
+                let end = TileEpilogue::Close { bits: &gate[first * words..], row: words };
+                product(kernels, &layout, (dy, transposed), &mut dx[first * inputs..], start, end);
             });
         });
     });

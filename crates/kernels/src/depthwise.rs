@@ -1,12 +1,13 @@
-//! Depthwise convolutions: every channel with kernels of its own.
+//! Depthwise convolutions: every channel has kernels of its own.
 //!
-//! Kernel (height, width, channels, multiplier); output channel = channel * multiplier + j.
+//! The kernel is (height, width, channels, multiplier); output channel `channel * multiplier + j`.
 //!
-//! Small kernels over channels that fill vectors (`reach`) are computed pixel by pixel, from operands where they lie.
+//! Small kernels over channels that fill vectors (see `reach`) are computed pixel by pixel, with operands in place.
 //!
-//! For others input lines are copied between borders of zeros, pixels that are a stride apart side by side and channels
-//! repeated as often as the multiplier says. Every tap is then a shifted copy of the line, and a line of the output a sum
-//! of products of long runs of values, whatever the number of channels: weights run along cyclically.
+//! In all other cases, input lines are copied between borders of zeros, with pixels grouped by their position modulo
+//! the stride and channels repeated `multiplier` times. Every tap is then a shifted copy of the line, and a line of
+//! the output is a sum of products of long contiguous runs, for any number of channels: the weights are repeated
+//! cyclically along them.
 
 mod border;
 mod lines;
@@ -35,7 +36,7 @@ pub fn depthwise(
     depthwise_fused(out, x, w, Epilogue { bias, gate: Gate::LINEAR, bits: &mut [] }, shape, threads);
 }
 
-/// Depthwise convolution with bias, function and record of the gate.
+/// Depthwise convolution with an epilogue.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -67,7 +68,7 @@ pub fn depthwise_fused(
     });
 }
 
-/// Gradient of [`depthwise`] for its input.
+/// Gradient of [`depthwise`] with respect to its input.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -86,10 +87,10 @@ pub fn depthwise_input_gradient_into(
         (&dy[i * shape.out_sample()..][..shape.out_sample()], GradientSink { gate, ..sink })
     };
     if reach::fits(shape) {
-        return pixels::with_turned(w, shape, |turned| {
+        return pixels::with_rotated(w, shape, |rotated| {
             split::for_chunks(threads, dx, shape.in_sample(), |i, dx| {
                 let (dy, sink) = sample(i);
-                pixels::backward(dx, dy, turned, sink, shape);
+                pixels::backward(dx, dy, rotated, sink, shape);
             });
         });
     }
@@ -101,7 +102,7 @@ pub fn depthwise_input_gradient_into(
     });
 }
 
-/// Gradients of [`depthwise`] for its kernel and, where there is one, its bias.
+/// Gradients of [`depthwise`] with respect to its kernel and its bias, if any.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -141,7 +142,7 @@ pub fn depthwise_parameter_gradients(
     });
 }
 
-/// [`depthwise_input_gradient_into`] memory of any content, without a gate.
+/// [`depthwise_input_gradient_into`] that overwrites `dx` and applies no gate.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -157,7 +158,7 @@ pub fn depthwise_weight_gradient(dw: &mut [f32], x: &[f32], dy: &[f32], shape: &
     depthwise_parameter_gradients(ParameterGradients::of_kernel(dw), x, dy, shape, threads);
 }
 
-/// A multiplication takes four times as long as one of a matrix product.
+/// A multiplication counts four times, because it takes four times as long as one of a matrix product.
 fn useful(threads: usize, shape: &ConvShape) -> usize {
     split::useful(threads, shape.batch * shape.out_h * shape.out_w * kernel_len(shape) * 4)
 }

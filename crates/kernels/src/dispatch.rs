@@ -1,14 +1,15 @@
-//! One body, compiled for several instruction sets, chosen at run time.
+//! Functions compiled once per instruction set, selected at run time.
 //!
-//! No loop written once uses fused multiplication: what it computes is the same on every path. Products of matrices and
-//! convolutions are fused where the processor can, and so differ between instruction sets in the last bits.
+//! Loops that are written once never use fused multiplication, so they compute the same bits on every instruction
+//! set. Matrix products and convolutions use FMA if the processor has it; their last bits therefore differ between
+//! instruction sets.
 
 use std::cell::Cell;
 
-/// The instruction sets that kernels are compiled for, from the narrowest.
+/// Instruction sets that kernels are compiled for, from the narrowest to the widest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstructionSet {
-    /// What every processor of the architecture has.
+    /// The baseline of the architecture.
     Portable,
     /// AVX2, FMA and POPCNT (x86-64).
     Avx2,
@@ -17,7 +18,7 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// The widest that this processor has.
+    /// The widest set that this processor supports.
     #[must_use]
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -39,13 +40,13 @@ impl InstructionSet {
         Self::Portable
     }
 
-    /// The one that kernels use on this thread.
+    /// The set that kernels use on this thread.
     #[must_use]
     pub fn current() -> Self {
         Self::detect().min(LIMIT.get())
     }
 
-    /// Runs `work` with kernels on this thread held to at most this set: each path can be tested on one machine.
+    /// Runs `work` with kernels on this thread limited to this set, so that all paths can be tested on one machine.
     pub fn limit<R>(self, work: impl FnOnce() -> R) -> R {
         struct Restore(InstructionSet);
         impl Drop for Restore {
@@ -62,7 +63,7 @@ thread_local! {
     static LIMIT: Cell<InstructionSet> = const { Cell::new(InstructionSet::Avx512) };
 }
 
-/// Defines a function whose body is compiled once for each [`InstructionSet`] and called by the current one.
+/// Defines a function whose body is compiled once per [`InstructionSet`]. Calls dispatch to the current set.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<{ $($gen:tt)* }>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -88,7 +89,7 @@ macro_rules! multiversion {
 
             match $crate::dispatch::InstructionSet::current() {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: `current` names a set only after the processor was asked for it.
+                // SAFETY: `current` names only sets that the processor has.
                 $crate::dispatch::InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.

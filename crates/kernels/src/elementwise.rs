@@ -1,27 +1,27 @@
-//! Functions of one element, and their gradients.
+//! Element-wise functions and their gradients.
 
 use super::dispatch::multiversion;
 use super::{scratch, split};
 
-/// Elements that one block of work takes.
+/// Elements per block of work.
 const BLOCK: usize = 1 << 13;
 
 /// `out[i] = f(x[i])`.
 pub fn map<F: Fn(f32) -> f32 + Sync>(out: &mut [f32], x: &[f32], f: F, threads: usize) {
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     split::for_chunks(threads, out, BLOCK, |i, out| map_block(out, &x[i * BLOCK..][..out.len()], &f));
 }
 
 /// `dx[i] = f(dy[i], x[i])`.
 pub fn zip<F: Fn(f32, f32) -> f32 + Sync>(dx: &mut [f32], dy: &[f32], x: &[f32], f: F, threads: usize) {
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     split::for_chunks(threads, dx, BLOCK, |i, dx| {
         let range = i * BLOCK..i * BLOCK + dx.len();
         zip_block(dx, &dy[range.clone()], &x[range], &f);
     });
 }
 
-/// `out[r, c] = f(x[r, c], values[c])`; with one value it is every element's.
+/// `out[r, c] = f(x[r, c], values[c])`; a single value applies to all elements.
 pub fn map_channels<F: Fn(f32, f32) -> f32 + Sync>(
     out: &mut [f32],
     x: &[f32],
@@ -32,7 +32,7 @@ pub fn map_channels<F: Fn(f32, f32) -> f32 + Sync>(
     if let &[v] = values {
         return map(out, x, |x| f(x, v), threads);
     }
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     let block = rows_of(values.len());
     with_repeated([values], |[values]| {
         split::for_chunks(threads, out, block, |i, out| {
@@ -41,7 +41,7 @@ pub fn map_channels<F: Fn(f32, f32) -> f32 + Sync>(
     });
 }
 
-/// `dx[r, c] = f(dy[r, c], x[r, c], values[c])`; with one value it is every element's.
+/// `dx[r, c] = f(dy[r, c], x[r, c], values[c])`; a single value applies to all elements.
 pub fn zip_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     dx: &mut [f32],
     dy: &[f32],
@@ -53,7 +53,7 @@ pub fn zip_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     if let &[v] = values {
         return zip(dx, dy, x, |dy, x| f(dy, x, v), threads);
     }
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     let block = rows_of(values.len());
     with_repeated([values], |[values]| {
         split::for_chunks(threads, dx, block, |i, dx| {
@@ -63,7 +63,7 @@ pub fn zip_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     });
 }
 
-/// `sums[c] = sum over r of f(dy[r, c], x[r, c], values[c])`; with one value the sum is over all elements.
+/// `sums[c] = sum over r of f(dy[r, c], x[r, c], values[c])`; with a single value, the sum over all elements.
 pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     sums: &mut [f32],
     dy: &[f32],
@@ -72,8 +72,8 @@ pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     f: F,
     threads: usize,
 ) {
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
-    // Short blocks keep the error of single-precision sums small.
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
+    // Short blocks keep the rounding error of single-precision sums small.
     with_repeated([values], |[values]| {
         let block = 256 * values.len();
         sums.fill(0.0);
@@ -88,16 +88,16 @@ pub fn sum_channels<F: Fn(f32, f32, f32) -> f32 + Sync>(
     });
 }
 
-/// Rows of fewer elements are computed several at a time, so that loops are long enough to be fast.
+/// Shorter rows are processed several at a time, so that inner loops are long enough to be fast.
 const WIDE: usize = 256;
 
-/// Elements of the fewest whole rows of `channels` that reach [`WIDE`].
+/// Elements of the fewest complete rows of `channels` that reach [`WIDE`].
 pub(crate) fn wide(channels: usize) -> usize {
     let channels = channels.max(1);
     WIDE.div_ceil(channels) * channels
 }
 
-/// Calls `body` with values of channels repeated for as many rows.
+/// Calls `body` with per-channel values repeated to the length of a [`wide`] row.
 pub(crate) fn with_repeated<const N: usize, R>(
     values: [&[f32]; N],
     body: impl FnOnce([&[f32]; N]) -> R,
@@ -112,7 +112,7 @@ pub(crate) fn with_repeated<const N: usize, R>(
     })
 }
 
-/// Adds sums over [`wide`] elements to those of their channels, row after row.
+/// Adds sums over [`wide`] rows to the sums of their channels, row after row.
 pub(crate) fn fold(sums: &mut [f32], wide: &[f32]) {
     for row in wide.chunks_exact(sums.len().max(1)) {
         for (sum, v) in sums.iter_mut().zip(row) {
@@ -121,7 +121,7 @@ pub(crate) fn fold(sums: &mut [f32], wide: &[f32]) {
     }
 }
 
-/// Elements of whole rows near [`BLOCK`].
+/// Elements of complete wide rows close to [`BLOCK`].
 fn rows_of(channels: usize) -> usize {
     (BLOCK / wide(channels)).max(1) * wide(channels)
 }

@@ -1,8 +1,7 @@
-//! What happens to values on their way into memory: bias, activation or fake quantization, and the record of where
-//! the gradient passes, which takes one bit a value.
+//! Operations on results on their way to memory: bias, activation or fake quantization, gate bits, accumulation.
 //!
-//! Functions here are those of one value that a product can apply to its registers. The rest are
-//! [`activation`](super::activation)'s.
+//! Epilogues use the functions of a [`Gate`], which products apply in registers. All other activations are in
+//! [`activation`](super::activation).
 
 use super::elementwise::zip;
 use super::gate::{Gate, GateFunction, gate_words};
@@ -10,49 +9,49 @@ use super::rows::add_to_rows;
 use super::split;
 use super::tile::{Kernels, apply_function, close_rows};
 
-/// Bias, function and record of the gate.
+/// Operations between the sums of a product and memory.
 #[derive(Debug)]
 pub struct Epilogue<'a> {
-    /// Added before the function, one value a channel.
+    /// Added before the function, one value per channel.
     pub bias: Option<&'a [f32]>,
-    /// Function and bounds of its gradient.
+    /// The function, and the interval in which its gradient passes.
     pub gate: Gate,
-    /// Receives [`gate_words`]; empty: not recorded.
+    /// Receives [`gate_words`] words, or nothing if empty.
     pub bits: &'a mut [u16],
 }
 
-/// What an input gradient does with what it computes.
+/// Operations on an input gradient before it is stored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GradientSink<'a> {
-    /// Gate bits of the layer that made the input (empty: none), applied to what is stored.
+    /// Gate bits of the layer that computed the input, applied to the stored gradient. Empty for none.
     pub gate: &'a [u16],
-    /// Whether to add to what is there, before the gate closes on the sum.
+    /// Adds to the previous content. The gate closes on the sum.
     pub accumulate: bool,
 }
 
-/// Where the gradients of a kernel and a bias go.
+/// Destinations of the gradients of a kernel and a bias.
 #[derive(Debug, Default)]
 pub struct ParameterGradients<'a> {
-    /// The kernel's.
+    /// Gradient of the kernel.
     pub kernel: &'a mut [f32],
-    /// The bias's, where there is one.
+    /// Gradient of the bias, if any.
     pub bias: Option<&'a mut [f32]>,
-    /// Whether to add to what is there: for batches that are passed over part by part.
+    /// Adds to the previous content, for batches that are processed in parts.
     pub accumulate: bool,
 }
 
 impl<'a> ParameterGradients<'a> {
-    /// Those of a kernel alone, to be overwritten.
+    /// Overwrites the gradient of a kernel without bias.
     #[must_use]
     pub const fn of_kernel(kernel: &'a mut [f32]) -> Self {
         Self { kernel, bias: None, accumulate: false }
     }
 }
 
-/// Values that a block of work takes.
+/// Values per block of work.
 const BLOCK: usize = 1 << 13;
 
-/// `body(first row, out, words)` over blocks of whole rows, on up to `threads` threads.
+/// Calls `body(first row, out, words)` for blocks of complete rows, on up to `threads` threads.
 fn for_rows(
     out: &mut [f32],
     bits: &mut [u16],
@@ -63,27 +62,27 @@ fn for_rows(
     let channels = channels.max(1);
     let rows = (BLOCK / channels).max(1);
     let words = if bits.is_empty() { 0 } else { gate_words(rows, channels) };
-    let threads = split::useful(threads, out.len() * split::ELEMENT);
+    let threads = split::useful(threads, out.len() * split::ELEMENT_COST);
     split::for_chunks2(threads, (out, rows * channels), (bits, words), |i, out, bits| {
         body(i * rows, out, bits);
     });
 }
 
-/// Checks that rows are whole and the record, where there is one, is long enough.
+/// Checks that rows are complete and that the slices for bits and bias have the right lengths.
 fn check(values: usize, bits: usize, bias: Option<&[f32]>, channels: usize) {
-    assert!(values == 0 || values.is_multiple_of(channels), "rows are whole");
+    assert!(values == 0 || values.is_multiple_of(channels), "rows are complete");
     let words = if values == 0 { 0 } else { gate_words(values / channels, channels) };
-    assert!(bits == 0 || bits == words, "{bits} words of gate bits, want {words}");
-    assert!(bias.is_none_or(|b| b.len() == channels), "one bias a channel");
+    assert!(bits == 0 || bits == words, "there are {bits} words of gate bits, want {words}");
+    assert!(bias.is_none_or(|b| b.len() == channels), "one bias per channel");
 }
 
-/// `out = function(x + bias)` over rows of `channels`.
+/// `out = function(x + bias)` over rows of `channels` values.
 ///
 /// # Panics
 /// If slices differ in length.
 pub fn apply_gate(out: &mut [f32], x: &[f32], epilogue: Epilogue<'_>, channels: usize, threads: usize) {
     let Epilogue { bias, gate, bits } = epilogue;
-    assert_eq!(out.len(), x.len(), "input and output are of one size");
+    assert_eq!(out.len(), x.len(), "input and output have the same length");
     check(out.len(), bits.len(), bias, channels);
     let kernels = Kernels::current();
     for_rows(out, bits, channels, threads, |row, out, bits| {
@@ -103,7 +102,7 @@ pub fn apply_gate_in_place(x: &mut [f32], epilogue: Epilogue<'_>, channels: usiz
     for_rows(x, bits, channels, threads, |_, x, bits| finish(kernels, x, bias, gate, bits, channels));
 }
 
-/// Values of `dy` whose gate bit is 0 become 0.
+/// Zeroes values of `dy` whose gate bit is 0.
 ///
 /// # Panics
 /// If slices differ in length.
@@ -118,7 +117,7 @@ pub fn close_gate(dy: &mut [f32], bits: &[u16], channels: usize, threads: usize)
     });
 }
 
-/// `out = function(a + b + bias)`, the merge of a residual block.
+/// `out = function(a + b + bias)`, as at the end of a residual block.
 ///
 /// # Panics
 /// If slices differ in length.
@@ -131,7 +130,7 @@ pub fn add_gated(
     threads: usize,
 ) {
     let Epilogue { bias, gate, bits } = epilogue;
-    assert!(out.len() == a.len() && out.len() == b.len(), "inputs and output are of one size");
+    assert!(out.len() == a.len() && out.len() == b.len(), "inputs and output have the same length");
     check(out.len(), bits.len(), bias, channels);
     let kernels = Kernels::current();
     for_rows(out, bits, channels, threads, |row, out, bits| {
@@ -141,7 +140,7 @@ pub fn add_gated(
     });
 }
 
-/// The epilogue over whole rows, in place.
+/// Applies the epilogue to complete rows in place.
 fn finish(
     kernels: &Kernels,
     out: &mut [f32],

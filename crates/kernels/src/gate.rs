@@ -1,6 +1,7 @@
-//! Gates: the functions of one value that kernels apply as they store a product, and the record of the gradient.
+//! Gates: functions that kernels apply to values before storing them, and the bits that record if the gradient
+//! passes.
 
-/// What is done to each value of a product before it is stored.
+/// Function of a value that a product can apply in registers before storing it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GateFunction {
     /// `x`
@@ -12,16 +13,16 @@ pub enum GateFunction {
         /// Upper bound; infinity for none.
         high: f32,
     },
-    /// `min(unit clip(round(x per_unit), low, high), bound)`, halves rounded to even, never minus zero: fixed-point
-    /// fake quantization. NaN stays NaN.
+    /// `min(unit clip(round(x per_unit), low, high), bound)`, with halves rounded to even, and never minus zero:
+    /// fixed-point fake quantization. NaN stays NaN.
     Levels {
-        /// Levels in 1.
+        /// Levels per 1; the inverse of `unit`.
         per_unit: f32,
-        /// Distance of the levels.
+        /// Distance between levels.
         unit: f32,
-        /// The lowest level's number.
+        /// Number of the lowest level.
         low: f32,
-        /// The highest level's number.
+        /// Number of the highest level.
         high: f32,
         /// Upper bound of the result; infinity for none.
         bound: f32,
@@ -29,7 +30,7 @@ pub enum GateFunction {
 }
 
 impl GateFunction {
-    /// Its value.
+    /// Applies the function to one value.
     #[inline(always)]
     #[must_use]
     pub fn apply(self, x: f32) -> f32 {
@@ -48,17 +49,17 @@ impl GateFunction {
     }
 }
 
-/// A function and where its gradient passes: strictly between `open.0` and `open.1` of the value before the function.
+/// A function and the open interval of its argument in which the gradient passes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gate {
-    /// What is done to the value.
+    /// Function applied to the value.
     pub function: GateFunction,
-    /// Bounds of the open interval in which the gradient passes unchanged; elsewhere it is 0.
+    /// Bounds of the interval in which the gradient passes unchanged; outside it is 0.
     pub open: (f32, f32),
 }
 
 impl Gate {
-    /// No function; the gradient always passes.
+    /// The identity, through which the gradient always passes.
     pub const LINEAR: Self =
         Self { function: GateFunction::Linear, open: (f32::NEG_INFINITY, f32::INFINITY) };
 
@@ -66,15 +67,15 @@ impl Gate {
     pub const RELU: Self =
         Self { function: GateFunction::Clip { low: 0.0, high: f32::INFINITY }, open: (0.0, f32::INFINITY) };
 
-    /// Whether the gradient passes everywhere, so that there is nothing to record.
+    /// Tells if the gradient passes everywhere, so that no bits need to be recorded.
     #[must_use]
     pub fn is_always_open(&self) -> bool {
         self.open == (f32::NEG_INFINITY, f32::INFINITY)
     }
 }
 
-/// Words of gate bits for `rows` rows of `channels` values: bit `c % 16` of word
-/// `row * ceil(channels / 16) + c / 16` says that the gradient passes.
+/// Number of words that record gate bits for `rows` rows of `channels` values. Bit `c % 16` of word `row *
+/// ceil(channels / 16) + c / 16` is 1 if the gradient passes.
 #[must_use]
 pub const fn gate_words(rows: usize, channels: usize) -> usize {
     rows * channels.div_ceil(16)

@@ -1,24 +1,25 @@
-//! Where windows lie: strides, dilations, padding and groups, checked against the shapes that they are used on.
+//! Geometry of convolutions and pooling: strides, dilations, padding and groups, resolved and checked against shapes.
 
 use crate::conv::ConvShape;
 use crate::error::{Result, ShapeError};
 use crate::pool::PoolShape;
 
-/// Rows of padding before and after one axis.
+/// Padding along one axis, in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Padding {
-    /// Before the first element.
+    /// Elements before the first one.
     pub before: usize,
-    /// After the last element.
+    /// Elements after the last one.
     pub after: usize,
 }
 
 impl Padding {
-    /// None: "valid".
+    /// No padding: "valid".
     pub const NONE: Self = Self { before: 0, after: 0 };
 
-    /// Keras' "same" for `n` elements, kernel `k`, stride `s`, dilation `d`: `ceil(n / s)` outputs, in total
-    /// `max((out - 1) s + (k - 1) d + 1 - n, 0)` elements, the smaller half before. None where `k`, `s` or `d` is 0.
+    /// Keras' "same" for `n` elements, kernel `k`, stride `s` and dilation `d`: `ceil(n / s)` outputs. The total
+    /// padding is `max((out - 1) s + (k - 1) d + 1 - n, 0)`, with the smaller half in front. No padding if any
+    /// argument is 0.
     #[must_use]
     pub const fn same(n: usize, k: usize, s: usize, d: usize) -> Self {
         if n == 0 || k == 0 || s == 0 || d == 0 {
@@ -28,7 +29,7 @@ impl Padding {
         Self { before: total / 2, after: total - total / 2 }
     }
 
-    /// Keras' "causal": all `(k - 1) d` elements before, so that no output sees a later input.
+    /// Keras' "causal": all `(k - 1) d` elements in front, so that no output depends on a later input.
     #[must_use]
     pub const fn causal(k: usize, d: usize) -> Self {
         Self { before: k.saturating_sub(1) * d, after: 0 }
@@ -39,20 +40,21 @@ impl Padding {
     }
 }
 
-/// How a two-dimensional convolution moves over its input; pairs are (height, width).
+/// Geometry of a two-dimensional convolution; pairs are (height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2dGeometry {
-    /// Step of the window. Default (1, 1).
+    /// Stride of the window. Default (1, 1).
     pub stride: (usize, usize),
-    /// Distance of the kernel's elements. Default (1, 1).
+    /// Dilation of the kernel. Default (1, 1).
     pub dilation: (usize, usize),
     /// Padding of height and width. Default none.
     pub padding: (Padding, Padding),
-    /// Groups of channels that do not see each other. Default 1.
+    /// Number of independent groups of channels. Default 1.
     pub groups: usize,
-    /// Whether the forward pass takes each product of the definition, so that sums of few-bit numbers have no rounding,
-    /// as quantized networks want; else Winograd's algorithms may save multiplications, for a rounding error of the
-    /// same order, and an infinite input then spreads as NaN over its tile. Gradients may always. Default false.
+    /// Computes every product of the definition in the forward pass, so that sums of few-bit numbers have no rounding
+    /// error. Quantized networks need this. Otherwise Winograd's algorithms may be used: they have a rounding error
+    /// of the same order, and spread an infinite input as NaN over its tile. Gradients may always use them. Default
+    /// false.
     pub exact: bool,
 }
 
@@ -64,7 +66,7 @@ impl Default for Conv2dGeometry {
 }
 
 impl Conv2dGeometry {
-    /// This geometry with Keras' "same" padding for inputs of `input` and kernels of `kernel`, (height, width).
+    /// Sets Keras' "same" padding for inputs and kernels of these sizes, (height, width).
     #[must_use]
     pub const fn same(self, input: (usize, usize), kernel: (usize, usize)) -> Self {
         let (s, d) = (self.stride, self.dilation);
@@ -73,11 +75,11 @@ impl Conv2dGeometry {
         Self { padding, ..self }
     }
 
-    /// The whole shape of a convolution of `x` (batch, height, width, channels) by `w`
-    /// (kernel height, kernel width, channels / groups, filters).
+    /// Resolves the shape of a convolution of `x` (batch, height, width, channels) with `w` (kernel height, kernel
+    /// width, channels / groups, filters).
     ///
     /// # Errors
-    /// [`ShapeError`] where the shapes do not fit each other.
+    /// [`ShapeError`] if the shapes do not fit each other.
     pub fn resolve(&self, op: &'static str, x: &[usize], w: &[usize]) -> Result<ConvShape> {
         let (&[batch, in_h, in_w, in_c], &[kernel_h, kernel_w, group_in, out_c]) = (x, w) else {
             let want =
@@ -87,7 +89,7 @@ impl Conv2dGeometry {
         self.check(op, x, w)?;
         if group_in * self.groups != in_c || out_c % self.groups != 0 {
             let want = format!(
-                "a kernel over {in_c} input channels in {} groups with filters in as many groups",
+                "a kernel over {in_c} input channels in {} groups, with a number of filters that is a multiple of the groups",
                 self.groups
             );
             return Err(shape_error(op, &[x, w], want));
@@ -95,11 +97,11 @@ impl Conv2dGeometry {
         self.shape(op, (batch, in_h, in_w, in_c), (kernel_h, kernel_w), out_c, self.groups)
     }
 
-    /// The shape of a depthwise convolution of `x` (batch, height, width, channels) by `w`
-    /// (kernel height, kernel width, channels, multiplier).
+    /// Resolves the shape of a depthwise convolution of `x` (batch, height, width, channels) with `w` (kernel height,
+    /// kernel width, channels, multiplier).
     ///
     /// # Errors
-    /// [`ShapeError`] where the shapes do not fit each other.
+    /// [`ShapeError`] if the shapes do not fit each other.
     pub fn resolve_depthwise(&self, op: &'static str, x: &[usize], w: &[usize]) -> Result<ConvShape> {
         let (&[batch, in_h, in_w, in_c], &[kernel_h, kernel_w, channels, multiplier]) = (x, w) else {
             let want = "input (batch, height, width, channels), kernel (height, width, channels, multiplier)";
@@ -157,16 +159,16 @@ impl Conv2dGeometry {
     }
 }
 
-/// How a one-dimensional convolution moves over its input.
+/// Geometry of a one-dimensional convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv1dGeometry {
-    /// Step of the window. Default 1.
+    /// Stride of the window. Default 1.
     pub stride: usize,
-    /// Distance of the kernel's elements. Default 1.
+    /// Dilation of the kernel. Default 1.
     pub dilation: usize,
     /// Padding. Default none.
     pub padding: Padding,
-    /// Groups of channels that do not see each other. Default 1.
+    /// Number of independent groups of channels. Default 1.
     pub groups: usize,
     /// As [`Conv2dGeometry::exact`]. Default false.
     pub exact: bool,
@@ -179,7 +181,7 @@ impl Default for Conv1dGeometry {
 }
 
 impl From<Conv1dGeometry> for Conv2dGeometry {
-    /// The same over a height of 1.
+    /// Converts to two dimensions with a height of 1.
     fn from(g: Conv1dGeometry) -> Self {
         Self {
             stride: (1, g.stride),
@@ -191,35 +193,35 @@ impl From<Conv1dGeometry> for Conv2dGeometry {
     }
 }
 
-/// How a two-dimensional pooling window moves over its input; pairs are (height, width).
+/// Geometry of two-dimensional pooling; pairs are (height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool2dGeometry {
     /// Size of the window.
     pub window: (usize, usize),
-    /// Step of the window.
+    /// Stride of the window.
     pub stride: (usize, usize),
     /// Padding of height and width.
     pub padding: (Padding, Padding),
 }
 
 impl Pool2dGeometry {
-    /// Windows side by side, without padding.
+    /// Adjacent windows without padding.
     #[must_use]
     pub const fn new(window: (usize, usize)) -> Self {
         Self { window, stride: window, padding: (Padding::NONE, Padding::NONE) }
     }
 
-    /// This geometry with Keras' "same" padding for inputs of `input` (height, width).
+    /// Sets Keras' "same" padding for inputs of size `input`, (height, width).
     #[must_use]
     pub const fn same(self, input: (usize, usize)) -> Self {
         let (k, s) = (self.window, self.stride);
         Self { padding: (Padding::same(input.0, k.0, s.0, 1), Padding::same(input.1, k.1, s.1, 1)), ..self }
     }
 
-    /// The whole shape of pooling `x` (batch, height, width, channels).
+    /// Resolves the shape of pooling over `x` (batch, height, width, channels).
     ///
     /// # Errors
-    /// [`ShapeError`] where the window does not fit.
+    /// [`ShapeError`] if the window does not fit.
     pub fn resolve(&self, op: &'static str, x: &[usize]) -> Result<PoolShape> {
         let &[batch, in_h, in_w, channels] = x else {
             return Err(shape_error(op, &[x], "input (batch, height, width, channels)"));
@@ -233,7 +235,7 @@ impl Pool2dGeometry {
         for (pad, window) in [(pad_h, self.window.0), (pad_w, self.window.1)] {
             if pad.before.max(pad.after) >= window {
                 let want =
-                    format!("less than the window of {window}, so that each window has a real element");
+                    format!("less than the window of {window}, so that each window overlaps the input");
                 return Err(geometry_error(op, "padding", pad.before.max(pad.after), want));
             }
         }
@@ -253,33 +255,33 @@ impl Pool2dGeometry {
     }
 }
 
-/// How a one-dimensional pooling window moves over its input.
+/// Geometry of one-dimensional pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool1dGeometry {
     /// Size of the window.
     pub window: usize,
-    /// Step of the window.
+    /// Stride of the window.
     pub stride: usize,
     /// Padding.
     pub padding: Padding,
 }
 
 impl From<Pool1dGeometry> for Pool2dGeometry {
-    /// The same over a height of 1.
+    /// Converts to two dimensions with a height of 1.
     fn from(g: Pool1dGeometry) -> Self {
         Self { window: (1, g.window), stride: (1, g.stride), padding: (Padding::NONE, g.padding) }
     }
 }
 
-/// How a transposed convolution spreads its input; pairs are (height, width). As Keras: "valid" gives
-/// `n s + max((k - 1) d + 1 - s, 0)` outputs, "same" gives `n s`.
+/// Geometry of a transposed convolution; pairs are (height, width). As in Keras, "valid" gives `n s + max((k - 1) d +
+/// 1 - s, 0)` outputs and "same" gives `n s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvTransposeGeometry {
-    /// Step of the output window. Default (1, 1).
+    /// Stride of the output window. Default (1, 1).
     pub stride: (usize, usize),
-    /// Distance of the kernel's elements. Default (1, 1).
+    /// Dilation of the kernel. Default (1, 1).
     pub dilation: (usize, usize),
-    /// "same" rather than "valid". Default false.
+    /// Uses "same" padding instead of "valid". Default false.
     pub same: bool,
 }
 
@@ -290,11 +292,12 @@ impl Default for ConvTransposeGeometry {
 }
 
 impl ConvTransposeGeometry {
-    /// The shape of the convolution that this one transposes: its input is our output and the other way round. It is exact.
-    /// `x` is (batch, height, width, channels), `w` is (kernel height, kernel width, filters, channels).
+    /// Resolves the shape of the convolution that this one transposes, which is always exact: its input is the output
+    /// here, and vice versa. `x` is (batch, height, width, channels), `w` is (kernel height, kernel width, filters,
+    /// channels).
     ///
     /// # Errors
-    /// [`ShapeError`] where the shapes do not fit each other.
+    /// [`ShapeError`] if the shapes do not fit each other.
     pub fn resolve(&self, op: &'static str, x: &[usize], w: &[usize]) -> Result<ConvShape> {
         let (&[batch, h, w_, channels], &[kernel_h, kernel_w, filters, w_channels]) = (x, w) else {
             let want = "input (batch, height, width, channels), kernel (height, width, filters, channels)";
@@ -341,7 +344,7 @@ impl ConvTransposeGeometry {
     }
 }
 
-/// How many windows fit; an error where none does.
+/// Number of windows that fit, or an error if none does.
 fn windows(
     op: &'static str,
     what: &'static str,

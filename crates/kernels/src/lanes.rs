@@ -1,14 +1,14 @@
-//! What kernels do to the lanes of vectors, written once for every instruction set; gates among it.
+//! Operations on vectors that are written once for all instruction sets, and the application of gates.
 #![expect(unsafe_code, reason = "vector instructions")]
 
 use super::gate::{Gate, GateFunction};
 use super::tile::simd::Simd;
 
-/// Lanes of a vector.
+/// Lanes per vector.
 pub(super) const LANES: usize = 16;
 
-/// Defines a function whose body is compiled once for each instruction set, with `$S` naming its [`Simd`], and called
-/// by the current one. The body may use the functions of `$S`.
+/// Defines a function whose body is compiled once per instruction set, with `$S` naming its [`Simd`] implementation.
+/// Calls dispatch to the set that this thread may use. The body may call the functions of `$S`.
 macro_rules! by_lanes {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$S:ident>($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
@@ -21,7 +21,7 @@ macro_rules! by_lanes {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
             fn avx512($($arg: $ty),*) {
-                // SAFETY: this function runs only where the set is.
+                // SAFETY: this function is called only if the processor has the set.
                 unsafe { body::<$crate::tile::avx512::Avx512>($($arg),*) }
             }
 
@@ -34,12 +34,12 @@ macro_rules! by_lanes {
 
             match $crate::dispatch::InstructionSet::current() {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: `current` names a set only after the processor was asked for it.
+                // SAFETY: `current` names only sets that the processor has.
                 $crate::dispatch::InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 $crate::dispatch::InstructionSet::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: every processor can.
+                // SAFETY: every processor can run it.
                 _ => unsafe { body::<$crate::tile::portable::Portable>($($arg),*) },
             }
         }
@@ -47,20 +47,20 @@ macro_rules! by_lanes {
 }
 pub(super) use by_lanes;
 
-/// A vector, of which only `lanes` are read unless it is `WHOLE`.
+/// Loads a vector; only its `lanes` unless it is `WHOLE`.
 ///
 /// # Safety
-/// The processor must support the instruction set; the lanes may be read.
+/// The processor must support the instruction set; the lanes must be valid for reads.
 #[inline(always)]
 pub(super) unsafe fn load<S: Simd, const WHOLE: bool>(from: *const f32, lanes: S::Lanes) -> S::Vector {
     // SAFETY: guaranteed by the caller.
     unsafe { if WHOLE { S::load(from) } else { S::load_lanes(from, lanes) } }
 }
 
-/// Stores a vector, only its `lanes` unless it is `WHOLE`.
+/// Stores a vector; only its `lanes` unless it is `WHOLE`.
 ///
 /// # Safety
-/// The processor must support the instruction set; the lanes may be written.
+/// The processor must support the instruction set; the lanes must be valid for writes.
 #[inline(always)]
 pub(super) unsafe fn store<S: Simd, const WHOLE: bool>(to: *mut f32, lanes: S::Lanes, x: S::Vector) {
     // SAFETY: guaranteed by the caller.
@@ -68,8 +68,8 @@ pub(super) unsafe fn store<S: Simd, const WHOLE: bool>(to: *mut f32, lanes: S::L
 }
 
 by_lanes! {
-    /// Adds the bias, if there is one, to whole rows of `channels`, applies the gate's function, and records where the
-    /// gradient passes unless `bits` is empty.
+    /// Adds the bias, if any, to rows of `channels` values and applies the gate's function. Records gate bits unless
+    /// `bits` is empty.
     pub(super) fn apply<S>(rows: &mut [f32], bias: Option<&[f32]>, gate: &Gate, bits: &mut [u16], channels: usize) {
         // SAFETY: guaranteed by the caller.
         unsafe {
@@ -87,7 +87,7 @@ by_lanes! {
                     apply_as::<S>(
                         rows, bias, gate, #[inline(always)] |x| {
                             let level = S::at_most(S::at_least(S::round(S::multiply(x, per_unit)), low), high);
-                            // Minus zero becomes zero.
+                            // Turns minus zero into zero.
                             S::add(S::at_most(S::multiply(unit, level), bound), zero)
                         },
                         bits, channels,
@@ -110,7 +110,7 @@ unsafe fn apply_as<S: Simd>(
     channels: usize,
 ) {
     if let Some(bias) = bias {
-        assert!(bias.len() == channels, "one bias a channel");
+        assert!(bias.len() == channels, "one bias per channel");
         for row in rows.chunks_exact_mut(channels) {
             row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
         }
@@ -148,7 +148,7 @@ unsafe fn apply_as<S: Simd>(
 }
 
 by_lanes! {
-    /// Values whose bit is 0 become 0, over whole rows of `channels`.
+    /// Zeroes values whose gate bit is 0, over rows of `channels` values.
     pub(super) fn close<S>(rows: &mut [f32], bits: &[u16], channels: usize) {
         assert!(rows.len().div_ceil(channels) * channels.div_ceil(LANES) <= bits.len(), "bits for every value");
         let (at, len, whole) = (rows.as_mut_ptr(), rows.len(), rows.len() / LANES);
@@ -175,23 +175,25 @@ by_lanes! {
     }
 }
 
-/// Bits of values one after another, out of words that start anew with every row.
+/// Reads gate bits as one stream. Words start anew with every row, so the unused bits at a row's end are skipped.
 struct Bits<'a> {
     words: &'a [u16],
     channels: usize,
-    /// Bits of the row that are still in `words`.
+    /// Bits of the current row that are still in `words`.
     left: usize,
     stream: u64,
     count: usize,
 }
 
 impl Bits<'_> {
-    /// The next `count` bits, at most 16.
+    /// Takes the next `count` bits, at most 16.
     #[inline(always)]
     fn take(&mut self, count: usize) -> u16 {
         while self.count < count {
-            let (more, (&word, words)) =
-                (self.left.min(LANES), self.words.split_first().unwrap_or((&0, &[])));
+            let (more, (&word, words)) = (
+                self.left.min(LANES),
+                self.words.split_first().expect("invariant: words hold a bit for every value"),
+            );
             self.words = words;
             self.stream |= (u64::from(word) & ((1 << more) - 1)) << self.count;
             self.count += more;
@@ -204,11 +206,11 @@ impl Bits<'_> {
     }
 }
 
-/// Words that start anew with every row, out of bits of values one after another.
+/// Writes a stream of bits as words that start anew with every row.
 struct Words<'a> {
     words: &'a mut [u16],
     channels: usize,
-    /// Bits of the row that are not yet in `words`.
+    /// Bits of the current row that are not yet in `words`.
     left: usize,
     next: usize,
     stream: u64,
@@ -221,7 +223,7 @@ impl<'a> Words<'a> {
         Self { words, channels, left: channels, next: 0, stream: 0, count: 0 }
     }
 
-    /// Puts `count` bits behind the others, at most 16.
+    /// Appends `count` bits, at most 16.
     #[inline(always)]
     fn put(&mut self, bits: u16, count: usize) {
         self.stream |= u64::from(bits) << self.count;
@@ -240,7 +242,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// `to = from`, without a call for a few values.
+/// Copies a slice without a call of `memcpy`, for a few values.
 #[inline(always)]
 pub(super) fn copy(to: &mut [f32], from: &[f32]) {
     let (to, to_rest) = to.as_chunks_mut::<LANES>();

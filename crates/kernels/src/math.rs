@@ -1,11 +1,12 @@
-//! Exponentials as plain arithmetic, so that loops over them become vector code and give the same bits on every
-//! instruction set. Polynomials: Cephes' `expf`, `logf` and `tanhf` (S. L. Moshier), about one unit in the last place.
+//! Exponential functions in plain arithmetic, which compilers vectorize and all instruction sets compute with the
+//! same bits. Polynomials: Cephes' `expf`, `logf` and `tanhf` (S. L. Moshier), accurate to about one unit in the last
+//! place.
 
-/// `e^x`; 0 below the smallest normal number, infinity above the largest, NaN for NaN.
+/// `e^x`: 0 below the smallest normal number, infinity above the largest, NaN for NaN.
 #[inline(always)]
 #[must_use]
 pub fn exp(x: f32) -> f32 {
-    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const MAGIC: f32 = 12_582_912.0;
     const LOWEST: f32 = -87.336_54;
     const HIGHEST: f32 = 88.722_83;
@@ -25,7 +26,7 @@ pub fn exp(x: f32) -> f32 {
     if x.is_nan() { x } else { scaled }
 }
 
-/// Natural logarithm of a positive number that is not subnormal; infinity and NaN stay.
+/// Natural logarithm of a positive normal number. Infinity and NaN are returned unchanged.
 #[inline(always)]
 #[must_use]
 pub fn ln(x: f32) -> f32 {

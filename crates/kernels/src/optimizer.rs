@@ -1,53 +1,54 @@
-//! Optimizer steps: weights, gradient and state in one pass.
+//! Optimizer steps: one pass over weights, gradient and state.
 //!
-//! The rules are those of `tf.keras` 2.15, with its order of operations; Lion is algorithm 2 of Chen et al., 2023
-//! (arXiv 2302.06675). Roots and quotients are exact to the last bit, so every instruction set computes the same.
-//! State is zero before the first step.
+//! The rules follow `tf.keras` 2.15, including its order of operations. Lion is algorithm 2 of Chen et al., 2023
+//! (arXiv 2302.06675). Square roots and quotients are correctly rounded, so all instruction sets compute the same
+//! bits. State is zero before the first step.
 //!
-//! State below 1e-34 becomes 0: too little to move any weight, it would decay towards 0 for ever as a subnormal number,
-//! and arithmetic on those is many times slower (weights behind a rectifier that is closed for good have such state).
+//! State below 1e-34 is set to 0. It is too small to change any weight, but would decay as a subnormal number for
+//! ever, and arithmetic on subnormal numbers is many times slower. Weights behind a rectifier that never opens have
+//! such state.
 
 use super::dispatch::multiversion;
 use super::split;
 
-/// Elements that one block of work takes.
+/// Elements per block of work.
 const BLOCK: usize = 1 << 13;
 
 /// Elements whose gradient is prepared at a time, on the stack.
 const PIECE: usize = 512;
 
-/// The most blocks that a sum over a whole tensor is split into.
-const SUMS: usize = 256;
+/// Maximum number of blocks of a sum over a tensor.
+const MAX_SUMS: usize = 256;
 
-/// Magnitudes of state from which it counts. A step's share of it, a thousandth, is still a normal number.
+/// Smallest magnitude of state that is kept. Its change in one step, about a thousandth, is still a normal number.
 const NEGLIGIBLE: f32 = 1e-34;
 
-/// Its root: squares of less than this would not count.
+/// Square root of [`NEGLIGIBLE`]: squares of smaller values would be set to 0.
 const NEGLIGIBLE_ROOT: f32 = 1e-17;
 
-/// `g`, or 0 where its square would vanish in the state.
+/// Returns `g`, or 0 if its square is negligible.
 #[inline(always)]
 fn squarable(g: f32) -> f32 {
     if g.abs() < NEGLIGIBLE_ROOT { 0.0 } else { g }
 }
 
-/// What happens to the gradient and the weights besides the rule, in this order: `g + l1 sign(w) + l2 w`, masks,
+/// Modifications of the gradient and the weights around the rule, in this order: `g + l1 sign(w) + l2 w`, masks,
 /// `scale`, `limit`, then `w -= decay w`, then the rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms<'a> {
-    /// Slope of the penalty on magnitudes. Default 0.
+    /// Coefficient of the L1 penalty's gradient. Default 0.
     pub l1: f32,
-    /// Slope of the penalty on squares: twice Keras' `L2`. Default 0.
+    /// Coefficient of the L2 penalty's gradient: twice Keras' `L2`. Default 0.
     pub l2: f32,
-    /// Factor of the gradient: what a limit of its norm left. Default 1.
+    /// Factor of the gradient, for clipping by norm. Default 1.
     pub scale: f32,
-    /// Largest magnitude of a gradient element. Default infinity.
+    /// Maximum magnitude of an element of the gradient. Default infinity.
     pub limit: f32,
-    /// Share of each weight that is taken from it first: learning rate times weight decay. Default 0.
+    /// Fraction by which each weight is decayed first: learning rate times weight decay. Default 0.
     pub decay: f32,
-    /// Where 0, weight and state become 0. Default none.
+    /// Pruning mask: weights and state are set to 0 at elements that are 0. Default none.
     pub prune: Option<&'a [f32]>,
-    /// Where 0, the weight stays and the gradient counts as 0. Default none.
+    /// Update mask: weights stay and gradients count as 0 at elements that are 0. Default none.
     pub update: Option<&'a [f32]>,
 }
 
@@ -62,13 +63,13 @@ impl<'a> Terms<'a> {
         *self == Self::default()
     }
 
-    /// The terms of the elements `from..to`.
+    /// The terms for the elements `from..to`.
     fn part(&self, from: usize, to: usize) -> Self {
         let part = |mask: &'a [f32]| &mask[from..to];
         Self { prune: self.prune.map(part), update: self.update.map(part), ..*self }
     }
 
-    /// `g + l1 sign(w) + l2 w`, 0 where masks say so.
+    /// Computes `g + l1 sign(w) + l2 w`, or 0 for masked elements.
     #[inline(always)]
     fn gate(&self, prepared: &mut [f32], g: &[f32], w: &[f32]) {
         prepared.copy_from_slice(g);
@@ -86,7 +87,7 @@ impl<'a> Terms<'a> {
         }
     }
 
-    /// The gradient that the rule sees.
+    /// Computes the gradient that the rule uses.
     #[inline(always)]
     fn prepare(&self, prepared: &mut [f32], g: &[f32], w: &[f32]) {
         self.gate(prepared, g, w);
@@ -135,19 +136,19 @@ pub fn sgd_momentum(
 /// Constants of [`adam`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
-    /// Learning rate with the correction of step `t`: `lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
+    /// Bias-corrected learning rate of step `t`: `lr sqrt(1 - beta_2^t) / (1 - beta_1^t)`.
     pub rate: f32,
     /// `1 - beta_1`, computed in double precision.
     pub rest_1: f32,
     /// `1 - beta_2`, computed in double precision.
     pub rest_2: f32,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f32,
 }
 
-/// Adam (Kingma and Ba, 2015), and with [`Terms::decay`] `AdamW`: `m += (g - m) (1 - beta_1); v += (g^2 - v) (1 - beta_2);
-/// w -= rate m / (sqrt(v) + epsilon)`. Where `largest` is not empty it holds the largest second moments so far and takes
-/// their place (`AMSGrad`).
+/// Adam (Kingma and Ba, 2015), and `AdamW` with [`Terms::decay`]: `m += (g - m) (1 - beta_1); v += (g^2 - v) (1 -
+/// beta_2); w -= rate m / (sqrt(v) + epsilon)`. Unless empty, `largest` holds the largest second moments so far and
+/// replaces `v` (`AMSGrad`).
 ///
 /// # Panics
 /// If a slice is shorter than `w`.
@@ -185,14 +186,14 @@ pub struct Rmsprop {
     pub rate: f32,
     /// Decay of the mean square.
     pub rho: f32,
-    /// Share of the last step that is kept.
+    /// Fraction of the previous step that is kept.
     pub momentum: f32,
     /// Added to the mean square.
     pub epsilon: f32,
 }
 
-/// `v = rho v + (1 - rho) g^2`, step `rate g / sqrt(v + epsilon)`; where `m` is not empty `m = momentum m + step` and
-/// `w -= m`, else `w -= step`.
+/// RMSprop: `v = rho v + (1 - rho) g^2`, step `rate g / sqrt(v + epsilon)`. Unless `m` is empty, `m = momentum m +
+/// step` and `w -= m`; otherwise `w -= step`.
 ///
 /// # Panics
 /// If a slice is shorter than `w`.
@@ -235,22 +236,23 @@ pub fn lion(
 ) {
     step(w, g, [m], terms, threads, |w, g, [m]| {
         let direction = beta_1 * m + (1.0 - beta_1) * g;
-        // The sign of NaN is NaN, that of 0 nothing.
+        // The sign of NaN is NaN; that of 0 is 0.
         let magnitude = if direction.is_nan() { direction } else { rate };
         let change = if direction == 0.0 { 0.0 } else { magnitude.copysign(direction) };
         (w - change, [beta_2 * m + (1.0 - beta_2) * g])
     });
 }
 
-/// Sum of the squares of the gradient with penalties and masks but before `scale` and `limit`, in double precision.
+/// Sum of the squared elements of the gradient with penalties and masks, but before `scale` and `limit`, in double
+/// precision.
 ///
 /// # Panics
 /// If `w` or a mask is shorter than `g`.
 #[must_use]
 pub fn squared_norm(g: &[f32], w: &[f32], terms: &Terms<'_>, threads: usize) -> f64 {
-    let block = BLOCK.max(g.len().div_ceil(SUMS));
-    let threads = split::useful(threads, g.len() * split::ELEMENT);
-    let mut sums = [0.0; SUMS];
+    let block = BLOCK.max(g.len().div_ceil(MAX_SUMS));
+    let threads = split::useful(threads, g.len() * split::ELEMENT_COST);
+    let mut sums = [0.0; MAX_SUMS];
     let used = &mut sums[..g.len().div_ceil(block)];
     split::for_chunks(threads, used, 1, |i, sum| {
         let (from, to) = (i * block, ((i + 1) * block).min(g.len()));
@@ -259,7 +261,7 @@ pub fn squared_norm(g: &[f32], w: &[f32], terms: &Terms<'_>, threads: usize) -> 
     used.iter().sum()
 }
 
-/// `rule(weight, gradient, state) = (weight, state)` for every element.
+/// Computes `(weight, state) = rule(weight, gradient, state)` for every element.
 fn step<const S: usize>(
     w: &mut [f32],
     g: &[f32],
@@ -269,8 +271,8 @@ fn step<const S: usize>(
     rule: impl Fn(f32, f32, [f32; S]) -> (f32, [f32; S]) + Sync,
 ) {
     let n = w.len();
-    // A step takes several times as long as an element's way through memory.
-    let threads = split::useful(threads, n * 4 * split::ELEMENT);
+    // A step takes several times as long as loading and storing an element.
+    let threads = split::useful(threads, n * 4 * split::ELEMENT_COST);
     let plain = terms.are_plain();
     split::for_chunks_of_each(threads, w, state, BLOCK, |i, w, state| {
         let (from, to) = (i * BLOCK, i * BLOCK + w.len());
@@ -282,7 +284,7 @@ fn step<const S: usize>(
     });
 }
 
-/// One loop over weights, gradient and state, all as long as `w`.
+/// Loops over weights, gradient and state, all as long as `w`.
 #[inline(always)]
 fn apply<const S: usize>(
     w: &mut [f32],

@@ -1,4 +1,8 @@
 //! Gradients of parameters as sums over parts of a batch.
+//!
+//! Small gradients are computed per part of the batch, each part into a buffer of its own, and added in the order of
+//! the parts. Large gradients are split by rows instead. The number of parts depends on the shape only, never on the
+//! number of threads, so the order of additions and the result are the same for any number.
 
 use std::ops::Range;
 
@@ -6,15 +10,15 @@ use super::epilogue::ParameterGradients;
 use super::rows::add;
 use super::{scratch, split};
 
-/// Gradients of at most so many elements are summed over parts of the batch side by side; larger ones are split by rows.
-pub(super) const PARTIAL: usize = 1 << 13;
+/// Maximum number of elements of a gradient that is summed over parts of the batch; larger ones are split by rows.
+pub(super) const MAX_PARTIAL: usize = 1 << 13;
 
-/// Multiplications that one part should have.
-const PART: usize = 1 << 18;
+/// Multiplications that a part should have at least.
+const MIN_WORK_PER_PART: usize = 1 << 18;
 
-/// A sum over the samples of a batch into the gradients of a kernel (rows of `row` elements) and a bias, split so that
-/// the result does not depend on `threads`: `body(samples, first row, gradients of these rows)`.
-pub(super) fn in_parts(
+/// Sums over a batch into the gradients of a kernel (rows of `row` elements) and a bias, by `body(samples, first row,
+/// gradients of these rows)`.
+pub(super) fn sum_in_parts(
     threads: usize,
     (batch, work): (usize, usize),
     gradients: ParameterGradients<'_>,
@@ -29,7 +33,7 @@ pub(super) fn in_parts(
         }
         return;
     }
-    let parts = if dw.len() > PARTIAL { 1 } else { (work / PART).clamp(1, batch.min(4)) };
+    let parts = if dw.len() > MAX_PARTIAL { 1 } else { (work / MIN_WORK_PER_PART).clamp(1, batch.min(4)) };
     let bias = db.is_some();
     let db = db.unwrap_or_default();
     if parts == 1 {

@@ -1,6 +1,7 @@
 //! Pooling over channels-last activations.
 //!
-//! The closures are marked to be inlined: one that is not would be compiled without the caller's instruction set.
+//! Closures are marked `inline(always)`: a closure that is not inlined would be compiled without the caller's
+//! instruction set.
 #![expect(unsafe_code, reason = "vector instructions")]
 
 use super::epilogue::GradientSink;
@@ -9,8 +10,8 @@ use super::lanes::{self, LANES, by_lanes, load, store};
 use super::split;
 use super::tile::simd::Simd;
 
-/// All sizes of a pooling: input (batch, `in_h`, `in_w`, channels), output (batch, `out_h`, `out_w`, channels).
-/// Made by [`Pool2dGeometry::resolve`](crate::Pool2dGeometry::resolve).
+/// Sizes of a pooling: input (batch, `in_h`, `in_w`, channels), output (batch, `out_h`, `out_w`, channels). Made by
+/// [`Pool2dGeometry::resolve`](crate::Pool2dGeometry::resolve).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named in the summary")]
 pub struct PoolShape {
@@ -22,27 +23,27 @@ pub struct PoolShape {
     pub out_w: usize,
     /// Size of the window, (height, width).
     pub window: (usize, usize),
-    /// Step of the window, (height, width).
+    /// Stride of the window, (height, width).
     pub stride: (usize, usize),
     /// Padding above and to the left.
     pub pad: (usize, usize),
 }
 
 impl PoolShape {
-    /// Elements of the input.
+    /// Number of elements of the input.
     #[must_use]
     pub const fn input_len(&self) -> usize {
         self.batch * self.in_sample()
     }
 
-    /// Elements of the output.
+    /// Number of elements of the output.
     #[must_use]
     pub const fn output_len(&self) -> usize {
         self.batch * self.out_sample()
     }
 
-    /// Bytes of the record that [`max_pool`] keeps of its maxima: one for each output, four where a window has more
-    /// than 256 elements.
+    /// Number of bytes in which [`max_pool`] records the positions of the maxima: one per output, or four if windows
+    /// have more than 256 elements.
     #[must_use]
     pub const fn taps_len(&self) -> usize {
         self.output_len() * self.tap_bytes()
@@ -52,7 +53,7 @@ impl PoolShape {
         if self.window.0 * self.window.1 <= 256 { 1 } else { 4 }
     }
 
-    /// Whether every element of the input lies in exactly one window.
+    /// Tells if every element of the input lies in exactly one window.
     const fn is_covered(&self) -> bool {
         self.window.0 == self.stride.0
             && self.window.1 == self.stride.1
@@ -71,18 +72,18 @@ impl PoolShape {
     }
 
     const fn work(&self) -> usize {
-        self.output_len() * self.window.0 * self.window.1 * (split::ELEMENT / 2)
+        self.output_len() * self.window.0 * self.window.1 * (split::ELEMENT_COST / 2)
     }
 }
 
-/// Maximum of each window; padding counts as minus infinity and NaN as the greatest of all. `taps`, if not empty,
-/// receives which element of the window it was, the first of equals ([`PoolShape::taps_len`] bytes).
+/// Maximum of each window. Padding counts as minus infinity, NaN as the greatest value. Unless empty, `taps` receives
+/// the position of each maximum within its window, the first of equals ([`PoolShape::taps_len`] bytes).
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
 pub fn max_pool(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape, threads: usize) {
     let (step, threads) = (shape.out_sample(), split::useful(threads, shape.work()));
-    assert!(taps.is_empty() || taps.len() >= shape.taps_len(), "the record holds every output");
+    assert!(taps.is_empty() || taps.len() >= shape.taps_len(), "one recorded position per output");
     let tap_step = if taps.is_empty() { 0 } else { step * shape.tap_bytes() };
     split::for_chunks2(threads, (&mut out[..shape.output_len()], step), (taps, tap_step), |i, out, taps| {
         let x = &x[i * shape.in_sample()..][..shape.in_sample()];
@@ -94,7 +95,7 @@ pub fn max_pool(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape, 
     });
 }
 
-/// Gradient of [`max_pool`]: each output's gradient goes to the element that `taps` names.
+/// Gradient of [`max_pool`]: the gradient of each output goes to the element recorded in `taps`.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -108,33 +109,34 @@ pub fn max_pool_gradient_into(
 ) {
     let line = shape.out_w * shape.channels;
     let far = taps.as_chunks::<4>().0;
-    for_lines(dx, sink, shape, threads, |line_index, dx, oy, how| {
+    for_lines(dx, sink, shape, threads, |line_index, dx, oy, options| {
         let at = line_index * line..(line_index + 1) * line;
         if shape.tap_bytes() == 1 {
-            spread(dx, &dy[at.clone()], &taps[at], oy, shape, how);
+            distribute(dx, &dy[at.clone()], &taps[at], oy, shape, options);
         } else {
-            spread_far_maxima(dx, &dy[at.clone()], &far[at], oy, shape, how.add);
+            distribute_far_maxima(dx, &dy[at.clone()], &far[at], oy, shape, options.add);
         }
     });
 }
 
-/// How gradients are spread: whether they are added, and the gate bits of the sample or none.
+/// Options of the distribution of gradients: adds them instead of storing, and closes the gate of the sample's `bits`
+/// unless empty.
 #[derive(Debug, Clone, Copy)]
-struct Spread<'a> {
+struct Distribution<'a> {
     add: bool,
     bits: &'a [u16],
 }
 
-/// Calls `body(number of the output line, dx of its sample, its number in the sample, how)` for every line
-/// of the output. Where windows do not overlap and nothing is accumulated, the body stores; else it adds to zeros or to
-/// what there is, as the sink says. The gate closes on what is done while it is at hand, where windows cover the
-/// input already in the body: it gets the sample's bits, else none.
+/// Calls `body(index of the output line, dx of its sample, its index in the sample, options)` for every line of the
+/// output. The body stores gradients if windows do not overlap and nothing is accumulated; otherwise it adds to zeros
+/// or to the previous content. If windows cover the input exactly, the body closes the gate; otherwise it gets no
+/// bits and the gate closes on each group of lines while these are in the cache.
 fn for_lines(
     dx: &mut [f32],
     sink: GradientSink<'_>,
     shape: &PoolShape,
     threads: usize,
-    body: impl Fn(usize, &mut [f32], usize, Spread<'_>) + Sync,
+    body: impl Fn(usize, &mut [f32], usize, Distribution<'_>) + Sync,
 ) {
     let threads = split::useful(threads, shape.work());
     let covered = shape.is_covered() && shape.tap_bytes() == 1;
@@ -157,14 +159,14 @@ fn for_lines(
             &[]
         };
         for oy in 0..shape.out_h {
-            // The input lines from this window to the next.
+            // Input lines from the start of this window to the start of the next.
             let start = |oy: usize| (oy * shape.stride.0).saturating_sub(shape.pad.0).min(shape.in_h);
             let from = if oy == 0 { 0 } else { start(oy) };
             let to = if oy + 1 == shape.out_h { shape.in_h } else { start(oy + 1) };
             if !add && !shape.is_covered() {
                 dx[from * line..to * line].fill(0.0);
             }
-            body(i * shape.out_h + oy, dx, oy, Spread { add, bits });
+            body(i * shape.out_h + oy, dx, oy, Distribution { add, bits });
             if apart && !covered {
                 close(dx, from, to);
             }
@@ -175,7 +177,7 @@ fn for_lines(
     });
 }
 
-/// Average of the real elements of each window.
+/// Average of the elements of each window; padding does not count.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -198,8 +200,8 @@ pub fn average_pool_gradient_into(
     threads: usize,
 ) {
     let line = shape.out_w * shape.channels;
-    for_lines(dx, sink, shape, threads, |i, dx, oy, how| {
-        spread(dx, &dy[i * line..(i + 1) * line], &[], oy, shape, how);
+    for_lines(dx, sink, shape, threads, |i, dx, oy, options| {
+        distribute(dx, &dy[i * line..(i + 1) * line], &[], oy, shape, options);
     });
 }
 
@@ -231,7 +233,7 @@ fn for_line(shape: &PoolShape, oy: usize, mut body: impl FnMut(usize, Window)) {
     }
 }
 
-/// The real elements of one window: ranges of taps, and where the window starts in the padded input.
+/// The elements of a window that lie within the input: ranges of taps, and the window's start in the padded input.
 struct Window {
     top: usize,
     left: usize,
@@ -245,7 +247,7 @@ impl Window {
         self.y.len() * self.x.len()
     }
 
-    /// `body(tap, pixel of the input)`
+    /// Calls `body(tap, input pixel)` for every element.
     #[inline(always)]
     fn for_each(&self, shape: &PoolShape, mut body: impl FnMut(usize, usize)) {
         for ky in self.y.clone() {
@@ -257,15 +259,15 @@ impl Window {
     }
 }
 
-/// Whether `v` takes the place of `best`: greater, or the first NaN.
+/// True if `v` exceeds `best` or is the first NaN.
 #[inline(always)]
 #[expect(clippy::eq_op, reason = "a value that differs from itself is NaN")]
-fn takes(v: f32, best: f32) -> bool {
+fn exceeds_or_first_nan(v: f32, best: f32) -> bool {
     (v > best) | ((v != v) & (best == best))
 }
 
-/// Calls `$body` for all channels in groups of vectors, as `$body::<S, vectors, whole>(first channel, channels)`: a
-/// window is passed over once for each group.
+/// Calls `$body::<S, vectors, whole>` for all channels, in groups of as many vectors as fit. Each group takes one
+/// pass over the window.
 macro_rules! for_groups {
     ($channels:expr, $first:ident, $count:ident, $body:ident :: <$s:ident> $args:tt) => {
         let mut $first = 0;
@@ -291,14 +293,15 @@ macro_rules! for_groups {
 }
 
 by_lanes! {
-    /// One sample's maxima, and unless `taps` is empty where they were.
+    /// Computes the maxima of one sample, and their taps unless `taps` is empty.
     fn maxima<S>(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape) {
-        assert!(out.len() == shape.out_sample() && x.len() == shape.in_sample(), "samples are whole");
-        assert!(taps.is_empty() || taps.len() == out.len(), "the record holds every output");
+        assert!(out.len() == shape.out_sample() && x.len() == shape.in_sample(), "samples are complete");
+        assert!(taps.is_empty() || taps.len() == out.len(), "one recorded position per output");
         let (x, out) = (x.as_ptr(), out.as_mut_ptr());
         let taps = if taps.is_empty() { std::ptr::null_mut() } else { taps.as_mut_ptr() };
         for_windows(shape, #[inline(always)] |o, window| {
-            // SAFETY: guaranteed by the caller; the window's elements lie within the sample, groups within its channels.
+            // SAFETY: guaranteed by the caller; the window's elements lie within the sample, groups within its
+            // channels.
             unsafe {
                 for_groups!(shape.channels, first, count, maximum::<S>(
                     out.add(o + first),
@@ -312,11 +315,11 @@ by_lanes! {
     }
 }
 
-/// The maxima of `count` channels of a window, and unless `taps` is null the numbers of their taps.
+/// Computes the maxima of `count` channels of a window, and their taps unless `taps` is null.
 ///
 /// # Safety
-/// The processor must support the instruction set; so many channels of every element of the window may be read from `x` on, and
-/// written from `out` and `taps` on.
+/// The processor must support the instruction set. `count` channels must be valid for reads from `x` on, at every
+/// element of the window, and for writes from `out` and `taps` on.
 #[inline(always)]
 unsafe fn maximum<S: Simd, const V: usize, const WHOLE: bool>(
     out: *mut f32,
@@ -329,7 +332,7 @@ unsafe fn maximum<S: Simd, const V: usize, const WHOLE: bool>(
     unsafe {
         let lanes = S::lanes(count.min(LANES));
         let mut best = [S::splat(f32::NEG_INFINITY); V];
-        // A window of nothing but minus infinity gives its gradient to its first real element.
+        // A window of minus infinities passes its gradient to its first element within the input.
         let mut at = [S::splat((window.y.start * shape.window.1 + window.x.start) as f32); V];
         window.for_each(
             shape,
@@ -338,9 +341,9 @@ unsafe fn maximum<S: Simd, const V: usize, const WHOLE: bool>(
                 let (tap, i) = (S::splat(tap as f32), pixel * shape.channels);
                 for v in 0..V {
                     let value = load::<S, WHOLE>(x.wrapping_add(i + v * LANES), lanes);
-                    let take = S::takes(value, best[v]);
-                    best[v] = S::choose(take, value, best[v]);
-                    at[v] = S::choose(take, tap, at[v]);
+                    let take = S::exceeds_or_first_nan(value, best[v]);
+                    best[v] = S::select(take, value, best[v]);
+                    at[v] = S::select(take, tap, at[v]);
                 }
             },
         );
@@ -353,7 +356,7 @@ unsafe fn maximum<S: Simd, const V: usize, const WHOLE: bool>(
     }
 }
 
-/// [`maxima`] of windows of more than 256 elements, whose taps take four bytes.
+/// [`maxima`] for windows of more than 256 elements, whose taps take four bytes.
 fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolShape) {
     let c = shape.channels;
     let taps = taps.as_chunks_mut::<4>().0;
@@ -363,7 +366,7 @@ fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolSha
             let mut greatest = window.y.start * shape.window.1 + window.x.start;
             window.for_each(shape, |tap, pixel| {
                 let v = x[pixel * c + channel];
-                if takes(v, *best) {
+                if exceeds_or_first_nan(v, *best) {
                     (*best, greatest) = (v, tap);
                 }
             });
@@ -373,25 +376,26 @@ fn maximum_far_taps(out: &mut [f32], taps: &mut [u8], x: &[f32], shape: &PoolSha
 }
 
 by_lanes! {
-    /// Spreads a line of gradients over their windows, or, unless `taps` is empty, gives them to where the maxima were.
-    fn spread<S>(dx: &mut [f32], dy: &[f32], taps: &[u8], oy: usize, shape: &PoolShape, how: Spread<'_>) {
+    /// Distributes a line of gradients over their windows, or, unless `taps` is empty, to the recorded maxima.
+    fn distribute<S>(dx: &mut [f32], dy: &[f32], taps: &[u8], oy: usize, shape: &PoolShape, options: Distribution<'_>) {
         let line = shape.out_w * shape.channels;
-        assert!(dx.len() == shape.in_sample() && dy.len() == line, "the sample and the line are whole");
-        assert!(taps.is_empty() || taps.len() == line, "the record holds every output");
+        assert!(dx.len() == shape.in_sample() && dy.len() == line, "the sample and the line are complete");
+        assert!(taps.is_empty() || taps.len() == line, "one recorded position per output");
         let words = gate_words(shape.in_h * shape.in_w, shape.channels);
-        assert!(how.bits.is_empty() || how.bits.len() == words, "gate bits hold the sample");
+        assert!(options.bits.is_empty() || options.bits.len() == words, "gate bits hold the sample");
         let (dx, dy) = (dx.as_mut_ptr(), dy.as_ptr());
-        let bits = if how.bits.is_empty() { std::ptr::null() } else { how.bits.as_ptr() };
+        let bits = if options.bits.is_empty() { std::ptr::null() } else { options.bits.as_ptr() };
         let taps = if taps.is_empty() { std::ptr::null() } else { taps.as_ptr() };
         for_line(shape, oy, #[inline(always)] |o, window| {
-            // SAFETY: guaranteed by the caller; the window's elements lie within the sample, groups within its channels.
+            // SAFETY: guaranteed by the caller; the window's elements lie within the sample, groups within its
+            // channels.
             unsafe {
-                for_groups!(shape.channels, first, count, spread_over::<S>(
+                for_groups!(shape.channels, first, count, distribute_over::<S>(
                     dx.add(first),
                     dy.add(o + first),
                     if taps.is_null() { taps } else { taps.add(o + first) },
                     if bits.is_null() { bits } else { bits.add(first / LANES) },
-                    (&window, shape, how.add),
+                    (&window, shape, options.add),
                     count
                 ));
             }
@@ -399,14 +403,14 @@ by_lanes! {
     }
 }
 
-/// Stores or adds the gradients of `count` channels to all elements of a window alike, or, unless `taps` is null, to
-/// those that they name. Gate bits close on them unless null.
+/// Stores or adds the gradients of `count` channels to all elements of a window, or only to the elements recorded in
+/// `taps` unless null. Closes the gate unless `bits` is null.
 ///
 /// # Safety
-/// The processor must support the instruction set; so many channels of every element of the window may be written from `dx` on,
-/// and read from `dy` and `taps` on, as may the element's words of gate bits.
+/// The processor must support the instruction set. `count` channels must be valid for writes from `dx` on, at every
+/// element of the window, and for reads from `dy` and `taps` on, as must the elements' gate words.
 #[inline(always)]
-unsafe fn spread_over<S: Simd, const V: usize, const WHOLE: bool>(
+unsafe fn distribute_over<S: Simd, const V: usize, const WHOLE: bool>(
     dx: *mut f32,
     dy: *const f32,
     taps: *const u8,
@@ -417,10 +421,10 @@ unsafe fn spread_over<S: Simd, const V: usize, const WHOLE: bool>(
     // SAFETY: guaranteed by the caller.
     unsafe {
         let lanes = S::lanes(count.min(LANES));
-        let (zero, mut share, mut at) = (S::splat(0.0), [S::splat(0.0); V], [S::splat(0.0); V]);
+        let (zero, mut gradient, mut at) = (S::splat(0.0), [S::splat(0.0); V], [S::splat(0.0); V]);
         let scale = S::splat(if taps.is_null() { 1.0 / window.count() as f32 } else { 1.0 });
         for v in 0..V {
-            share[v] = S::multiply(load::<S, WHOLE>(dy.add(v * LANES), lanes), scale);
+            gradient[v] = S::multiply(load::<S, WHOLE>(dy.add(v * LANES), lanes), scale);
             if !taps.is_null() {
                 at[v] = S::load_bytes(taps.add(v * LANES), if WHOLE { LANES } else { count });
             }
@@ -433,9 +437,9 @@ unsafe fn spread_over<S: Simd, const V: usize, const WHOLE: bool>(
                 let word = pixel * shape.channels.div_ceil(LANES);
                 for v in 0..V {
                     let dx = dx.wrapping_add(i + v * LANES);
-                    let mut value = share[v];
+                    let mut value = gradient[v];
                     if !taps.is_null() {
-                        value = S::choose(S::equal(at[v], tap), value, zero);
+                        value = S::select(S::equal(at[v], tap), value, zero);
                     }
                     if add {
                         value = S::add(load::<S, WHOLE>(dx, lanes), value);
@@ -450,8 +454,15 @@ unsafe fn spread_over<S: Simd, const V: usize, const WHOLE: bool>(
     }
 }
 
-/// [`spread`] for taps of four bytes.
-fn spread_far_maxima(dx: &mut [f32], dy: &[f32], taps: &[[u8; 4]], oy: usize, shape: &PoolShape, add: bool) {
+/// [`distribute`] for taps of four bytes.
+fn distribute_far_maxima(
+    dx: &mut [f32],
+    dy: &[f32],
+    taps: &[[u8; 4]],
+    oy: usize,
+    shape: &PoolShape,
+    add: bool,
+) {
     let c = shape.channels;
     for_line(shape, oy, |o, window| {
         window.for_each(shape, |tap, pixel| {
@@ -466,12 +477,13 @@ fn spread_far_maxima(dx: &mut [f32], dy: &[f32], taps: &[[u8; 4]], oy: usize, sh
 }
 
 by_lanes! {
-    /// One sample's averages.
+    /// Computes the averages of one sample.
     fn average<S>(out: &mut [f32], x: &[f32], shape: &PoolShape) {
-        assert!(out.len() == shape.out_sample() && x.len() == shape.in_sample(), "samples are whole");
+        assert!(out.len() == shape.out_sample() && x.len() == shape.in_sample(), "samples are complete");
         let (x, out) = (x.as_ptr(), out.as_mut_ptr());
         for_windows(shape, #[inline(always)] |o, window| {
-            // SAFETY: guaranteed by the caller; the window's elements lie within the sample, groups within its channels.
+            // SAFETY: guaranteed by the caller; the window's elements lie within the sample, groups within its
+            // channels.
             unsafe {
                 for_groups!(shape.channels, first, count, mean::<S>(
                     out.add(o + first),
@@ -484,7 +496,7 @@ by_lanes! {
     }
 }
 
-/// The averages of `count` channels of a window.
+/// Computes the averages of `count` channels of a window.
 ///
 /// # Safety
 /// As [`maximum`].

@@ -1,4 +1,4 @@
-//! Whole matrices row by row: sums of columns, rows that repeat.
+//! Operations on the rows of a matrix: column sums, and vectors that are repeated in every row.
 
 use super::dispatch::multiversion;
 use super::elementwise::{fold, wide};
@@ -13,7 +13,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// Every row of `out` becomes `row`.
+    /// Sets every row of `out` to `row`.
     pub fn fill_rows(out: &mut [f32], row: &[f32]) {
         for chunk in out.chunks_exact_mut(row.len().max(1)) {
             chunk.copy_from_slice(row);
@@ -21,7 +21,7 @@ multiversion! {
     }
 }
 
-/// Sums of the columns of a row-major matrix: the gradient of a bias.
+/// Sums of the columns of a row-major matrix, as for the gradient of a bias.
 ///
 /// # Panics
 /// If `out` is empty and `x` is not.
@@ -30,15 +30,15 @@ pub fn column_sums(out: &mut [f32], x: &[f32], threads: usize) {
     add_column_sums(out, x, threads);
 }
 
-/// [`column_sums`] added to what `out` holds.
+/// Adds [`column_sums`] to `out`.
 ///
 /// # Panics
 /// If `out` is empty and `x` is not.
 pub fn add_column_sums(out: &mut [f32], x: &[f32], threads: usize) {
-    // Short blocks keep the error of single-precision sums small.
+    // Short blocks keep the rounding error of single-precision sums small.
     let wide = wide(out.len());
     let chunk = 256 * wide;
-    let threads = split::useful(threads, x.len() * split::ELEMENT);
+    let threads = split::useful(threads, x.len() * split::ELEMENT_COST);
     split::reduce(threads, x.len().div_ceil(chunk), out, |i, sums| {
         let mut wide = vec![0.0; wide];
         add_wide(&mut wide, &x[i * chunk..((i + 1) * chunk).min(x.len())]);

@@ -1,4 +1,4 @@
-//! Scratch memory that a thread keeps from call to call, so that steps after the first do not ask the system for it.
+//! Scratch memory that a thread keeps between calls, so that steps after the first do not allocate.
 
 use std::cell::RefCell;
 
@@ -6,29 +6,29 @@ thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The most elements that a thread keeps (16 MiB).
-pub(crate) const KEPT: usize = 1 << 22;
+/// Maximum number of elements of a buffer that a thread keeps (16 MiB).
+pub(crate) const MAX_KEPT: usize = 1 << 22;
 
-/// Elements of a cache line, on whose bounds buffers start.
+/// Elements of a cache line, to which buffers are aligned.
 const LINE: usize = 16;
 
-/// Lends `len` elements of unspecified value, from the start of a cache line, to `work`. Calls may nest.
+/// Calls `work` with `len` elements of unspecified value, aligned to a cache line. Calls may be nested.
 pub(crate) fn with<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut buffer = FREE.with_borrow_mut(|free| take(free, len + LINE));
     if buffer.len() < len + LINE {
-        // Nothing is worth copying to where the longer buffer lies.
+        // Clearing first avoids copying the old content into the longer buffer.
         buffer.clear();
         buffer.resize(len + LINE, 0.0);
     }
     let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
     let result = work(&mut buffer[start..start + len]);
-    if buffer.len() <= KEPT + LINE {
+    if buffer.len() <= MAX_KEPT + LINE {
         FREE.with_borrow_mut(|free| free.push(buffer));
     }
     result
 }
 
-/// The shortest buffer that is long enough, else the longest.
+/// Takes the shortest buffer that is long enough, or else the longest.
 fn take(free: &mut Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let best = free.iter().enumerate().min_by_key(|(_, buffer)| {
         let missing = len.saturating_sub(buffer.len());

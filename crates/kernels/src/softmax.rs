@@ -1,4 +1,4 @@
-//! Softmax over the last axis, and its cross-entropy.
+//! Softmax over the last axis, and its cross-entropy loss.
 #![expect(unsafe_code, reason = "vector instructions")]
 
 use super::dispatch::multiversion;
@@ -7,52 +7,53 @@ use super::math::{exp, ln};
 use super::split;
 use super::tile::simd::Simd;
 
-/// Elements that one block of work takes, at least a row.
+/// Elements per block of work, which is at least one row.
 const BLOCK: usize = 1 << 13;
 
-/// The most blocks that the loss of a batch is summed in.
-const SUMS: usize = 64;
+/// Maximum number of blocks over which the loss of a batch is summed.
+const MAX_SUMS: usize = 64;
 
-/// Up to so many classes, sixteen rows are computed side by side.
-const FEW: usize = 32;
+/// Up to this number of classes, sixteen rows are computed side by side.
+const MAX_LANE_CLASSES: usize = 32;
 
-/// `out[r, c] = e^x[r, c] / sum over c of e^x[r, c]`, each row's greatest element subtracted first.
+/// `out[r, c] = e^x[r, c] / sum over c of e^x[r, c]`. Subtracts each row's maximum first, which prevents overflow.
 ///
 /// # Panics
 /// If `classes` is 0 or `x` shorter than `out`.
 pub fn softmax(out: &mut [f32], x: &[f32], classes: usize, threads: usize) {
     let block = rows(classes) * classes;
-    split::for_chunks(split::useful(threads, x.len() * split::ELEMENT), out, block, |i, out| {
+    split::for_chunks(split::useful(threads, x.len() * split::ELEMENT_COST), out, block, |i, out| {
         softmax_rows(out, &x[i * block..][..out.len()], classes);
     });
 }
 
-/// Gradient of [`softmax`] from its output: `dx = y (dy - sum over c of dy y)`.
+/// Gradient of [`softmax`], from its output `y`: `dx = y (dy - sum over c of dy y)`.
 ///
 /// # Panics
 /// If `classes` is 0 or a slice is shorter than `dx`.
 pub fn softmax_gradient(dx: &mut [f32], dy: &[f32], y: &[f32], classes: usize, threads: usize) {
     let block = rows(classes) * classes;
-    split::for_chunks(split::useful(threads, y.len() * split::ELEMENT), dx, block, |i, dx| {
+    split::for_chunks(split::useful(threads, y.len() * split::ELEMENT_COST), dx, block, |i, dx| {
         let range = i * block..i * block + dx.len();
         softmax_gradient_rows(dx, &dy[range.clone()], &y[range], classes);
     });
 }
 
-/// What each row of logits should be.
+/// Targets of the rows.
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a> {
-    /// A class for each row.
+    /// One class index per row.
     Classes(&'a [u32]),
-    /// A distribution for each row, row-major like the logits.
+    /// One distribution per row, row-major like the logits.
     Distributions(&'a [f32]),
 }
 
-/// Cross-entropy of softmax, the mean over rows: `-sum over c of t[c] ln softmax(z)[c]`, with smoothed targets
-/// `t (1 - smoothing) + smoothing / classes`. Returns the loss; `gradient`, if not empty, receives that for the logits.
+/// Softmax cross-entropy, averaged over rows: `-sum over c of t[c] ln softmax(z)[c]`, with smoothed targets `t (1 -
+/// smoothing) + smoothing / classes`. Returns the loss. Unless empty, `gradient` receives the gradient with respect
+/// to the logits.
 ///
 /// # Panics
-/// If slices are shorter than `logits` says, or a class is none.
+/// If a slice is shorter than `logits` requires, or a class index is out of range.
 #[must_use]
 pub fn softmax_cross_entropy(
     gradient: &mut [f32],
@@ -64,12 +65,12 @@ pub fn softmax_cross_entropy(
 ) -> f32 {
     let count = logits.len() / classes;
     // One sum per block of rows, added in order.
-    let mut sums = [0.0_f64; SUMS];
-    let rows = rows(classes).min(1 << 8).max(count.div_ceil(SUMS));
+    let mut sums = [0.0_f64; MAX_SUMS];
+    let rows = rows(classes).min(1 << 8).max(count.div_ceil(MAX_SUMS));
     let sums = &mut sums[..count.div_ceil(rows)];
     let scale = 1.0 / count as f32;
-    // An exponential takes many times as long as an element's way through memory.
-    let threads = split::useful(threads, 12 * logits.len() * split::ELEMENT);
+    // An exponential takes about 12 times as long as loading and storing an element.
+    let threads = split::useful(threads, 12 * logits.len() * split::ELEMENT_COST);
     let step = if gradient.is_empty() { 0 } else { rows * classes };
     split::for_chunks2(threads, (&mut *sums, 1), (gradient, step), |i, sum, gradient| {
         let mine = i * rows..((i + 1) * rows).min(count);
@@ -78,7 +79,7 @@ pub fn softmax_cross_entropy(
             Targets::Classes(t) => Targets::Classes(&t[mine]),
             Targets::Distributions(t) => Targets::Distributions(&t[mine.start * classes..mine.end * classes]),
         };
-        if classes <= FEW {
+        if classes <= MAX_LANE_CLASSES {
             cross_entropy_lanes(&mut sum[0], gradient, logits, targets, (smoothing, scale), classes);
         } else {
             sum[0] = cross_entropy_rows(gradient, logits, targets, (smoothing, scale), classes);
@@ -92,7 +93,7 @@ const fn rows(classes: usize) -> usize {
     if rows == 0 { 1 } else { rows }
 }
 
-/// The greatest element; NaN if there is one.
+/// The maximum; NaN if any element is NaN.
 #[inline(always)]
 fn greatest(row: &[f32]) -> f32 {
     let mut best = f32::NEG_INFINITY;
@@ -144,7 +145,7 @@ multiversion! {
             let mut add = |t: f32, z: f32| {
                 let t = t * (1.0 - smoothing) + spread;
                 mass += t;
-                // A target of 0 adds nothing, even where the logit is minus infinity.
+                // A target of 0 contributes nothing, even if the logit is minus infinity.
                 loss += if t == 0.0 { 0.0 } else { t * (log_sum - z) };
                 t
             };
@@ -161,9 +162,9 @@ multiversion! {
                 for (c, g) in row.iter_mut().enumerate() {
                     *g = -target(c);
                 }
-                let share = mass / sum;
+                let factor = mass / sum;
                 for (g, &z) in row.iter_mut().zip(z) {
-                    *g = (*g + exp(z - top) * share) * scale;
+                    *g = (*g + exp(z - top) * factor) * scale;
                 }
             }
             total += f64::from(loss);
@@ -173,7 +174,7 @@ multiversion! {
 }
 
 by_lanes! {
-    /// [`cross_entropy_rows`] for few classes, added to `total`: a row in each lane.
+    /// [`cross_entropy_rows`] for few classes, added to `total`, with one row per lane.
     fn cross_entropy_lanes<S>(
         total: &mut f64, gradient: &mut [f32], logits: &[f32], targets: Targets<'_>, smoothing: (f32, f32),
         classes: usize,
@@ -183,9 +184,9 @@ by_lanes! {
         let keep = 1.0 - smoothing;
         let mut totals = [0.0_f64; LANES];
         // Logits, their exponentials and targets of sixteen rows.
-        let mut z = [[0.0_f32; LANES]; FEW];
-        let mut e = [[0.0_f32; LANES]; FEW];
-        let mut t = [[0.0_f32; LANES]; FEW];
+        let mut z = [[0.0_f32; LANES]; MAX_LANE_CLASSES];
+        let mut e = [[0.0_f32; LANES]; MAX_LANE_CLASSES];
+        let mut t = [[0.0_f32; LANES]; MAX_LANE_CLASSES];
         let rows = logits.len() / classes;
         assert!(gradient.is_empty() || gradient.len() >= rows * classes, "the gradient holds every row");
         for first in (0..rows).step_by(LANES) {
@@ -197,7 +198,7 @@ by_lanes! {
                 Targets::Classes(all) => {
                     let mut labels = [0; LANES];
                     labels[..count].copy_from_slice(&all[first..first + count]);
-                    assert!(labels.iter().all(|&label| (label as usize) < classes), "labels are classes");
+                    assert!(labels.iter().all(|&label| (label as usize) < classes), "labels are valid classes");
                     for (c, t) in t.iter_mut().enumerate().take(classes) {
                         for (t, label) in t.iter_mut().zip(labels) {
                             *t = if label == c as u32 { keep + spread } else { spread };
@@ -230,7 +231,7 @@ by_lanes! {
             }
             for (z, t) in z[..classes].iter().zip(&t) {
                 for lane in 0..LANES {
-                    // A target of 0 adds nothing, even where the logit is minus infinity.
+                    // A target of 0 contributes nothing, even if the logit is minus infinity.
                     loss[lane] += if t[lane] == 0.0 { 0.0 } else { t[lane] * (log_sum[lane] - z[lane]) };
                 }
             }
@@ -246,7 +247,7 @@ by_lanes! {
                     for lane in 0..LANES {
                         e[lane] = (e[lane] * mass[lane] - t[lane]) * scale;
                     }
-                    // SAFETY: guaranteed by the caller; so many rows lie in the block.
+                    // SAFETY: guaranteed by the caller; `count` rows lie in the block.
                     unsafe { S::scatter(gradient.as_mut_ptr().add(c), classes, count, S::load(e.as_ptr())) };
                 }
             }
@@ -255,7 +256,7 @@ by_lanes! {
     }
 }
 
-/// The columns of up to sixteen rows, with a row in each lane.
+/// Loads up to sixteen rows column by column, with one row per lane.
 ///
 /// # Safety
 /// The processor must support the instruction set.
@@ -264,7 +265,7 @@ unsafe fn columns<S: Simd>(to: &mut [[f32; LANES]], rows: &[f32], classes: usize
     let count = rows.len() / classes;
     assert!((1..=LANES).contains(&count), "a row for each lane");
     for (c, to) in to.iter_mut().enumerate().take(classes) {
-        // SAFETY: guaranteed by the caller; so many rows are there.
+        // SAFETY: guaranteed by the caller; `rows` holds `count` rows.
         unsafe { S::store(to.as_mut_ptr(), S::gather(rows.as_ptr().add(c), classes, count)) };
     }
 }

@@ -1,27 +1,25 @@
-//! Work split among threads by blocks whose bounds depend on the shape alone.
+//! Work split among threads, in blocks that depend on the shape only.
 
-#![expect(
-    unsafe_code,
-    reason = "threads write chunks of one slice, whose number is not known when compiling"
-)]
+#![expect(unsafe_code, reason = "threads write disjoint chunks of one slice")]
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::threads::team;
 
-/// Multiplications below which a thread costs more than it saves (some 4 us; handing work over takes about 1).
-const WORTH_A_THREAD: usize = 1 << 18;
+/// Multiplications below which another thread costs more than it saves: some 4 us of work, while passing work takes
+/// about 1 us.
+const MIN_WORK_PER_THREAD: usize = 1 << 18;
 
-/// How many multiplications of a matrix product take as long as one element's way through memory.
-pub(crate) const ELEMENT: usize = 16;
+/// Multiplications of a matrix product that take as long as loading and storing one element.
+pub(crate) const ELEMENT_COST: usize = 16;
 
-/// How many of the granted `threads` to use for `work` multiplications (or comparable steps).
+/// Number of threads to use for `work` multiplications (or comparable steps), at most `threads`.
 pub(crate) fn useful(threads: usize, work: usize) -> usize {
-    threads.min(work / WORTH_A_THREAD).max(1)
+    threads.min(work / MIN_WORK_PER_THREAD).max(1)
 }
 
-/// `work(i)` for every `i` below `count`, on up to `threads` threads of the caller's team.
+/// Calls `work(i)` for every `i` below `count`, on up to `threads` threads of the caller's team.
 pub(crate) fn run(threads: usize, count: usize, work: impl Fn(usize) + Sync) {
     if threads <= 1 || count <= 1 {
         (0..count).for_each(work);
@@ -30,7 +28,7 @@ pub(crate) fn run(threads: usize, count: usize, work: impl Fn(usize) + Sync) {
     }
 }
 
-/// `body(i, chunk i)` for every chunk of `chunk` elements of `out`, on up to `threads` threads.
+/// Calls `body(i, chunk i)` for every chunk of `chunk` elements of `out`, on up to `threads` threads.
 pub(crate) fn for_chunks<T: Send>(
     threads: usize,
     out: &mut [T],
@@ -40,7 +38,7 @@ pub(crate) fn for_chunks<T: Send>(
     for_chunks2(threads, (out, chunk), (&mut [(); 0], 0), |i, out, _| body(i, out));
 }
 
-/// Like [`for_chunks`] over two outputs whose chunks of equal index belong together. The second may be empty.
+/// Like [`for_chunks`], over two outputs with corresponding chunks. The second may be empty.
 pub(crate) fn for_chunks2<T: Send, U: Send>(
     threads: usize,
     (first, first_chunk): (&mut [T], usize),
@@ -50,19 +48,19 @@ pub(crate) fn for_chunks2<T: Send, U: Send>(
     let count = first.len().div_ceil(first_chunk.max(1));
     let (first, second) = (Chunks::new(first, first_chunk.max(1)), Chunks::new(second, second_chunk));
     run(threads, count, |i| {
-        // SAFETY: the team calls the closure once for each index.
+        // SAFETY: the team calls the closure once per index.
         let (first, second) = unsafe { (first.get(i), second.get(i)) };
         body(i, first, second);
     });
 }
 
-/// Part `i` of `parts` of so many items, as even as can be.
+/// Range `i` of `items` items that are divided into `parts` parts as evenly as possible.
 pub(crate) fn even(i: usize, parts: usize, items: usize) -> Range<usize> {
     i * items / parts..(i + 1) * items / parts
 }
 
-/// `body(i, part i)` for each of so many even parts of `out` in whole rows of `row` elements (the last may be shorter), on up to
-/// `threads` threads.
+/// Calls `body(i, part i)` for `parts` even parts of `out`, made of whole rows of `row` elements (the last row may be
+/// shorter), on up to `threads` threads.
 pub(crate) fn for_parts<T: Send>(
     threads: usize,
     out: &mut [T],
@@ -72,12 +70,12 @@ pub(crate) fn for_parts<T: Send>(
     let rows = out.len().div_ceil(row);
     let out = Chunks::new(out, row);
     run(threads, parts, |i| {
-        // SAFETY: even parts do not overlap, and the team calls the closure once for each index.
+        // SAFETY: even parts do not overlap, and the team calls the closure once per index.
         body(i, unsafe { out.range(even(i, parts, rows)) });
     });
 }
 
-/// A slice whose chunks several threads change, each chunk by one of them.
+/// A slice of which several threads write disjoint chunks.
 pub(crate) struct Chunks<'a, T> {
     start: *mut T,
     len: usize,
@@ -85,7 +83,7 @@ pub(crate) struct Chunks<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: `get` is the only access, and its callers promise that no element is reached twice.
+// SAFETY: `get` and `range` are the only access, and their callers guarantee that no element is reached twice.
 unsafe impl<T: Send> Sync for Chunks<'_, T> {}
 
 impl<'a, T> Chunks<'a, T> {
@@ -94,21 +92,21 @@ impl<'a, T> Chunks<'a, T> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), chunk, slice: PhantomData }
     }
 
-    /// Chunk `i`, empty where the slice has ended.
+    /// Chunk `i`; empty beyond the end of the slice.
     ///
     /// # Safety
-    /// No chunk may be asked for again while what was given out for it lives.
-    #[expect(clippy::mut_from_ref, reason = "each chunk is given out once, as the caller promises")]
+    /// A chunk must not be requested again while an earlier borrow of it lives.
+    #[expect(clippy::mut_from_ref, reason = "each chunk is borrowed once, as the caller guarantees")]
     pub(crate) unsafe fn get(&self, i: usize) -> &mut [T] {
         // SAFETY: guaranteed by the caller.
         unsafe { self.range(i..i + 1) }
     }
 
-    /// Some chunks as one.
+    /// A range of chunks as one slice.
     ///
     /// # Safety
     /// As for [`get`](Self::get).
-    #[expect(clippy::mut_from_ref, reason = "each chunk is given out once, as the caller promises")]
+    #[expect(clippy::mut_from_ref, reason = "each chunk is borrowed once, as the caller guarantees")]
     unsafe fn range(&self, chunks: Range<usize>) -> &mut [T] {
         let (from, to) = ((chunks.start * self.chunk).min(self.len), (chunks.end * self.chunk).min(self.len));
         // SAFETY: from..to lies within the slice, which is borrowed for 'a; different chunks do not overlap.
@@ -116,7 +114,7 @@ impl<'a, T> Chunks<'a, T> {
     }
 }
 
-/// Like [`for_chunks`] over an output and several more, all of one length.
+/// Like [`for_chunks`], over an output and several more of the same length.
 pub(crate) fn for_chunks_of_each<const N: usize>(
     threads: usize,
     out: &mut [f32],
@@ -127,14 +125,14 @@ pub(crate) fn for_chunks_of_each<const N: usize>(
     let len = out.len();
     let others = others.map(|other| Chunks::new(&mut other[..len], chunk));
     for_chunks(threads, out, chunk, |i, out| {
-        // SAFETY: chunks of each index are asked for once.
+        // SAFETY: the chunks of each index are requested once.
         let others = others.each_ref().map(|other| unsafe { other.get(i) });
         body(i, out, others);
     });
 }
 
-/// Sums of `len` values over `count` blocks, added to `out`: `body(block, sums)` adds its block to what `sums` holds; the
-/// blocks' sums are added in their order, so the result does not depend on `threads`.
+/// Adds sums over `count` blocks to `out`: `body(block, sums)` adds its block to `sums`. Each block has sums of its
+/// own, which are added in the order of the blocks. The result therefore does not depend on `threads`.
 pub(crate) fn reduce(threads: usize, count: usize, out: &mut [f32], body: impl Fn(usize, &mut [f32]) + Sync) {
     if count <= 1 {
         if count == 1 {

@@ -3,7 +3,7 @@
 use super::dispatch::multiversion;
 
 multiversion! {
-    /// Sets `out[i]` to `f(words[i])`, for as many elements as the shorter slice has.
+    /// Sets `out[i]` to `f(words[i])`, up to the length of the shorter slice.
     pub fn map_words<{F: Fn(u64) -> f32}>(out: &mut [f32], words: &[u64], f: F) {
         for (out, word) in out.iter_mut().zip(words) {
             *out = f(*word);

@@ -1,5 +1,5 @@
-//! Writes a model of Keras in another of its formats, or its weights as safetensors or npz:
-//! `cargo run -p tinsmith-layers --example convert -- model.keras model.h5`
+//! Converts a Keras model to another of its formats, or its weights to safetensors or npz: `cargo run -p
+//! tinsmith-layers --example convert -- model.keras model.h5`
 #![expect(clippy::print_stdout, reason = "a command")]
 
 use std::collections::BTreeMap;

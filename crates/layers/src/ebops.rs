@@ -1,4 +1,4 @@
-//! What learned widths cost: the bound on effective bit operations, and its gradients.
+//! Upper bound on the effective bit operations of a network with learned bit widths, and its gradients.
 
 use tinsmith_network::quantizer::LearnedQuantizer;
 use tinsmith_network::{Op, Role};
@@ -8,14 +8,14 @@ use crate::error::Result;
 use crate::layer::param_name;
 use crate::model::Model;
 
-/// Bits of a value that no quantizer speaks of.
+/// Bit width assumed for a value without a quantizer.
 const UNKNOWN_BITS: u32 = 8;
 
-/// The kernels of a network whose widths are learned (`learned_bits`), and what they are multiplied with.
+/// Kernels with learned bit widths (`learned_bits`), with the bit widths of their inputs.
 ///
 /// # Source
-/// Sun and others, 2024, arXiv 2405.00645, section III; see [`LearnedBits::penalty_slice`]. Different on purpose: the
-/// bits of inputs are those that their quantizer names (8 where there is none), not learned along.
+/// Sun and others, 2024, arXiv 2405.00645, section III; see [`LearnedBits::penalty_slice`]. Deviation: the bit widths
+/// of inputs are those of their quantizer (8 without one) and are not learned.
 #[derive(Debug, Clone)]
 pub struct Ebops {
     kernels: Vec<Kernel>,
@@ -23,7 +23,7 @@ pub struct Ebops {
 
 #[derive(Debug, Clone)]
 struct Kernel {
-    /// Name of the kernel, and of its numbers of bits.
+    /// Names of the kernel parameter and of the parameter that holds its bit widths.
     names: [String; 2],
     bits: LearnedBits,
     shape: Vec<usize>,
@@ -31,20 +31,20 @@ struct Kernel {
     positions: u64,
 }
 
-/// The bound, and its gradient by each parameter that holds numbers of bits.
+/// The bound, with its gradient by each bit-width parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EbopsGradients {
-    /// The sum of the kernels' bounds.
+    /// Sum of the kernels' bounds.
     pub value: f64,
-    /// Names of parameters and gradients by their elements.
+    /// Parameter names, each with one gradient per element.
     pub gradients: Vec<(String, Vec<f32>)>,
 }
 
 impl Ebops {
-    /// Those of a network.
+    /// Finds the kernels with learned bit widths in a model.
     ///
     /// # Errors
-    /// [`crate::LayersError::Quant`] where a quantizer is refused.
+    /// [`crate::LayersError::Quant`] if a quantizer is refused.
     pub fn of(model: &Model) -> Result<Self> {
         let (spec, graph) = (model.spec(), model.graph());
         let mut kernels = Vec::new();
@@ -52,13 +52,12 @@ impl Ebops {
             let shapes = graph.input_shapes(i);
             let Some(&input) = shapes.first() else { continue };
             let weights = layer.op.weights(input);
-            let places = if matches!(layer.op, Op::Conv2dTranspose(_)) { input } else { graph.shape(i) };
-            let positions = places[..places.len().saturating_sub(1)].iter().map(|&d| d as u64).product();
+            let positions = layer.op.product().map_or(0, |product| product.positions(input, graph.shape(i)));
             for (k, weight) in weights.iter().filter(|w| w.role == Role::Kernel).enumerate() {
                 let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == Some(weight.name)));
                 let Some((own, learned)) = own.and_then(|own| Some((own, own.learned?))) else { continue };
                 let LearnedQuantizer::LearnedBits(settings) = learned.quantizer else { continue };
-                // What a depthwise stage hands to its pointwise stage has no quantizer of its own.
+                // The output of a depthwise stage has no quantizer of its own before the pointwise stage.
                 let bits = if k == 0 { bits_before(model, i) } else { UNKNOWN_BITS };
                 kernels.push(Kernel {
                     names: [param_name(&layer.name, weight.name), param_name(&layer.name, own.name)],
@@ -72,17 +71,17 @@ impl Ebops {
         Ok(Self { kernels })
     }
 
-    /// Whether no width is learned.
+    /// True if no bit width is learned.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.kernels.is_empty()
     }
 
-    /// The bound for the parameters that `values` knows by name, and its gradients. Weights that are not finite have
-    /// none.
+    /// Computes the bound and its gradients from parameter values looked up by name. Kernels with non-finite values
+    /// contribute nothing.
     ///
     /// # Errors
-    /// What `values` says, and [`crate::LayersError::Quant`] where lengths do not fit.
+    /// The errors of `values`; [`crate::LayersError::Quant`] if lengths do not match.
     pub fn gradients<E: From<crate::LayersError>>(
         &self,
         mut values: impl FnMut(&str) -> std::result::Result<Vec<f32>, E>,
@@ -105,7 +104,8 @@ impl Ebops {
     }
 }
 
-/// Bits of the values that a layer takes: those of the last quantizer before it, over layers that only move values.
+/// Bit width of the values that a layer reads: that of the last quantizer before it, looking through layers that only
+/// move values.
 fn bits_before(model: &Model, layer: usize) -> u32 {
     let mut at = layer;
     while let Some(&before) = model.graph().nodes[at].inputs.first() {

@@ -9,11 +9,11 @@ use tinsmith_kernels::ShapeError;
 use tinsmith_network::NetworkError;
 use tinsmith_quant::QuantError;
 
-/// Why a network cannot be built, run, filled with weights or folded.
+/// Error raised while building, running, loading or folding a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayersError {
-    /// The specification is malformed or impossible.
+    /// The specification is malformed or has no valid shapes.
     #[error(transparent)]
     Spec(#[from] NetworkError),
     /// The architecture of a Keras model could not be read or written.
@@ -34,114 +34,112 @@ pub enum LayersError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FoundationError),
-    /// A layer could not run.
+    /// A layer failed to run.
     #[error("layer `{layer}`: {reason}")]
     Layer {
-        /// Its name.
+        /// Name of the layer.
         layer: String,
-        /// Why not.
+        /// Cause.
         reason: Box<Self>,
     },
-    /// A layer with a setting that no computation of this crate has.
+    /// A layer has a setting that this crate cannot compute.
     #[error("layer `{layer}`: {what}")]
     Unsupported {
-        /// Its name.
+        /// Name of the layer.
         layer: String,
-        /// What it asks for, and what there is.
+        /// The setting, and the supported alternatives.
         what: String,
     },
-    /// Another number of inputs than the network has.
+    /// The number of inputs differs from the network's.
     #[error("the network takes {want} inputs ({names}), found {got}")]
     InputCount {
-        /// Inputs of the network.
+        /// Number of inputs of the network.
         want: usize,
-        /// Their names.
+        /// Names of the network's inputs.
         names: String,
-        /// Tensors given.
+        /// Number of tensors passed.
         got: usize,
     },
-    /// An input whose shape is not the network's.
+    /// The shape of an input differs from the network's.
     #[error("input `{name}` has shape {got:?}, want (batch, then {want:?})")]
     InputShape {
-        /// The input layer.
+        /// Name of the input layer.
         name: String,
         /// Shape of one sample.
         want: Vec<usize>,
-        /// What was given.
+        /// Shape of the tensor passed.
         got: Vec<usize>,
     },
-    /// One output was asked for, of a network that has several.
-    #[error("the network has {count} outputs ({names}), want all of them asked for")]
+    /// A single output was requested from a network with several.
+    #[error("the network has {count} outputs ({names}), request all of them with `forward_many`")]
     OutputCount {
-        /// How many.
+        /// Number of outputs.
         count: usize,
-        /// Their names.
+        /// Names of the outputs.
         names: String,
     },
-    /// A batch that a plan is not laid out for.
-    #[error("a batch of {rows} samples, want 1 to {most}, which the plan was laid out for")]
+    /// The batch is empty or larger than the plan's largest batch.
+    #[error("a batch of {rows} rows, want 1 to {most}, the size that the plan was compiled for")]
     Rows {
-        /// Samples of the batch.
+        /// Rows of the batch.
         rows: usize,
-        /// Samples of the largest batch.
+        /// Rows of the largest batch.
         most: usize,
     },
-    /// A plan that would take more memory than allowed.
+    /// The plan needs more memory than allowed.
     #[error(
-        "a plan for batches of {rows} samples takes {bytes} bytes, {limit} are allowed; want smaller batches"
+        "a plan for batches of {rows} rows needs {bytes} bytes, more than the limit of {limit}; use smaller batches"
     )]
     Memory {
-        /// What it would take.
+        /// Bytes needed.
         bytes: usize,
-        /// What is allowed.
+        /// Bytes allowed.
         limit: usize,
-        /// Samples of the largest batch.
+        /// Rows of the largest batch.
         rows: usize,
     },
-    /// Gradients without a forward pass that they belong to.
+    /// A backward pass was requested without a preceding forward pass in training mode.
     #[error(
-        "gradients were asked for without a forward pass in training before, want one for each backward pass"
+        "a backward pass without a forward pass in training mode; run one forward pass before each backward pass"
     )]
     NoForward,
-    /// A forward pass in training by a plan that was compiled for inference.
-    #[error(
-        "a forward pass in training by a plan for inference, want one that is compiled with `training: true`"
-    )]
+    /// A training pass was requested from a plan compiled for inference.
+    #[error("a training pass of a plan compiled for inference; compile it with `training: true`")]
     NoTraining,
-    /// Weights that are not those of the network.
+    /// Weights do not match the network.
     #[error("{origin} does not fit the network: {faults}")]
     Mismatch {
-        /// Where the weights came from.
+        /// Source of the weights.
         origin: String,
-        /// Every missing and unknown tensor and every wrong shape.
+        /// Every missing tensor, unknown tensor and wrong shape.
         faults: String,
     },
-    /// A weight file of a kind that this crate does not know.
-    #[error("{path} is no weight file by its name: want .safetensors, .npz, .h5 or .keras", path = path.display())]
+    /// The extension of a weight file is unknown.
+    #[error("{path} has no known extension of a weight file: want .safetensors, .npz, .h5 or .keras", path = path.display())]
     FileKind {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// An archive of arrays that is not what it claims to be.
+    /// An `.npz` archive is damaged.
     #[error("cannot read {path} as npz: {reason}", path = path.display())]
     Npz {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// Cause.
         reason: String,
     },
-    /// A file of Keras' that is damaged, or that holds something else.
-    #[error("cannot use {path} as a file of Keras: {reason}", path = path.display())]
+    /// A Keras file is damaged or holds something else.
+    #[error("cannot use {path} as a Keras file: {reason}", path = path.display())]
     Keras {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// Cause.
         reason: String,
     },
 }
 
 impl LayersError {
-    /// This error with the layer's name before it, if it has none yet.
+    /// Adds the layer's name, unless the error already has one.
     pub(crate) fn of_layer(self, layer: &str) -> Self {
         match self {
             Self::Layer { .. } | Self::Unsupported { .. } => self,
@@ -150,5 +148,5 @@ impl LayersError {
     }
 }
 
-/// A result whose error is [`LayersError`].
+/// Result with [`LayersError`] as its error.
 pub type Result<T, E = LayersError> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! Batch normalizations folded into the layers before them, for deployment.
+//! Folds batch normalizations into the preceding layers, for deployment.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,31 @@ use crate::error::Result;
 use crate::layer::{effective_quantizer, param_name, quantize_once};
 use crate::model::Model;
 
-/// A network without the normalizations that could be folded, and its weights.
+/// A network after folding, with its weights.
 #[derive(Debug, Clone)]
 pub struct FoldedNetwork {
-    /// The specification: folded normalizations are gone, their layers have a bias.
+    /// The specification without the folded normalizations; the layers that absorbed them have a bias.
     pub spec: ModelSpec,
     /// Weights by parameter name, for [`Model::set_weights`].
     pub weights: BTreeMap<String, Tensor>,
-    /// Names of the normalizations that were folded.
+    /// Names of the folded normalizations.
     pub folded: Vec<String>,
-    /// Names of those that stay, each with the reason.
+    /// Names of the normalizations that were kept, each with the reason.
     pub kept: Vec<(String, String)>,
 }
 
-/// Folds every batch normalization that follows a dense, convolution, depthwise, separable or transposed layer which
-/// feeds nothing else, has a linear activation and quantizes neither kernel nor bias:
-/// `k' = k gamma / sqrt(variance + epsilon)`, `b' = (b - mean) gamma / sqrt(variance + epsilon) + beta`. Outputs in
-/// inference stay, up to rounding. Normalizations that are trained folded (`fold: true`) are folded with the
-/// quantizers in place, which gives equal outputs because training quantizes after folding too. Others stay, since
-/// folding would change what their layer's quantizer sees.
+/// Folds every batch normalization that directly follows a dense, convolution, depthwise, separable or transposed
+/// layer. That layer must feed nothing else, have a linear activation, and quantize neither kernel nor bias. The new
+/// weights are `k' = k gamma / sqrt(variance + epsilon)` and `b' = (b - mean) gamma / sqrt(variance + epsilon) +
+/// beta`. Inference outputs stay equal up to rounding. Normalizations that are trained folded (`fold: true`) are
+/// folded with their quantizers in place; outputs are equal because training also quantizes after folding. All others
+/// are kept, because folding would change the input of the layer's quantizer.
 ///
-/// A folded layer keeps the name of the linear layer; where the normalization was an output, that name is the
-/// output's.
+/// A folded layer keeps the name of the linear layer. If the normalization was a network output, the linear layer
+/// takes its place as that output.
 ///
 /// # Errors
-/// [`crate::LayersError::Tensor`] where the device fails.
+/// [`crate::LayersError::Tensor`] if the device fails.
 pub fn fold_batch_norms(model: &Model) -> Result<FoldedNetwork> {
     let (spec, graph) = (model.spec(), model.graph());
     let mut weights = model.params().snapshot()?;
@@ -84,7 +84,8 @@ pub fn fold_batch_norms(model: &Model) -> Result<FoldedNetwork> {
     Ok(FoldedNetwork { spec: out, weights, folded, kept })
 }
 
-/// The linear layer's weight that a normalization is folded into, or why it cannot be.
+/// Returns the weight to scale in the linear layer before a normalization, or the reason for keeping the
+/// normalization.
 fn foldable(before: &Layer, norm: &op::BatchNorm) -> Result<&'static str, String> {
     type Parts<'a> = (&'static str, &'a Activation, [Option<&'a Quantizer>; 2]);
     let (kernel, activation, quantizers): Parts<'_> = match &before.op {
@@ -121,7 +122,7 @@ fn foldable(before: &Layer, norm: &op::BatchNorm) -> Result<&'static str, String
     Ok(kernel)
 }
 
-/// The `use_bias` of a layer that [`foldable`] took.
+/// Mutable access to `use_bias` of a layer accepted by [`foldable`].
 fn use_bias(op: &mut Op) -> Option<&mut bool> {
     Some(match op {
         Op::Dense(l) => &mut l.use_bias,
@@ -136,7 +137,7 @@ fn use_bias(op: &mut Op) -> Option<&mut bool> {
     })
 }
 
-/// Takes the normalization's weights out and changes those of the layer before it.
+/// Removes the normalization's weights and folds them into those of the preceding layer.
 fn fold_weights(
     weights: &mut BTreeMap<String, Tensor>,
     before: &Layer,
@@ -152,7 +153,8 @@ fn fold_weights(
         };
         Ok(Some(value.to_vec1::<f32>()?.into_iter().map(f64::from).collect()))
     };
-    // Trained folded, moving statistics are not quantized: they only ever act through kernel and bias.
+    // The moving statistics of a normalization trained folded are not quantized: they act only through kernel and
+    // bias.
     let unless_folded = |q: &'_ Option<Quantizer>| q.filter(|_| !norm.fold);
     let gamma = take("gamma", norm.gamma_quantizer.as_ref(), Role::Gamma)?;
     let beta = take("beta", norm.beta_quantizer.as_ref(), Role::Beta)?;
@@ -177,7 +179,8 @@ fn fold_weights(
     let kernel_name = param_name(&before.name, kernel);
     if let Some(old) = weights.get(&kernel_name) {
         let dims = old.dims().to_vec();
-        // A transposed kernel is (.., filters, in); all others end in their outputs, a depthwise one in two axes.
+        // A transposed kernel has shape (.., filters, in). All others end in their outputs; a depthwise kernel uses
+        // two axes for them.
         let inner = if matches!(before.op, Op::Conv2dTranspose(_)) { dims[dims.len() - 1] } else { 1 };
         let values = old.flatten_all()?.to_vec1::<f32>()?;
         let scaled: Vec<f32> = values

@@ -1,4 +1,4 @@
-//! Keras' model and weight files, in and out: architecture and weights in one call.
+//! Reads and writes the model and weight files of Keras, architecture and weights in one call.
 //!
 //! | file | read | written |
 //! | --- | --- | --- |
@@ -7,13 +7,13 @@
 //! | `.h5`, weights alone: `layer_names` and `weight_names` | Keras 2 and 3 | |
 //! | `.weights.h5`: `layers/<class>/vars/<number>` | Keras 2.12 to 3 | as Keras 2.15 does |
 //!
-//! What a file is, its first bytes tell, not its name. Architectures are read by [`tinsmith_keras::read_json`],
-//! so whatever would change what the network computes is an error that names the layer. Optimizer states and training
-//! settings in the file are left aside. Reading needs no more memory than a small multiple of the file, whatever its
-//! headers claim; compressed HDF5 is read.
+//! The file kind is detected from the first bytes, not from the name. Architectures are read by
+//! [`tinsmith_keras::read_json`]; a setting that would change the result is an error that names the layer.
+//! Optimizer state and training settings are ignored. Memory is bounded by a small multiple of the file size,
+//! independent of the sizes claimed in headers. Compressed HDF5 is supported.
 //!
-//! HDF5 is read and written by the crate `hdf5-pure`, which has no C dependency. What is written follows the layouts of
-//! Keras 2.15 and `QKeras` 0.9.0, and is read here as the same network; `scripts/check_with_keras.py` opens it with real
+//! HDF5 is read and written by `hdf5-pure`, which has no C dependency. Written files follow the layouts of Keras 2.15
+//! and `QKeras` 0.9.0 and read back as the same network. `scripts/check_with_keras.py` opens them with the original
 //! Keras.
 //!
 //! ```no_run
@@ -46,16 +46,16 @@ use hdf5::Hdf5;
 /// Reads architecture and weights.
 ///
 /// # Errors
-/// [`LayersError::Keras`] where the file is damaged or has no architecture, [`LayersError::Architecture`] with every layer and
-/// setting that is not read, [`LayersError::Mismatch`] where architecture and weights do not fit.
+/// [`LayersError::Keras`] if the file is damaged or has no architecture, [`LayersError::Architecture`] with every
+/// unsupported layer and setting, [`LayersError::Mismatch`] if architecture and weights do not match.
 pub fn load(path: &Path, options: &BuildOptions) -> Result<Model> {
     load_bytes(&read(path)?, path, options)
 }
 
-/// As [`load`], from the bytes of a file; `path` is for messages.
+/// Like [`load`], from the bytes of a file. `path` is used in messages only.
 ///
 /// # Errors
-/// As [`load`].
+/// Those of [`load`].
 pub fn load_bytes(bytes: &[u8], path: &Path, options: &BuildOptions) -> Result<Model> {
     let contents = Contents::open(bytes).map_err(malformed(path))?;
     let (spec, document) = contents.architecture(path)?;
@@ -67,26 +67,26 @@ pub fn load_bytes(bytes: &[u8], path: &Path, options: &BuildOptions) -> Result<M
     Ok(model)
 }
 
-/// Reads the architecture alone, of a file that [`load`] takes.
+/// Reads the architecture alone from a file that [`load`] accepts.
 ///
 /// # Errors
-/// As [`load`].
+/// Those of [`load`].
 pub fn load_spec(path: &Path) -> Result<ModelSpec> {
     Ok(Contents::open(&read(path)?).map_err(malformed(path))?.architecture(path)?.0)
 }
 
-/// Whether a file's name says that Keras wrote it: `.keras`, `.h5` or `.hdf5`.
+/// Returns true if the file name has an extension of Keras: `.keras`, `.h5` or `.hdf5`.
 #[must_use]
-pub fn is_named_so(path: &Path) -> bool {
+pub fn has_keras_extension(path: &Path) -> bool {
     matches!(path.extension().and_then(|e| e.to_str()), Some("keras" | "h5" | "hdf5"))
 }
 
-/// The weights in a file by name, for [`Model::set_weights`] of a network of this specification. Files without an
-/// architecture are taken to hold the layers that [`tinsmith_keras::write_json`] would write.
+/// Reads the weights by name, in the form accepted by [`Model::set_weights`]. Files without an architecture must hold
+/// the layers that [`tinsmith_keras::write_json`] writes for `spec`.
 ///
 /// # Errors
-/// [`LayersError::Keras`] where the file is damaged or holds other layers, [`LayersError::Architecture`] where the
-/// specification has layers that Keras has not and the file does not name its own.
+/// [`LayersError::Keras`] if the file is damaged or holds other layers, [`LayersError::Architecture`] if the
+/// specification has layers without a Keras class and the file does not name its own.
 pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Tensor>> {
     let contents = Contents::open(&read(path)?).map_err(malformed(path))?;
     let document = match &contents.config {
@@ -97,12 +97,12 @@ pub fn load_weights(path: &Path, spec: &ModelSpec) -> Result<BTreeMap<String, Te
     contents.weights(spec, &document).map_err(malformed(path))
 }
 
-/// Writes architecture and weights, as `.keras` or, for names that end in `.h5` or `.hdf5`, in the legacy layout; as
-/// weights alone for names that end in `.weights.h5`. The file is whole or as it was; equal networks give equal bytes.
+/// Writes architecture and weights: as `.keras`, in the legacy layout for `.h5` and `.hdf5`, or weights alone for
+/// `.weights.h5`. The write is atomic. Equal networks give equal bytes.
 ///
 /// # Errors
-/// [`LayersError::Architecture`] that names each layer which Keras and `QKeras` have no class for, [`LayersError::FileKind`] for
-/// other names, [`LayersError::File`] where the file cannot be written.
+/// [`LayersError::Architecture`] naming each layer without a class in Keras and `QKeras`, [`LayersError::FileKind`]
+/// for other extensions, [`LayersError::File`] if the file cannot be written.
 pub fn save(model: &Model, path: &Path) -> Result<()> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let document = Document::write(model.spec())?;
@@ -110,7 +110,7 @@ pub fn save(model: &Model, path: &Path) -> Result<()> {
         checkpoint::write(model, &document)
     } else if name.ends_with(".keras") {
         checkpoint::write(model, &document).and_then(|weights| archive::write(&document, &weights))
-    } else if is_named_so(path) {
+    } else if has_keras_extension(path) {
         legacy::write(model, &document)
     } else {
         return Err(LayersError::FileKind { path: path.to_owned() });
@@ -126,7 +126,7 @@ fn malformed(path: &Path) -> impl Fn(String) -> LayersError + '_ {
     move |reason| LayersError::Keras { path: path.to_owned(), reason }
 }
 
-/// What a file holds: text of the architecture, and HDF5.
+/// Contents of a file: the architecture as JSON, if present, and the HDF5 weights.
 struct Contents {
     config: Option<String>,
     hdf5: Hdf5,
@@ -147,7 +147,8 @@ impl Contents {
 
     fn architecture(&self, path: &Path) -> Result<(ModelSpec, Document)> {
         let Some(config) = &self.config else {
-            let reason = "holds weights and no architecture; want it loaded into a network".to_owned();
+            let reason = "holds weights without an architecture; load it into a network with `load_weights`"
+                .to_owned();
             return Err(malformed(path)(reason));
         };
         let spec = tinsmith_keras::read_json(config, &path.display().to_string())?;
@@ -156,21 +157,21 @@ impl Contents {
 
     fn weights(&self, spec: &ModelSpec, document: &Document) -> Result<BTreeMap<String, Tensor>, String> {
         match self.hdf5.layout() {
-            hdf5::Layout::Legacy(root) => legacy::read(&self.hdf5, &root),
-            hdf5::Layout::Checkpoint(root) => checkpoint::read(&self.hdf5, &root, document, spec),
-            hdf5::Layout::Unknown => {
+            hdf5::WeightLayout::Legacy(root) => legacy::read(&self.hdf5, &root),
+            hdf5::WeightLayout::Checkpoint(root) => checkpoint::read(&self.hdf5, &root, document, spec),
+            hdf5::WeightLayout::Unknown => {
                 Err("has neither `layer_names` nor a group `layers`, want weights of Keras".to_owned())
             }
         }
     }
 
-    /// Whether each layer's weights stand under the layer's name.
+    /// True if weights are grouped by layer name.
     fn names_layers(&self) -> bool {
-        matches!(self.hdf5.layout(), hdf5::Layout::Legacy(_))
+        matches!(self.hdf5.layout(), hdf5::WeightLayout::Legacy(_))
     }
 }
 
-/// Refuses an architecture that claims more weights than the file holds, before memory is taken for them.
+/// Refuses an architecture that claims more weights than the file holds, before allocating memory for them.
 fn check_size(spec: &ModelSpec, weights: &BTreeMap<String, Tensor>, origin: &str) -> Result<()> {
     let graph = spec.graph()?;
     let mut claimed = 0_u128;

@@ -1,5 +1,5 @@
-//! What the kinds of layers compute. Each is built once, with geometry, quantizers and parameter numbers worked
-//! out, and then runs as often as needed.
+//! Forward passes of all layer kinds. A layer is built once, with geometry, quantizers and parameter indices
+//! resolved, and then runs many times.
 
 mod activation;
 mod arrange;
@@ -23,25 +23,25 @@ use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
 pub(crate) use activation::function_of;
-pub(crate) use linear::{Shape, product_shapes};
+pub(crate) use linear::{ProductShape, product_shapes};
 pub(crate) use pool::{Window, pool_geometry};
 pub use quantize::effective_quantizer;
 pub(crate) use quantize::{is_random, quantize_once, quantizer_mode};
 
-/// What a layer may know of the run that it is part of.
+/// Context of the current run, as passed to each layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) params: &'a Params,
     pub(crate) mode: Mode,
     pub(crate) threads: Threads,
-    /// Name of the layer that runs: its random draws hang on it.
+    /// Name of the running layer; its random draws derive from it.
     pub(crate) layer: &'a str,
-    /// Whether a softmax at the end of this layer is left out.
+    /// True if a softmax at the end of this layer is left out.
     pub(crate) keeps_logits: bool,
 }
 
 impl Context<'_> {
-    /// The seed of this layer's draws for `purpose`; None outside training.
+    /// Derives the seed of this layer's draws for `purpose`; None outside training.
     pub(crate) fn seed(&self, purpose: &str) -> Option<Seed> {
         match self.mode {
             Mode::Train { seed } => Some(draw_seed(seed, self.layer, purpose)),
@@ -50,13 +50,13 @@ impl Context<'_> {
     }
 }
 
-/// One layer that can run.
-pub(crate) trait Forward: fmt::Debug + Send + Sync {
-    /// Its output for `inputs`, contiguous where those are.
+/// A layer that is ready to run.
+pub(crate) trait LayerForward: fmt::Debug + Send + Sync {
+    /// Computes the output for `inputs`; contiguous if the inputs are.
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor>;
 }
 
-/// What layers are built from.
+/// Everything needed to build a layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Blueprint<'a> {
     pub(crate) layers: &'a [Layer],
@@ -66,14 +66,14 @@ pub(crate) struct Blueprint<'a> {
 }
 
 impl Blueprint<'_> {
-    /// Layer number `index`, ready to run. A folded batch normalization is built with the layer that it is folded
-    /// into, and runs from that layer's input.
-    pub(crate) fn build(&self, index: usize) -> Result<Box<dyn Forward>> {
+    /// Builds layer number `index`. A folded batch normalization is built together with the layer it is folded into,
+    /// and reads that layer's input.
+    pub(crate) fn build(&self, index: usize) -> Result<Box<dyn LayerForward>> {
         let layer = &self.layers[index];
         self.build_op(index).map_err(|e| e.of_layer(&layer.name))
     }
 
-    fn build_op(&self, index: usize) -> Result<Box<dyn Forward>> {
+    fn build_op(&self, index: usize) -> Result<Box<dyn LayerForward>> {
         let layer = &self.layers[index];
         let shapes = self.graph.input_shapes(index);
         if let Some(merge) = merge::Merge::new(&layer.op, &shapes) {
@@ -91,10 +91,11 @@ impl Blueprint<'_> {
             return Ok(Box::new(arrange));
         }
         match &layer.op {
-            Op::Input(l) => Ok(Box::new(quantize::Entrance::new(l.quantizer.as_ref())?)),
+            Op::Input(l) => Ok(Box::new(quantize::InputLayer::new(l.quantizer.as_ref())?)),
             Op::Activation(l) => activation::layer(self, index, l),
             Op::BatchNorm(l) if l.fold => Ok(Box::new(folded::Folded::new(self, index, l)?)),
             Op::BatchNorm(l) => Ok(Box::new(normalization::BatchNorm::new(self, index, l)?)),
+            Op::Rescaling(l) => Ok(Box::new(normalization::Rescaling::new(l, self.device)?)),
             Op::LayerNorm(l) => Ok(Box::new(normalization::LayerNorm::new(self, index, l)?)),
             Op::SeparableConv1d(_) | Op::SeparableConv2d(_) => {
                 Ok(Box::new(linear::Separable::new(self, index)?))
@@ -103,18 +104,18 @@ impl Blueprint<'_> {
             Op::DropConnect(l) => Ok(Box::new(noise::Noise::per_sample(l.rate))),
             other => Err(LayersError::Unsupported {
                 layer: layer.name.clone(),
-                what: format!("is a {}, which this crate cannot run", other.name()),
+                what: format!("is a {}, which has no implementation here", other.name()),
             }),
         }
     }
 }
 
-/// The seed of a layer's draws for `purpose` in the step whose seed is `step`.
+/// Derives the seed of a layer's draws for `purpose` from the seed `step` of the training step.
 pub(crate) fn draw_seed(step: Seed, layer: &str, purpose: &str) -> Seed {
     step.derive(layer, 0).derive(purpose, 0)
 }
 
-/// The name of a parameter: the layer's, a dot, the weight's.
+/// Name of a parameter: `layer.weight`.
 pub(crate) fn param_name(layer: &str, weight: &str) -> String {
     format!("{layer}.{weight}")
 }

@@ -1,9 +1,9 @@
-//! A network specification made trainable: for whoever has a [`ModelSpec`](tinsmith_network::ModelSpec), drawn, found
-//! by a search or read from Keras, and wants its outputs, its gradients and its weights.
+//! Trainable networks built from a [`ModelSpec`](tinsmith_network::ModelSpec): outputs, gradients and weights.
 //!
-//! A [`Model`] holds named parameters and runs on candle's graph with the kernels of `core-tensor`: forward in
-//! training or inference, backward by [`Tensor::backward`](candle_core::Tensor::backward). A quantized layer is the
-//! same layer with quantizers. Values and gradients are those of Keras 2.15 and `QKeras` 0.9.0.
+//! A [`Model`] holds named parameters and runs on candle's graph with the project's kernels: forward in training or
+//! inference, backward by [`Tensor::backward`](candle_core::Tensor::backward). A quantized layer is the same layer
+//! with quantizers. Values and gradients match Keras 2.15 and `QKeras` 0.9.0. A [`plan::Plan`] computes the same
+//! without a tape, in memory laid out in advance.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -47,17 +47,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | what | where |
+//! | task | items |
 //! | --- | --- |
-//! | build, run, look inside | [`Model`], [`BuildOptions`], [`Mode`], [`Activations`] |
+//! | build, run, inspect | [`Model`], [`BuildOptions`], [`Mode`], [`Activations`] |
+//! | train fast on the CPU | [`plan::Plan`], [`plan::PlanOptions`] |
 //! | parameters with masks and flags | [`Model::params`], [`tinsmith_core_tensor::Params`] |
-//! | weights in and out, in files and in memory | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
-//! | models of Keras and `QKeras`, `.keras` and `.h5`, in and out | [`keras`] |
-//! | where the first NaN or infinity stands | [`Model::first_non_finite`], [`NonFinite`], [`Place`] |
-//! | steps of quantized activations that begin by a batch | [`Model::calibrate`] |
-//! | weights carried over to a changed network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
-//! | batch normalizations folded for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
-//! | which quantizer a kernel really has | [`effective_quantizer`] |
+//! | save and load weights | [`Model::save_weights`], [`Model::load_weights`], [`npz`], [`ModelState`] |
+//! | read and write models of Keras and `QKeras`, `.keras` and `.h5` | [`keras`] |
+//! | exchange weights with candle-nn | [`Model::to_var_map`], [`Model::load_var_map`], [`Model::load_var_builder`] |
+//! | locate the first NaN or infinity | [`Model::first_non_finite`], [`NonFinite`], [`Place`] |
+//! | initialize activation step sizes from a batch | [`Model::calibrate`] |
+//! | inherit weights from another network | [`Model::inherit`], [`Inheritance`], [`Inherited`] |
+//! | fold batch normalizations for deployment | [`fold_batch_norms`], [`FoldedNetwork`] |
+//! | find the quantizer in effect | [`effective_quantizer`] |
 
 #![forbid(unsafe_code)]
 
@@ -65,6 +67,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod candle_nn;
 mod ebops;
 mod error;
 mod fold;
@@ -75,6 +78,7 @@ mod model;
 pub mod npz;
 pub mod plan;
 
+pub use candle_nn::TrainingModule;
 pub use ebops::{Ebops, EbopsGradients};
 pub use error::{LayersError, Result};
 pub use fold::{FoldedNetwork, fold_batch_norms};

@@ -1,22 +1,22 @@
-//! How a network runs: to be trained or to be used.
+//! Training and inference mode.
 
 use tinsmith_foundation::Seed;
 
 /// Training or inference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch normalization takes the batch's moments and moves its statistics, dropout drops, stochastic
-    /// quantizers draw; results can be differentiated by the trainable parameters.
+    /// Batch normalization uses batch moments and updates its moving statistics, dropout is active, stochastic
+    /// quantizers draw. Results are differentiable by the trainable parameters.
     Train {
-        /// Where the random draws of this step come from: one seed for each step.
+        /// Source of the random draws of this step. Use one seed per step.
         seed: Seed,
     },
-    /// Moving statistics, nothing random, no gradient by the parameters (one by the input is still there).
+    /// Moving statistics, no random draws, no gradient by the parameters. The gradient by the input exists.
     Infer,
 }
 
 impl Mode {
-    /// Whether this is training.
+    /// True for [`Mode::Train`].
     #[must_use]
     pub const fn is_training(self) -> bool {
         matches!(self, Self::Train { .. })

@@ -16,19 +16,19 @@ use tinsmith_network::{Graph, ModelSpec, Op, Role};
 use tinsmith_quant::LearnedOp;
 
 use crate::error::Result;
-use crate::layer::{Blueprint, Forward, param_name};
+use crate::layer::{Blueprint, LayerForward, param_name};
 
 pub use finite::{NonFinite, Place};
 pub use forward::Activations;
 pub use inherit::{Inheritance, Inherited};
 pub use state::ModelState;
 
-/// How a network is built, beyond its specification.
+/// Build settings beyond the specification.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
-    /// Threads that its operations may use; results do not depend on them. Default 1.
+    /// Threads for its operations. Results do not depend on them. Default 1.
     pub threads: Threads,
-    /// Where its tensors live. Default the CPU, the only place where this crate's operations run.
+    /// Device of its tensors. Default the CPU, the only device on which this crate's operations run.
     pub device: Device,
 }
 
@@ -38,29 +38,29 @@ impl Default for BuildOptions {
     }
 }
 
-/// A [`ModelSpec`] with parameters, on candle's graph.
+/// A [`ModelSpec`] with parameters, running on candle's graph.
 ///
-/// Parameters are called `layer.weight` (`c1.kernel`, `bn1.moving_mean`), in the specification's order of layers and
+/// Parameters are named `layer.weight` (`c1.kernel`, `bn1.moving_mean`), in the specification's order of layers and
 /// Keras' order of weights. Activations are channels-last and `f32`.
 #[derive(Debug)]
 pub struct Model {
     spec: ModelSpec,
     graph: Graph,
     params: Params,
-    layers: Vec<Box<dyn Forward>>,
+    layers: Vec<Box<dyn LayerForward>>,
     wiring: Wiring,
     threads: Threads,
     device: Device,
 }
 
 impl Model {
-    /// Builds `spec` with initial weights. Each parameter draws from `seed.derive(its name, 0)`, so that a layer
-    /// more or less leaves the others' weights as they are. What a quantizer learns for a weight begins where its
-    /// source says for the weight's initial values (see [`LearnedOp::initial`]).
+    /// Builds `spec` with initial weights. Each parameter draws from `seed.derive(its name, 0)`, so adding or
+    /// removing a layer leaves the other weights unchanged. Learned quantizer parameters are initialized from the
+    /// initial weights (see [`LearnedOp::initial`]).
     ///
     /// # Errors
-    /// [`crate::LayersError::Spec`] where the specification cannot be, [`crate::LayersError::Unsupported`] where a
-    /// layer asks for what there is not.
+    /// [`crate::LayersError::Spec`] if the specification is invalid, [`crate::LayersError::Unsupported`] if a layer
+    /// uses an unsupported option.
     pub fn build(spec: &ModelSpec, seed: Seed, options: &BuildOptions) -> Result<Self> {
         let graph = spec.graph()?;
         let mut params = Params::new();
@@ -98,7 +98,7 @@ impl Model {
         })
     }
 
-    /// The specification that it was built from.
+    /// Specification that it was built from.
     #[must_use]
     pub const fn spec(&self) -> &ModelSpec {
         &self.spec
@@ -110,31 +110,31 @@ impl Model {
         &self.graph
     }
 
-    /// Its parameters in order; values, masks and flags of each.
+    /// Parameters in order, with values, masks and flags.
     #[must_use]
     pub const fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Its parameters, to set masks and to freeze.
+    /// Mutable parameters, to set masks and frozen flags.
     #[must_use]
     pub const fn params_mut(&mut self) -> &mut Params {
         &mut self.params
     }
 
-    /// Where its tensors live.
+    /// Device of its tensors.
     #[must_use]
     pub const fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Threads that its operations use.
+    /// Threads for its operations.
     #[must_use]
     pub const fn threads(&self) -> Threads {
         self.threads
     }
 
-    /// Changes how many threads its operations use; results stay the same.
+    /// Changes the number of threads. Results stay the same.
     pub const fn set_threads(&mut self, threads: Threads) {
         self.threads = threads;
     }
@@ -152,10 +152,10 @@ impl Model {
             .collect()
     }
 
-    /// A copy on `device` with parameters of its own; masks and flags stay.
+    /// Copies the model to `device` with parameters of its own. Masks and flags are kept.
     ///
     /// # Errors
-    /// [`crate::LayersError::Tensor`] where the device fails.
+    /// [`crate::LayersError::Tensor`] if the device fails.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let params = self.params.to_device(device)?;
         let blueprint = Blueprint { layers: &self.spec.layers, graph: &self.graph, params: &params, device };
@@ -172,14 +172,14 @@ impl Model {
     }
 }
 
-/// Which layers run, on what, and for how many readers.
+/// Execution order: the layers that run, their inputs, and the number of readers of each output.
 #[derive(Debug, Clone)]
 pub(crate) struct Wiring {
-    /// False for a layer that a folded batch normalization runs in place of.
+    /// False for a layer that is replaced by the batch normalization folded into it.
     pub(crate) runs: Vec<bool>,
-    /// The layers whose values each takes: a folded normalization those of the layer that it replaces.
+    /// Input layers of each layer. A folded normalization reads the inputs of the layer it replaces.
     pub(crate) sources: Vec<Vec<usize>>,
-    /// How often each layer's value is read.
+    /// Number of readers of each layer's output.
     pub(crate) readers: Vec<usize>,
 }
 

@@ -8,19 +8,19 @@ use tinsmith_data::{Array, Values, npz};
 
 use crate::error::{LayersError, Result};
 
-/// All arrays of the archive by name, as `f32` on the CPU. Scalars become arrays of one element.
+/// Reads all arrays of the archive by name, as `f32` on the CPU. Scalars become arrays of one element.
 ///
 /// # Errors
-/// [`LayersError::Npz`] where the file cannot be read or holds arrays that are not numbers.
+/// [`LayersError::Npz`] if the file cannot be read or holds non-numeric arrays.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let arrays = npz::read(path).map_err(|e| failed(path, &e))?;
     arrays.into_iter().map(|(name, array)| Ok((name, tensor(&array, path)?))).collect()
 }
 
-/// Writes an archive; it is whole or as it was, and equal tensors give equal bytes.
+/// Writes an archive atomically. Equal tensors give equal bytes.
 ///
 /// # Errors
-/// [`LayersError::Npz`] where a tensor is not `f32` or the file cannot be written.
+/// [`LayersError::Npz`] if a tensor is not `f32` or the file cannot be written.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let mut arrays = BTreeMap::new();
     for (name, tensor) in tensors {

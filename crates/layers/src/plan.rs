@@ -1,22 +1,24 @@
-//! The planned executor: a specification compiled into steps whose buffers are all laid out beforehand.
+//! The planned executor: a specification compiled into steps whose buffers are laid out in advance.
 //!
-//! A [`Plan`] trains and runs a network on the CPU without a tape and without asking the system for memory: values,
-//! gradients and scratch memory share one arena by their lifetimes, parameters and optimizer state lie flat, and biases,
-//! activations and fixed-point quantization are part of the kernels that compute what they apply to. It computes what
-//! [`Model`] computes on candle's graph, layer for layer and name for name.
+//! A [`Plan`] trains and runs a network on the CPU without a tape and without allocating during a step. Values,
+//! gradients and scratch buffers share one arena according to their lifetimes. Parameters and optimizer state are
+//! stored flat. Biases, activations and fixed-point quantization are fused into the kernels that store their inputs.
+//! Results match [`Model`] on candle's graph, layer by layer and name by name.
 //!
-//! The plan is open: [`Plan::compile_with`] asks for each layer whether the caller brings an [`Operator`] of its own,
-//! with parameter blocks of its own length.
+//! The plan is extensible: [`Plan::compile_with`] lets the caller supply an [`Operator`] for any layer, with
+//! parameter blocks of any length.
 
 mod blocks;
 mod combine;
 mod compile;
-mod layered;
-mod layout;
+mod describe;
+mod graph_layer;
+
 mod memory;
 mod normalize;
 mod operator;
 mod pass;
+mod placement;
 mod pointwise;
 mod pooling;
 mod product;
@@ -35,43 +37,44 @@ use crate::mode::Mode;
 use crate::model::Model;
 use blocks::Blocks;
 use segment::Segments;
-use step::{Place, Step, Value};
+use step::{ChunkPlace, PlanStep, PlanTensor};
 
 pub use blocks::{Block, Update};
+pub use describe::PlanDescription;
 pub use operator::{
-    Backward, Batch, BlockSpec, Forward, Gather, GradientSource, InputGradient, Operator, Part, Passing,
-    Pieces, Span, Start,
+    Backward, Batch, BlockInit, BlockSpec, Chunk, Forward, Gather, GradientSource, InputGradient,
+    LayerOperator, Operator, ShortList, Traversal,
 };
 
-/// How a network is compiled.
+/// Settings for compiling a network.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
-    /// Samples of the largest batch. Default 32.
+    /// Rows of the largest batch. Default 32.
     pub rows: usize,
-    /// Whether gradients are wanted; without, buffers are used again as soon as they are read. Default true.
+    /// Enables gradients. Without them, buffers are reused as soon as they have been read. Default true.
     pub training: bool,
-    /// Whether a softmax at the end is left out: what a loss is taken from. Default true.
+    /// Leaves out a softmax at the end, since losses expect logits. Default true.
     pub logits: bool,
     /// Threads that kernels may use; results do not depend on them. Default 1.
     pub threads: Threads,
-    /// Layers whose values are the inputs, in order. Default the network's inputs.
+    /// Layers whose outputs the caller supplies, in order. Default the network's inputs.
     pub from: Vec<String>,
-    /// Layers whose values are the outputs, in order. Default the network's outputs.
+    /// Layers whose outputs the caller reads, in order. Default the network's outputs.
     pub to: Vec<String>,
-    /// Parameter blocks (`layer.weight`) that do not change. Nothing below the lowest block that changes has a
-    /// backward pass, and nothing is laid out for one. Default none.
+    /// Parameter blocks (`layer.weight`) that do not change. Layers below the lowest trained block have neither a
+    /// backward pass nor buffers for one. Default none.
     pub frozen: Vec<String>,
-    /// Whether gradients by the inputs are wanted. Default false.
+    /// Enables gradients by the inputs. Default false.
     pub input_gradients: bool,
-    /// The most bytes that values, gradients and parameters may take. Default any.
+    /// Limit in bytes for values, gradients and parameters. Default none.
     pub memory_limit: Option<usize>,
-    /// Samples of a batch that go through several layers together, where layers allow it. Default as many as keep
-    /// what they touch in the second-level cache.
-    pub part_rows: Option<usize>,
-    /// Shares of a batch, at most 8, that threads pass over side by side where layers allow it. Each has gradients of its own,
-    /// which are added up, so results depend on it (in their last digits), but not on threads. Default up to 8, where shares
-    /// are large enough for that to cost little.
-    pub shares: Option<usize>,
+    /// Rows of a chunk, which passes through all layers of a segment together. Default as many as keep the touched
+    /// memory within the second-level cache.
+    pub chunk_rows: Option<usize>,
+    /// Shards of a batch, at most 8, processed by threads side by side. Each shard has gradients of its own, which
+    /// are summed; results depend on the number of shards in their last digits, but not on threads. Default up to 8,
+    /// as long as shards are large enough for the reduction to be cheap.
+    pub shards: Option<usize>,
 }
 
 impl Default for PlanOptions {
@@ -86,50 +89,50 @@ impl Default for PlanOptions {
             frozen: Vec::new(),
             input_gradients: false,
             memory_limit: None,
-            part_rows: None,
-            shares: None,
+            chunk_rows: None,
+            shards: None,
         }
     }
 }
 
-/// A layer for which an operator may be brought.
+/// A layer for which the caller can supply an operator.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// The layer.
     pub layer: &'a Layer,
-    /// Shapes of its inputs' samples.
+    /// Sample shapes of its inputs.
     pub inputs: &'a [&'a [usize]],
-    /// Shape of its output's samples.
+    /// Sample shape of its output.
     pub output: &'a [usize],
 }
 
-/// Who brings operators.
-type Custom<'a> = &'a mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>;
+/// Supplier of the caller's operators.
+type Custom<'a> = &'a mut dyn FnMut(&Site<'_>) -> Result<Option<LayerOperator>>;
 
 #[derive(Debug)]
-struct Ends {
+struct PlanEnds {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     input_names: Vec<String>,
     output_names: Vec<String>,
 }
 
-/// How much memory a plan takes.
+/// Memory of a plan, by purpose.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
-    /// Numbers that all threads share.
+    /// Floats shared by all threads.
     shared: usize,
-    /// Numbers that each thread needs for its own parts of a batch.
+    /// Floats that each thread needs for its own chunks.
     own: usize,
-    /// Threads that have them.
+    /// Number of threads with memory of their own.
     slots: usize,
     /// Words of gate bits.
     bits: usize,
-    /// Bytes that steps keep for the backward pass.
+    /// Bytes that steps save for the backward pass.
     kept: usize,
-    /// Sums that steps gather.
+    /// Sums that steps gather over the batch.
     sums: usize,
-    /// Bytes that operators have for themselves.
+    /// Bytes allocated by operators themselves.
     operators: usize,
 }
 
@@ -147,7 +150,7 @@ impl Memory {
     }
 }
 
-/// A network ready to train or to run, in memory that was laid out beforehand.
+/// A network ready to train or to run, in memory laid out in advance.
 ///
 /// ```
 /// use tinsmith_foundation::Seed;
@@ -181,11 +184,11 @@ impl Memory {
 /// ```
 #[derive(Debug)]
 pub struct Plan {
-    values: Vec<Value>,
-    steps: Vec<Step>,
+    values: Vec<PlanTensor>,
+    steps: Vec<PlanStep>,
     segments: Segments,
     blocks: Blocks,
-    ends: Ends,
+    ends: PlanEnds,
     memory: Memory,
     ledger: Ledger,
     arena: Arena,
@@ -200,50 +203,51 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles `spec`. Parameters begin as those of [`Model::build`] with the same seed do.
+    /// Compiles `spec`. Initial parameters equal those of [`Model::build`] with the same seed.
     ///
     /// # Errors
-    /// [`LayersError::Spec`] where the specification cannot be, [`LayersError::Unsupported`] where a layer asks for what
-    /// there is not or a name in the options is unknown, [`LayersError::Memory`] where the limit is too small.
+    /// [`LayersError::Spec`] if the specification is invalid, [`LayersError::Unsupported`] if a layer uses an
+    /// unsupported option or a name in the options is unknown, [`LayersError::Memory`] if the limit is too small.
     pub fn compile(spec: &ModelSpec, seed: Seed, options: &PlanOptions) -> Result<Self> {
         Self::compile_with(spec, seed, options, &mut |_| Ok(None))
     }
 
-    /// As [`compile`](Self::compile), with operators of the caller's own: `customize` is asked for each layer and
-    /// returns what computes it, or None for this crate's own operator. A brought operator has the whole layer's work,
-    /// its activation included.
+    /// Like [`compile`](Self::compile), with operators of the caller. `customize` is called for each layer and
+    /// returns its operator, or None for the built-in one. A custom operator computes the whole layer, its activation
+    /// included.
     ///
     /// # Errors
-    /// As [`compile`](Self::compile), and whatever `customize` returns.
+    /// Those of [`compile`](Self::compile), and those of `customize`.
     pub fn compile_with(
         spec: &ModelSpec,
         seed: Seed,
         options: &PlanOptions,
-        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>,
+        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<LayerOperator>>,
     ) -> Result<Self> {
-        compile::compile(spec, seed, options, customize)
+        compile::compile(spec, Some(seed), options, customize)
     }
 
-    /// Compiles a model with its parameters, masks and frozen flags as they are now. [`store`](Self::store) brings
-    /// trained parameters back.
+    /// Compiles a model with copies of its present values and masks, and with its frozen flags. The model does not
+    /// see later changes of the plan until [`store`](Self::store) copies the values back.
     ///
     /// # Errors
-    /// As [`compile`](Self::compile).
+    /// Those of [`compile`](Self::compile).
     pub fn of_model(model: &Model, options: &PlanOptions) -> Result<Self> {
         let frozen = model.params().iter().filter(|p| p.is_frozen()).map(|p| p.name().to_owned());
         let mut options = options.clone();
         options.frozen.extend(frozen);
-        let mut plan = Self::compile(model.spec(), Seed::new(0), &options)?;
+        // No draw: every block, and so every learned quantizer parameter, is copied from the model.
+        let mut plan = compile::compile(model.spec(), None, &options, &mut |_| Ok(None))?;
         plan.load(model)?;
         Ok(plan)
     }
 
     fn new(
-        values: Vec<Value>,
-        steps: Vec<Step>,
+        values: Vec<PlanTensor>,
+        steps: Vec<PlanStep>,
         segments: Segments,
         blocks: Blocks,
-        ends: Ends,
+        ends: PlanEnds,
         memory: Memory,
         options: &PlanOptions,
     ) -> Self {
@@ -266,10 +270,12 @@ impl Plan {
         }
     }
 
-    /// Takes over the values and masks of a model of the same network.
+    /// Copies values and masks from a model of the same network. The plan works on copies of its own in one arena;
+    /// this and [`of_model`](Self::of_model) are the only places that read a model. Frozen flags are fixed when the
+    /// plan is compiled, since they decide which steps have a backward pass.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] where a block is missing in the model or has another length.
+    /// [`LayersError::Mismatch`] if a block is missing in the model or has another length.
     pub fn load(&mut self, model: &Model) -> Result<()> {
         for block in 0..self.blocks.list.len() {
             let name = self.blocks.list[block].name.clone();
@@ -287,7 +293,7 @@ impl Plan {
     /// Writes the values of all blocks back to a model of the same network.
     ///
     /// # Errors
-    /// [`LayersError::Tensor`] where the model has no such parameter or another shape.
+    /// [`LayersError::Tensor`] if the model has no such parameter or another shape.
     pub fn store(&self, model: &Model) -> Result<()> {
         for (number, block) in self.blocks.list.iter().enumerate() {
             let values = self.blocks.values_of(number);
@@ -298,8 +304,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Values and optimizer state of another plan's blocks, by name, where name and length are the same. Returns the
-    /// names of the blocks that were carried over.
+    /// Copies values and optimizer state from another plan's blocks of the same name and length. Returns the names of
+    /// the copied blocks.
     ///
     /// # Errors
     /// None that a caller can cause.
@@ -322,53 +328,53 @@ impl Plan {
         Ok(carried)
     }
 
-    /// The parameter blocks, in the order of the layers.
+    /// Parameter blocks, in layer order.
     #[must_use]
     pub fn blocks(&self) -> &[Block] {
         &self.blocks.list
     }
 
-    /// The values of a block.
+    /// Values of a block.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] where there is no block called so.
+    /// [`LayersError::Mismatch`] if there is no block of this name.
     pub fn block_values(&self, name: &str) -> Result<&[f32]> {
         Ok(self.blocks.values_of(self.blocks.find(name)?))
     }
 
-    /// Sets the values of a block; pruned ones stay 0.
+    /// Sets the values of a block. Pruned values stay 0.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] where there is no such block or it has another length.
+    /// [`LayersError::Mismatch`] if there is no block of this name or its length differs.
     pub fn set_block(&mut self, name: &str, values: &[f32]) -> Result<()> {
         self.blocks.set(self.blocks.find(name)?, values)
     }
 
-    /// Sets or takes away a block's prune mask: under a 0, values and optimizer state are 0 from now on.
+    /// Sets or removes a block's prune mask. Under a 0, values and optimizer state are 0 from now on.
     ///
     /// # Errors
-    /// As [`set_block`](Self::set_block).
+    /// Those of [`set_block`](Self::set_block).
     pub fn set_prune_mask(&mut self, name: &str, mask: Option<Vec<f32>>) -> Result<()> {
         self.blocks.set_prune_mask(self.blocks.find(name)?, mask)
     }
 
-    /// Sets or takes away a block's update mask, which its gradients are multiplied by.
+    /// Sets or removes a block's update mask, a factor for its gradients.
     ///
     /// # Errors
-    /// As [`set_block`](Self::set_block).
+    /// Those of [`set_block`](Self::set_block).
     pub fn set_update_mask(&mut self, name: &str, mask: Option<Vec<f32>>) -> Result<()> {
         self.blocks.set_update_mask(self.blocks.find(name)?, mask)
     }
 
-    /// Gives every block `count` times its length of zeros for an optimizer's state.
+    /// Allocates `count` zeroed slots of optimizer state for every block, each as long as the block.
     pub fn set_slots(&mut self, count: usize) {
         self.blocks.set_slots(count);
     }
 
-    /// The optimizer's state of a block: the first slot of all elements, then the second.
+    /// Optimizer state of a block: the first slot of all elements, then the second.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] where there is no block called so.
+    /// [`LayersError::Mismatch`] if there is no block of this name.
     pub fn slots(&self, name: &str) -> Result<&[f32]> {
         Ok(self.blocks.slots_of(self.blocks.find(name)?))
     }
@@ -376,28 +382,28 @@ impl Plan {
     /// Sets the optimizer's state of a block.
     ///
     /// # Errors
-    /// As [`set_block`](Self::set_block).
+    /// Those of [`set_block`](Self::set_block).
     pub fn set_slots_of(&mut self, name: &str, values: &[f32]) -> Result<()> {
         self.blocks.set_slots_of(self.blocks.find(name)?, values)
     }
 
-    /// Bytes of the buffers that values, gradients, gates and scratch share.
+    /// Bytes of the arena shared by values, gradients, gate bits and scratch.
     #[must_use]
     pub const fn buffer_bytes(&self) -> usize {
         self.memory.bytes()
     }
 
-    /// Samples of the largest batch.
+    /// Rows of the largest batch.
     #[must_use]
     pub const fn most_rows(&self) -> usize {
         self.most_rows
     }
 
-    /// Changes how many threads kernels may use; results stay the same. Threads that come to be more get memory of their own,
-    /// and what the last pass left in the plan's buffers is gone.
+    /// Changes the number of threads. Results stay the same. Additional threads get memory of their own, which
+    /// discards the contents of the plan's buffers.
     pub fn set_threads(&mut self, threads: Threads) {
         self.threads = threads;
-        let slots = threads.count().min(self.segments.most_shares());
+        let slots = threads.count().min(self.segments.max_shards());
         if slots > self.memory.slots {
             self.memory.slots = slots;
             self.arena = Arena::new(self.memory.floats());
@@ -405,24 +411,24 @@ impl Plan {
         }
     }
 
-    /// Names of the layers whose values are the inputs.
+    /// Names of the input layers.
     #[must_use]
     pub fn input_names(&self) -> &[String] {
         &self.ends.input_names
     }
 
-    /// Names of the layers whose values are the outputs.
+    /// Names of the output layers.
     #[must_use]
     pub fn output_names(&self) -> &[String] {
         &self.ends.output_names
     }
 
-    /// Where input number `index` of a batch of `rows` samples goes: written before [`forward`](Self::forward), which
-    /// may use the memory for something else afterwards.
+    /// Buffer of input number `index` for a batch of `rows` rows. Write it before each [`forward`](Self::forward),
+    /// which may reuse the memory afterwards.
     ///
     /// # Errors
-    /// [`LayersError::Rows`] where the plan is laid out for fewer samples, [`LayersError::InputCount`] where there is
-    /// no such input.
+    /// [`LayersError::Rows`] if the plan is laid out for fewer rows, [`LayersError::InputCount`] if there is no such
+    /// input.
     pub fn input_mut(&mut self, index: usize, rows: usize) -> Result<&mut [f32]> {
         self.check_rows(rows)?;
         let Some(&value) = self.ends.inputs.get(index) else {
@@ -432,7 +438,7 @@ impl Plan {
                 got: index + 1,
             });
         };
-        let range = self.values[value].rows(Place::whole(rows));
+        let range = self.values[value].rows(ChunkPlace::whole(rows));
         Ok(&mut self.arena.as_mut_slice()[range])
     }
 
@@ -443,34 +449,38 @@ impl Plan {
         Err(LayersError::Rows { rows, most: self.most_rows })
     }
 
-    /// What the last forward pass put out, for output number `index`; empty before the first.
+    /// Values of output number `index` after the last forward pass; empty before the first.
     ///
     /// # Panics
-    /// Where there is no such output.
+    /// If there is no such output.
     #[must_use]
     pub fn output(&self, index: usize) -> &[f32] {
         let rows = self.last.map_or(0, |(rows, _)| rows);
-        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(Place::whole(rows))]
+        &self.arena.as_slice()[self.values[self.ends.outputs[index]].rows(ChunkPlace::whole(rows))]
     }
 
-    /// The same with where the loss's gradient by it goes, which has to be written before [`backward`](Self::backward).
-    /// The gradient is empty where no parameter below the output changes.
+    /// Values of an output, and the buffer for the loss's gradient by it. Write the gradient before
+    /// [`backward`](Self::backward). It is empty if no trained parameter lies below the output.
     ///
     /// # Panics
-    /// Where there is no such output.
+    /// If there is no such output.
     pub fn output_and_gradient(&mut self, index: usize) -> (&[f32], &mut [f32]) {
         let rows = self.last.map_or(0, |(rows, _)| rows);
         let value = &self.values[self.ends.outputs[index]];
-        let gradient = if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(Place::whole(rows)) };
-        // Both are in use at the time of the loss, so they lie apart.
-        let both = self.arena.as_mut_slice().get_disjoint_mut([value.rows(Place::whole(rows)), gradient]);
-        both.map_or((&[], &mut []), |[output, gradient]| (output, gradient))
+        let gradient =
+            if value.gradient.is_empty() { 0..0 } else { value.gradient_rows(ChunkPlace::whole(rows)) };
+        // Both buffers are live at the time of the loss, so they are disjoint.
+        let both =
+            self.arena.as_mut_slice().get_disjoint_mut([value.rows(ChunkPlace::whole(rows)), gradient]);
+        let [output, gradient] =
+            both.expect("invariant: an output and its gradient are live together and so disjoint");
+        (output, gradient)
     }
 
-    /// The gradient by input number `index` after [`backward`](Self::backward), where the options asked for it.
+    /// Gradient by input number `index` after [`backward`](Self::backward), if enabled in the options.
     ///
     /// # Panics
-    /// Where there is no such input.
+    /// If there is no such input.
     #[must_use]
     pub fn input_gradient(&self, index: usize) -> &[f32] {
         let rows = self.last.map_or(0, |(rows, _)| rows);
@@ -478,7 +488,7 @@ impl Plan {
         if value.gradient.is_empty() {
             &[]
         } else {
-            &self.arena.as_slice()[value.gradient_rows(Place::whole(rows))]
+            &self.arena.as_slice()[value.gradient_rows(ChunkPlace::whole(rows))]
         }
     }
 }

@@ -1,5 +1,4 @@
-//! A plan's steps ask the system for next to no memory. A binary of its own, since the allocator that counts is the
-//! whole program's.
+//! Checks that a plan's steps allocate next to nothing. A binary of its own, since the counting allocator is global.
 
 use std::alloc::System;
 
@@ -63,7 +62,7 @@ fn step(plan: &mut Plan, number: u64) {
     let loss = softmax_cross_entropy(gradient, logits, Targets::Classes(&labels), 0.0, 5, 1);
     assert!(loss.is_finite());
     let constants = Adam { rate: 1e-3, rest_1: 0.1, rest_2: 0.001, epsilon: 1e-7 };
-    plan.backward_in_pieces(&|block| {
+    plan.backward_by_tiles(&|block| {
         let mut slots = block.slots.into_iter();
         let (m, v) = (slots.next().expect("a slot"), slots.next().expect("a second"));
         adam(block.values, block.gradient, (m, v, &mut []), constants, &Terms::default(), 1);
@@ -75,13 +74,13 @@ fn step(plan: &mut Plan, number: u64) {
 fn a_steady_step_allocates_at_most_200_bytes() {
     for ((what, layers), threads) in NETWORKS.into_iter().flat_map(|network| [(network, 1), (network, 2)]) {
         let spec = ModelSpec::parse(&format!("layers:\n{layers}"), what).expect("a specification");
-        // Two shares, so that threads pass over them side by side however small the network is.
-        let (shares, threads) = (Some(threads), Threads::new(threads));
-        let options = PlanOptions { rows: ROWS, threads, shares, ..PlanOptions::default() };
+        // Two shards, so that threads process them side by side even in a tiny network.
+        let (shards, threads) = (Some(threads), Threads::new(threads));
+        let options = PlanOptions { rows: ROWS, threads, shards, ..PlanOptions::default() };
         let mut plan = Plan::compile(&spec, Seed::new(1), &options).expect("a plan");
         plan.set_slots(2);
         (0..10).for_each(|i| step(&mut plan, i));
-        // A helper that the system lets wait makes its scratch memory at its first piece, which may be in any step: once.
+        // A worker thread allocates its scratch memory at its first task, which can be in any step, once.
         let windows = (0..5).map(|_| {
             let region = Region::new(ALLOCATOR);
             (10..110).for_each(|i| step(&mut plan, i));

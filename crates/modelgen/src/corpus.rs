@@ -71,7 +71,7 @@ impl Default for CorpusConfig {
             format: Format::Records,
             duplicates: Duplicates::Drop,
             limits: Limits::default(),
-            target: Target::default(),
+            target: Target::builtin("mcu-packed").expect("invariant: `mcu-packed` is built in"),
             family: GeneratorConfig::default(),
         }
     }

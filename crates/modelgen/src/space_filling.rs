@@ -27,7 +27,7 @@ pub struct SpaceFillingConfig {
     pub design: SamplingPlan,
     /// File format. Default records.
     pub format: Format,
-    /// Target of the costs. Default `mcu-int8`.
+    /// Target of the costs. Default `mcu-packed`.
     pub target: Target,
 }
 
@@ -37,7 +37,7 @@ impl Default for SpaceFillingConfig {
             structure: ChainSpace::default(),
             design: SamplingPlan::Cartesian {},
             format: Format::Records,
-            target: Target::default(),
+            target: Target::builtin("mcu-packed").expect("invariant: `mcu-packed` is built in"),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantizer::Quantizer;
 
-/// An activation function. Reads as a word (`relu`), a map (`{leaky_relu: {alpha: 0.1}}`) or a quantizer's text
+/// Activation function. Reads as a word (`relu`), a map (`{leaky_relu: {alpha: 0.1}}`) or a quantizer's text
 /// (`quantized_relu(4,2)`).
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
@@ -21,11 +21,11 @@ pub enum Activation {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
-    /// `x` where positive, else `alpha x`.
+    /// `x` if positive, else `alpha x`.
     LeakyRelu(LeakyRelu),
-    /// `x` where positive, else `alpha (e^x - 1)`.
+    /// `x` if positive, else `alpha (e^x - 1)`.
     Elu(Elu),
-    /// `x` where positive, else `a x` with a learned `a` per element, shared along `shared_axes`.
+    /// `x` if positive, else `a x` with a learned `a` per element, shared along `shared_axes`.
     Prelu(Prelu),
     /// Hyperbolic tangent.
     Tanh,
@@ -39,7 +39,7 @@ pub enum Activation {
     Softmax,
     /// `min(max(x, min), max)`.
     Clip(Clip),
-    /// A quantizer, which rounds and, by its kind, rectifies or squashes.
+    /// A quantizer: it rounds and, depending on its kind, rectifies or squashes.
     Quantized(Quantizer),
 }
 
@@ -61,7 +61,7 @@ impl Default for LeakyRelu {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Elu {
-    /// Limit (negated) for very negative inputs. Default 1.
+    /// Negated limit for large negative inputs. Default 1.
     pub alpha: f64,
 }
 
@@ -89,7 +89,7 @@ pub struct Clip {
     pub max: f64,
 }
 
-/// The functions without parameters and their words.
+/// Functions without parameters and their words.
 const WORDS: [(&str, Activation); 8] = [
     ("linear", Activation::Linear),
     ("relu", Activation::Relu),
@@ -104,7 +104,7 @@ const WORDS: [(&str, Activation); 8] = [
 const MAPS: [&str; 4] = ["leaky_relu", "elu", "prelu", "clip"];
 
 impl Activation {
-    /// The function's word; a quantizer's kind.
+    /// Word of the function, or kind of the quantizer.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -117,13 +117,13 @@ impl Activation {
         }
     }
 
-    /// Whether this is [`Activation::Linear`].
+    /// True for [`Activation::Linear`].
     #[must_use]
     pub fn is_linear(&self) -> bool {
         *self == Self::Linear
     }
 
-    /// The quantizer, where this is one.
+    /// The quantizer; None for plain functions.
     #[must_use]
     pub const fn quantizer(&self) -> Option<&Quantizer> {
         if let Self::Quantized(q) = self { Some(q) } else { None }

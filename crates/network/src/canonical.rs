@@ -1,4 +1,4 @@
-//! The canonical form: one specification for all that differ only in names and in the order of declaration.
+//! Canonical form: one specification for all that differ only in names and in the order of declaration.
 //!
 //! Layers get colors, at first from what they compute. Passes along the edges, forwards and backwards, mix in the
 //! colors of the neighbors until no more layers come apart (color refinement, Weisfeiler and Leman 1968). Layers that
@@ -31,19 +31,19 @@ pub(crate) struct Canonical<'s> {
 pub(crate) struct CanonicalLayer<'s> {
     /// Kind and configuration as compact JSON.
     pub(crate) label: Vec<u8>,
-    /// Numbers of the inputs; ascending where their order does not matter.
+    /// Numbers of the inputs; ascending if their order does not matter.
     pub(crate) inputs: Vec<usize>,
     op: Cow<'s, Op>,
 }
 
 impl ModelSpec {
-    /// The canonical form: layers in an order that follows from the structure alone, called `l0`, `l1`, ..., all inputs
-    /// and outputs named, what can be written in several ways (a pooling stride equal to its window, the axis of `concat`, a
-    /// free size of `reshape`) written in one, without facts and without the model's name. Specifications with the same
+    /// Returns the canonical form. Layers are ordered by the structure alone and named `l0`, `l1`, ...; all inputs and
+    /// outputs are named; alternative spellings (a pooling stride equal to its window, the axis of `concat`, a free size of
+    /// `reshape`) are unified; facts and the model's name are dropped. Specifications with the same
     /// [structural hash](ModelSpec::structural_hash) have the same canonical form.
     ///
     /// # Errors
-    /// [`crate::NetworkError::Invalid`] where the specification is no network.
+    /// [`crate::NetworkError::Invalid`] if the specification is no network.
     pub fn canonical(&self) -> Result<Self> {
         let graph = self.graph()?;
         let canonical = Canonical::of(self, &graph);
@@ -61,7 +61,7 @@ impl ModelSpec {
 }
 
 impl<'s> Canonical<'s> {
-    /// The canonical form of `spec`, resolved as `graph`.
+    /// Canonical form of `spec`, resolved as `graph`.
     pub(crate) fn of(spec: &'s ModelSpec, graph: &Graph) -> Self {
         let ops: Vec<Cow<'s, Op>> =
             spec.layers.iter().enumerate().map(|(i, layer)| one_way(&layer.op, graph, i)).collect();
@@ -89,7 +89,7 @@ fn is_commutative(op: &Op) -> bool {
     matches!(op, Op::Add(_) | Op::Multiply(_))
 }
 
-/// The operation with everything that can be written in several ways written in one.
+/// The operation with alternative spellings unified.
 fn one_way<'s>(op: &'s Op, graph: &Graph, i: usize) -> Cow<'s, Op> {
     let mut op = Cow::Borrowed(op);
     let is_free = matches!(
@@ -135,7 +135,8 @@ fn label(op: &Op) -> Vec<u8> {
     bytes
 }
 
-/// A quick hash for colors. They are not stored, but decide the canonical order: another function, other hashes.
+/// Fast hash of colors. Colors are not stored, but they decide the canonical order: another function would change the
+/// structural hashes.
 fn mix(state: u64, value: u64) -> u64 {
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
     let mut z = (state ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15).rotate_left(23) ^ state;
@@ -187,8 +188,7 @@ impl<'g> Coloring<'g> {
                     best = Some((signature, found, trial.colors));
                 }
             }
-            // A class has members, so there is a best.
-            let Some((_, found, colors)) = best else { break };
+            let (_, found, colors) = best.expect("invariant: a tied class has members");
             (classes, self.colors) = (found, colors);
         }
         let nodes = &self.graph.nodes;
@@ -208,7 +208,7 @@ impl<'g> Coloring<'g> {
         order
     }
 
-    /// Passes until no more layers come apart; the number of different colors.
+    /// Repeats passes until no further layers are separated; returns the number of different colors.
     fn refine(&mut self) -> usize {
         let mut classes = 0;
         loop {
@@ -228,7 +228,7 @@ impl<'g> Coloring<'g> {
         sorted.len()
     }
 
-    /// One pass forwards and one backwards, each over the whole depth.
+    /// One forward and one backward pass over the whole depth.
     fn pass(&mut self) {
         let nodes = &self.graph.nodes;
         let mut around = Vec::new();
@@ -246,7 +246,7 @@ impl<'g> Coloring<'g> {
             around.clear();
             let mut before = usize::MAX;
             for &to in &nodes[i].consumers {
-                // One that takes the layer twice is named twice, side by side.
+                // A consumer that takes the layer twice is listed twice in a row.
                 if to == before {
                     continue;
                 }
@@ -266,16 +266,16 @@ impl<'g> Coloring<'g> {
         }
     }
 
-    /// The layers of the least color that several have.
+    /// The layers of the smallest color that is shared by several layers.
     fn first_tie(&self) -> Vec<usize> {
         let mut members: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (i, &color) in self.colors.iter().enumerate() {
             members.entry(color).or_default().push(i);
         }
-        members.into_values().find(|class| class.len() > 1).unwrap_or_default()
+        members.into_values().find(|class| class.len() > 1).expect("invariant: fewer classes than layers")
     }
 
-    /// What the colors are, whoever has them.
+    /// Digest of the multiset of colors.
     fn signature(&self) -> u64 {
         let mut sorted = self.colors.clone();
         sorted.sort_unstable();

@@ -1,42 +1,42 @@
-//! What is known of a weight tensor beyond its shape: written by pruning and by learned widths, read by the cost.
+//! Facts about weight tensors beyond their shapes: written by pruning and by learned widths, read by the cost.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a weight tensor is stored when it is shipped.
+/// Storage format of a deployed weight tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Storage {
-    /// Every element.
+    /// All elements.
     #[default]
     Dense,
     /// Compressed sparse rows: values, column indices, row starts.
     Csr,
     /// One bit for each element, then the non-zero values.
     Bitmap,
-    /// Of every `m` elements at most `n` are kept, each with its index in the group.
+    /// At most `n` of every `m` elements, each with its index in the group.
     #[serde(rename = "n_of_m")]
     NOfM {
-        /// Kept.
+        /// Elements kept per group.
         n: usize,
         /// Group size.
         m: usize,
     },
 }
 
-/// Facts on one weight tensor of a layer.
+/// Facts about one weight tensor of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightFacts {
-    /// The tensor's name in its layer, for example `kernel`.
+    /// Name of the tensor in its layer, for example `kernel`.
     pub weight: String,
-    /// Elements that are not zero.
+    /// Number of non-zero elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_zeros: Option<u64>,
-    /// How it is stored. Default dense.
+    /// Storage format. Default dense.
     #[serde(default)]
     pub storage: Storage,
-    /// Bits of all elements together, where widths vary from element to element.
+    /// Total bits of all elements, if widths vary from element to element.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_bits: Option<u64>,
 }

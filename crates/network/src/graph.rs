@@ -1,19 +1,20 @@
-//! A specification with its names resolved: who feeds whom, in which order, with which shapes.
+//! A resolved specification: connections, execution order and shapes.
 
 use std::collections::BTreeMap;
 
 use tinsmith_foundation::Faults;
 
+use crate::activation::Activation;
 use crate::model::{ModelSpec, SCHEMA};
 use crate::op::Op;
 use crate::shape;
 
-/// One resolved layer; its number is its place in [`ModelSpec::layers`].
+/// One resolved layer; its number is its index in [`ModelSpec::layers`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Numbers of the layers it takes, in order.
+    /// Numbers of its input layers, in order.
     pub inputs: Vec<usize>,
-    /// Numbers of the layers that take it, ascending; one that takes it twice is named twice.
+    /// Numbers of the layers that take it, ascending; a layer that takes it twice is listed twice.
     pub consumers: Vec<usize>,
     /// Shape of its output for one sample.
     pub shape: Vec<usize>,
@@ -24,7 +25,7 @@ pub struct Node {
 pub struct Graph {
     /// One node for each layer, in the specification's order.
     pub nodes: Vec<Node>,
-    /// An order in which every layer comes after those it takes; as declared, where that is one.
+    /// Topological order: every layer comes after its inputs. The declared order, if that is topological.
     pub order: Vec<usize>,
     /// The input layers, as declared.
     pub inputs: Vec<usize>,
@@ -39,7 +40,7 @@ impl Graph {
         &self.nodes[index].shape
     }
 
-    /// Shapes of what layer `index` takes.
+    /// Shapes of the inputs of layer `index`.
     #[must_use]
     pub fn input_shapes(&self, index: usize) -> Vec<&[usize]> {
         self.nodes[index].inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect()
@@ -66,7 +67,7 @@ impl Graph {
             let layer = &spec.layers[i];
             let shape = shape::infer(i, layer, &shapes, faults);
             let Some(shape) = shape else {
-                // What follows would only repeat this fault.
+                // Later layers would only repeat this fault.
                 return Self { nodes, order: Vec::new(), inputs: Vec::new(), outputs };
             };
             nodes[i].shape = shape;
@@ -143,7 +144,7 @@ fn resolve_outputs(spec: &ModelSpec, names: &BTreeMap<&str, usize>, faults: &mut
     outputs
 }
 
-/// Kahn's algorithm, always taking the first layer that is ready.
+/// Kahn's algorithm; takes the first ready layer, which keeps the declared order if possible.
 fn topological_order(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) -> Vec<usize> {
     let mut missing: Vec<usize> = nodes.iter().map(|n| n.inputs.len()).collect();
     let mut ready: std::collections::BTreeSet<usize> =
@@ -177,19 +178,11 @@ fn check_folds(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) {
             continue;
         }
         let reason = nodes[i].inputs.first().and_then(|&before| {
-            let linear = match &spec.layers[before].op {
-                Op::Dense(d) => d.activation.is_linear(),
-                Op::Conv1d(c) => c.activation.is_linear(),
-                Op::Conv2d(c) => c.activation.is_linear(),
-                Op::DepthwiseConv1d(c) => c.activation.is_linear(),
-                Op::DepthwiseConv2d(c) => c.activation.is_linear(),
-                other => {
-                    return Some(format!(
-                        "follows a {}, want a dense, conv or depthwise layer",
-                        other.name()
-                    ));
-                }
-            };
+            let op = &spec.layers[before].op;
+            if !op.product().is_some_and(|product| product.can_absorb_scale()) {
+                return Some(format!("follows a {}, want a dense, conv or depthwise layer", op.name()));
+            }
+            let linear = op.activation().is_none_or(Activation::is_linear);
             let name = &spec.layers[before].name;
             if !linear {
                 return Some(format!("follows `{name}`, which has an activation of its own; want linear"));
@@ -206,7 +199,7 @@ fn check_folds(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) {
     }
 }
 
-/// Every layer must lead to an output: one that does not is a mistake in its neighbors' inputs.
+/// Every layer must lead to an output; a layer that does not hints at a mistake in its neighbors' inputs.
 fn check_uses(spec: &ModelSpec, nodes: &[Node], outputs: &[usize], faults: &mut Faults) {
     for (i, node) in nodes.iter().enumerate() {
         if node.consumers.is_empty() && !outputs.contains(&i) {

@@ -1,4 +1,4 @@
-//! The structural hash: the same for networks that differ only in names and in the order of declaration.
+//! Structural hash: equal for networks that differ only in names and in the order of declaration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::ModelSpec;
 
-/// 128 bits that stand for a network's structure. Printed and stored as 32 hexadecimal digits.
+/// 128-bit digest of a network's structure. Printed and stored as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StructuralHash([u8; 16]);
 
@@ -32,8 +32,7 @@ impl fmt::Display for StructuralHash {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        // Digits are ASCII, so that there is always a text.
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&text).expect("invariant: hexadecimal digits are ASCII"))
     }
 }
 
@@ -43,7 +42,7 @@ impl fmt::Debug for StructuralHash {
     }
 }
 
-/// A text that is no [`StructuralHash`].
+/// Error for a text that is no [`StructuralHash`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is `{0}`, want 32 hexadecimal digits")]
 pub struct NoHash(String);
@@ -84,8 +83,8 @@ impl JsonSchema for StructuralHash {
 }
 
 impl ModelSpec {
-    /// A hash of the structure: what each layer computes, with all of its configuration (initializers and quantizers
-    /// too, since networks that start or round differently train differently), and who feeds whom.
+    /// Returns a hash of the structure: each layer's operation with all of its configuration, and the connections.
+    /// Initializers and quantizers count, since they change the course of training.
     ///
     /// Names of layers, the model's name, the order of declaration and facts do not count; nor does the order of the
     /// inputs of `add` and `multiply`. The order of the inputs of `subtract` and `concat` and of the network's outputs
@@ -96,19 +95,21 @@ impl ModelSpec {
     /// number of outputs and theirs; all counts as 32 bits, little-endian.
     ///
     /// # Errors
-    /// [`crate::NetworkError::Invalid`] where the specification is no network.
+    /// [`crate::NetworkError::Invalid`] if the specification is no network.
     pub fn structural_hash(&self) -> Result<StructuralHash> {
         Ok(StructuralHash::of(self, &self.graph()?))
     }
 }
 
 impl StructuralHash {
-    /// [`ModelSpec::structural_hash`] of `spec`, where its resolved `graph` is at hand.
+    /// [`ModelSpec::structural_hash`] of `spec`, resolved as `graph`.
     #[must_use]
     pub fn of(spec: &ModelSpec, graph: &Graph) -> Self {
         let canonical = Canonical::of(spec, graph);
         let mut digest = Sha256::new();
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+        let count = |n: usize| {
+            u32::try_from(n).expect("invariant: a network has fewer than 2^32 layers").to_le_bytes()
+        };
         for layer in &canonical.layers {
             digest.update(count(layer.label.len()));
             digest.update(&layer.label);

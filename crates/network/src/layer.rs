@@ -1,4 +1,4 @@
-//! A layer: a name, the names of its inputs, and what it computes.
+//! A layer: a name, the names of its inputs, and an operation.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ use crate::op::Op;
 /// One node of a network. Reads as `{name: c1, inputs: [x], conv2d: {filters: 8, kernel: 3}}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Its name, unique in the network.
+    /// Name, unique in the network.
     pub name: String,
-    /// The layers whose outputs it takes; empty means the layer before it (and an input takes none).
+    /// Names of the input layers; empty means the preceding layer (an input layer has none).
     pub inputs: Vec<String>,
-    /// What it computes.
+    /// Operation.
     pub op: Op,
-    /// What is known of its weights beyond their shapes; ignored by the structural hash.
+    /// Facts about its weights beyond their shapes; ignored by the structural hash.
     pub facts: Vec<WeightFacts>,
 }
 
 impl Layer {
-    /// A layer that follows the one before it.
+    /// Creates a layer that follows the preceding one.
     pub fn new(name: impl Into<String>, op: Op) -> Self {
         Self { name: name.into(), inputs: Vec::new(), op, facts: Vec::new() }
     }
 
-    /// A layer with named inputs.
+    /// Creates a layer with named inputs.
     pub fn with_inputs<S: Into<String>>(
         name: impl Into<String>,
         inputs: impl IntoIterator<Item = S>,
@@ -124,7 +124,7 @@ impl JsonSchema for Layer {
                         "name": { "type": "string", "description": "Unique in the network." },
                         "inputs": {
                             "type": "array", "items": { "type": "string" },
-                            "description": "Layers whose outputs it takes; left out: the layer before it.",
+                            "description": "Names of the input layers. Default: the preceding layer.",
                         },
                         "facts": facts,
                         name: config,

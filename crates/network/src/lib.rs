@@ -1,9 +1,9 @@
 //! A neural network as data: layers, quantizers and connections in YAML or JSON, the shapes that follow from them,
 //! a structural hash and a summary table, all without a tensor library.
 //!
-//! For everyone who makes, searches or ships small networks: generators and searches write a [`ModelSpec`], trainers
-//! build from it, exporters read it. A quantized layer is not another kind of layer, it is the same one with
-//! quantizers. A specification that cannot be is an error that names the place, the layer, the shapes and the reason.
+//! Generators and searches write a [`ModelSpec`], trainers build from it, exporters read it. A quantized layer is not
+//! another kind of layer but the same one with quantizers. An impossible specification is an error that names the
+//! position, the layer, the shapes and the reason.
 //!
 //! ```
 //! use tinsmith_network::ModelSpec;
@@ -24,16 +24,16 @@
 //! let graph = spec.graph()?;
 //! assert_eq!(graph.shape(1), [6, 6, 4]);
 //!
-//! // A table for people.
+//! // A summary table.
 //! let summary = spec.summary()?;
 //! assert_eq!(summary.trainable_params(), 4 * 9 + 4 + 144 * 10 + 10);
 //! assert!(summary.to_string().ends_with("Non-trainable params: 0\n"));
 //!
-//! // Names and the order of declaration do not count in the structural hash.
+//! // The structural hash ignores names and the order of declaration.
 //! let renamed = ModelSpec::parse(&spec.to_yaml()?.replace("c1", "first"), "renamed")?;
 //! assert_eq!(spec.structural_hash()?, renamed.structural_hash()?);
 //!
-//! // A mistake has a place.
+//! // Faults have a position.
 //! let error = ModelSpec::parse("layers: [{name: x, input: {shape: [4]}}, {name: d, dense: {units: 0}}]", "m.yaml");
 //! assert_eq!(
 //!     error.unwrap_err().to_string(),
@@ -42,14 +42,15 @@
 //! # Ok::<(), tinsmith_network::NetworkError>(())
 //! ```
 //!
-//! | module | what it holds |
+//! | item | contents |
 //! | --- | --- |
-//! | [`ModelSpec`], [`Layer`], [`op`] | a network, its layers, and what each kind of layer is |
+//! | [`ModelSpec`], [`Layer`], [`op`] | a network, its layers, and the operation of each kind |
+//! | [`Product`], [`Pooling`], [`QuantizerFacts`] | views that treat all kinds of products, pooling and quantizers alike |
 //! | [`Activation`], [`quantizer`] | functions, plain and quantized, and the grammar of quantizer texts |
-//! | [`Graph`] | names resolved, order and shapes; the weight tensors of a layer are [`Op::weights`] |
-//! | [`StructuralHash`] | the same for networks that differ only in names and order; [`ModelSpec::canonical`] |
-//! | [`Summary`] | a table in the manner of Keras |
-//! | [`json_schema`] | the schema of specification files, for editors |
+//! | [`Graph`] | resolved connections, order and shapes; [`Op::weights`] lists a layer's weight tensors |
+//! | [`StructuralHash`] | equal for networks that differ only in names and order; [`ModelSpec::canonical`] |
+//! | [`Summary`] | a table like Keras' |
+//! | [`json_schema`] | JSON schema of specification files, for editors |
 
 #![forbid(unsafe_code)]
 
@@ -62,6 +63,8 @@ mod hash;
 mod layer;
 mod model;
 pub mod op;
+mod pooling;
+mod product;
 pub mod quantizer;
 mod schema;
 mod shape;
@@ -81,8 +84,10 @@ pub use hash::{NoHash, StructuralHash};
 pub use layer::Layer;
 pub use model::{ModelSpec, SCHEMA};
 pub use op::Op;
-pub use quantizer::Quantizer;
+pub use pooling::Pooling;
+pub use product::{KernelSettings, Product, ProductKind};
+pub use quantizer::{Quantizer, QuantizerFacts};
 pub use schema::json_schema;
 pub use summary::Summary;
 pub use weights::{Learned, Role, Weight};
-pub use window::{Padding, Pair, span};
+pub use window::{Geometry, Padding, Pair, SlidingWindow, span};

@@ -1,4 +1,4 @@
-//! A whole network: its layers, in any order, and which of them are its outputs.
+//! A whole network: its layers, in any order, and its outputs.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::layer::Layer;
 
-/// The version of the file format that this crate writes, and the newest it reads.
+/// Version of the file format that this crate writes, and the newest one it reads.
 pub const SCHEMA: u32 = 1;
 
 fn newest() -> u32 {
@@ -21,13 +21,13 @@ fn newest() -> u32 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// Version of the format. Default the newest.
+    /// Version of the format. Default: the newest.
     #[serde(default = "newest")]
     pub schema: u32,
-    /// A name for people; ignored by the structural hash.
+    /// Display name; ignored by the structural hash.
     #[serde(default)]
     pub name: String,
-    /// The layers. A layer without `inputs` follows the one above it.
+    /// Layers. A layer without `inputs` follows the one above it.
     pub layers: Vec<Layer>,
     /// Names of the output layers. Default: the last layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -35,7 +35,7 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// A network of `layers` whose output is the last of them.
+    /// Creates a network of `layers` with the last one as its output.
     pub fn new(name: impl Into<String>, layers: Vec<Layer>) -> Self {
         Self { schema: SCHEMA, name: name.into(), layers, outputs: Vec::new() }
     }
@@ -43,8 +43,8 @@ impl ModelSpec {
     /// Reads YAML or JSON and resolves it; `origin` names the text in errors.
     ///
     /// # Errors
-    /// [`crate::NetworkError::Invalid`] with line and column, for syntax, for unknown keys and for networks that
-    /// cannot be: unknown inputs, cycles, shapes that do not fit.
+    /// [`crate::NetworkError::Invalid`] with line and column, for syntax errors, unknown keys and impossible
+    /// networks: unknown inputs, cycles, shapes that do not fit.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         Ok(config::from_str(text, origin, |spec: &Self, faults: &mut Faults| {
             Graph::resolve(spec, faults);
@@ -54,15 +54,15 @@ impl ModelSpec {
     /// Reads a YAML or JSON file.
     ///
     /// # Errors
-    /// As [`ModelSpec::parse`], and [`crate::NetworkError::File`] where the file cannot be read.
+    /// As [`ModelSpec::parse`], and [`crate::NetworkError::File`] if the file cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
         Self::parse(&files::read_text(path)?, &path.display().to_string())
     }
 
-    /// Writes the specification as YAML, or as JSON where the file's name ends in `.json`.
+    /// Writes the specification as YAML, or as JSON if the file's name ends in `.json`.
     ///
     /// # Errors
-    /// [`crate::NetworkError::File`] where the file cannot be written.
+    /// [`crate::NetworkError::File`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let is_json = path.extension().is_some_and(|e| e == "json");
         let text = if is_json { self.to_json()? } else { self.to_yaml()? };
@@ -72,7 +72,7 @@ impl ModelSpec {
     /// The specification as YAML.
     ///
     /// # Errors
-    /// [`crate::NetworkError::File`] where it has no YAML form; every specification has one.
+    /// [`crate::NetworkError::File`] if it has no YAML form; every specification has one.
     pub fn to_yaml(&self) -> Result<String> {
         Ok(config::to_yaml("specification", self)?)
     }
@@ -80,7 +80,7 @@ impl ModelSpec {
     /// The specification as JSON.
     ///
     /// # Errors
-    /// [`crate::NetworkError::File`] where it has no JSON form (a number that is not finite).
+    /// [`crate::NetworkError::File`] if it has no JSON form (a number that is not finite).
     pub fn to_json(&self) -> Result<String> {
         Ok(config::to_json("specification", self)?)
     }

@@ -1,5 +1,5 @@
-//! What a layer computes. One struct per kind, all fields with Keras' names (in the field's plain terms) and
-//! Keras' defaults; quantizers are optional fields of the layer they belong to.
+//! Operations of layers: one struct per kind, with Keras' field names (in plain terms) and Keras' defaults. Quantizers
+//! are optional fields of the layer they belong to.
 
 mod arrangement;
 mod normalization;
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::activation::Activation;
 use crate::quantizer::Quantizer;
 
-/// How weights start. Variances and bounds are Keras'.
+/// Distribution of initial weights. Variances and bounds are Keras'.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Initializer {
@@ -47,7 +47,7 @@ pub enum Initializer {
     Zeros,
     /// All one.
     Ones,
-    /// All the same.
+    /// All equal to this constant.
     Constant(f64),
     /// Normal with mean 0 and this deviation.
     RandomNormal(f64),
@@ -55,25 +55,38 @@ pub enum Initializer {
     RandomUniform(f64),
 }
 
-/// One table of all kinds: the enum, its names, and both directions of the serialised form.
+/// Generates, from one table of all kinds, the enum, the names, the Keras classes and both directions of the serialized
+/// form.
 macro_rules! ops {
-    ($( $(#[$doc:meta])* $variant:ident($config:ty) = $name:literal, )*) => {
-        /// What a layer computes.
+    ($( $(#[$doc:meta])* $variant:ident($config:ty) = $name:literal / $class:literal $(/ $quantized:literal)?, )*) => {
+        /// Operation of a layer.
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         pub enum Op { $( $(#[$doc])* $variant($config), )* }
 
         impl Op {
-            /// The names of all kinds, as specifications write them.
+            /// Names of all kinds in specifications.
             pub const NAMES: &'static [&'static str] = &[$( $name, )*];
 
-            /// The name of this kind.
+            /// Name of this kind in specifications.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$variant(_) => $name, )* }
             }
 
-            /// Reads the configuration of the kind called `name`; None where there is no such kind.
+            /// The class in Keras 2.15; `Lambda` for kinds without a class.
+            #[must_use]
+            pub const fn keras_class(&self) -> &'static str {
+                match self { $( Self::$variant(_) => $class, )* }
+            }
+
+            /// The class in QKeras 0.9.0, if it has one.
+            #[must_use]
+            pub const fn qkeras_class(&self) -> Option<&'static str> {
+                match self { $( Self::$variant(_) => { let class = None; $( let _: Option<&str> = class; let class = Some($quantized); )? class } )* }
+            }
+
+            /// Reads the configuration of the kind called `name`; None for an unknown kind.
             pub(crate) fn read<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option<Self>, A::Error> {
                 match name {
                     $( $name => map.next_value::<$config>().map(|config| Some(Self::$variant(config))), )*
@@ -93,78 +106,80 @@ macro_rules! ops {
 }
 
 ops! {
-    /// Where data come in.
-    Input(Input) = "input",
-    /// Fully connected, on the last axis.
-    Dense(Dense) = "dense",
+    /// Input of the network.
+    Input(Input) = "input" / "InputLayer",
+    /// Fully connected layer on the last axis.
+    Dense(Dense) = "dense" / "Dense" / "QDense",
     /// Convolution over time.
-    Conv1d(Conv1d) = "conv1d",
+    Conv1d(Conv1d) = "conv1d" / "Conv1D" / "QConv1D",
     /// Convolution over an image.
-    Conv2d(Conv2d) = "conv2d",
+    Conv2d(Conv2d) = "conv2d" / "Conv2D" / "QConv2D",
     /// Transposed convolution over an image.
-    Conv2dTranspose(Conv2dTranspose) = "conv2d_transpose",
-    /// Convolution over time, each channel by itself.
-    DepthwiseConv1d(DepthwiseConv1d) = "depthwise_conv1d",
-    /// Convolution over an image, each channel by itself.
-    DepthwiseConv2d(DepthwiseConv2d) = "depthwise_conv2d",
-    /// Depthwise, then pointwise, over time.
-    SeparableConv1d(SeparableConv1d) = "separable_conv1d",
-    /// Depthwise, then pointwise, over an image.
-    SeparableConv2d(SeparableConv2d) = "separable_conv2d",
+    Conv2dTranspose(Conv2dTranspose) = "conv2d_transpose" / "Conv2DTranspose" / "QConv2DTranspose",
+    /// Depthwise convolution over time.
+    DepthwiseConv1d(DepthwiseConv1d) = "depthwise_conv1d" / "DepthwiseConv1D",
+    /// Depthwise convolution over an image.
+    DepthwiseConv2d(DepthwiseConv2d) = "depthwise_conv2d" / "DepthwiseConv2D" / "QDepthwiseConv2D",
+    /// Separable convolution over time: depthwise, then pointwise.
+    SeparableConv1d(SeparableConv1d) = "separable_conv1d" / "SeparableConv1D" / "QSeparableConv1D",
+    /// Separable convolution over an image: depthwise, then pointwise.
+    SeparableConv2d(SeparableConv2d) = "separable_conv2d" / "SeparableConv2D" / "QSeparableConv2D",
     /// An activation function as a layer.
-    Activation(Activation) = "activation",
+    Activation(Activation) = "activation" / "Activation" / "QActivation",
     /// Batch normalization over the last axis.
-    BatchNorm(BatchNorm) = "batch_norm",
+    BatchNorm(BatchNorm) = "batch_norm" / "BatchNormalization" / "QBatchNormalization",
     /// Layer normalization over the last axis.
-    LayerNorm(LayerNorm) = "layer_norm",
-    /// Largest value in a window of time.
-    MaxPool1d(Pool1d) = "max_pool1d",
-    /// Largest value in a window of an image.
-    MaxPool2d(Pool2d) = "max_pool2d",
-    /// Mean of a window of time.
-    AveragePool1d(Pool1d) = "average_pool1d",
-    /// Mean of a window of an image.
-    AveragePool2d(Pool2d) = "average_pool2d",
-    /// Largest value over all time.
-    GlobalMaxPool1d(GlobalPool) = "global_max_pool1d",
-    /// Largest value over all of an image.
-    GlobalMaxPool2d(GlobalPool) = "global_max_pool2d",
-    /// Mean over all time.
-    GlobalAveragePool1d(GlobalPool) = "global_average_pool1d",
-    /// Mean over all of an image.
-    GlobalAveragePool2d(GlobalPool) = "global_average_pool2d",
-    /// All axes into one.
-    Flatten(Flatten) = "flatten",
-    /// The same elements in another shape.
-    Reshape(Reshape) = "reshape",
-    /// Axes in another order.
-    Permute(Permute) = "permute",
-    /// Channels to blocks of pixels.
-    DepthToSpace(DepthToSpace) = "depth_to_space",
-    /// Each step of time several times.
-    UpSampling1d(UpSampling1d) = "up_sampling1d",
-    /// Each pixel several times.
-    UpSampling2d(UpSampling2d) = "up_sampling2d",
-    /// Cuts off both ends of time.
-    Cropping1d(Border1d) = "cropping1d",
-    /// Cuts off an image's borders.
-    Cropping2d(Border2d) = "cropping2d",
-    /// Adds zeros at both ends of time.
-    ZeroPadding1d(Border1d) = "zero_padding1d",
-    /// Adds zeros at an image's borders.
-    ZeroPadding2d(Border2d) = "zero_padding2d",
+    LayerNorm(LayerNorm) = "layer_norm" / "LayerNormalization",
+    /// `scale x + offset` with constants.
+    Rescaling(Rescaling) = "rescaling" / "Rescaling",
+    /// Maximum over windows of time.
+    MaxPool1d(Pool1d) = "max_pool1d" / "MaxPooling1D",
+    /// Maximum over windows of an image.
+    MaxPool2d(Pool2d) = "max_pool2d" / "MaxPooling2D",
+    /// Mean over windows of time.
+    AveragePool1d(Pool1d) = "average_pool1d" / "AveragePooling1D",
+    /// Mean over windows of an image.
+    AveragePool2d(Pool2d) = "average_pool2d" / "AveragePooling2D" / "QAveragePooling2D",
+    /// Maximum over all time steps.
+    GlobalMaxPool1d(GlobalPool) = "global_max_pool1d" / "GlobalMaxPooling1D",
+    /// Maximum over all pixels.
+    GlobalMaxPool2d(GlobalPool) = "global_max_pool2d" / "GlobalMaxPooling2D",
+    /// Mean over all time steps.
+    GlobalAveragePool1d(GlobalPool) = "global_average_pool1d" / "GlobalAveragePooling1D",
+    /// Mean over all pixels.
+    GlobalAveragePool2d(GlobalPool) = "global_average_pool2d" / "GlobalAveragePooling2D" / "QGlobalAveragePooling2D",
+    /// Merges all axes into one.
+    Flatten(Flatten) = "flatten" / "Flatten",
+    /// Changes the shape and keeps the order of the elements.
+    Reshape(Reshape) = "reshape" / "Reshape",
+    /// Transposes the axes.
+    Permute(Permute) = "permute" / "Permute",
+    /// Moves channels into blocks of pixels.
+    DepthToSpace(DepthToSpace) = "depth_to_space" / "Lambda",
+    /// Repeats each time step.
+    UpSampling1d(UpSampling1d) = "up_sampling1d" / "UpSampling1D",
+    /// Enlarges an image.
+    UpSampling2d(UpSampling2d) = "up_sampling2d" / "UpSampling2D",
+    /// Crops both ends of the time axis.
+    Cropping1d(Border1d) = "cropping1d" / "Cropping1D",
+    /// Crops an image's borders.
+    Cropping2d(Border2d) = "cropping2d" / "Cropping2D",
+    /// Pads both ends of the time axis with zeros.
+    ZeroPadding1d(Border1d) = "zero_padding1d" / "ZeroPadding1D",
+    /// Pads an image's borders with zeros.
+    ZeroPadding2d(Border2d) = "zero_padding2d" / "ZeroPadding2D",
     /// Sum of all inputs.
-    Add(Merge) = "add",
+    Add(Merge) = "add" / "Add",
     /// First input minus second.
-    Subtract(Merge) = "subtract",
+    Subtract(Merge) = "subtract" / "Subtract",
     /// Product of all inputs.
-    Multiply(Merge) = "multiply",
-    /// Inputs side by side along an axis.
-    Concat(Concat) = "concat",
-    /// Elements set to zero at random in training, the others scaled up (inverted dropout).
-    Dropout(Dropout) = "dropout",
-    /// Whole samples set to zero at random in training, the others scaled up (stochastic depth), for a residual branch.
-    DropConnect(Dropout) = "drop_connect",
+    Multiply(Merge) = "multiply" / "Multiply",
+    /// Concatenates the inputs along an axis.
+    Concat(Concat) = "concat" / "Concatenate",
+    /// Sets random elements to zero in training and scales the others up (inverted dropout).
+    Dropout(Dropout) = "dropout" / "Dropout",
+    /// Sets random samples to zero in training and scales the others up (stochastic depth), for a residual branch.
+    DropConnect(Dropout) = "drop_connect" / "Dropout",
 }
 
 /// An input of the network.
@@ -173,7 +188,56 @@ ops! {
 pub struct Input {
     /// Shape of one sample, channels last: `[features]`, `[time, channels]`, `[height, width, channels]`.
     pub shape: Vec<usize>,
-    /// What input values are rounded to, if to anything. Default none.
+    /// Quantizer of the input values. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantizer: Option<Quantizer>,
+}
+
+/// A constant for all channels, or one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PerChannel {
+    /// One constant for all channels.
+    All(f64),
+    /// One for each index of the last axis.
+    Each(Vec<f64>),
+}
+
+impl PerChannel {
+    /// The constants as a list: one, or one for each channel.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::All(value) => std::slice::from_ref(value),
+            Self::Each(values) => values,
+        }
+    }
+
+    /// The constant of channel `channel`.
+    #[must_use]
+    pub fn of(&self, channel: usize) -> f64 {
+        match self {
+            Self::All(value) => *value,
+            Self::Each(values) => values[channel],
+        }
+    }
+}
+
+/// `scale x + offset` with constants that training does not change, for example to bring pixels into 0..1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rescaling {
+    /// The factor; one number or one for each channel (last axis).
+    pub scale: PerChannel,
+    /// Added after scaling; one number or one for each channel. Default 0.
+    #[serde(default = "no_offset", skip_serializing_if = "is_no_offset")]
+    pub offset: PerChannel,
+}
+
+fn no_offset() -> PerChannel {
+    PerChannel::All(0.0)
+}
+
+fn is_no_offset(offset: &PerChannel) -> bool {
+    *offset == no_offset()
 }

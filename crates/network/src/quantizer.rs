@@ -1,26 +1,27 @@
-//! What a quantizer is, as data: its kind and parameters, and its textual form `quantized_bits(4,0,alpha=1.0)`.
-//! The arithmetic lives in the crate `quant`.
+//! Quantizers as data: kind, parameters and text form, as in `quantized_bits(4,0,alpha=1.0)`. The arithmetic is in the
+//! crate `quant`.
 //!
-//! Names, parameters, their order and their defaults are those of QKeras 0.9.0, so that its text forms mean the
-//! same here. Ours differ on purpose:
+//! Names, parameters, their order and their defaults are those of QKeras 0.9.0, so its texts mean the
+//! same here. Deliberate differences:
 //!
-//! - The text is parsed by a grammar and never evaluated. What QKeras reads as something else than it says is read as
-//!   it says: `alpha=None` and `alpha=auto` (QKeras drops the first and last letter of any bare word), blanks around
+//! - The text is parsed by a grammar and never evaluated. Texts that QKeras misreads are read
+//!   literally: `alpha=None` and `alpha=auto` (QKeras drops the first and last letter of any bare word), blanks around
 //!   the name and before a parenthesis.
-//! - What QKeras reads and cannot compute with, or reads by leaving something out, is refused: a bare or quoted word
+//! - Texts that QKeras accepts but cannot compute with, or accepts by dropping a part, are refused: a bare or quoted word
 //!   for a number (`quantized_bits(abc)`), text after the closing parenthesis, nested parentheses, `;` for a comma.
-//! - Out-of-range parameters are found by [`Quantizer::validate`]: no bits or half a bit, slopes that are no powers of
+//! - [`Quantizer::validate`] refuses parameters out of range: no bits or half a bit, slopes other than powers of
 //!   two, a `max_value` that is not above 0, a `threshold` of 1 in [`StochasticTernary`].
-//! - `var_name` and `use_variables`, which change no value, are no parameters here; those that stand behind them in
+//! - `var_name` and `use_variables` do not affect values and are not parameters here. The parameters after them in
 //!   QKeras (`use_ste`, and `relu_shift` and `relu_upper_bound` of [`QuantizedHswish`]) must be given by name.
-//! - What is printed names every parameter that is not at its default, so that it reads back as what it was
-//!   (QKeras prints `quantized_relu(4,0,0.125)` for a slope, which it reads as something else).
+//! - The printed text names every parameter that differs from its default, so it reads back as the same quantizer
+//!   (QKeras prints a slope as `quantized_relu(4,0,0.125)`, which it reads as another parameter).
 //!
-//! An automatic scale makes [`QuantizedBits`] symmetric whatever `symmetric` says, here as in QKeras.
+//! An automatic scale makes [`QuantizedBits`] symmetric regardless of `symmetric`, as in QKeras.
 //!
-//! Quantizers with parameters of their own that training changes (LSQ, PACT, HGQ) have the same textual form and an
-//! enum of their own, [`LearnedQuantizer`], which is one of the kinds here: `learned_step(4,axis=-1)`.
+//! Quantizers with trained parameters (LSQ, PACT, HGQ) have the same text form, `learned_step(4,axis=-1)`, and an enum of
+//! their own, [`LearnedQuantizer`].
 
+mod facts;
 mod grammar;
 mod keras_config;
 
@@ -31,6 +32,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+pub use facts::{InnerFunction, LevelSet, QuantizerFacts};
 pub use grammar::GrammarError;
 use grammar::{Argument, Call};
 
@@ -48,7 +50,7 @@ pub enum Alpha {
     AutoPo2,
 }
 
-/// How the exponent of a power-of-two quantizer is rounded.
+/// Rounding of the exponent of a power-of-two quantizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Log2Rounding {
     /// To the nearest.
@@ -58,12 +60,12 @@ pub enum Log2Rounding {
     Floor,
 }
 
-/// A parameter of a quantizer, as the grammar reads and writes it.
+/// Parameter of a quantizer, as the grammar reads and writes it.
 trait Parameter: Sized + PartialEq {
-    /// The value of an argument, or what would be right.
+    /// Reads an argument; the error names the accepted values.
     fn read(argument: &Argument) -> Result<Self, &'static str>;
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-    /// The value as QKeras stores it in a model.
+    /// The value in a stored QKeras model.
     fn to_json(&self) -> Value;
 }
 
@@ -179,7 +181,7 @@ impl Parameter for Log2Rounding {
     }
 }
 
-/// The names of two tables one after the other.
+/// Concatenates the names of two tables.
 const fn joined<const N: usize>(first: &[&'static str], second: &[&'static str]) -> [&'static str; N] {
     let mut all = [""; N];
     let mut i = 0;
@@ -190,9 +192,8 @@ const fn joined<const N: usize>(first: &[&'static str], second: &[&'static str])
     all
 }
 
-/// One table of the kinds of an enum: the struct of each with its parameters in positional order and their defaults,
-/// the enum over them, and both directions of the textual form. The kinds of another table may be kinds of this one
-/// too, as one variant.
+/// Generates, from one table, the struct of each kind with its parameters in positional order and their defaults, the enum
+/// over the kinds, and both directions of the text form. Another table's enum can be included as one variant.
 macro_rules! quantizers {
     ($(#[$enum_doc:meta])* $name:ident $(, $(#[$more_doc:meta])* $more:ident($others:ident))?: $( $(#[$doc:meta])* $kind:ident = $text:literal { $( $(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr, )* } )*) => {
         $(
@@ -258,7 +259,7 @@ macro_rules! quantizers {
         )?
 
         impl $name {
-            /// The names of all kinds, as the textual form writes them.
+            /// Names of all kinds in the text form.
             pub const KINDS: &'static [&'static str] =
                 &$crate::quantizer::joined::<{ Self::OWN.len() + Self::OTHERS.len() }>(Self::OWN, Self::OTHERS);
             const OTHERS: &'static [&'static str] = {
@@ -280,7 +281,7 @@ macro_rules! quantizers {
                 }
             }
 
-            /// Calls `visit` with each parameter's name, stored form, and whether it is at its default.
+            /// Calls `visit` with the name and JSON form of each parameter, and true if it has its default value.
             pub fn each_parameter(&self, mut visit: impl FnMut(&'static str, Value, bool)) {
                 match self {
                     $( Self::$kind(value) => {
@@ -291,7 +292,7 @@ macro_rules! quantizers {
                 }
             }
 
-            /// The name of this kind.
+            /// Name of this kind.
             #[must_use]
             pub const fn kind(&self) -> &'static str {
                 match self { $( Self::$kind(_) => $text, )* $( Self::$more(value) => $others::kind(value), )? }
@@ -319,301 +320,246 @@ mod learned;
 pub use learned::{LearnedBits, LearnedQuantizer, LearnedStep, Pact, Sharing};
 
 quantizers! {
-    /// A quantizer's kind and parameters.
+    /// Kind and parameters of a quantizer.
     Quantizer,
-    /// One with parameters of its own that training changes.
+    /// A quantizer with trained parameters.
     Learned(LearnedQuantizer):
-    /// Fixed point: `bits` in all, `integer` of them before the point, a sign bit if `keep_negative`.
+    /// Fixed point with `bits` in total, `integer` of them before the binary point, and a sign bit if `keep_negative`.
     QuantizedBits = "quantized_bits" {
-        /// Bits in all, 1..=32.
+        /// Total bits, 1..=32.
         bits: u32 = 8,
-        /// Bits before the point, the sign not counted.
+        /// Integer bits (before the binary point), sign not counted.
         integer: i32 = 0,
-        /// Whether the lowest level is left out, so that levels are symmetric about 0.
+        /// Omits the lowest level, which makes levels symmetric about 0.
         symmetric: bool = false,
-        /// Whether negative values are kept.
+        /// Keeps negative values.
         keep_negative: bool = true,
         /// The scale.
         alpha: Alpha = Alpha::None,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// The axis that has a scale for each index; the last where None.
+        /// Axis with one scale per index. Default: the last axis.
         scale_axis: Option<u32> = None,
-        /// 1 for quantized values, 0 for unchanged ones, between: a mixture.
+        /// Weight of the quantized values in a mixture with the input: 1 quantized, 0 unchanged.
         qnoise_factor: f64 = 1.0,
-        /// Whether the gradient passes as if values were not quantized.
+        /// Straight-through gradient, as if values were not quantized.
         use_ste: bool = true,
     }
-    /// A rectifier onto unsigned fixed point, with a sign bit only where `negative_slope` is not 0.
+    /// A rectifier onto unsigned fixed point; signed if `negative_slope` is not 0.
     QuantizedRelu = "quantized_relu" {
-        /// Bits in all, 1..=32.
+        /// Total bits, 1..=32.
         bits: u32 = 8,
-        /// Bits before the point.
+        /// Integer bits (before the binary point).
         integer: i32 = 0,
-        /// Whether levels follow a hard sigmoid instead.
+        /// Applies a hard sigmoid instead of the rectifier.
         use_sigmoid: bool = false,
         /// Slope for negative inputs, 0 or a power of two.
         negative_slope: f64 = 0.0,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// Upper bound, used where `is_quantized_clip` is not set.
+        /// Upper bound, used if `is_quantized_clip` is false.
         relu_upper_bound: Option<f64> = None,
-        /// Whether the upper bound is the largest level.
+        /// Clips at the largest level.
         is_quantized_clip: bool = true,
-        /// 1 for quantized values, 0 for unchanged ones.
+        /// Weight of the quantized values in a mixture with the input: 1 quantized, 0 unchanged.
         qnoise_factor: f64 = 1.0,
-        /// Whether the gradient passes as if values were not quantized.
+        /// Straight-through gradient, as if values were not quantized.
         use_ste: bool = true,
     }
     /// A hyperbolic tangent (hard by default) onto signed fixed point without integer bits.
     QuantizedTanh = "quantized_tanh" {
-        /// Bits in all, the sign included.
+        /// Total bits, sign included.
         bits: u32 = 8,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// Whether the lowest level is left out.
+        /// Omits the lowest level.
         symmetric: bool = false,
-        /// Whether the true tangent is taken, not the hard one.
+        /// Uses the exact hyperbolic tangent, not the hard one.
         use_real_tanh: bool = false,
     }
     /// A sigmoid (hard by default) onto unsigned fixed point without integer bits.
     QuantizedSigmoid = "quantized_sigmoid" {
-        /// Bits in all.
+        /// Total bits.
         bits: u32 = 8,
-        /// Whether the lowest level is left out.
+        /// Omits the lowest level.
         symmetric: bool = false,
-        /// Whether the true sigmoid is taken, not the hard one.
+        /// Uses the exact sigmoid, not the hard one.
         use_real_sigmoid: bool = false,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
     }
     /// Fixed point on a logarithmic scale (mu-law companding).
     QuantizedUlaw = "quantized_ulaw" {
-        /// Bits in all, the sign included.
+        /// Total bits, sign included.
         bits: u32 = 8,
-        /// Bits before the point.
+        /// Integer bits (before the binary point).
         integer: i32 = 0,
-        /// Whether the lowest level is left out.
+        /// Omits the lowest level.
         symmetric: bool = false,
         /// The constant of the law.
         u: f64 = 255.0,
     }
     /// `x * relu6(x + 3) / 6`, shift and bound adjustable, onto [`QuantizedBits`].
     QuantizedHswish = "quantized_hswish" {
-        /// Bits in all, the sign included.
+        /// Total bits, sign included.
         bits: u32 = 8,
-        /// Bits before the point.
+        /// Integer bits (before the binary point).
         integer: i32 = 0,
-        /// Whether the lowest level is left out.
+        /// Omits the lowest level.
         symmetric: bool = false,
         /// The scale.
         alpha: Alpha = Alpha::None,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// The axis that has a scale for each index.
+        /// Axis with one scale per index.
         scale_axis: Option<u32> = None,
-        /// 1 for quantized values, 0 for unchanged ones.
+        /// Weight of the quantized values in a mixture with the input: 1 quantized, 0 unchanged.
         qnoise_factor: f64 = 1.0,
-        /// Whether the gradient passes as if values were not quantized.
+        /// Straight-through gradient, as if values were not quantized.
         use_ste: bool = true,
-        /// What is added to the input before the rectifier.
+        /// Offset of the input before the rectifier.
         relu_shift: f64 = 3.0,
         /// The rectifier's upper bound.
         relu_upper_bound: f64 = 6.0,
     }
     /// Signed powers of two.
     QuantizedPo2 = "quantized_po2" {
-        /// Bits in all: sign, exponent's sign (where needed), exponent.
+        /// Total bits: sign, exponent's sign (if needed), exponent.
         bits: u32 = 8,
-        /// Largest magnitude wanted; none where None.
+        /// Largest magnitude; unbounded if None.
         max_value: Option<f64> = None,
-        /// Whether exponents are rounded at random in training.
+        /// Rounds exponents stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// Whether only even exponents are used.
+        /// Uses even exponents only.
         quadratic_approximation: bool = false,
-        /// How exponents are rounded.
+        /// Rounding of exponents.
         log2_rounding: Log2Rounding = Log2Rounding::Rnd,
-        /// 1 for quantized values, 0 for unchanged ones.
+        /// Weight of the quantized values in a mixture with the input: 1 quantized, 0 unchanged.
         qnoise_factor: f64 = 1.0,
-        /// Whether the gradient passes as if values were not quantized.
+        /// Straight-through gradient, as if values were not quantized.
         use_ste: bool = true,
     }
     /// A rectifier onto powers of two.
     QuantizedReluPo2 = "quantized_relu_po2" {
-        /// Bits in all: exponent's sign (where needed), exponent.
+        /// Total bits: exponent's sign (if needed), exponent.
         bits: u32 = 8,
-        /// Largest value wanted; none where None.
+        /// Largest value; unbounded if None.
         max_value: Option<f64> = None,
         /// Slope for negative inputs, 0 or a power of two.
         negative_slope: f64 = 0.0,
-        /// Whether exponents are rounded at random in training.
+        /// Rounds exponents stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// Whether only even exponents are used.
+        /// Uses even exponents only.
         quadratic_approximation: bool = false,
-        /// How exponents are rounded.
+        /// Rounding of exponents.
         log2_rounding: Log2Rounding = Log2Rounding::Rnd,
-        /// 1 for quantized values, 0 for unchanged ones.
+        /// Weight of the quantized values in a mixture with the input: 1 quantized, 0 unchanged.
         qnoise_factor: f64 = 1.0,
-        /// Whether the gradient passes as if values were not quantized.
+        /// Straight-through gradient, as if values were not quantized.
         use_ste: bool = true,
     }
     /// -1 and +1, or 0 and 1.
     Binary = "binary" {
-        /// Whether levels are 0 and 1.
+        /// Levels 0 and 1 instead of -1 and 1.
         use_01: bool = false,
         /// The scale.
         alpha: Alpha = Alpha::None,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
     }
     /// -1, 0 and +1.
     Ternary = "ternary" {
         /// The scale.
         alpha: Alpha = Alpha::None,
-        /// Smallest magnitude that is not 0; 0.33 where None.
+        /// Smallest magnitude that does not become 0; 0.33 if None.
         threshold: Option<f64> = None,
-        /// Whether values are rounded at random in training.
+        /// Rounds stochastically in training.
         use_stochastic_rounding: bool = false,
-        /// Refinements of an automatic scale.
+        /// Iterations that refine an automatic scale.
         number_of_unrolls: u32 = 5,
     }
-    /// [`Binary`] drawn at random in training.
+    /// [`Binary`] with random draws in training.
     StochasticBinary = "stochastic_binary" {
         /// The scale.
         alpha: Alpha = Alpha::None,
         /// Slope of the probability.
         temperature: f64 = 6.0,
-        /// Whether the probability is a true sigmoid, not a hard one.
+        /// Computes the probability by an exact sigmoid, not a hard one.
         use_real_sigmoid: bool = true,
     }
-    /// [`Ternary`] drawn at random in training.
+    /// [`Ternary`] with random draws in training.
     StochasticTernary = "stochastic_ternary" {
         /// The scale.
         alpha: Alpha = Alpha::None,
-        /// Smallest magnitude that is not 0; 0.33 where None.
+        /// Smallest magnitude that does not become 0; 0.33 if None.
         threshold: Option<f64> = None,
         /// Slope of the probability.
         temperature: f64 = 8.0,
-        /// Whether the probability is a true sigmoid, not a hard one.
+        /// Computes the probability by an exact sigmoid, not a hard one.
         use_real_sigmoid: bool = true,
-        /// Refinements of an automatic scale.
+        /// Iterations that refine an automatic scale.
         number_of_unrolls: u32 = 5,
     }
-    /// 0 and 1, drawn at random with probability sigmoid, also outside training.
+    /// 0 or 1, drawn with the probability of a sigmoid, in inference too.
     Bernoulli = "bernoulli" {
         /// The scale.
         alpha: Alpha = Alpha::None,
         /// Slope of the probability.
         temperature: f64 = 6.0,
-        /// Whether the probability is a true sigmoid, not a hard one.
+        /// Computes the probability by an exact sigmoid, not a hard one.
         use_real_sigmoid: bool = true,
     }
 }
 
 impl Quantizer {
-    /// Signed fixed point of `bits` bits, `integer` before the point, scale 1.
+    /// Signed fixed point of `bits` bits, `integer` of them before the binary point, with scale 1.
     #[must_use]
     pub fn fixed(bits: u32, integer: i32) -> Self {
         QuantizedBits { bits, integer, alpha: Alpha::Value(1.0), ..QuantizedBits::default() }.into()
     }
 
-    /// A rectifier onto unsigned fixed point of `bits` bits, `integer` before the point.
+    /// A rectifier onto unsigned fixed point of `bits` bits, `integer` of them before the binary point.
     #[must_use]
     pub fn relu(bits: u32, integer: i32) -> Self {
         QuantizedRelu { bits, integer, ..QuantizedRelu::default() }.into()
     }
 
-    /// Bits that one quantized value takes in storage: binary kinds 1, ternary 2, others what they say; where the width
-    /// is learned, what it begins with ([`LearnedQuantizer::bits`]).
-    #[must_use]
-    pub const fn bits(&self) -> u32 {
-        match self {
-            Self::QuantizedBits(q) => q.bits,
-            Self::QuantizedRelu(q) => q.bits,
-            Self::QuantizedTanh(q) => q.bits,
-            Self::QuantizedSigmoid(q) => q.bits,
-            Self::QuantizedUlaw(q) => q.bits,
-            Self::QuantizedHswish(q) => q.bits,
-            Self::QuantizedPo2(q) => q.bits,
-            Self::QuantizedReluPo2(q) => q.bits,
-            Self::Binary(_) | Self::StochasticBinary(_) | Self::Bernoulli(_) => 1,
-            Self::Ternary(_) | Self::StochasticTernary(_) => 2,
-            Self::Learned(q) => q.bits(),
-        }
-    }
-
-    /// The settings of one whose parameters are trained.
+    /// Settings of a quantizer with trained parameters; None for other kinds.
     #[must_use]
     pub const fn learned(&self) -> Option<&LearnedQuantizer> {
         if let Self::Learned(q) = self { Some(q) } else { None }
     }
 
-    /// Whether negative values can come out.
-    #[must_use]
-    pub fn is_signed(&self) -> bool {
-        match self {
-            Self::QuantizedBits(q) => q.keep_negative,
-            Self::QuantizedRelu(q) => q.negative_slope != 0.0,
-            Self::QuantizedReluPo2(q) => q.negative_slope != 0.0,
-            Self::QuantizedSigmoid(_) | Self::Bernoulli(_) => false,
-            Self::Binary(q) => !q.use_01,
-            Self::Learned(q) => q.is_signed(),
-            Self::QuantizedTanh(_)
-            | Self::QuantizedUlaw(_)
-            | Self::QuantizedHswish(_)
-            | Self::QuantizedPo2(_)
-            | Self::Ternary(_)
-            | Self::StochasticBinary(_)
-            | Self::StochasticTernary(_) => true,
-        }
-    }
-
-    /// What is wrong with the parameters, if anything.
+    /// Checks the ranges of the parameters.
     ///
     /// # Errors
-    /// A sentence that says which parameter is out of its range.
+    /// A message that names the parameter, its value and the accepted range.
     pub fn validate(&self) -> Result<(), String> {
         if let Self::Learned(q) = self {
             return q.validate();
         }
-        let bits = self.bits();
-        if !(1..=32).contains(&bits) {
-            return Err(format!("bits is {bits}, want 1..=32"));
+        let facts = self.facts();
+        if !(1..=32).contains(&facts.bits) {
+            return Err(format!("bits is {}, want 1..=32", facts.bits));
         }
-        let slope = match self {
-            Self::QuantizedRelu(q) => q.negative_slope,
-            Self::QuantizedReluPo2(q) => q.negative_slope,
-            _ => 0.0,
-        };
+        let slope = facts.negative_slope;
         let is_power = |v: f64| v > 0.0 && v.is_finite() && is_power_of_two(v);
         if slope != 0.0 && !is_power(slope) {
             return Err(format!("negative_slope is {slope:?}, want 0 or a power of two"));
         }
-        let max_value = match self {
-            Self::QuantizedPo2(q) => q.max_value,
-            Self::QuantizedReluPo2(q) => q.max_value,
-            _ => None,
-        };
-        if let Some(value) = max_value.filter(|v| !(v.is_finite() && *v > 0.0)) {
+        if let Some(value) = facts.max_value.filter(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(format!("max_value is {value:?}, want a number above 0"));
         }
         self.validate_shape()
     }
 
-    /// The parameters that are not about bits and bounds.
+    /// Checks the parameters other than bits, slopes and bounds.
     fn validate_shape(&self) -> Result<(), String> {
-        let qnoise_factor = match self {
-            Self::QuantizedBits(q) => q.qnoise_factor,
-            Self::QuantizedRelu(q) => q.qnoise_factor,
-            Self::QuantizedHswish(q) => q.qnoise_factor,
-            Self::QuantizedPo2(q) => q.qnoise_factor,
-            Self::QuantizedReluPo2(q) => q.qnoise_factor,
-            _ => 1.0,
-        };
+        let QuantizerFacts { qnoise_factor, alpha, .. } = self.facts();
         if !(0.0..=1.0).contains(&qnoise_factor) {
             return Err(format!("qnoise_factor is {qnoise_factor:?}, want 0 to 1"));
         }
-        if let Alpha::Value(alpha) = self.alpha()
+        if let Alpha::Value(alpha) = alpha
             && !(alpha.is_finite() && alpha != 0.0)
         {
             return Err(format!("alpha is {alpha:?}, want a finite number other than 0"));
@@ -643,30 +589,9 @@ impl Quantizer {
             (name, value) => Err(format!("{name} is {value:?}, want a number above 0")),
         }
     }
-
-    /// The scale; [`Alpha::None`] for kinds that have none.
-    #[must_use]
-    pub const fn alpha(&self) -> Alpha {
-        match self {
-            Self::QuantizedBits(q) => q.alpha,
-            Self::QuantizedHswish(q) => q.alpha,
-            Self::Binary(q) => q.alpha,
-            Self::Ternary(q) => q.alpha,
-            Self::StochasticBinary(q) => q.alpha,
-            Self::StochasticTernary(q) => q.alpha,
-            Self::Bernoulli(q) => q.alpha,
-            Self::QuantizedRelu(_)
-            | Self::QuantizedTanh(_)
-            | Self::QuantizedSigmoid(_)
-            | Self::QuantizedUlaw(_)
-            | Self::QuantizedPo2(_)
-            | Self::QuantizedReluPo2(_)
-            | Self::Learned(_) => Alpha::None,
-        }
-    }
 }
 
-/// Whether a positive finite number is a power of two: its mantissa is 0.
+/// True for powers of two: normal numbers with an empty mantissa.
 fn is_power_of_two(v: f64) -> bool {
     v.is_normal() && v.to_bits() & ((1 << 52) - 1) == 0
 }

@@ -1,19 +1,26 @@
-//! The shape of each layer's output from those of its inputs, or the reason why there is none.
+//! Shape inference: each layer's output shape from its inputs', or the reason for a fault.
 
 use tinsmith_foundation::Faults;
 
 use crate::activation::Activation;
 use crate::layer::Layer;
-use crate::op::{Border1d, Border2d, Concat, Op};
+use crate::op::{Border1d, Border2d, Concat, Op, PerChannel};
+use crate::pooling::Pooling;
+use crate::product::{Product, ProductKind};
 use crate::quantizer::Quantizer;
-use crate::window::{Padding, Pair, span};
+use crate::weights::quantizer_field;
+use crate::window::{Padding, Pair, SlidingWindow, span};
 
-/// The largest number of elements of one tensor: beyond it a size is surely a mistake.
+/// Axes of a sample over time and of an image.
+const TIME: &str = "time, channels";
+const IMAGE: &str = "height, width, channels";
+
+/// Maximum number of elements of one tensor; a larger size is taken for a mistake.
 const MOST_ELEMENTS: usize = 1 << 40;
 
-/// Notes faults of one layer under its path.
+/// Collects the faults of one layer under its path.
 struct Check<'a> {
-    /// The layer's number.
+    /// Number of the layer.
     index: usize,
     layer: &'a Layer,
     faults: &'a mut Faults,
@@ -23,7 +30,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn fault(&mut self, field: &str, message: impl AsRef<str>) {
         self.sound = false;
-        // Most layers are sound, so that the path is made here, where it is needed.
+        // The path is formatted only here, since most layers have no faults.
         let path = format!("layers[{}].{}", self.index, self.layer.op.name());
         let message = format!("{} (layer `{}`)", message.as_ref(), self.layer.name);
         self.faults.within(&path, |faults| faults.add(field, message));
@@ -41,7 +48,7 @@ impl Check<'_> {
         }
     }
 
-    /// Refuses a kernel that no machine can hold; the axes of its shape.
+    /// Refuses a kernel with more than [`MOST_ELEMENTS`] elements.
     fn kernel(&mut self, axes: &[usize]) {
         let elements = axes.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
         if elements.is_none_or(|n| n > MOST_ELEMENTS) {
@@ -61,7 +68,7 @@ impl Check<'_> {
         }
     }
 
-    /// Refuses a quantizer that learns where there is no place for its parameters.
+    /// Refuses a learned quantizer at a place without room for its parameters.
     fn fixed_quantizer(&mut self, field: &str, quantizer: Option<&Quantizer>) {
         if let Some(learned) = quantizer.and_then(Quantizer::learned) {
             self.fault(field, format!("is {learned}, which learns; want one that does not here"));
@@ -81,7 +88,7 @@ impl Check<'_> {
         }
     }
 
-    /// Output length along one axis, with the reason where there is none.
+    /// Output length along one axis; adds a fault if the window does not fit.
     fn window(
         &mut self,
         field: &str,
@@ -138,7 +145,7 @@ impl Check<'_> {
     }
 }
 
-/// Output shape of `layer` (number `index`) for inputs of `shapes`; None where a fault was noted.
+/// Output shape of `layer` (number `index`) for inputs of `shapes`; None if a fault was added.
 pub(crate) fn infer(
     index: usize,
     layer: &Layer,
@@ -242,7 +249,7 @@ fn concatenate(concat: &Concat, shapes: &[&[usize]], check: &mut Check<'_>) -> O
 }
 
 impl Concat {
-    /// The axis within a sample (0 the first after the batch) of inputs with `rank` axes.
+    /// Axis within a sample (0 is the first after the batch) of inputs with `rank` axes; None if it does not exist.
     #[must_use]
     pub fn sample_axis(&self, rank: usize) -> Option<usize> {
         let axis = if self.axis < 0 { self.axis + i64::try_from(rank).ok()? } else { self.axis - 1 };
@@ -251,26 +258,16 @@ impl Concat {
 }
 
 fn infer_single(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    if let Some(activation) = op.activation().filter(|_| !matches!(op, Op::Activation(_))) {
+        check.activation("activation", activation);
+    }
+    if let Some(product) = op.product() {
+        return infer_product(&product, shape, check);
+    }
+    if let Some(pooling) = op.pooling() {
+        return infer_pooling(&pooling, shape, check);
+    }
     match op {
-        Op::Dense(d) => {
-            check.positive("units", d.units);
-            check.quantizer("kernel_quantizer", d.kernel_quantizer.as_ref());
-            check.quantizer("bias_quantizer", d.bias_quantizer.as_ref());
-            check.activation("activation", &d.activation);
-            let mut out = shape.to_vec();
-            let last = out.last_mut()?;
-            check.kernel(&[*last, d.units]);
-            *last = d.units;
-            Some(out)
-        }
-        Op::Conv1d(_) | Op::DepthwiseConv1d(_) | Op::SeparableConv1d(_) => {
-            let [t, c] = axes::<2>(shape, "time, channels", check)?;
-            conv1d(op, t, c, check)
-        }
-        Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::SeparableConv2d(_) | Op::Conv2dTranspose(_) => {
-            let [h, w, c] = axes::<3>(shape, "height, width, channels", check)?;
-            conv2d(op, [h, w], c, check)
-        }
         Op::Activation(activation) => {
             check.activation("", activation);
             if let Activation::Prelu(prelu) = activation
@@ -299,6 +296,12 @@ fn infer_single(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<u
             epsilon(norm.epsilon, check);
             Some(shape.to_vec())
         }
+        Op::Rescaling(rescaling) => {
+            let &channels = shape.last()?;
+            constants("scale", &rescaling.scale, channels, check);
+            constants("offset", &rescaling.offset, channels, check);
+            Some(shape.to_vec())
+        }
         Op::Dropout(dropout) | Op::DropConnect(dropout) => {
             check.rate("rate", dropout.rate);
             Some(shape.to_vec())
@@ -309,37 +312,7 @@ fn infer_single(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<u
 }
 
 fn infer_spatial(op: &Op, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
-    const TIME: &str = "time, channels";
-    const IMAGE: &str = "height, width, channels";
     match op {
-        Op::MaxPool1d(pool) | Op::AveragePool1d(pool) => {
-            let [t, c] = axes::<2>(shape, TIME, check)?;
-            pool_padding(pool.padding, check);
-            check.activation("activation", &pool.activation);
-            average_quantizer(op, pool.average_quantizer.as_ref(), check);
-            let t = check.window1d("size", pool.padding, t, [pool.size, pool.stride(), 1])?;
-            Some(vec![t, c])
-        }
-        Op::MaxPool2d(pool) | Op::AveragePool2d(pool) => {
-            let [h, w, c] = axes::<3>(shape, IMAGE, check)?;
-            check.activation("activation", &pool.activation);
-            average_quantizer(op, pool.average_quantizer.as_ref(), check);
-            let [h, w] =
-                check.window2d("size", pool.padding, [h, w], [pool.size, pool.stride(), Pair::ONE])?;
-            Some(vec![h, w, c])
-        }
-        Op::GlobalMaxPool1d(pool) | Op::GlobalAveragePool1d(pool) => {
-            let [_, c] = axes::<2>(shape, TIME, check)?;
-            check.activation("activation", &pool.activation);
-            average_quantizer(op, pool.average_quantizer.as_ref(), check);
-            Some(if pool.keep_dims { vec![1, c] } else { vec![c] })
-        }
-        Op::GlobalMaxPool2d(pool) | Op::GlobalAveragePool2d(pool) => {
-            let [_, _, c] = axes::<3>(shape, IMAGE, check)?;
-            check.activation("activation", &pool.activation);
-            average_quantizer(op, pool.average_quantizer.as_ref(), check);
-            Some(if pool.keep_dims { vec![1, 1, c] } else { vec![c] })
-        }
         Op::Reshape(reshape) => reshaped(&reshape.shape, shape, check),
         Op::Permute(permute) => {
             let mut seen = permute.dims.clone();
@@ -410,22 +383,38 @@ fn epsilon(value: f64, check: &mut Check<'_>) {
     }
 }
 
-fn pool_padding(padding: Padding, check: &mut Check<'_>) {
-    if padding == Padding::Causal {
-        check.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
-    }
-}
-
-fn average_quantizer(op: &Op, quantizer: Option<&Quantizer>, check: &mut Check<'_>) {
-    let is_average = matches!(
-        op,
-        Op::AveragePool1d(_) | Op::AveragePool2d(_) | Op::GlobalAveragePool1d(_) | Op::GlobalAveragePool2d(_)
-    );
-    if quantizer.is_some() && !is_average {
+fn infer_pooling(pooling: &Pooling<'_>, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    let quantizer = pooling.average_quantizer;
+    if quantizer.is_some() && !pooling.takes_mean {
         check.fault("average_quantizer", "is set, but only average pooling has a mean to quantize");
     }
     check.quantizer("average_quantizer", quantizer);
     check.fixed_quantizer("average_quantizer", quantizer);
+    let mut out = match (pooling.window, pooling.spatial_axes) {
+        (Some(window), 1) => {
+            let [t, _] = axes::<2>(shape, TIME, check)?;
+            if window.padding == Padding::Causal {
+                check.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
+            }
+            let sizes = [window.size.width, window.stride.width, window.dilation.width];
+            vec![check.window1d("size", window.padding, t, sizes)?]
+        }
+        (Some(window), _) => {
+            let [h, w, _] = axes::<3>(shape, IMAGE, check)?;
+            let sizes = [window.size, window.stride, window.dilation];
+            check.window2d("size", window.padding, [h, w], sizes)?.to_vec()
+        }
+        (None, spatial_axes) => {
+            if spatial_axes == 1 {
+                axes::<2>(shape, TIME, check)?;
+            } else {
+                axes::<3>(shape, IMAGE, check)?;
+            }
+            if pooling.keep_dims { vec![1; spatial_axes] } else { Vec::new() }
+        }
+    };
+    out.push(*shape.last()?);
+    Some(out)
 }
 
 fn crop(n: usize, before: usize, after: usize, check: &mut Check<'_>) -> Option<usize> {
@@ -458,87 +447,67 @@ fn reshaped(wanted: &[i64], shape: &[usize], check: &mut Check<'_>) -> Option<Ve
     }
 }
 
-fn conv1d(op: &Op, t: usize, channels: usize, check: &mut Check<'_>) -> Option<Vec<usize>> {
-    let (padding, sizes, filters) = match op {
-        Op::Conv1d(c) => {
-            check.positive("filters", c.filters);
-            check.groups(c.groups, channels, c.filters);
-            check.quantizer("kernel_quantizer", c.kernel_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
-        }
-        Op::DepthwiseConv1d(c) => {
-            check.positive("depth_multiplier", c.depth_multiplier);
-            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            (c.padding, [c.kernel, c.stride, c.dilation], channels.checked_mul(c.depth_multiplier)?)
-        }
-        Op::SeparableConv1d(c) => {
-            check.positive("filters", c.filters);
-            check.positive("depth_multiplier", c.depth_multiplier);
-            check.kernel(&[c.kernel, channels, c.depth_multiplier]);
-            check.kernel(&[channels, c.depth_multiplier, c.filters]);
-            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
-            check.quantizer("pointwise_quantizer", c.pointwise_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
-        }
-        _ => return None,
-    };
-    check.kernel(&[sizes[0], channels, filters]);
-    Some(vec![check.window1d("kernel", padding, t, sizes)?, filters])
-}
-
-fn conv2d(op: &Op, input: [usize; 2], channels: usize, check: &mut Check<'_>) -> Option<Vec<usize>> {
-    let (padding, sizes, filters) = match op {
-        Op::Conv2d(c) => {
-            check.positive("filters", c.filters);
-            check.groups(c.groups, channels, c.filters);
-            check.quantizer("kernel_quantizer", c.kernel_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
-        }
-        Op::DepthwiseConv2d(c) => {
-            check.positive("depth_multiplier", c.depth_multiplier);
-            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            (c.padding, [c.kernel, c.stride, c.dilation], channels.checked_mul(c.depth_multiplier)?)
-        }
-        Op::SeparableConv2d(c) => {
-            check.positive("filters", c.filters);
-            check.positive("depth_multiplier", c.depth_multiplier);
-            check.kernel(&[c.kernel.height, c.kernel.width, channels, c.depth_multiplier]);
-            check.kernel(&[channels, c.depth_multiplier, c.filters]);
-            check.quantizer("depthwise_quantizer", c.depthwise_quantizer.as_ref());
-            check.quantizer("pointwise_quantizer", c.pointwise_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            (c.padding, [c.kernel, c.stride, c.dilation], c.filters)
-        }
-        Op::Conv2dTranspose(c) => {
-            check.positive("filters", c.filters);
-            check.positive_pair("kernel", c.kernel);
-            check.positive_pair("stride", c.stride);
-            check.positive_pair("dilation", c.dilation);
-            check.quantizer("kernel_quantizer", c.kernel_quantizer.as_ref());
-            check.quantizer("bias_quantizer", c.bias_quantizer.as_ref());
-            check.activation("activation", &c.activation);
-            if c.padding == Padding::Causal {
+fn infer_product(product: &Product, shape: &[usize], check: &mut Check<'_>) -> Option<Vec<usize>> {
+    match product.spatial_axes {
+        1 => drop(axes::<2>(shape, TIME, check)?),
+        2 => drop(axes::<3>(shape, IMAGE, check)?),
+        _ => {}
+    }
+    let &channels = shape.last()?;
+    let kind = product.kind;
+    if let Some(filters) = product.filters {
+        check.positive(if kind == ProductKind::Dense { "units" } else { "filters" }, filters);
+    }
+    if matches!(kind, ProductKind::Depthwise | ProductKind::Separable) {
+        check.positive("depth_multiplier", product.depth_multiplier);
+    }
+    if kind == ProductKind::Convolution {
+        check.groups(product.groups, channels, product.output_channels(channels));
+    }
+    for kernel in product.kernels() {
+        check.quantizer(quantizer_field(kernel.name), kernel.quantizer.as_ref());
+    }
+    check.quantizer("bias_quantizer", product.bias_quantizer.as_ref());
+    check.kernel(&product.kernel_shape(channels));
+    if let Some(shape) = product.pointwise_shape(channels) {
+        check.kernel(&shape);
+    }
+    let SlidingWindow { size, stride, dilation, padding } = product.window;
+    let mut out = match (kind, product.spatial_axes) {
+        (ProductKind::Transposed, _) => {
+            check.positive_pair("kernel", size);
+            check.positive_pair("stride", stride);
+            check.positive_pair("dilation", dilation);
+            if padding == Padding::Causal {
                 check.fault("padding", "is causal, which only 1-D convolutions have; want valid or same");
             }
-            check.kernel(&[c.kernel.height, c.kernel.width, channels, c.filters]);
-            let h = c.padding.transposed_len(input[0], c.kernel.height, c.stride.height, c.dilation.height);
-            let w = c.padding.transposed_len(input[1], c.kernel.width, c.stride.width, c.dilation.width);
-            return Some(vec![h, w, c.filters]);
+            vec![
+                padding.transposed_len(shape[0], size.height, stride.height, dilation.height),
+                padding.transposed_len(shape[1], size.width, stride.width, dilation.width),
+            ]
         }
-        _ => return None,
+        (_, 0) => shape[..shape.len() - 1].to_vec(),
+        (_, 1) => {
+            let sizes = [size.width, stride.width, dilation.width];
+            vec![check.window1d("kernel", padding, shape[0], sizes)?]
+        }
+        _ => check.window2d("kernel", padding, [shape[0], shape[1]], [size, stride, dilation])?.to_vec(),
     };
-    check.kernel(&[sizes[0].height, sizes[0].width, channels, filters]);
-    let [h, w] = check.window2d("kernel", padding, input, sizes)?;
-    Some(vec![h, w, filters])
+    out.push(product.output_channels(channels));
+    Some(out)
+}
+
+/// Checks constants of a rescaling: finite, and one for all channels or one for each.
+fn constants(field: &str, constants: &PerChannel, channels: usize, check: &mut Check<'_>) {
+    if let PerChannel::Each(values) = constants
+        && values.len() != channels
+    {
+        check.fault(
+            field,
+            format!("has {} numbers, want one, or one for each of {channels} channels", values.len()),
+        );
+    }
+    if let Some(value) = constants.values().iter().find(|v| !v.is_finite()) {
+        check.fault(field, format!("has {value}, want finite numbers"));
+    }
 }

@@ -1,4 +1,4 @@
-//! A network as a table for people, in the manner of Keras' `summary()`.
+//! Summary table of a network, like Keras' `summary()`.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::graph::Graph;
 use crate::model::ModelSpec;
 use crate::op::Op;
 
-/// A table of a network's layers. Prints as text as wide as its contents.
+/// Table of a network's layers. Displays as text as wide as its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     name: String,
@@ -24,10 +24,10 @@ struct Column {
 }
 
 impl ModelSpec {
-    /// A table of the layers: name and kind, output shape, parameters, and what each layer takes.
+    /// Returns a table of the layers: name and kind, output shape, parameters and inputs.
     ///
     /// # Errors
-    /// [`crate::NetworkError::Invalid`] where the specification is no network.
+    /// [`crate::NetworkError::Invalid`] if the specification is no network.
     pub fn summary(&self) -> Result<Summary> {
         let graph = self.graph()?;
         let (mut trainable, mut fixed) = (0, 0);
@@ -54,7 +54,7 @@ impl ModelSpec {
     }
 }
 
-/// The kind, and the function where the layer is an activation.
+/// Kind of the layer, or function of an activation layer.
 fn kind(op: &Op) -> String {
     match op {
         Op::Activation(activation) => activation.to_string(),
@@ -71,8 +71,8 @@ fn connections(spec: &ModelSpec, graph: &Graph) -> Vec<String> {
 }
 
 impl Summary {
-    /// The table with one more column of numbers before the last, for example what each layer costs: a title and one
-    /// cell for each layer, in the order of declaration. Layers beyond the last cell get an empty one.
+    /// Returns the table with a further numeric column before the last, for example the cost of each layer: a title and
+    /// one cell per layer, in the order of declaration. Missing cells are empty.
     #[must_use]
     pub fn with_column<S: Into<String>>(
         mut self,
@@ -87,13 +87,13 @@ impl Summary {
         self
     }
 
-    /// Parameters that an optimizer changes.
+    /// Number of trainable parameters.
     #[must_use]
     pub const fn trainable_params(&self) -> usize {
         self.trainable
     }
 
-    /// Parameters that no optimizer changes: moving statistics.
+    /// Number of parameters that are not trained: moving statistics.
     #[must_use]
     pub const fn non_trainable_params(&self) -> usize {
         self.fixed
@@ -135,7 +135,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// A number with a comma before every third digit from the end.
+/// Formats `n` with a comma between groups of three digits.
 fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,10 +1,11 @@
-//! The weight tensors of each kind of layer: names, shapes, fans and quantizers, in Keras' order.
+//! Weight tensors of each kind of layer: names, shapes, fans and quantizers, in Keras' order.
 
 use crate::activation::Activation;
 use crate::op::{Initializer, Op};
+use crate::product::KernelSettings;
 use crate::quantizer::{LearnedQuantizer, LearnedStep, Quantizer, Sharing};
 
-/// What part a weight tensor plays.
+/// Role of a weight tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Role {
@@ -22,12 +23,12 @@ pub enum Role {
     MovingVariance,
     /// Negative slope of a parametric rectifier.
     Slope,
-    /// What a quantizer learns: the steps, the upper end, the bits behind the point.
+    /// Learned parameter of a quantizer: step sizes, upper bound, fractional bits.
     Quantizer,
 }
 
 impl Role {
-    /// Whether an optimizer changes it.
+    /// True for roles that are trained.
     #[must_use]
     pub const fn is_trainable(self) -> bool {
         !matches!(self, Self::MovingMean | Self::MovingVariance)
@@ -37,74 +38,78 @@ impl Role {
 /// One weight tensor of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {
-    /// Its name in the layer: `kernel`, `bias`, `depthwise_kernel`, `gamma`, `moving_mean`, ...
+    /// Name in the layer: `kernel`, `bias`, `depthwise_kernel`, `gamma`, `moving_mean`, ...
     pub name: &'static str,
-    /// Its part.
+    /// Role.
     pub role: Role,
-    /// Its shape, Keras' layout.
+    /// Shape, in Keras' order of axes.
     pub shape: Vec<usize>,
-    /// Inputs and outputs that an initializer counts.
+    /// Fan-in and fan-out for initializers.
     pub fans: (usize, usize),
-    /// How it starts.
+    /// Distribution of the initial values.
     pub initializer: Initializer,
-    /// Its quantizer, where it has one.
+    /// Quantizer of the values.
     pub quantizer: Option<Quantizer>,
-    /// What it is learned for, where it is a parameter of a quantizer ([`Role::Quantizer`]).
+    /// The quantizer that it is a parameter of; set for [`Role::Quantizer`].
     pub learned: Option<Learned>,
 }
 
-/// Whose parameter a weight tensor is that a quantizer learns.
+/// Owner of a learned quantizer parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learned {
     /// The quantizer.
     pub quantizer: LearnedQuantizer,
-    /// The weight that it quantizes; None for the layer's activation.
+    /// Name of the quantized weight; None for the layer's activation.
     pub weight: Option<&'static str>,
 }
 
 impl Weight {
-    /// Elements.
+    /// A kernel of shape `shape`. Its fans are Keras': the last two axes times the product of the others.
+    pub(crate) fn kernel(settings: &KernelSettings, shape: Vec<usize>) -> Self {
+        let product = |axes: &[usize]| axes.iter().fold(1_usize, |n, &d| n.saturating_mul(d));
+        let fans = match shape.split_last_chunk::<2>() {
+            Some((field, &[inputs, outputs])) => {
+                (inputs.saturating_mul(product(field)), outputs.saturating_mul(product(field)))
+            }
+            None => (product(&shape), product(&shape)),
+        };
+        Self {
+            name: settings.name,
+            role: Role::Kernel,
+            shape,
+            fans,
+            initializer: settings.initializer,
+            quantizer: settings.quantizer,
+            learned: None,
+        }
+    }
+
+    /// A weight that is no kernel; both fans are its number of elements.
+    pub(crate) fn vector(
+        name: &'static str,
+        role: Role,
+        shape: Vec<usize>,
+        initializer: Initializer,
+        quantizer: Option<Quantizer>,
+    ) -> Self {
+        let n = shape.iter().product();
+        Self { name, role, shape, fans: (n, n), initializer, quantizer, learned: None }
+    }
+
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it has no elements; no valid layer has such a weight.
+    /// True without elements; no valid layer has such a weight.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-fn kernel(
-    name: &'static str,
-    shape: Vec<usize>,
-    initializer: Initializer,
-    quantizer: Option<Quantizer>,
-) -> Weight {
-    // Keras counts a kernel's fans from its last two axes and the product of the others.
-    let rank = shape.len();
-    let field: usize = shape[..rank.saturating_sub(2)].iter().product();
-    let fans = if rank < 2 {
-        (shape.iter().product(), shape.iter().product())
-    } else {
-        (shape[rank - 2] * field, shape[rank - 1] * field)
-    };
-    Weight { name, role: Role::Kernel, shape, fans, initializer, quantizer, learned: None }
-}
-
-fn vector(
-    name: &'static str,
-    role: Role,
-    shape: Vec<usize>,
-    start: Initializer,
-    quantizer: Option<Quantizer>,
-) -> Weight {
-    let n = shape.iter().product();
-    Weight { name, role, shape, fans: (n, n), initializer: start, quantizer, learned: None }
-}
-
-/// The parameter that a quantizer learns for a tensor of this shape; None where they do not fit.
+/// Learned parameter of `quantizer` for a tensor of this shape; None if they do not fit.
 fn learned(quantizer: LearnedQuantizer, weight: Option<&'static str>, shape: &[usize]) -> Option<Weight> {
     let (step, bits) = match weight {
         Some("kernel") => ("kernel_step", "kernel_fractional_bits"),
@@ -121,12 +126,12 @@ fn learned(quantizer: LearnedQuantizer, weight: Option<&'static str>, shape: &[u
         LearnedQuantizer::Pact(_) => return None,
     };
     let count = quantizer.sharing().count(shape)?;
-    let parameter = vector(name, Role::Quantizer, vec![count], Initializer::Constant(start), None);
+    let parameter = Weight::vector(name, Role::Quantizer, vec![count], Initializer::Constant(start), None);
     Some(Weight { learned: Some(Learned { quantizer, weight }), ..parameter })
 }
 
-/// The field that has the quantizer of a weight.
-fn quantizer_field(weight: &str) -> &'static str {
+/// Name of the layer's field with the quantizer of `weight`.
+pub(crate) fn quantizer_field(weight: &str) -> &'static str {
     match weight {
         "kernel" => "kernel_quantizer",
         "depthwise_kernel" => "depthwise_quantizer",
@@ -139,21 +144,17 @@ fn quantizer_field(weight: &str) -> &'static str {
     }
 }
 
-/// The step for values that nothing is known of yet: `2 mean |x| / sqrt(high)` for standard normal ones, rectified
-/// where they are.
+/// Initial step size before calibration: `2 mean |x| / sqrt(high)` for standard normal values, rectified ones if
+/// unsigned.
 fn first_step(q: &LearnedStep) -> f64 {
     let high = f64::from((1_u32 << (q.bits.clamp(2, 24) - u32::from(q.signed))) - 1);
     let mean = std::f64::consts::FRAC_2_PI.sqrt() * if q.signed { 1.0 } else { 0.5 };
     2.0 * mean / high.sqrt()
 }
 
-fn bias(used: bool, n: usize, quantizer: Option<Quantizer>) -> Option<Weight> {
-    used.then(|| vector("bias", Role::Bias, vec![n], Initializer::Zeros, quantizer))
-}
-
 impl Op {
-    /// The weight tensors of this kind for a first input of shape `input`, in Keras' order, and then what its
-    /// quantizers learn. Empty for kinds without weights and for shapes that do not fit.
+    /// Returns the weight tensors for a first input of shape `input`, in Keras' order, followed by the learned parameters of
+    /// quantizers. Empty for kinds without weights and for shapes that do not fit.
     #[must_use]
     pub fn weights(&self, input: &[usize]) -> Vec<Weight> {
         let mut weights = self.own_weights(input);
@@ -165,7 +166,7 @@ impl Op {
         }
         if let Some(quantizer) = self.learned_activation()
             && let Some(channels) = self.channels(input)
-            // How many elements a sample has is no matter of the weights: steps and bits go with channels at most.
+            // The number of elements of a sample is unknown here, so parameters of activations are per channel at most.
             && quantizer.sharing() != Sharing::Weight
         {
             weights.extend(learned(*quantizer, None, &[channels]));
@@ -173,37 +174,27 @@ impl Op {
         weights
     }
 
-    /// The quantizer of the activation, where it learns.
+    /// Learned quantizer of the activation.
     fn learned_activation(&self) -> Option<&LearnedQuantizer> {
         self.activation()?.quantizer()?.learned()
     }
 
-    /// Channels of the output of a kind that has an activation.
+    /// Output channels of a layer that has an activation.
     fn channels(&self, input: &[usize]) -> Option<usize> {
-        let &c = input.last()?;
-        Some(match self {
-            Self::Dense(l) => l.units,
-            Self::Conv1d(l) => l.filters,
-            Self::Conv2d(l) => l.filters,
-            Self::Conv2dTranspose(l) => l.filters,
-            Self::DepthwiseConv1d(l) => c * l.depth_multiplier,
-            Self::DepthwiseConv2d(l) => c * l.depth_multiplier,
-            Self::SeparableConv1d(l) => l.filters,
-            Self::SeparableConv2d(l) => l.filters,
-            _ => c,
-        })
+        let &channels = input.last()?;
+        Some(self.product().map_or(channels, |product| product.output_channels(channels)))
     }
 
-    /// The quantizers that learn, each with its field.
+    /// Learned quantizers, each with the name of its field.
     pub fn learned_quantizers(&self) -> Vec<(&'static str, LearnedQuantizer)> {
-        // Any input does: which weights there are does not depend on its shape.
+        // The shape is arbitrary: it does not affect which weights exist.
         let weights = self.own_weights(&[1, 1, 1]);
         let of_weights =
             weights.iter().filter_map(|w| Some((quantizer_field(w.name), *w.quantizer.as_ref()?.learned()?)));
         of_weights.chain(self.learned_activation().map(|q| ("activation", *q))).collect()
     }
 
-    /// What learned quantizers of this kind cannot be: the field and the reason, for a first input of shape `input`.
+    /// Faults of the learned quantizers for a first input of shape `input`: field and reason.
     pub(crate) fn learned_faults(&self, input: &[usize]) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         for weight in self.own_weights(input) {
@@ -241,97 +232,25 @@ impl Op {
 
     fn own_weights(&self, input: &[usize]) -> Vec<Weight> {
         let Some(&c) = input.last() else { return Vec::new() };
+        if let Some(product) = self.product() {
+            return product.weights(c);
+        }
         match self {
-            Self::Dense(d) => [
-                Some(kernel("kernel", vec![c, d.units], d.kernel_initializer, d.kernel_quantizer)),
-                bias(d.use_bias, d.units, d.bias_quantizer),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
-            Self::Conv1d(l) => {
-                let shape = vec![l.kernel, c / l.groups.max(1), l.filters];
-                with_bias(
-                    kernel("kernel", shape, l.kernel_initializer, l.kernel_quantizer),
-                    bias(l.use_bias, l.filters, l.bias_quantizer),
-                )
-            }
-            Self::Conv2d(l) => {
-                let shape = vec![l.kernel.height, l.kernel.width, c / l.groups.max(1), l.filters];
-                with_bias(
-                    kernel("kernel", shape, l.kernel_initializer, l.kernel_quantizer),
-                    bias(l.use_bias, l.filters, l.bias_quantizer),
-                )
-            }
-            Self::Conv2dTranspose(l) => {
-                let shape = vec![l.kernel.height, l.kernel.width, l.filters, c];
-                with_bias(
-                    kernel("kernel", shape, l.kernel_initializer, l.kernel_quantizer),
-                    bias(l.use_bias, l.filters, l.bias_quantizer),
-                )
-            }
-            Self::DepthwiseConv1d(l) => {
-                let shape = vec![l.kernel, c, l.depth_multiplier];
-                let n = c * l.depth_multiplier;
-                with_bias(
-                    kernel("depthwise_kernel", shape, l.depthwise_initializer, l.depthwise_quantizer),
-                    bias(l.use_bias, n, l.bias_quantizer),
-                )
-            }
-            Self::DepthwiseConv2d(l) => {
-                let shape = vec![l.kernel.height, l.kernel.width, c, l.depth_multiplier];
-                let n = c * l.depth_multiplier;
-                with_bias(
-                    kernel("depthwise_kernel", shape, l.depthwise_initializer, l.depthwise_quantizer),
-                    bias(l.use_bias, n, l.bias_quantizer),
-                )
-            }
-            Self::SeparableConv1d(l) => {
-                let depth = kernel(
-                    "depthwise_kernel",
-                    vec![l.kernel, c, l.depth_multiplier],
-                    l.depthwise_initializer,
-                    l.depthwise_quantizer,
-                );
-                let point = kernel(
-                    "pointwise_kernel",
-                    vec![1, c * l.depth_multiplier, l.filters],
-                    l.pointwise_initializer,
-                    l.pointwise_quantizer,
-                );
-                [Some(depth), Some(point), bias(l.use_bias, l.filters, l.bias_quantizer)]
-                    .into_iter()
-                    .flatten()
-                    .collect()
-            }
-            Self::SeparableConv2d(l) => {
-                let depth = kernel(
-                    "depthwise_kernel",
-                    vec![l.kernel.height, l.kernel.width, c, l.depth_multiplier],
-                    l.depthwise_initializer,
-                    l.depthwise_quantizer,
-                );
-                let point = kernel(
-                    "pointwise_kernel",
-                    vec![1, 1, c * l.depth_multiplier, l.filters],
-                    l.pointwise_initializer,
-                    l.pointwise_quantizer,
-                );
-                [Some(depth), Some(point), bias(l.use_bias, l.filters, l.bias_quantizer)]
-                    .into_iter()
-                    .flatten()
-                    .collect()
-            }
             Self::BatchNorm(l) => {
-                let gamma = l
-                    .scale
-                    .then(|| vector("gamma", Role::Gamma, vec![c], Initializer::Ones, l.gamma_quantizer));
-                let beta = l
-                    .center
-                    .then(|| vector("beta", Role::Beta, vec![c], Initializer::Zeros, l.beta_quantizer));
-                let mean =
-                    vector("moving_mean", Role::MovingMean, vec![c], Initializer::Zeros, l.mean_quantizer);
-                let variance = vector(
+                let gamma = l.scale.then(|| {
+                    Weight::vector("gamma", Role::Gamma, vec![c], Initializer::Ones, l.gamma_quantizer)
+                });
+                let beta = l.center.then(|| {
+                    Weight::vector("beta", Role::Beta, vec![c], Initializer::Zeros, l.beta_quantizer)
+                });
+                let mean = Weight::vector(
+                    "moving_mean",
+                    Role::MovingMean,
+                    vec![c],
+                    Initializer::Zeros,
+                    l.mean_quantizer,
+                );
+                let variance = Weight::vector(
                     "moving_variance",
                     Role::MovingVariance,
                     vec![c],
@@ -341,8 +260,10 @@ impl Op {
                 [gamma, beta, Some(mean), Some(variance)].into_iter().flatten().collect()
             }
             Self::LayerNorm(l) => {
-                let gamma = l.scale.then(|| vector("gamma", Role::Gamma, vec![c], Initializer::Ones, None));
-                let beta = l.center.then(|| vector("beta", Role::Beta, vec![c], Initializer::Zeros, None));
+                let gamma =
+                    l.scale.then(|| Weight::vector("gamma", Role::Gamma, vec![c], Initializer::Ones, None));
+                let beta =
+                    l.center.then(|| Weight::vector("beta", Role::Beta, vec![c], Initializer::Zeros, None));
                 [gamma, beta].into_iter().flatten().collect()
             }
             Self::Activation(Activation::Prelu(prelu)) => {
@@ -350,13 +271,13 @@ impl Op {
                     .iter()
                     .enumerate()
                     .map(|(i, &d)| if prelu.shared_axes.contains(&(i + 1)) { 1 } else { d });
-                vec![vector("alpha", Role::Slope, shape.collect(), Initializer::Zeros, None)]
+                vec![Weight::vector("alpha", Role::Slope, shape.collect(), Initializer::Zeros, None)]
             }
             _ => Vec::new(),
         }
     }
 
-    /// The activation fused into this kind of layer, or the layer's own where it is one.
+    /// The fused activation, or the function of an activation layer.
     #[must_use]
     pub const fn activation(&self) -> Option<&Activation> {
         match self {
@@ -379,7 +300,7 @@ impl Op {
         }
     }
 
-    /// [`Op::activation`], to be changed.
+    /// Mutable [`Op::activation`].
     #[must_use]
     pub const fn activation_mut(&mut self) -> Option<&mut Activation> {
         match self {
@@ -401,8 +322,4 @@ impl Op {
             _ => None,
         }
     }
-}
-
-fn with_bias(kernel: Weight, bias: Option<Weight>) -> Vec<Weight> {
-    std::iter::once(kernel).chain(bias).collect()
 }

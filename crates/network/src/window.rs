@@ -1,4 +1,4 @@
-//! Sizes of windows: kernels, pools, strides, and how borders are padded.
+//! Windows: sizes, strides, padding and geometry.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-/// Height and width. Written as one number where both are equal, else as `[height, width]`.
+/// Height and width. Serialized as one number if both are equal, else as `[height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
     /// Rows.
@@ -20,13 +20,13 @@ impl Pair {
     /// 1 by 1.
     pub const ONE: Self = Self::square(1);
 
-    /// The same size both ways.
+    /// Creates a pair of equal sizes.
     #[must_use]
     pub const fn square(size: usize) -> Self {
         Self { height: size, width: size }
     }
 
-    /// A pair of its two sizes.
+    /// Creates a pair.
     #[must_use]
     pub const fn new(height: usize, width: usize) -> Self {
         Self { height, width }
@@ -112,28 +112,81 @@ impl JsonSchema for Pair {
     }
 }
 
-/// What is assumed beyond the border of an input (Keras' three rules).
+/// Padding rule at the borders of an input (Keras' three rules).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Padding {
-    /// Nothing: windows lie inside. Output `(n - span) / stride + 1`, rounded down.
+    /// None: windows lie inside. Output `(n - span) / stride + 1`, rounded down.
     #[default]
     Valid,
     /// Enough for an output of `n / stride`, rounded up; the smaller half before, the larger after.
     Same,
-    /// All of it before, so that no output depends on a later input. Only in 1-D convolutions.
+    /// All padding at the start: no output depends on a later input. 1-D convolutions only.
     Causal,
 }
 
-/// Number of elements under a window with `kernel` taps, `dilation` apart: `(kernel - 1) * dilation + 1`, or the largest
-/// number where that is larger.
+/// A window that slides over two axes. A window over time has height 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlidingWindow {
+    /// Taps of a kernel, or elements of a pooling window.
+    pub size: Pair,
+    /// Distance between neighboring outputs, in input elements.
+    pub stride: Pair,
+    /// Distance between neighboring taps; 1 means adjacent.
+    pub dilation: Pair,
+    /// Border rule.
+    pub padding: Padding,
+}
+
+impl SlidingWindow {
+    /// A single element with stride 1.
+    pub const POINT: Self =
+        Self { size: Pair::ONE, stride: Pair::ONE, dilation: Pair::ONE, padding: Padding::Valid };
+
+    /// Geometry of this window over a sample of shape `[features]`, `[time, channels]` or `[height, width, channels]`.
+    /// All axes before the last are positions if `spatial_axes` is 0. The output is empty along an axis that the window
+    /// does not fit.
+    #[must_use]
+    pub fn geometry(&self, input: &[usize], spatial_axes: usize) -> Geometry {
+        let channels = input.last().copied().unwrap_or(1);
+        let positions = &input[..input.len().saturating_sub(1)];
+        let (height, width) = match (spatial_axes, positions) {
+            (2, &[height, width]) => (height, width),
+            _ => (1, positions.iter().product()),
+        };
+        let axis = |n, size, stride, dilation| {
+            let (before, _) = self.padding.amounts(n, size, stride, dilation);
+            (before, self.padding.output_len(n, size, stride, dilation).unwrap_or(0))
+        };
+        let (top, rows) = if spatial_axes == 2 {
+            axis(height, self.size.height, self.stride.height, self.dilation.height)
+        } else {
+            (0, 1)
+        };
+        let (left, columns) = axis(width, self.size.width, self.stride.width, self.dilation.width);
+        Geometry { input: [height, width, channels], output: [rows, columns], before: [top, left] }
+    }
+}
+
+/// Position of a sliding window's outputs over an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Input height, width and channels.
+    pub input: [usize; 3],
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Padding above and to the left.
+    pub before: [usize; 2],
+}
+
+/// Span of a window with `kernel` taps, `dilation` apart: `(kernel - 1) * dilation + 1`, saturating.
 #[must_use]
 pub const fn span(kernel: usize, dilation: usize) -> usize {
     kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
 }
 
 impl Padding {
-    /// Output length of a window operation along one axis; None where the window does not fit.
+    /// Output length of a window operation along one axis; None if the window does not fit.
     #[must_use]
     pub fn output_len(self, n: usize, kernel: usize, stride: usize, dilation: usize) -> Option<usize> {
         let span = span(kernel, dilation);
@@ -143,7 +196,7 @@ impl Padding {
         }
     }
 
-    /// Elements assumed (before, after) along one axis.
+    /// Padding (before, after) along one axis.
     #[must_use]
     pub fn amounts(self, n: usize, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
         let span = span(kernel, dilation);

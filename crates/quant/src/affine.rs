@@ -1,4 +1,4 @@
-//! int8 as TensorFlow Lite has it: `value = scale * (code - zero_point)`.
+//! int8 quantization as in TensorFlow Lite: `value = scale * (code - zero_point)`.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
@@ -8,10 +8,10 @@ use crate::rounding::limit;
 use crate::scale::{Channels, Scale};
 use crate::tensor::contiguous;
 
-/// An 8-bit affine quantizer whose scale and zero point are known.
+/// An 8-bit affine quantizer with a fixed scale and zero point.
 ///
-/// Codes are `clip(round(x / scale) + zero_point, low, high)`, rounding half away from zero. The gradient is 1 where
-/// the value lies within the codes' range, both ends included, else 0 (as that of `fake_quant_with_min_max_vars`).
+/// Codes are `clip(round(x / scale) + zero_point, low, high)`, rounding half away from zero. The gradient is 1 within
+/// the codes' range, both ends included, else 0 (as in `fake_quant_with_min_max_vars`).
 ///
 /// # Source
 /// The TensorFlow Lite 8-bit quantization specification: weights symmetric with codes -127..=127 and zero point 0,
@@ -35,12 +35,12 @@ pub struct Affine {
 impl Affine {
     const HIGH: i32 = 127;
 
-    /// For weights `xs`: the largest magnitude, of all or of each index of `axis`, becomes code 127. Where all are 0
-    /// the scale is 1.
+    /// Builds a quantizer for weights `xs`. The largest magnitude, of all or of each index of `axis`, becomes code
+    /// 127. The scale is 1 if all are 0.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where values and shape do not fit; [`QuantError::NotANumber`]
-    /// where a value is not finite.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if values and shape do not match; [`QuantError::NotANumber`]
+    /// if a value is not finite.
     pub fn weights(xs: &[f32], shape: &[usize], axis: Option<usize>) -> Result<Self> {
         check_length("affine weights", shape, xs.len())?;
         if let Some(index) = xs.iter().position(|x| !x.is_finite()) {
@@ -51,7 +51,7 @@ impl Affine {
             Some(axis) => Channels::along_axis("affine weights", shape, axis)?,
         };
         let scale_of = |largest: f32| {
-            // A quotient that is 0 would make values infinite.
+            // A scale that underflows to 0 would make values infinite.
             let scale = largest / Self::HIGH as f32;
             if scale > 0.0 { scale } else { 1.0 }
         };
@@ -63,10 +63,10 @@ impl Affine {
         Ok(Self { scale, zero_point: 0, low: -Self::HIGH })
     }
 
-    /// For activations seen between `min` and `max`.
+    /// Builds a quantizer for activations observed between `min` and `max`.
     ///
     /// # Errors
-    /// [`QuantError::Parameter`] where the ends are not finite or the wrong way round.
+    /// [`QuantError::Parameter`] if an end is not finite or `min` exceeds `max`.
     pub fn activations(min: f32, max: f32) -> Result<Self> {
         if !(min.is_finite() && max.is_finite() && min <= max) {
             let reason =
@@ -88,16 +88,16 @@ impl Affine {
         &self.scale
     }
 
-    /// The code of 0.
+    /// Code of the value 0.
     #[must_use]
     pub const fn zero_point(&self) -> i32 {
         self.zero_point
     }
 
-    /// The codes of the elements of a tensor of shape `shape`.
+    /// Encodes the elements of a tensor of shape `shape`.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where values, shape and scale do not fit;
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if values, shape and scale do not match;
     /// [`QuantError::NotANumber`] for NaN.
     pub fn encode(&self, xs: &[f32], shape: &[usize]) -> Result<Vec<i8>> {
         let channels = self.check(xs.len(), shape)?;
@@ -105,15 +105,15 @@ impl Affine {
             return Err(QuantError::NotANumber { index, value: xs[index] });
         }
         let mut codes = Vec::with_capacity(xs.len());
-        // Within -128..=127 by its limits.
+        // Clipped to -128..=127 above, so the cast is exact.
         channels.each(xs, |channel, x| codes.push(self.code(x, channel) as i8));
         Ok(codes)
     }
 
-    /// The values of codes.
+    /// Decodes codes to values.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where codes, shape and scale do not fit.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if codes, shape and scale do not match.
     pub fn decode(&self, codes: &[i8], shape: &[usize]) -> Result<Vec<f32>> {
         let channels = self.check(codes.len(), shape)?;
         let codes: Vec<f32> = codes.iter().map(|&code| f32::from(code)).collect();
@@ -125,7 +125,7 @@ impl Affine {
     /// Quantizes `xs` into `out`, and writes the derivatives into `grad`.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode).
+    /// Those of [`decode`](Self::decode).
     pub fn apply_slice(
         &self,
         xs: &[f32],
@@ -149,13 +149,13 @@ impl Affine {
     /// Any; f32, on the CPU.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode), and what candle says of the tensor.
+    /// Those of [`decode`](Self::decode), and candle's errors for the tensor.
     pub fn apply(&self, xs: &Tensor) -> Result<Tensor> {
         Ok(xs.contiguous()?.apply_op1(self.clone())?)
     }
 
     fn code(&self, x: f32, channel: usize) -> f32 {
-        // f32::round rounds half away from zero.
+        // `f32::round` rounds half away from zero.
         let code = (x / self.scale.values()[channel]).round() + self.zero_point as f32;
         limit(code, self.low as f32, Self::HIGH as f32)
     }

@@ -1,4 +1,4 @@
-//! `binary`, `stochastic_binary` and `bernoulli`: two levels, by the sign or drawn at random.
+//! `binary`, `stochastic_binary` and `bernoulli`: two levels, by sign or drawn at random.
 
 use tinsmith_foundation::Rng;
 
@@ -22,10 +22,10 @@ impl Pick for BySign {
     }
 }
 
-/// Two levels times a known scale.
+/// Two levels times a fixed scale.
 pub(crate) type TwoLevels = Levels<BySign>;
 
-/// What is random about two levels.
+/// Random part of a two-level quantizer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum BinaryDraw {
     /// Nothing.
@@ -33,13 +33,13 @@ pub(crate) enum BinaryDraw {
     /// In training, values are rounded at random to eighths of twice the channel's largest magnitude (at most 1),
     /// and the sign of a 0 is drawn.
     Rounded,
-    /// In training, the upper level has a probability.
+    /// In training, the upper level is drawn with a probability.
     Training(Chance),
-    /// The upper level has a probability also outside of training.
+    /// The upper level is drawn with a probability in inference too.
     Always(Chance),
 }
 
-/// Two levels whose scale is chosen from the values, or that are drawn.
+/// Two levels with a fitted scale or with random draws.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binary {
     pub(crate) plain: TwoLevels,
@@ -48,7 +48,7 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
-    /// Levels into `out` and derivatives into `slopes`; `rng` is there in training.
+    /// Writes levels to `out` and derivatives to `slopes`; `rng` is present in training.
     pub(crate) fn levels(
         &self,
         xs: &[f32],
@@ -103,7 +103,7 @@ impl Binary {
     }
 }
 
-/// Values rounded at random to eighths of `2 min(max |x|, 1)` of their channel.
+/// Rounds values at random to eighths of `2 min(max |x|, 1)` of their channel.
 fn rounded(xs: &[f32], shape: &[usize], rounding: &mut Stochastic) -> Result<Vec<f32>> {
     let (channels, _) = Channels::of("binary", shape, None)?;
     let largest = channels.largest(xs);

@@ -1,4 +1,4 @@
-//! Integer codes: what a deployed network stores and computes with.
+//! Integer codes, as stored and computed with by a deployed network.
 
 use crate::error::{QuantError, Result};
 use crate::format::Format;
@@ -15,11 +15,11 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Codes that come from elsewhere, such as a file.
+    /// Builds codes from another source, such as a file.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where codes, shape and scale do not fit;
-    /// [`QuantError::CodeRange`] where a code is none of the format's.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if codes, shape and scale do not match;
+    /// [`QuantError::CodeRange`] if a code is outside of the format.
     pub fn new(values: Vec<i32>, shape: Vec<usize>, scale: Scale, format: Format) -> Result<Self> {
         check_length("codes", &shape, values.len())?;
         let factors = match &scale {
@@ -61,32 +61,32 @@ impl Codes {
         &self.shape
     }
 
-    /// By what levels are multiplied.
+    /// Factors of the levels.
     #[must_use]
     pub const fn scale(&self) -> &Scale {
         &self.scale
     }
 
-    /// What codes mean.
+    /// Number format of the codes.
     #[must_use]
     pub const fn format(&self) -> &Format {
         &self.format
     }
 
-    /// Bits that all codes take together, scales not counted.
+    /// Total bits of all codes, scales not included.
     #[must_use]
     pub fn storage_bits(&self) -> u64 {
         u64::from(self.format.storage_bits()) * self.values.len() as u64
     }
 
-    /// The values: exactly those that the quantizer gives in inference.
+    /// Decodes to exactly the values that the quantizer gives in inference.
     #[must_use]
     pub fn decode(&self) -> Vec<f32> {
         let levels: Vec<f32> = self.values.iter().map(|&code| self.format.level(code)).collect();
         let mut out = vec![0.0; levels.len()];
         let scales = self.scale.values();
         self.scale.channels(&self.shape).zip(&levels, &mut out, |channel, level, y| {
-            // + 0.0 makes -0.0 positive, as everywhere.
+            // Adding +0.0 makes -0.0 positive, as everywhere in this crate.
             *y = scales[channel] * level + 0.0;
         });
         out
@@ -94,12 +94,12 @@ impl Codes {
 }
 
 impl QuantizerOp {
-    /// Quantizes the elements `xs` of a tensor of shape `shape` (in inference) and gives their codes.
-    /// [`Codes::decode`] gives bit for bit what [`apply_slice`](Self::apply_slice) does.
+    /// Quantizes the elements `xs` of a tensor of shape `shape` (in inference) to integer codes. [`Codes::decode`]
+    /// gives bit for bit the result of [`apply_slice`](Self::apply_slice).
     ///
     /// # Errors
-    /// [`QuantError::NoCodes`] as [`format`](Self::format); [`QuantError::NotANumber`] for NaN (and what becomes NaN);
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where slice, shape and `scale_axis` do not fit.
+    /// [`QuantError::NoCodes`] as for [`format`](Self::format); [`QuantError::NotANumber`] for values that are or
+    /// become NaN; [`QuantError::Length`] and [`QuantError::Axis`] if slice, shape and `scale_axis` do not match.
     pub fn encode(&self, xs: &[f32], shape: &[usize]) -> Result<Codes> {
         let format = self.format()?;
         check_length("encode", shape, xs.len())?;
@@ -112,7 +112,7 @@ impl QuantizerOp {
         if let Some(index) = codes.iter().position(|code| code.is_nan()) {
             return Err(QuantError::NotANumber { index, value: xs[index] });
         }
-        // Whole numbers within the format's range; 2^31 becomes the largest i32, whose f32 is 2^31 again.
+        // Integers within the format's range. 2^31 becomes the largest i32, whose f32 is 2^31 again.
         let values = codes.iter().map(|&code| (code as i32).min(format.max_code())).collect();
         Ok(Codes { values, shape: shape.to_vec(), scale, format })
     }

@@ -1,4 +1,4 @@
-//! Effective bit operations: what the widths of weights and inputs cost in hardware that unrolls every product.
+//! Effective bit operations: cost of weights and inputs by bit width in hardware that unrolls every product.
 
 use candle_core::Tensor;
 
@@ -6,24 +6,25 @@ use crate::error::Result;
 use crate::learned_bits::LearnedBits;
 use crate::operator::check_length;
 
-/// Bits from the highest to the lowest that is set: shifts are free, so a multiplier sees no others. 0 for 0.
+/// Bits from the highest to the lowest set bit. Shifts are free, so a multiplier processes no others. 0 for 0.
 #[must_use]
 pub const fn effective_bits(code: i32) -> u32 {
     let magnitude = code.unsigned_abs();
     if magnitude == 0 { 0 } else { 32 - magnitude.leading_zeros() - magnitude.trailing_zeros() }
 }
 
-/// Effective bit operations of a linear layer: the sum over all products of the bits of the weight and of the input.
+/// Effective bit operations of a linear layer: the sum over all products of weight bits times input bits.
 ///
 /// # Shapes
-/// `codes` are the kernel's integer codes in `shape`: inputs and outputs on the last two axes; `input_bits` has the
-/// bits of each input channel. `positions` says how often the kernel is applied (1 for a dense layer).
+/// `codes` are the kernel's integer codes in `shape`, with inputs and outputs on the last two axes. `input_bits` has
+/// the bit width of each input channel. `positions` is the number of times the kernel is applied (1 for a dense
+/// layer).
 ///
 /// # Errors
-/// [`crate::QuantError::Length`] where codes, shape and channels do not fit.
+/// [`crate::QuantError::Length`] if codes, shape and channels do not match.
 ///
 /// # Source
-/// Sun and others, arXiv 2405.00645, section III; biases, which cost additions alone, do not count here.
+/// Sun and others, arXiv 2405.00645, section III. Biases cost additions only and are not counted.
 ///
 /// ```
 /// use tinsmith_quant::ebops;
@@ -40,26 +41,26 @@ pub fn ebops(codes: &[i32], shape: &[usize], input_bits: &[u32], positions: u64)
     Ok(each.sum::<u64>() * positions)
 }
 
-/// An upper bound on the effective bit operations of a layer with learned widths, to be added to the loss, and its
+/// Upper bound on the effective bit operations of a layer with learned bit widths, to be added to the loss, with its
 /// gradients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Penalty {
-    /// The bound: widths in place of effective bits.
+    /// The bound: bit widths in place of effective bits.
     pub value: f64,
-    /// Its gradient by each number of fractional bits of the weights.
+    /// Gradient by the number of fractional bits of each weight group.
     pub fractional: Vec<f32>,
-    /// Its gradient by the bits of each input channel.
+    /// Gradient by the bit width of each input channel.
     pub input_bits: Vec<f32>,
 }
 
 impl LearnedBits {
-    /// The bound for the kernel `xs` of shape `shape`, whose inputs have `input_bits`, applied at `positions`.
+    /// Computes the bound for the kernel `xs` of shape `shape` with inputs of `input_bits`, applied at `positions`.
     ///
-    /// The gradient of a number of bits that n weights share is divided by the root of n: it grows with n, that of the
-    /// task's loss with its root.
+    /// The gradient of a bit width shared by n weights is divided by the square root of n: it grows with n, while
+    /// that of the task's loss grows with the square root.
     ///
     /// # Errors
-    /// As [`LearnedBits::widths`]; [`crate::QuantError::Length`] where the channels do not fit.
+    /// Those of [`LearnedBits::widths`]; [`crate::QuantError::Length`] if the channels do not match.
     pub fn penalty_slice(
         &self,
         xs: &[f32],
@@ -91,13 +92,13 @@ impl LearnedBits {
         })
     }
 
-    /// The bound as a scalar of candle's graph; `fractional` and `input_bits` get its gradients.
+    /// The bound as a scalar on candle's graph; `fractional` and `input_bits` receive its gradients.
     ///
     /// # Shapes
     /// `xs` any shape of two axes or more, `fractional` and `input_bits` of rank 1; f32, on the CPU.
     ///
     /// # Errors
-    /// As [`penalty_slice`](Self::penalty_slice), and what candle says of the tensors.
+    /// Those of [`penalty_slice`](Self::penalty_slice), and candle's errors for the tensors.
     pub fn penalty(
         &self,
         xs: &Tensor,
@@ -118,7 +119,7 @@ impl LearnedBits {
     }
 }
 
-/// Input channels and outputs of a kernel.
+/// Numbers of input channels and of outputs of a kernel.
 fn ends(op: &'static str, shape: &[usize], got: usize, channels: usize) -> Result<(usize, usize)> {
     check_length(op, shape, got)?;
     let [.., inputs, outputs] = *shape else {

@@ -1,61 +1,61 @@
 //! The error of this crate.
 
-/// Why a quantizer could not be built or applied.
+/// Error raised while building or applying a quantizer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantError {
-    /// A parameter, or a combination of parameters, has no meaning.
+    /// A parameter or a combination of parameters is invalid.
     #[error("{quantizer}: {reason}")]
     Parameter {
-        /// The quantizer, as text.
+        /// Textual form of the quantizer.
         quantizer: String,
-        /// Which parameter is wrong, and what would be right.
+        /// The invalid parameter and its valid range.
         reason: String,
     },
-    /// Slices or tensors do not fit together.
+    /// Slices or tensors differ in length from their shape.
     #[error("{op}: want {want} elements for shape {shape:?}, got {got}")]
     Length {
-        /// What was asked for.
+        /// Name of the operation.
         op: &'static str,
         /// The shape in question.
         shape: Vec<usize>,
-        /// Its number of elements.
+        /// Number of elements of the shape.
         want: usize,
-        /// How many there were.
+        /// Number of elements passed.
         got: usize,
     },
-    /// A scale was asked for along an axis that the tensor does not have.
+    /// The scale axis is outside of the tensor's rank.
     #[error("{op}: want an axis below {rank}, the rank of shape {shape:?}, got {axis}")]
     Axis {
-        /// What was asked for.
+        /// Name of the operation.
         op: &'static str,
         /// The axis.
         axis: usize,
-        /// The tensor's rank.
+        /// Rank of the tensor.
         rank: usize,
-        /// The tensor's shape.
+        /// Shape of the tensor.
         shape: Vec<usize>,
     },
-    /// A quantizer whose values are no discrete levels, or more than 32 bits can number, has no integer codes.
+    /// The quantizer has no integer codes: its values are not discrete, or have more levels than 32 bits can number.
     #[error("{quantizer} has no integer codes: {reason}")]
     NoCodes {
-        /// The quantizer, as text.
+        /// Textual form of the quantizer.
         quantizer: String,
-        /// Why not.
+        /// Cause.
         reason: &'static str,
     },
-    /// A value that is not a number has no code.
+    /// A NaN cannot be encoded.
     #[error("element {index} is {value}, want a number to encode")]
     NotANumber {
-        /// Its place in the slice.
+        /// Index in the slice.
         index: usize,
         /// The value.
         value: f32,
     },
-    /// A code outside of the format's range.
+    /// A code is outside of the format's range.
     #[error("code {code} at {index} is outside of {min}..={max}, the codes of {format}")]
     CodeRange {
-        /// Its place.
+        /// Index in the slice.
         index: usize,
         /// The code.
         code: i32,
@@ -66,10 +66,10 @@ pub enum QuantError {
         /// The format.
         format: String,
     },
-    /// What candle said.
+    /// Error of candle.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
 }
 
-/// A result whose error is [`QuantError`].
+/// Result with [`QuantError`] as its error.
 pub type Result<T, E = QuantError> = std::result::Result<T, E>;

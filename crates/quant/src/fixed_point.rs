@@ -1,5 +1,4 @@
-//! `quantized_bits`: fixed point with a scale that is known beforehand (for chosen scales see
-//! [`scale`](crate::scale)), and the hard swish in front of it.
+//! `quantized_bits` with a fixed scale (for fitted scales see [`scale`](crate::scale)), and the hard swish before it.
 
 use crate::pointwise::Pointwise;
 use crate::rounding::{Rounding, limit, sign_up};
@@ -46,7 +45,7 @@ impl Pointwise for FixedPoint {
     }
 }
 
-/// Fixed point of a sign bit alone: `alpha` times -1 or +1, +1 at 0, whatever `integer` says.
+/// Fixed point with a sign bit only: `alpha` times -1 or +1, +1 at 0, independent of `integer`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SignBit {
     pub(crate) alpha: f32,

@@ -1,4 +1,4 @@
-//! Learned widths (HGQ): the number of bits behind the point is a parameter that is trained.
+//! Learned bit widths (HGQ): the number of fractional bits is a trained parameter.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use tinsmith_network::quantizer::{self as spec, Sharing};
@@ -12,22 +12,21 @@ use crate::rounding::power_of_two;
 use crate::scale::{Channels, Scale};
 use crate::tensor::{contiguous, with_slices};
 
-/// f32 has 23 bits behind the first.
+/// Fractional bits of an f32 mantissa.
 const MOST: f32 = 23.0;
-/// From here on every f32 is a whole number.
+/// From this magnitude on every f32 is an integer.
 const WHOLE: f32 = 8_388_608.0;
 
-/// Fixed point whose number of fractional bits f is trained: for a tensor, for each index of an axis, or for each
-/// value by itself. Bits before the point are as many as the values need, so nothing is clipped; a value that needs
-/// none is 0 and costs nothing.
+/// Fixed point with a trained number of fractional bits f: per tensor, per index of an axis, or per value. The
+/// integer bits follow the values, so nothing is clipped. A value that needs no bits is 0 and costs nothing.
 ///
-/// `y = floor(x 2^f + 1/2) / 2^f`, f rounded to a whole number from -23 to 23 (half to even). Gradients: dy/dx is 1;
-/// dy/df is `ln 2 (x - y)`, the derivative of the expected rounding error, which is proportional to 2^-f. The rounding of f
-/// passes its gradient.
+/// `y = floor(x 2^f + 1/2) / 2^f`, with f rounded to an integer from -23 to 23 (half to even). Gradients: dy/dx is 1;
+/// dy/df is `ln 2 (x - y)`, the derivative of the expected rounding error, which is proportional to 2^-f. The
+/// rounding of f passes its gradient.
 ///
 /// # Source
 /// Sun and others, Gradient-based Automatic Mixed Precision Quantization for Neural Networks On-Chip, 2024, arXiv
-/// 2405.00645, section III. Different on purpose: f is limited where it is used, not where it is stored.
+/// 2405.00645, section III. Deviation: f is clipped on use, not in storage.
 ///
 /// ```
 /// use tinsmith_quant::LearnedBits;
@@ -54,7 +53,7 @@ impl LearnedBits {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`QuantError::Parameter`] where `fractional` is not in -23..=23.
+    /// [`QuantError::Parameter`] if `fractional` is not in -23..=23.
     pub fn new(settings: &spec::LearnedBits) -> Result<Self> {
         if !(-f64::from(MOST)..=f64::from(MOST)).contains(&settings.fractional) {
             let reason = format!("fractional is {:?}, want -23 to 23", settings.fractional);
@@ -63,17 +62,16 @@ impl LearnedBits {
         Ok(Self { settings: *settings })
     }
 
-    /// What it was made from.
+    /// Settings that it was built from.
     #[must_use]
     pub const fn settings(&self) -> &spec::LearnedBits {
         &self.settings
     }
 
-    /// The numbers of fractional bits that a tensor of this shape begins with; a tensor has as many as there are
-    /// groups of values that share one.
+    /// Initial numbers of fractional bits for a tensor of this shape, one per group of values that share one.
     ///
     /// # Errors
-    /// [`QuantError::Axis`] where the axis is none of the shape's.
+    /// [`QuantError::Axis`] if the axis is outside of the shape.
     pub fn initial(&self, shape: &[usize]) -> Result<Vec<f32>> {
         Ok(vec![self.settings.fractional as f32; self.groups(shape)?.count])
     }
@@ -81,7 +79,7 @@ impl LearnedBits {
     /// Quantizes `xs` into `out`.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where slices and shape do not fit.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if slices and shape do not match.
     pub fn apply_slice(
         &self,
         xs: &[f32],
@@ -96,11 +94,10 @@ impl LearnedBits {
         Ok(())
     }
 
-    /// The gradients of the numbers of fractional bits, for the output's gradients `grads`, which are also the
-    /// input's.
+    /// Gradients of the numbers of fractional bits for the output gradients `grads`, which are also the input's.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where slices and shape do not fit.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if slices and shape do not match.
     pub fn pull_back_slice(
         &self,
         xs: &[f32],
@@ -119,23 +116,23 @@ impl LearnedBits {
         Ok(sums.into_iter().map(|sum| (std::f64::consts::LN_2 * sum) as f32).collect())
     }
 
-    /// A tensor of the same shape, quantized; both `xs` and `fractional` get gradients.
+    /// Quantizes a tensor. Both `xs` and `fractional` receive gradients.
     ///
     /// # Shapes
     /// `xs` any, `fractional` of rank 1, as long as [`initial`](Self::initial); f32, on the CPU.
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice), and what candle says of the tensors.
+    /// Those of [`apply_slice`](Self::apply_slice), and candle's errors for the tensors.
     pub fn apply(&self, xs: &Tensor, fractional: &Tensor) -> Result<Tensor> {
         Ok(xs.contiguous()?.apply_op2(&fractional.contiguous()?, *self)?)
     }
 
-    /// Bits that each group needs without a sign: those before the point for its largest magnitude, and those behind
-    /// it; 0 where it is all zeros.
+    /// Bit width of each group without a sign: integer bits of its largest magnitude plus fractional bits; 0 for a
+    /// group of zeros.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where slices and shape do not fit; [`QuantError::NotANumber`]
-    /// for what is not finite.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if slices and shape do not match; [`QuantError::NotANumber`]
+    /// for non-finite values.
     pub fn widths(&self, xs: &[f32], shape: &[usize], fractional: &[f32]) -> Result<Vec<f32>> {
         let mut values = vec![0.0; xs.len()];
         self.apply_slice(xs, shape, fractional, &mut values)?;
@@ -143,17 +140,17 @@ impl LearnedBits {
             return Err(QuantError::NotANumber { index, value: xs[index] });
         }
         let largest = self.groups(shape)?.largest(&values);
-        // The exponent as stored: a logarithm in f32 is 3 also a little below 8.
+        // Uses the stored exponent: a logarithm in f32 gives 3 also slightly below 8.
         let before = |v: f32| ((v.to_bits() >> 23) as i32 - 126) as f32;
         let width = |(&v, &f): (&f32, &f32)| if v == 0.0 { 0.0 } else { (before(v) + whole(f)).max(0.0) };
         Ok(largest.iter().zip(fractional).map(width).collect())
     }
 
-    /// Bits that the tensor takes when each value is stored in its group's width; signs count where the tensor has
-    /// negative values, values in groups of width 0 do not.
+    /// Storage bits of the tensor with each value in its group's bit width. Signs count if the tensor has negative
+    /// values; groups of width 0 do not count.
     ///
     /// # Errors
-    /// As [`widths`](Self::widths).
+    /// Those of [`widths`](Self::widths).
     pub fn total_bits(&self, xs: &[f32], shape: &[usize], fractional: &[f32]) -> Result<u64> {
         let sign = u64::from(xs.iter().any(|&x| x < 0.0));
         let widths = self.widths(xs, shape, fractional)?;
@@ -161,10 +158,10 @@ impl LearnedBits {
         Ok(widths.iter().filter(|&&width| width > 0.0).map(|&width| (width as u64 + sign) * share).sum())
     }
 
-    /// What a specification keeps of the tensor: its non-zeros, and its bits, which vary from group to group.
+    /// Facts of the tensor for a specification: its non-zeros and its total bits, which vary between groups.
     ///
     /// # Errors
-    /// As [`widths`](Self::widths).
+    /// Those of [`widths`](Self::widths).
     pub fn facts(
         &self,
         weight: &str,
@@ -179,12 +176,12 @@ impl LearnedBits {
         Ok(WeightFacts { weight: weight.to_owned(), non_zeros, storage: Storage::Dense, total_bits })
     }
 
-    /// The integer codes in the width of the widest; [`Codes::decode`] gives what [`apply_slice`](Self::apply_slice)
-    /// does.
+    /// Encodes to integer codes in the largest bit width. [`Codes::decode`] gives the result of
+    /// [`apply_slice`](Self::apply_slice).
     ///
     /// # Errors
-    /// As [`widths`](Self::widths); [`QuantError::NoCodes`] where a code takes more than 24 bits, what f32 counts
-    /// exactly.
+    /// Those of [`widths`](Self::widths); [`QuantError::NoCodes`] if a code takes more than 24 bits, the exact
+    /// integer range of f32.
     pub fn encode(&self, xs: &[f32], shape: &[usize], fractional: &[f32]) -> Result<Codes> {
         let widest = self.widths(xs, shape, fractional)?.into_iter().fold(0.0, f32::max);
         if widest > 24.0 {
@@ -226,16 +223,16 @@ impl LearnedBits {
     }
 }
 
-/// The number of bits that is used: NaN, which no training should make, as none.
+/// The number of bits in effect. NaN, which training should not produce, counts as none.
 fn whole(fractional: f32) -> f32 {
     let limited = if fractional.is_nan() { 0.0 } else { fractional.clamp(-MOST, MOST) };
     limited.round_ties_even()
 }
 
-/// To a multiple of `unit`, a power of two; half up.
+/// Rounds to a multiple of `unit`, a power of two; half up.
 fn round(x: f32, unit: f32) -> f32 {
     let scaled = x / unit;
-    // + 0.0 makes -0.0 positive, as everywhere.
+    // Adding +0.0 makes -0.0 positive, as everywhere in this crate.
     if scaled.abs() < WHOLE { (scaled + 0.5).floor() * unit + 0.0 } else { x }
 }
 

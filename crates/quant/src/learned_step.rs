@@ -1,4 +1,4 @@
-//! Learned step size (LSQ): the distance between levels is a parameter that is trained.
+//! Learned step size (LSQ): the distance between levels is a trained parameter.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use tinsmith_network::quantizer::Sharing;
@@ -11,11 +11,11 @@ use crate::rounding::{limit, round_half_even};
 use crate::scale::{Channels, Scale};
 use crate::tensor::{contiguous, with_slices};
 
-/// Fixed point whose step is trained, for the whole tensor or for each index of an axis.
+/// Fixed point with a trained step size, for the whole tensor or for each index of an axis.
 ///
-/// `y = s * round(clip(x / s, low, high))`, with low = -2^(bits-1), high = 2^(bits-1) - 1 where signed, else 0 and
-/// 2^bits - 1. Gradients: dy/dx is 1 where `low < x/s < high`, else 0; dy/ds is `round(x/s) - x/s` there, low or high
-/// where the limit acts, and is multiplied by `1 / sqrt(n high)`, n being the number of values that share the step.
+/// `y = s * round(clip(x / s, low, high))`, with low = -2^(bits-1), high = 2^(bits-1) - 1 if signed, else 0 and
+/// 2^bits - 1. Gradients: dy/dx is 1 if `low < x/s < high`, else 0. dy/ds is `round(x/s) - x/s` in that range and low
+/// or high outside, multiplied by `1 / sqrt(n high)` for n values that share the step size.
 ///
 /// # Source
 /// Esser and others, Learned Step Size Quantization, 2020, arXiv 1902.08153, equations 1 to 3 and section 2.2.
@@ -34,15 +34,15 @@ pub struct LearnedStep {
     bits: u32,
     low: f32,
     high: f32,
-    /// Negative from the last.
+    /// Negative axes count from the last.
     axis: Option<i32>,
 }
 
 impl LearnedStep {
-    /// A quantizer of `bits` bits with one step, or a step for each index of `axis`.
+    /// Builds a quantizer of `bits` bits with one step size, or one for each index of `axis`.
     ///
     /// # Errors
-    /// [`QuantError::Parameter`] where `bits` is not in 2..=24, what f32 counts exactly.
+    /// [`QuantError::Parameter`] if `bits` is not in 2..=24, the exact integer range of f32.
     pub fn new(bits: u32, signed: bool, axis: Option<usize>) -> Result<Self> {
         Self::along(bits, signed, axis.map(|axis| i32::try_from(axis).unwrap_or(i32::MAX)))
     }
@@ -56,18 +56,18 @@ impl LearnedStep {
         Ok(Self { bits, low: if signed { -levels } else { 0.0 }, high: levels - 1.0, axis })
     }
 
-    /// How many steps a tensor of shape `shape` has.
+    /// Number of step sizes for a tensor of shape `shape`.
     ///
     /// # Errors
-    /// [`QuantError::Axis`] where the axis is none of the shape's.
+    /// [`QuantError::Axis`] if the axis is outside of the shape.
     pub fn steps(&self, shape: &[usize]) -> Result<usize> {
         Ok(self.channels(shape)?.count)
     }
 
-    /// The steps to begin with: `2 mean |x| / sqrt(high)` of the values that share one, at least 1e-7.
+    /// Initial step sizes: `2 mean |x| / sqrt(high)` of the values that share one, at least 1e-7.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where values and shape do not fit.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if values and shape do not match.
     pub fn initial_steps(&self, xs: &[f32], shape: &[usize]) -> Result<Vec<f32>> {
         check_length("initial step", shape, xs.len())?;
         let channels = self.channels(shape)?;
@@ -81,7 +81,7 @@ impl LearnedStep {
     /// Quantizes `xs` into `out`.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where slices and shape do not fit.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if slices and shape do not match.
     pub fn apply_slice(&self, xs: &[f32], shape: &[usize], steps: &[f32], out: &mut [f32]) -> Result<()> {
         check_length("learned step into", shape, out.len())?;
         let channels = self.check(xs, shape, steps)?;
@@ -92,10 +92,10 @@ impl LearnedStep {
         Ok(())
     }
 
-    /// Turns the output's gradients into the input's, in place, and writes the steps' gradients.
+    /// Turns output gradients into input gradients in place, and writes the gradients of the step sizes.
     ///
     /// # Errors
-    /// [`QuantError::Length`] and [`QuantError::Axis`] where slices and shape do not fit.
+    /// [`QuantError::Length`] and [`QuantError::Axis`] if slices and shape do not match.
     pub fn pull_back_slice(
         &self,
         xs: &[f32],
@@ -128,21 +128,21 @@ impl LearnedStep {
         Ok(())
     }
 
-    /// A tensor of the same shape, quantized; both `xs` and `steps` get gradients.
+    /// Quantizes a tensor. Both `xs` and `steps` receive gradients.
     ///
     /// # Shapes
     /// `xs` any, `steps` of rank 1 with [`steps`](Self::steps) elements; f32, on the CPU.
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice), and what candle says of the tensors.
+    /// Those of [`apply_slice`](Self::apply_slice), and candle's errors for the tensors.
     pub fn apply(&self, xs: &Tensor, steps: &Tensor) -> Result<Tensor> {
         Ok(xs.contiguous()?.apply_op2(&steps.contiguous()?, *self)?)
     }
 
-    /// The integer codes; [`Codes::decode`] gives what [`apply_slice`](Self::apply_slice) does.
+    /// Encodes to integer codes. [`Codes::decode`] gives the result of [`apply_slice`](Self::apply_slice).
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice); [`QuantError::NotANumber`] for NaN.
+    /// Those of [`apply_slice`](Self::apply_slice); [`QuantError::NotANumber`] for NaN.
     pub fn encode(&self, xs: &[f32], shape: &[usize], steps: &[f32]) -> Result<Codes> {
         let channels = self.check(xs, shape, steps)?;
         let mut codes = vec![0.0; xs.len()];

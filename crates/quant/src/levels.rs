@@ -1,22 +1,22 @@
-//! Levels -1, 0, 1 of single values times a known scale: what the binary and ternary kinds share.
+//! Levels -1, 0 and 1 of single values times a fixed scale, shared by the binary and ternary kinds.
 
 use std::fmt;
 
 use crate::pointwise::Pointwise;
 use crate::rounding::Rounding;
 
-/// Which level a value goes to.
+/// Rule that assigns a level to a value.
 pub(crate) trait Pick: fmt::Debug + Copy {
     /// -1, 0 or 1.
     fn pick(&self, x: f32) -> f32;
 }
 
-/// A level for each value by itself, times a known scale.
+/// Element-wise levels times a fixed scale.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Levels<P> {
     pub(crate) rule: P,
     pub(crate) alpha: f32,
-    /// Whether the gradient is that of tanh (where no alpha was given), else 1.
+    /// True if the gradient is that of tanh (no alpha given), else 1.
     pub(crate) tanh_slope: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Quantizers: the arithmetic of what [`tinsmith_network::Quantizer`] describes, for whoever trains a network that
-//! will compute with few bits. Values and gradients are QKeras' (checked against its output), randomness comes from
-//! seeds, and every quantizer knows its integer codes.
+//! Quantizer arithmetic: implements the quantizers described by [`tinsmith_network::Quantizer`], for training networks
+//! that will compute with few bits. Values and gradients match QKeras (checked against its output), random draws
+//! derive from seeds, and every quantizer has integer codes.
 //!
 //! ```
 //! use tinsmith_quant::{Mode, QuantizerOp};
@@ -25,21 +25,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In candle's graph, [`QuantizerOp::apply`] does the same to tensors.
+//! On candle's graph, [`QuantizerOp::apply`] does the same to tensors.
 //!
-//! | item | what it is |
+//! | item | purpose |
 //! | --- | --- |
-//! | [`QuantizerOp`] | a described quantizer, checked, ready for slices and tensors |
+//! | [`QuantizerOp`] | a validated quantizer for slices and tensors |
 //! | [`Mode`] | training with a seed, or inference |
-//! | [`Scale`] | by what levels are multiplied: one factor, or one for each channel |
-//! | [`Codes`], [`Format`] | integer codes and what they mean: bits, range, zero |
-//! | [`LearnedOp`] | a described quantizer that learns, whichever of the next three it is |
-//! | [`LearnedStep`] | LSQ: the step between levels is trained |
-//! | [`LearnedBits`] | HGQ: the number of fractional bits is trained |
-//! | [`ebops`](fn@ebops), [`Penalty`] | what widths cost in an FPGA, and its gradient |
-//! | [`Pact`] | PACT: the upper end of a rectifier is trained |
-//! | [`Affine`] | int8 with scale and zero point, as TensorFlow Lite has it |
-//! | [`tanh_sigmoid`] | the piecewise linear functions that QKeras calls hard and smooth |
+//! | [`Scale`] | factors of the levels: one, or one per channel |
+//! | [`Codes`], [`Format`] | integer codes and their format: bits, range, zero |
+//! | [`LearnedOp`] | a quantizer with learned parameters, any of the next three |
+//! | [`LearnedStep`] | LSQ: learned step size |
+//! | [`LearnedBits`] | HGQ: learned number of fractional bits |
+//! | [`ebops`](fn@ebops), [`Penalty`] | cost of bit widths in an FPGA, and its gradient |
+//! | [`Pact`] | PACT: learned upper end of a rectifier |
+//! | [`Affine`] | int8 with scale and zero point, as in TensorFlow Lite |
+//! | [`tanh_sigmoid`] | piecewise linear functions that QKeras calls hard and smooth |
 
 #![forbid(unsafe_code)]
 

@@ -17,17 +17,17 @@ use crate::tanh_sigmoid::{Squash, Squashed};
 use crate::ternary::{ByThreshold, Ternary, TernaryDraw, ThreeLevels};
 use crate::ulaw::MuLaw;
 
-/// Whether a quantizer is applied to train or to predict.
+/// Training or inference mode of a quantizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Deterministic. Kinds that are random in training are not; `bernoulli`, which is random always, draws from a
-    /// seed that never changes, so that equal inputs have equal outputs.
+    /// Deterministic. Kinds that are random in training are exact here. `bernoulli`, which is always random, draws
+    /// from a constant seed, so that equal inputs have equal outputs.
     Inference,
-    /// Random where the kind says so, from this seed. Use another one in each step and layer.
+    /// Random kinds draw from this seed. Use another one for each step and layer.
     Training(Seed),
 }
 
-/// The arithmetic of one kind with its parameters worked out.
+/// Arithmetic of one kind with its constants computed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kernel {
     FixedPoint(FixedPoint),
@@ -47,8 +47,7 @@ pub(crate) enum Kernel {
     Ternary(Ternary),
 }
 
-/// Runs an expression with the kernel that quantizes each value by itself, or another for the kinds that look at
-/// the whole tensor.
+/// Runs an expression with an element-wise kernel, or another for the kinds that need the whole tensor.
 macro_rules! with_pointwise {
     ($kernel:expr, $p:ident => $each:expr, $($whole:pat => $other:expr),+ $(,)?) => {
         match $kernel {
@@ -70,29 +69,32 @@ macro_rules! with_pointwise {
 }
 pub(crate) use with_pointwise;
 
-/// A quantizer with its parameters checked and worked out, to be applied to slices
-/// ([`apply_slice`](Self::apply_slice)) or to tensors ([`apply`](Self::apply)).
+/// A validated quantizer with precomputed constants, applied to slices ([`apply_slice`](Self::apply_slice)) or
+/// tensors ([`apply`](Self::apply)).
 ///
 /// # Source
-/// QKeras 0.9.0. Deliberate differences: where it returns `x + (q - x)` in f32, which is off by rounding for large
-/// |x|, the quantized value itself comes out; random rounding of `quantized_relu`, `quantized_tanh` and
-/// `quantized_sigmoid` goes to whole levels, not half ones; `binary` with random rounding works for every shape;
-/// `stochastic_ternary` can be trained with a fixed scale too; parameters without meaning (a scale to be chosen for
-/// the single level of `quantized_bits(1)`, powers of two without an exponent bit) are refused, not NaN.
+/// QKeras 0.9.0. Deliberate differences:
+///
+/// - The result is the quantized value itself, not `x + (q - x)` in f32, which is off by rounding for large values.
+/// - Random rounding of `quantized_relu`, `quantized_tanh` and `quantized_sigmoid` goes to whole levels, not half ones.
+/// - `binary` with random rounding works for every shape.
+/// - `stochastic_ternary` can be trained with a fixed scale too.
+/// - Invalid parameters (a fitted scale for the single level of `quantized_bits(1)`, powers of two without an exponent
+///   bit) are refused instead of giving NaN.
 #[derive(Debug, Clone, Copy)]
 pub struct QuantizerOp {
     quantizer: Quantizer,
     pub(crate) kernel: Kernel,
     mix: Mix,
-    /// Whether rounding is random in training.
+    /// True if rounding is random in training.
     stochastic_rounding: bool,
 }
 
 impl QuantizerOp {
-    /// Checks a description and works out its constants.
+    /// Validates a description and computes its constants.
     ///
     /// # Errors
-    /// [`QuantError::Parameter`] where a parameter is out of its range or a combination has no meaning.
+    /// [`QuantError::Parameter`] if a parameter is out of range or a combination is invalid.
     pub fn new(quantizer: &Quantizer) -> Result<Self> {
         let refuse = |reason: String| QuantError::Parameter { quantizer: quantizer.to_string(), reason };
         build::check(quantizer).map_err(refuse)?;
@@ -101,7 +103,7 @@ impl QuantizerOp {
     }
 
     /// The quantizer that a layer applies to its kernel: one without a scale gets [`spec::Alpha::AutoPo2`], as in
-    /// QKeras' layers. Kinds that have no scale stay as they are.
+    /// QKeras' layers. Kinds without a scale stay unchanged.
     #[must_use]
     pub fn for_kernel(quantizer: &Quantizer) -> Quantizer {
         let mut quantizer = *quantizer;
@@ -121,13 +123,13 @@ impl QuantizerOp {
         quantizer
     }
 
-    /// The description that this was made from.
+    /// Description that it was built from.
     #[must_use]
     pub const fn quantizer(&self) -> &Quantizer {
         &self.quantizer
     }
 
-    /// Whether the scale is chosen from the values (`alpha` auto or `auto_po2`).
+    /// True if the scale is fitted to the values (`alpha` auto or `auto_po2`).
     #[must_use]
     pub fn has_chosen_scale(&self) -> bool {
         match &self.kernel {
@@ -138,13 +140,13 @@ impl QuantizerOp {
         }
     }
 
-    /// Whether what comes out are levels, not a mixture of levels and unquantized values (`qnoise_factor`).
+    /// True if outputs are levels only, not mixed with unquantized values (`qnoise_factor`).
     #[must_use]
     pub fn is_discrete(&self) -> bool {
         self.mix.is_full()
     }
 
-    /// Whether the gradient passes unchanged everywhere, so that none need be computed or kept.
+    /// True if the gradient passes unchanged everywhere, so that no derivatives need be computed or kept.
     #[must_use]
     pub fn is_gradient_one(&self, mode: Mode) -> bool {
         self.mix.gradient_factor() == 1.0
@@ -157,8 +159,8 @@ impl QuantizerOp {
             )
     }
 
-    /// This quantizer as a function that kernels apply to what they store; None for kinds that are more than clipped
-    /// rounding to equal steps, and for random ones.
+    /// This quantizer as a gate that kernels fuse into their stores. None for random kinds and for kinds that are
+    /// more than clipped rounding to equal steps.
     #[must_use]
     pub fn gate(&self) -> Option<Gate> {
         if self.stochastic_rounding || !self.mix.is_full() || self.mix.gradient_factor() != 1.0 {
@@ -179,16 +181,15 @@ impl QuantizerOp {
         }
     }
 
-    /// Quantizes the elements `xs` of a tensor of shape `shape` into `out`, writes the derivatives that the
-    /// straight-through estimator passes back into `grad`, and says by what levels were multiplied. A chosen scale
-    /// is a constant for the gradient.
+    /// Quantizes the elements `xs` of a tensor of shape `shape` into `out`, writes the derivatives of the
+    /// straight-through estimator into `grad`, and returns the scale. A fitted scale is a constant for the gradient.
     ///
     /// # Shapes
-    /// `xs`, `out` and `grad` have the product of `shape` elements, row-major.
+    /// `xs`, `out` and `grad` have as many elements as `shape`, row-major.
     ///
     /// # Errors
-    /// [`QuantError::Length`] where slices and shape do not fit; [`QuantError::Axis`] where `scale_axis` is none of
-    /// the shape's.
+    /// [`QuantError::Length`] if slices and shape do not match; [`QuantError::Axis`] if `scale_axis` is outside of
+    /// the shape.
     pub fn apply_slice(
         &self,
         xs: &[f32],
@@ -234,10 +235,10 @@ impl QuantizerOp {
         )
     }
 
-    /// The slice `xs` in a new vector, quantized; see [`apply_slice`](Self::apply_slice).
+    /// Quantizes `xs` into a new vector; see [`apply_slice`](Self::apply_slice).
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice).
+    /// Those of [`apply_slice`](Self::apply_slice).
     pub fn quantize(&self, xs: &[f32], shape: &[usize], mode: Mode) -> Result<(Vec<f32>, Scale)> {
         let mut out = vec![0.0; xs.len()];
         let scale = self.apply_slice(xs, shape, &mut out, None, mode)?;
@@ -248,7 +249,7 @@ impl QuantizerOp {
     /// [`apply_slice`](Self::apply_slice) made with the same `mode`.
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice).
+    /// Those of [`apply_slice`](Self::apply_slice).
     pub fn pull_back_slice(&self, xs: &[f32], shape: &[usize], grads: &mut [f32], mode: Mode) -> Result<()> {
         check_length("gradient of quantize", shape, xs.len())?;
         check_length("gradient of quantize", shape, grads.len())?;
@@ -275,7 +276,7 @@ impl QuantizerOp {
         Ok(())
     }
 
-    /// The integer levels of the kinds whose scale is chosen or that are drawn.
+    /// Integer levels of the kinds with a fitted scale or random draws.
     pub(crate) fn levels(
         &self,
         xs: &[f32],
@@ -302,7 +303,7 @@ impl QuantizerOp {
                 let swished: Vec<f32> = xs.iter().map(|&x| swish.value(x)).collect();
                 scaled.levels(&swished, shape, out)
             }
-            // The others have no levels apart from their values; nobody asks.
+            // The other kinds have no levels apart from their values, and are never queried.
             _ => Ok(Scale::Uniform(self.fixed_alpha())),
         }
     }
@@ -314,7 +315,7 @@ impl QuantizerOp {
         }
     }
 
-    /// The scale of the kinds where it is known beforehand.
+    /// Fixed scale, for the kinds that have one.
     pub(crate) fn fixed_alpha(&self) -> f32 {
         match &self.kernel {
             Kernel::FixedPoint(p) => p.alpha,

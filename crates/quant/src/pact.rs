@@ -1,4 +1,4 @@
-//! PACT: a rectifier whose upper end is a parameter that is trained.
+//! PACT: a rectifier with a trained upper end.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 
@@ -10,14 +10,14 @@ use crate::rounding::{limit, round_half_even};
 use crate::scale::Scale;
 use crate::tensor::{contiguous, with_slices};
 
-/// `y = round(clip(x, 0, a) (2^bits - 1) / a) a / (2^bits - 1)`, the upper end a being trained.
+/// `y = round(clip(x, 0, a) (2^bits - 1) / a) a / (2^bits - 1)`, with a trained upper end a.
 ///
-/// Gradients: dy/dx is 1 where `0 < x < a`, else 0; dy/da is 1 where `x >= a`, else 0. The paper adds a penalty on
-/// a^2 to the loss; that is the caller's.
+/// Gradients: dy/dx is 1 if `0 < x < a`, else 0; dy/da is 1 if `x >= a`, else 0. The paper adds a penalty on a^2 to
+/// the loss; that is left to the caller.
 ///
 /// # Source
 /// Choi and others, PACT: Parameterized Clipping Activation for Quantized Neural Networks, 2018, arXiv 1805.06085,
-/// equations 1 to 3. Different on purpose: at exactly 0 no gradient passes, as with every rectifier here.
+/// equations 1 to 3. Deviation: at exactly 0 no gradient passes, as in every rectifier here.
 ///
 /// ```
 /// use tinsmith_quant::Pact;
@@ -38,7 +38,7 @@ impl Pact {
     /// A rectifier of `bits` bits.
     ///
     /// # Errors
-    /// [`QuantError::Parameter`] where `bits` is not in 1..=24, what f32 counts exactly.
+    /// [`QuantError::Parameter`] if `bits` is not in 1..=24, the exact integer range of f32.
     pub fn new(bits: u32) -> Result<Self> {
         if !(1..=24).contains(&bits) {
             let reason = format!("bits is {bits}, want 1..=24");
@@ -54,7 +54,7 @@ impl Pact {
     /// Quantizes `xs` into `out` with the upper end `upper`.
     ///
     /// # Errors
-    /// [`QuantError::Length`] where the slices differ; [`QuantError::Parameter`] where `upper` is not above 0.
+    /// [`QuantError::Length`] if the slices differ in length; [`QuantError::Parameter`] if `upper` is not above 0.
     pub fn apply_slice(&self, xs: &[f32], upper: f32, out: &mut [f32]) -> Result<()> {
         check_length("pact", &[xs.len()], out.len())?;
         let step = self.step(upper)?;
@@ -62,10 +62,10 @@ impl Pact {
         Ok(())
     }
 
-    /// Turns the output's gradients into the input's, in place, and gives the upper end's.
+    /// Turns output gradients into input gradients in place, and returns the gradient of the upper end.
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice).
+    /// Those of [`apply_slice`](Self::apply_slice).
     pub fn pull_back_slice(&self, xs: &[f32], upper: f32, grads: &mut [f32]) -> Result<f32> {
         check_length("gradient of pact", &[xs.len()], grads.len())?;
         self.step(upper)?;
@@ -81,21 +81,21 @@ impl Pact {
         Ok(sum as f32)
     }
 
-    /// A tensor of the same shape, quantized; both `xs` and `upper` get gradients.
+    /// Quantizes a tensor. Both `xs` and `upper` receive gradients.
     ///
     /// # Shapes
     /// `xs` any, `upper` one element; f32, on the CPU.
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice), and what candle says of the tensors.
+    /// Those of [`apply_slice`](Self::apply_slice), and candle's errors for the tensors.
     pub fn apply(&self, xs: &Tensor, upper: &Tensor) -> Result<Tensor> {
         Ok(xs.contiguous()?.apply_op2(&upper.contiguous()?, *self)?)
     }
 
-    /// The integer codes; [`Codes::decode`] gives what [`apply_slice`](Self::apply_slice) does.
+    /// Encodes to integer codes. [`Codes::decode`] gives the result of [`apply_slice`](Self::apply_slice).
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice); [`QuantError::NotANumber`] for NaN.
+    /// Those of [`apply_slice`](Self::apply_slice); [`QuantError::NotANumber`] for NaN.
     pub fn encode(&self, xs: &[f32], shape: &[usize], upper: f32) -> Result<Codes> {
         let scale = Scale::Uniform(self.step(upper)?);
         if let Some(index) = xs.iter().position(|x| x.is_nan()) {

@@ -1,27 +1,27 @@
-//! What quantizers have in common whose scale is known beforehand: each value is quantized by itself.
+//! Element-wise quantizers with a fixed scale.
 
 use crate::rounding::Rounding;
 
-/// A quantizer of single values: a value becomes a whole number, that is limited, and stands for a level.
+/// An element-wise quantizer: a value is rounded to an integer, clipped to a code, and mapped to a level.
 pub(crate) trait Pointwise {
-    /// The whole number that `x` is rounded to, not limited yet.
+    /// The integer that `x` is rounded to, before clipping.
     fn raw<R: Rounding>(&self, x: f32, rounding: &mut R) -> f32;
-    /// The integer code, limited to those that the format has.
+    /// The integer code, clipped to the format's range.
     fn code(&self, raw: f32) -> f32;
     /// The value of a code.
     fn level(&self, code: f32) -> f32;
-    /// The function that the gradient takes for the quantizer's, and that a noise factor below 1 mixes in.
+    /// The function that replaces the quantizer in the gradient, and that a noise factor below 1 mixes in.
     fn smooth(&self, x: f32) -> f32;
     /// Its derivative.
     fn slope(&self, x: f32, raw: f32) -> f32;
-    /// Whether [`slope`](Self::slope) is 1 everywhere.
+    /// True if [`slope`](Self::slope) is 1 everywhere.
     fn slope_is_one(&self) -> bool {
         false
     }
 }
 
-/// How much of a quantizer acts: `y = s + n (q - s)` with gradient `s'`, or without the straight-through estimator
-/// `y = (1 - n) s + n q` with gradient `(1 - n) s'`.
+/// Fraction of the quantizer in effect: `y = s + n (q - s)` with gradient `s'`, or without the straight-through
+/// estimator `y = (1 - n) s + n q` with gradient `(1 - n) s'`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mix {
     pub(crate) factor: f32,
@@ -35,12 +35,12 @@ impl Mix {
         Self { factor: factor as f32, straight_through }
     }
 
-    /// Whether only quantized values come out.
+    /// True if only quantized values are returned.
     pub(crate) fn is_full(self) -> bool {
         self.factor == 1.0
     }
 
-    /// What the gradient is multiplied by.
+    /// Factor of the gradient.
     pub(crate) fn gradient_factor(self) -> f32 {
         if self.straight_through { 1.0 } else { 1.0 - self.factor }
     }
@@ -55,7 +55,7 @@ impl Mix {
     }
 }
 
-/// Values, and derivatives where they are wanted.
+/// Writes values, and derivatives if requested.
 pub(crate) fn map<P: Pointwise, R: Rounding>(
     quantizer: &P,
     mix: Mix,
@@ -66,7 +66,7 @@ pub(crate) fn map<P: Pointwise, R: Rounding>(
 ) {
     let value = |x: f32, raw: f32| {
         let quantized = quantizer.level(quantizer.code(raw));
-        // + 0.0 makes -0.0 positive.
+        // Adding +0.0 makes -0.0 positive.
         (if mix.is_full() { quantized } else { mix.value(quantizer.smooth(x), quantized) }) + 0.0
     };
     match grad {
@@ -97,7 +97,7 @@ pub(crate) fn pull_back<P: Pointwise, R: Rounding>(
     let factor = mix.gradient_factor();
     for (g, &x) in grads.iter_mut().zip(xs) {
         let slope = factor * quantizer.slope(x, quantizer.raw(x, rounding));
-        // A product would turn an infinite gradient into NaN where the quantizer passes none.
+        // Not a product: an infinite gradient times 0 would become NaN.
         *g = if slope == 0.0 { 0.0 } else { *g * slope };
     }
 }

@@ -3,25 +3,25 @@
 use crate::pointwise::Pointwise;
 use crate::rounding::{EPSILON, Rounding, log2_whole, power_of_two, sign_up};
 
-/// How a magnitude becomes an exponent.
+/// Rule that maps a magnitude to an exponent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exponents {
     pub(crate) min: f32,
     pub(crate) max: f32,
-    /// Magnitudes are limited to this before their logarithm is taken; infinity for no limit.
+    /// Magnitudes are clipped to this before the logarithm; infinity for no limit.
     pub(crate) max_value: f32,
-    /// Whether the exponent of the square root is rounded, then doubled.
+    /// True if the exponent of the square root is rounded, then doubled.
     pub(crate) quadratic: bool,
     pub(crate) floor: bool,
 }
 
 impl Exponents {
-    /// The exponent for a magnitude: the smallest below 1e-7, so that 0 has one too.
+    /// Exponent of a magnitude. Magnitudes below 1e-7 get the smallest one, so 0 has an exponent too.
     fn of<R: Rounding>(&self, magnitude: f32, rounding: &mut R) -> f32 {
         if magnitude.is_nan() {
             return magnitude;
         }
-        // The draw comes first, so that how many are taken does not depend on the values.
+        // Draws first, so that the number of draws does not depend on the values.
         let draw = if self.floor { None } else { rounding.draw() };
         if magnitude < EPSILON {
             return self.min;
@@ -36,18 +36,18 @@ impl Exponents {
         factor * exponent.max(self.min).min(self.max)
     }
 
-    /// The smallest exponent that can come out.
+    /// Smallest possible exponent.
     pub(crate) fn lowest(&self) -> f32 {
         if self.quadratic { 2.0 * self.min } else { self.min }
     }
 
-    /// The largest exponent that can come out.
+    /// Largest possible exponent.
     pub(crate) fn highest(&self) -> f32 {
         if self.quadratic { 2.0 * self.max } else { self.max }
     }
 }
 
-/// One of the two exponents around `magnitude`, so that the mean of their powers is the magnitude.
+/// Draws one of the two exponents around `magnitude`, so that the mean of their powers is the magnitude.
 fn stochastic_exponent(magnitude: f32, draw: f32) -> f32 {
     if !magnitude.is_finite() {
         return f32::INFINITY;

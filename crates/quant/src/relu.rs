@@ -10,9 +10,9 @@ pub(crate) struct Relu {
     pub(crate) unit: f32,
     pub(crate) per_unit: f32,
     pub(crate) high: f32,
-    /// Where the gradient ends: the largest level, a bound of the user's, or infinity.
+    /// Upper end of the gradient: the largest level, the user's bound, or infinity.
     pub(crate) top: f32,
-    /// What values are limited to after all; infinity where only the largest level limits them.
+    /// Final upper limit of the values; infinity if only the largest level limits them.
     pub(crate) bound: f32,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct LeakyRelu {
     pub(crate) span: f32,
     pub(crate) negative_slope: f32,
     pub(crate) use_sigmoid: bool,
-    /// What a code is worth: `span / levels`, or less where the negative end is no multiple of that.
+    /// Value of one code: `span / levels`, or less if the negative end is not a multiple of that.
     pub(crate) unit: f32,
     pub(crate) per_unit: f32,
     pub(crate) top: f32,

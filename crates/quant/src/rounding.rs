@@ -1,12 +1,12 @@
-//! Rounding to whole numbers and to powers of two, to the nearest or at random.
+//! Rounding to integers and to powers of two, to nearest or at random.
 
 use tinsmith_foundation::Rng;
 
-/// 1e-7, what Keras calls epsilon.
+/// 1e-7, Keras' epsilon.
 pub(crate) const EPSILON: f32 = 1e-7;
 
-/// Rounds half to even. Adding and taking away 2^23 does it without a call into the mathematics library, so that
-/// loops over slices vectorize; from 2^23 on every f32 is whole. -0.3 becomes +0.0, NaN stays.
+/// Rounds half to even. Adding and subtracting 2^23 avoids a library call, so that loops over slices vectorize. From
+/// 2^23 on every f32 is an integer. -0.3 becomes +0.0, NaN stays.
 #[inline(always)]
 pub(crate) fn round_half_even(x: f32) -> f32 {
     const WHOLE: f32 = 8_388_608.0;
@@ -14,7 +14,7 @@ pub(crate) fn round_half_even(x: f32) -> f32 {
     if x.abs() < WHOLE { (x + offset) - offset } else { x }
 }
 
-/// `x` limited to `low..=high`; NaN stays (`f32::max` would drop it).
+/// Clips `x` to `low..=high`; NaN stays (`f32::max` would drop it).
 #[inline(always)]
 pub(crate) fn limit(x: f32, low: f32, high: f32) -> f32 {
     let x = if x < low { low } else { x };
@@ -55,14 +55,14 @@ pub(crate) fn power_of_two(exponent: f32) -> f32 {
     } else if exponent > 127.0 {
         f32::INFINITY
     } else {
-        // Whole and within the range of normal numbers, so that the exponent field holds it.
+        // An integer within the range of normal exponents, so it fits the exponent field.
         f32::from_bits(((exponent as i32 + 127) as u32) << 23)
     }
 }
 
-/// `round(log2(v))` (or `floor`) of the logarithm in f32, as the reference takes it: what is nearest to a tie in f32
-/// is a tie, and goes to the even exponent. Only there does it differ from what the bits of `v` say, so only there
-/// is a logarithm computed.
+/// `round(log2(v))` (or `floor`) with the logarithm in f32, as in the reference: a value nearest to a tie in f32 is a
+/// tie, and goes to the even exponent. Only near ties can this differ from the exponent bits of `v`, so only there is
+/// a logarithm computed.
 pub(crate) fn log2_whole(v: f32, floor: bool) -> f32 {
     const NEAR: f32 = 1e-3;
     if v.is_normal() && v > 0.0 {
@@ -86,11 +86,11 @@ pub(crate) fn nearest_power_of_two(v: f32) -> f32 {
     power_of_two(log2_whole(v + EPSILON, false))
 }
 
-/// How values between two levels are rounded.
+/// Rounding rule between two levels.
 pub(crate) trait Rounding {
-    /// To a whole number.
+    /// Rounds to an integer.
     fn round(&mut self, x: f32) -> f32;
-    /// A number in [0, 1) where rounding is random.
+    /// A number in [0, 1) if rounding is random.
     fn draw(&mut self) -> Option<f32>;
 }
 

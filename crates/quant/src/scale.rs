@@ -1,8 +1,7 @@
-//! Scales that are chosen from the values: `alpha = 'auto'` and `'auto_po2'`.
+//! Scales fitted to the values: `alpha = 'auto'` and `'auto_po2'`.
 //!
-//! A channel is an index of one axis (the last unless said otherwise), over all the others. On tensors of rank 1
-//! the largest magnitude is taken over the whole vector, while least squares are taken element by element; that is
-//! how the reference does it.
+//! A channel is an index of one axis (by default the last), over all the others. On tensors of rank 1 the largest
+//! magnitude is taken over the whole vector, while least squares are taken per element, as in the reference.
 
 use tinsmith_network::quantizer::Sharing;
 
@@ -10,7 +9,7 @@ use crate::error::{QuantError, Result};
 use crate::pointwise::Mix;
 use crate::rounding::{EPSILON, nearest_power_of_two, sign};
 
-/// By what quantized levels were multiplied.
+/// Factors of quantized levels.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scale {
     /// One factor for all.
@@ -57,7 +56,7 @@ impl Scale {
         }
     }
 
-    /// How elements of a tensor of shape `shape` are assigned to the factors.
+    /// Assignment of the elements of a tensor of shape `shape` to the factors.
     pub(crate) fn channels(&self, shape: &[usize]) -> Channels {
         let elements = shape.iter().product();
         match self {
@@ -80,7 +79,7 @@ impl Channels {
         Self { count: shape[axis], inner: shape[axis + 1..].iter().product() }
     }
 
-    /// Channels of an axis, which the shape must have.
+    /// Channels of an axis, which must exist in the shape.
     pub(crate) fn along_axis(op: &'static str, shape: &[usize], axis: usize) -> Result<Self> {
         if axis < shape.len() {
             return Ok(Self::along(shape, axis));
@@ -88,7 +87,7 @@ impl Channels {
         Err(QuantError::Axis { op, axis, rank: shape.len(), shape: shape.to_vec() })
     }
 
-    /// As [`along_axis`](Self::along_axis), negative axes from the last.
+    /// Like [`along_axis`](Self::along_axis); negative axes count from the last.
     pub(crate) fn along_signed(op: &'static str, shape: &[usize], axis: i32) -> Result<Self> {
         let none = || QuantError::Axis {
             op,
@@ -100,7 +99,7 @@ impl Channels {
         Self::along_axis(op, shape, place)
     }
 
-    /// Channels over which the largest magnitude is taken: of the axis, or the whole of a vector.
+    /// Channels for the largest magnitude: of the axis, or the whole of a vector.
     pub(crate) fn of(op: &'static str, shape: &[usize], axis: Option<u32>) -> Result<(Self, usize)> {
         let rank = shape.len();
         let axis = axis.map_or(rank.saturating_sub(1), |axis| axis as usize);
@@ -113,12 +112,12 @@ impl Channels {
         Ok((Self::along(shape, axis), axis))
     }
 
-    /// The channels that least squares are taken over.
+    /// Channels for least squares.
     pub(crate) fn for_least_squares(self, shape: &[usize]) -> Self {
         if shape.len() < 2 { Self { count: shape.iter().product(), inner: 1 } } else { self }
     }
 
-    /// The factors of these channels for the finer `fitted` ones.
+    /// Factors of these channels for the finer `fitted` ones.
     pub(crate) fn spread(self, scales: Vec<f32>, fitted: Self) -> Vec<f32> {
         match scales.as_slice() {
             &[scale] if fitted != self => vec![scale; fitted.count],
@@ -175,7 +174,7 @@ impl Channels {
         }
     }
 
-    /// The largest magnitude of each channel; NaN where there is one.
+    /// Largest magnitude of each channel; NaN if the channel holds one.
     pub(crate) fn largest(self, xs: &[f32]) -> Vec<f32> {
         let mut largest = vec![0.0_f32; self.count];
         self.each(xs, |channel, x| {
@@ -187,7 +186,7 @@ impl Channels {
         largest
     }
 
-    /// The standard deviation of each channel (of the population), plus 1e-7.
+    /// Population standard deviation of each channel, plus 1e-7.
     pub(crate) fn deviation(self, xs: &[f32]) -> Vec<f32> {
         let n = (xs.len() / self.count.max(1)).max(1) as f64;
         let mut mean = vec![0.0_f64; self.count];
@@ -197,8 +196,8 @@ impl Channels {
         variance.iter().map(|v| (v / n).sqrt() as f32 + EPSILON).collect()
     }
 
-    /// `factor * mean(x q) / (mean(q q) + 1e-7)` of each channel, rounded to a power of two where wanted. The sums
-    /// are taken in f64, so that their order does not matter to what the reference rounds to f32.
+    /// `factor * mean(x q) / (mean(q q) + 1e-7)` of each channel, optionally rounded to a power of two. Sums are in
+    /// f64, so their order does not affect the f32 result that the reference computes.
     fn least_squares(self, xs: &[f32], factor: f32, qs: &mut [f32], power_of_two: bool) -> Vec<f32> {
         let n = (xs.len() / self.count.max(1)).max(1) as f64;
         let mut sums = vec![(0.0_f64, 0.0_f64); self.count];
@@ -216,12 +215,12 @@ impl Channels {
     }
 }
 
-/// How a scale is chosen for a fixed set of levels (`binary`, `ternary` and their random kinds).
+/// Scale of a fixed set of levels (`binary`, `ternary` and their random kinds).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Alpha {
-    /// Known beforehand.
+    /// Fixed.
     Fixed(f32),
-    /// By least squares.
+    /// Fitted by least squares.
     Fitted {
         /// Rounded to a power of two.
         power_of_two: bool,
@@ -229,7 +228,7 @@ pub(crate) enum Alpha {
 }
 
 impl Alpha {
-    /// The scale that fits levels `qs` to `xs`.
+    /// Fits the scale of levels `qs` to `xs`.
     pub(crate) fn fit(self, xs: &[f32], qs: &mut [f32], shape: &[usize]) -> Result<Scale> {
         match self {
             Self::Fixed(alpha) => Ok(Scale::Uniform(alpha)),
@@ -242,7 +241,7 @@ impl Alpha {
     }
 }
 
-/// `quantized_bits` with a chosen scale: levels z from -half to half, `y = s m (2^integer z / m)`.
+/// `quantized_bits` with a fitted scale: levels z from -half to half, `y = s m (2^integer z / m)`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scaled {
     /// 2^integer.
@@ -256,18 +255,18 @@ pub(crate) struct Scaled {
 }
 
 impl Scaled {
-    /// What a level is worth at scale 1.
+    /// Value of a level at scale 1.
     pub(crate) fn unit(&self) -> f32 {
         self.span / self.levels
     }
 
-    /// Levels into `out`, and their scale.
+    /// Writes levels to `out` and returns their scale.
     pub(crate) fn levels(&self, xs: &[f32], shape: &[usize], out: &mut [f32]) -> Result<Scale> {
         let (channels, axis) = Channels::of("quantized_bits", shape, self.axis)?;
         let per_span = 1.0 / self.span;
         let round = |x: f32, scale: f32| {
             let level = (x.abs() / scale + 0.5).floor();
-            // The comparison is false where a channel is all 0 (0 / 0), the sign then makes the level 0.
+            // The comparison is false for a channel of zeros (0 / 0); the sign then makes the level 0.
             sign(x) * if level < self.half { level } else { self.half }
         };
         let mut scales = channels.largest(xs);
@@ -293,7 +292,7 @@ impl Scaled {
     }
 }
 
-/// Levels in place become values.
+/// Turns levels into values in place.
 pub(crate) fn rescale(
     levels: &mut [f32],
     scale: &Scale,

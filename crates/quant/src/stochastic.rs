@@ -1,4 +1,4 @@
-//! Levels drawn with the probability that a sigmoid gives.
+//! Levels drawn with the probability given by a sigmoid.
 
 use tinsmith_foundation::Rng;
 
@@ -10,7 +10,7 @@ use crate::tanh_sigmoid::{hard_sigmoid, sigmoid};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chance {
     pub(crate) temperature: f32,
-    /// Whether the sigmoid is the logistic function, else the hard one.
+    /// True for the logistic function, false for the hard sigmoid.
     pub(crate) use_real_sigmoid: bool,
 }
 
@@ -22,12 +22,12 @@ impl Chance {
 
     /// Draws once.
     pub(crate) fn happens(self, x: f32, rng: &mut Rng) -> bool {
-        // Strict, so that what has probability 0 never happens; a draw is never 1.
+        // Strict, so that an event of probability 0 never happens; a draw is never 1.
         uniform(rng) < self.probability(x)
     }
 }
 
-/// What values are divided by first: the deviation of their channel where the scale is chosen, else 1.
+/// Divisor applied to values first: the standard deviation of their channel for a fitted scale, else 1.
 pub(crate) fn deviation(alpha: Alpha, channels: Channels, xs: &[f32]) -> Vec<f32> {
     match alpha {
         Alpha::Fitted { .. } => channels.deviation(xs),

@@ -1,4 +1,4 @@
-//! `quantized_tanh` and `quantized_sigmoid`, and the piecewise linear functions that QKeras means by these names.
+//! `quantized_tanh` and `quantized_sigmoid`, and the piecewise linear functions that QKeras gives these names.
 
 use crate::pointwise::Pointwise;
 use crate::rounding::{Rounding, limit, round_half_even};
@@ -66,7 +66,7 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + libm::expf(-x))
 }
 
-/// What is rounded.
+/// Function applied before rounding.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Squash {
     HardTanh,
@@ -75,8 +75,8 @@ pub(crate) enum Squash {
     Sigmoid,
 }
 
-/// `clip(round(p(x) m) / m, low, high)` for a squashing function p; the gradient goes through p and is 0 where
-/// the outer limits act.
+/// `clip(round(p(x) m) / m, low, high)` for a squashing function p. The gradient goes through p and is 0 outside of
+/// the limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Squashed {
     pub(crate) squash: Squash,

@@ -5,22 +5,21 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 use crate::error::Result;
 use crate::operator::{Mode, QuantizerOp};
 
-/// A quantizer in candle's graph. The derivatives are computed from the input again when the gradient comes, so
-/// that nothing is kept for them.
+/// A quantizer on candle's graph. Derivatives are recomputed from the input in the backward pass, so none are kept.
 struct StraightThrough {
     op: QuantizerOp,
     mode: Mode,
 }
 
 impl QuantizerOp {
-    /// A tensor of the same shape, quantized; its gradient is the straight-through one.
+    /// Quantizes a tensor; its gradient is the straight-through one.
     ///
     /// # Shapes
-    /// Any, of a floating type; types other than f32 are converted to f32 and back. On devices other than the CPU
-    /// the arithmetic is done on the CPU.
+    /// Any, of a floating type. Types other than f32 are converted to f32 and back. Tensors on other devices are
+    /// computed on the CPU.
     ///
     /// # Errors
-    /// As [`apply_slice`](Self::apply_slice), and what candle says of the tensor.
+    /// Those of [`apply_slice`](Self::apply_slice), and candle's errors for the tensor.
     pub fn apply(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
         if xs.dtype() != DType::F32 {
             return Ok(self.apply(&xs.to_dtype(DType::F32)?, mode)?.to_dtype(xs.dtype())?);
@@ -36,7 +35,7 @@ impl QuantizerOp {
         })
     }
 
-    /// Values and derivatives from the CPU, put together so that candle's own operations have this gradient.
+    /// Combines values and derivatives computed on the CPU so that candle's own operations have this gradient.
     fn apply_from_afar(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
         let dims = xs.dims();
         let values = xs.flatten_all()?.to_vec1::<f32>()?;

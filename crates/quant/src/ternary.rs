@@ -8,7 +8,7 @@ use crate::rounding::{Rounding, Stochastic, nearest_power_of_two, round_half_eve
 use crate::scale::{Alpha, Channels, Scale};
 use crate::stochastic::{Chance, deviation};
 
-/// The sign where the magnitude reaches a threshold, else 0.
+/// The sign if the magnitude reaches a threshold, else 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ByThreshold {
     pub(crate) threshold: f32,
@@ -21,10 +21,10 @@ impl Pick for ByThreshold {
     }
 }
 
-/// Three levels times a known scale.
+/// Three levels times a fixed scale.
 pub(crate) type ThreeLevels = Levels<ByThreshold>;
 
-/// What is random about three levels, in training.
+/// Random part of a three-level quantizer, in training.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum TernaryDraw {
     /// Nothing.
@@ -35,18 +35,18 @@ pub(crate) enum TernaryDraw {
     Training(Chance),
 }
 
-/// Three levels whose scale is chosen from the values, or that are drawn.
+/// Three levels with a fitted scale or with random draws.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ternary {
     pub(crate) plain: ThreeLevels,
     pub(crate) alpha: Alpha,
-    /// How often levels and scale are refined by each other.
+    /// Number of alternating refinements of levels and scale.
     pub(crate) unrolls: u32,
     pub(crate) draw: TernaryDraw,
 }
 
 impl Ternary {
-    /// Levels into `out` and derivatives into `slopes`; `rng` is there in training.
+    /// Writes levels to `out` and derivatives to `slopes`; `rng` is present in training.
     pub(crate) fn levels(
         &self,
         xs: &[f32],
@@ -72,7 +72,8 @@ impl Ternary {
         }
     }
 
-    /// Levels and scale by turns: what `is_kept` says of a value at a scale is not 0, the scale is fitted to it.
+    /// Refines levels and scale in turns: values for which `is_kept` returns a sign form the levels, and the scale is
+    /// fitted to them.
     fn fit(
         &self,
         xs: &[f32],

@@ -1,4 +1,4 @@
-//! `quantized_ulaw`: levels that lie close near 0 and far apart far from it.
+//! `quantized_ulaw`: levels dense near 0 and sparse far from it.
 
 use crate::pointwise::Pointwise;
 use crate::rounding::{Rounding, limit};
@@ -57,7 +57,7 @@ impl Pointwise for MuLaw {
     fn slope(&self, x: f32, raw: f32) -> f32 {
         let r = self.position(raw);
         let companded = self.compand(r);
-        // At 0 the derivative of |r| is taken as 0, as the reference does.
+        // At 0 the derivative of |r| is taken as 0, as in the reference.
         if r == 0.0 || !(self.low..=self.high).contains(&companded) {
             return 0.0;
         }

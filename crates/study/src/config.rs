@@ -1,22 +1,22 @@
-//! What a study is, as data.
+//! Configuration of a study.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults};
 
 use crate::evaluate::Budget;
 
-/// Whether less or more is better.
+/// Direction of an objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
-    /// Less is better.
+    /// Smaller is better.
     Minimize,
-    /// More is better.
+    /// Larger is better.
     Maximize,
 }
 
 impl Direction {
-    /// `value` turned so that less is better.
+    /// Returns `value`, negated if larger is better, so that smaller is better.
     #[must_use]
     pub fn loss(self, value: f64) -> f64 {
         match self {
@@ -26,54 +26,54 @@ impl Direction {
     }
 }
 
-/// One thing that a study makes small or large.
+/// An objective of a study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Objective {
-    /// The score it is: one that the evaluation returns or that the check measured, for example `val_accuracy`.
+    /// Name of a score returned by the evaluation or measured by the check, for example `val_accuracy`.
     pub name: String,
-    /// Whether less or more of it is better.
+    /// Direction.
     pub direction: Direction,
 }
 
 impl Objective {
-    /// A score to be made small.
+    /// Creates an objective to minimize.
     pub fn minimize(name: impl Into<String>) -> Self {
         Self { name: name.into(), direction: Direction::Minimize }
     }
 
-    /// A score to be made large.
+    /// Creates an objective to maximize.
     pub fn maximize(name: impl Into<String>) -> Self {
         Self { name: name.into(), direction: Direction::Maximize }
     }
 }
 
-/// What a study is.
+/// Configuration of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StudyConfig {
-    /// Its name, shown by other tools and by progress. Default `study`.
+    /// Name, shown by other tools and in progress messages. Default `study`.
     pub name: String,
-    /// The seed of everything random in it. Default 0.
+    /// Seed of everything random in the study. Default 0.
     pub seed: u64,
-    /// How many trials it has, refused and failed ones included. Default 100.
+    /// Number of trials, including refused and failed ones. Default 100.
     pub trials: u64,
-    /// Trial k is proposed from the results of trials numbered at most k - window, so at most this many run at
-    /// once; at least 1. Default 8.
+    /// Trial k is proposed from the results of trials 0 to k - window, so at most this many run at the same
+    /// time; at least 1. Default 8.
     pub window: u64,
-    /// Seconds after which no trial begins, over all attempts; how many trials that leaves is outside the promise
-    /// of equal results. Default: no limit.
+    /// Seconds after which no further trial starts, summed over all attempts. The number of trials that this
+    /// leaves is not reproducible. Default: no limit.
     pub time_limit_s: Option<f64>,
-    /// What is made small or large, at least one. Default: `loss`, minimized.
+    /// Objectives, at least one. Default: `loss`, minimized.
     pub objectives: Vec<Objective>,
-    /// Names of the constraints; a candidate is feasible where all are <= 0. Default: none.
+    /// Names of the constraints; a candidate is feasible if all are <= 0. Default: none.
     pub constraints: Vec<String>,
-    /// The score whose value after each unit of budget is recorded and shown to the pruner. Default: the first
+    /// Score that is recorded after each unit of budget and passed to the pruner. Default: the first
     /// objective.
     pub report: Option<String>,
-    /// What an evaluation may spend where the proposal does not say.
+    /// Budget of an evaluation if the proposal does not set one.
     pub budget: Budget,
-    /// Whether candidates whose constraints are known to be violated are evaluated all the same. Default false.
+    /// Evaluate candidates that are known to violate constraints. Default false.
     pub evaluate_infeasible: bool,
 }
 
@@ -95,7 +95,7 @@ impl Default for StudyConfig {
 }
 
 impl StudyConfig {
-    /// Notes what is wrong.
+    /// Reports invalid values.
     pub fn check(&self, faults: &mut Faults) {
         if self.name.is_empty() {
             faults.add("name", "is empty, want a word");
@@ -121,17 +121,17 @@ impl StudyConfig {
         faults.within("budget", |faults| check_budget(self.budget, faults));
     }
 
-    /// All faults at once.
+    /// Validates the configuration, reporting all faults at once.
     ///
     /// # Errors
-    /// [`ConfigErrors`] where anything is wrong.
+    /// [`ConfigErrors`] if any value is invalid.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         self.check(&mut faults);
         faults.into_result("study")
     }
 
-    /// The score that is recorded after each unit of budget.
+    /// Returns the score that is recorded after each unit of budget.
     #[must_use]
     pub fn reported_score(&self) -> &str {
         self.report.as_deref().or_else(|| self.objectives.first().map(|o| o.name.as_str())).unwrap_or("loss")

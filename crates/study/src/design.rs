@@ -21,9 +21,9 @@ use tinsmith_foundation::Rng;
 
 pub use self::sobol::{SOBOL_DIMENSIONS, sobol};
 
-/// A Latin hypercube: each coordinate has one point in each of `points` equal shares of [0, 1), at a random place in
-/// it. Then `swaps` times two points exchange a random coordinate, if that lowers the
-/// [`centered_discrepancy`]; the design stays a Latin hypercube.
+/// Draws a Latin hypercube: each coordinate has one point in each of `points` equal intervals of [0, 1), at a
+/// random position within it. Then, `swaps` times, two points exchange a random coordinate if that lowers the
+/// [`centered_discrepancy`]. The design stays a Latin hypercube.
 ///
 /// Source: `McKay` et al., 1979; improvement by coordinate exchange as in SciPy's
 /// `LatinHypercube(optimization="random-cd")`.
@@ -58,8 +58,9 @@ pub fn latin_hypercube(points: usize, dimensions: usize, swaps: usize, rng: &mut
     design
 }
 
-/// How unevenly a design covers the cube, 0 being ideal: Hickernell's centered L2 discrepancy ("A generalized
-/// discrepancy and quadrature error bound", 1998, eq. 5), squared, as SciPy's `qmc.discrepancy` gives it.
+/// Returns the unevenness of a design in the unit cube; 0 is ideal. Hickernell's centered L2 discrepancy ("A
+/// generalized discrepancy and quadrature error bound", 1998, eq. 5), squared, as returned by SciPy's
+/// `qmc.discrepancy`.
 #[must_use]
 pub fn centered_discrepancy(design: &[Vec<f64>]) -> f64 {
     let n = design.len() as f64;
@@ -69,11 +70,12 @@ pub fn centered_discrepancy(design: &[Vec<f64>]) -> f64 {
     (13.0_f64 / 12.0).powi(dimensions as i32) - 2.0 / n * ones + twos / (n * n)
 }
 
-/// All combinations of `counts` levels, the last running fastest: coordinate i takes the middles of `counts[i]` equal
-/// shares, which [`crate::Domain::from_unit`] maps to each value of a finite domain once.
+/// Returns all combinations of `counts` levels, the last varying fastest. Coordinate i takes the midpoints of
+/// `counts[i]` equal intervals, which [`crate::Domain::from_unit`] maps to each value of a finite domain
+/// once.
 ///
 /// # Shapes
-/// As many rows as the product of `counts`; none where a count is 0.
+/// As many rows as the product of `counts`; none if a count is 0.
 #[must_use]
 pub fn cartesian(counts: &[usize]) -> Vec<Vec<f64>> {
     let mut rows = vec![Vec::new()];
@@ -98,7 +100,7 @@ fn pair(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(term).product()
 }
 
-/// What two points add to the discrepancy, times the square of the number of points.
+/// Returns the term of two points in the discrepancy, times the squared number of points.
 fn share(design: &[Vec<f64>], first: usize, second: usize) -> f64 {
     let n = design.len() as f64;
     let (a, b) = (&design[first], &design[second]);

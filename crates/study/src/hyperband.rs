@@ -1,4 +1,4 @@
-//! Hyperband: many candidates with little budget, few with much.
+//! Hyperband: many candidates at a small budget, few at a large one.
 
 use std::sync::Arc;
 
@@ -15,29 +15,29 @@ use crate::trial::{History, Proposal, Trial};
 /// A round of a bracket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Round {
-    /// How many candidates it trains.
+    /// Number of candidates trained.
     pub models: u64,
-    /// For how many epochs in all, those of earlier rounds included.
+    /// Total epochs of each, including those of earlier rounds.
     pub epochs: u32,
 }
 
 /// A bracket: rounds of successive halving.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bracket {
-    /// Its index; bracket b has b + 1 rounds.
+    /// Index; bracket b has b + 1 rounds.
     pub index: u32,
     /// Its rounds.
     pub rounds: Vec<Round>,
 }
 
-/// The brackets of one iteration of Hyperband, from the most aggressive down.
+/// Returns the brackets of one iteration of Hyperband, the most aggressive first.
 ///
-/// There are as many brackets as `max_epochs` can be divided by `factor` and stays >= 1, plus one. Round r of
-/// bracket b trains `ceil(max_epochs / factor^(b-r))` epochs and
-/// `ceil(ceil(1 + log_factor max_epochs) / (b+1) * factor^(b-r))` candidates.
+/// The number of brackets is one more than the number of times that `max_epochs` can be divided by `factor`
+/// while staying >= 1. Round r of bracket b trains `ceil(max_epochs / factor^(b-r))` epochs and `ceil(ceil(1
+/// + log_factor max_epochs) / (b+1) * factor^(b-r))` candidates.
 ///
-/// Source: Li et al., arXiv 1603.06560, in the form of Keras Tuner 1.4.7, with the same 64-bit logarithms. Zero
-/// epochs have no brackets; a factor below 2 is taken as 2.
+/// Source: Li et al., arXiv 1603.06560, in the form of Keras Tuner 1.4.7, with the same 64-bit logarithms.
+/// Zero epochs give no brackets; a factor below 2 counts as 2.
 ///
 /// ```
 /// let brackets = tinsmith_study::hyperband_brackets(20, 3);
@@ -56,7 +56,8 @@ pub fn hyperband_brackets(max_epochs: u32, factor: u32) -> Vec<Bracket> {
         left /= factor;
         count += 1;
     }
-    // The platform's logarithm, as the reference takes it: one that is off by a last place turns 4 into 5 here.
+    // The reference uses the platform's logarithm; an error of one unit in the last place turns 4 into 5
+    // here.
     let size = (1.0 + epochs.ln() / factor.ln()).ceil();
     (0..count)
         .rev()
@@ -73,17 +74,17 @@ pub fn hyperband_brackets(max_epochs: u32, factor: u32) -> Vec<Bracket> {
         .collect()
 }
 
-/// How Hyperband goes.
+/// Configuration of Hyperband.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HyperbandConfig {
-    /// Epochs of a candidate that comes through, at least 1. Default 27.
+    /// Epochs of a candidate that survives all rounds, at least 1. Default 27.
     pub max_epochs: u32,
-    /// One of `factor` candidates comes through a round, at least 2. Default 3.
+    /// Reduction factor: one of `factor` candidates survives a round, at least 2. Default 3.
     pub factor: u32,
-    /// How often all brackets are gone through, at least 1. Default 1.
+    /// Number of passes over all brackets, at least 1. Default 1.
     pub iterations: u32,
-    /// Folds and share of the data of every evaluation; its epochs are Hyperband's.
+    /// Folds and data fraction of every evaluation; its epochs are set by Hyperband.
     pub budget: Budget,
 }
 
@@ -94,7 +95,7 @@ impl Default for HyperbandConfig {
 }
 
 impl HyperbandConfig {
-    /// Notes what is wrong.
+    /// Reports invalid values.
     pub fn check(&self, faults: &mut Faults) {
         for (name, value, least) in [
             ("max_epochs", self.max_epochs, 1),
@@ -107,10 +108,10 @@ impl HyperbandConfig {
         }
     }
 
-    /// All faults at once.
+    /// Validates the configuration, reporting all faults at once.
     ///
     /// # Errors
-    /// [`ConfigErrors`] where anything is wrong.
+    /// [`ConfigErrors`] if any value is invalid.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         self.check(&mut faults);
@@ -118,14 +119,15 @@ impl HyperbandConfig {
     }
 }
 
-/// Hyperband over the candidates of another proposer, in the order of Keras Tuner's oracle: a bracket's first round
-/// is filled, a candidate is promoted as soon as more are finished than must be dropped, and where nothing can be
-/// promoted yet the next bracket begins. A promoted trial names its parent in [`Proposal::resume`].
+/// Hyperband over the candidates of another proposer, in the order of Keras Tuner's oracle: it fills the
+/// first round of a bracket, promotes a candidate as soon as more have finished than must be dropped, and
+/// starts the next bracket while nothing can be promoted. A promoted trial names its parent in
+/// [`Proposal::resume`].
 ///
-/// What counts as finished is what the window shows, so with a window above 1 the order differs from that of a
-/// serial run, but not with the number of workers. Trials without values (failed, refused) count as finished and
-/// are never promoted. The inner proposer's number is how many new candidates there were before; the search ends
-/// where it is done.
+/// A trial counts as finished once the window shows it. With a window above 1 the order therefore differs
+/// from that of a serial run, but does not depend on the number of workers. Trials without values (failed,
+/// refused) count as finished and are never promoted. The inner proposer is queried by the number of new
+/// candidates so far; the search ends when it is done.
 #[derive(Debug, Clone)]
 pub struct Hyperband<P> {
     inner: P,
@@ -133,7 +135,7 @@ pub struct Hyperband<P> {
     brackets: Vec<Bracket>,
 }
 
-/// A bracket that has begun: the trials of each of its rounds.
+/// A bracket in progress: the trials of each of its rounds.
 struct Sweep<'a, C> {
     bracket: &'a Bracket,
     rounds: Vec<Vec<Entry<'a, C>>>,
@@ -141,22 +143,22 @@ struct Sweep<'a, C> {
 
 struct Entry<'a, C> {
     parent: Option<u64>,
-    /// None where the result is not to be known.
+    /// `None` while the result is not visible.
     finished: Option<&'a Arc<Trial<C>>>,
 }
 
 impl<P> Hyperband<P> {
-    /// Hyperband over what `inner` proposes.
+    /// Creates Hyperband over the candidates of `inner`.
     ///
     /// # Errors
-    /// [`crate::StudyError::Config`] where a number cannot be used.
+    /// [`crate::StudyError::Config`] if a value is invalid.
     pub fn new(inner: P, config: HyperbandConfig) -> Result<Self> {
         config.validate()?;
         let brackets = hyperband_brackets(config.max_epochs, config.factor);
         Ok(Self { inner, config, brackets })
     }
 
-    /// How many trials all iterations have, where none fails.
+    /// Returns the number of trials of all iterations if none fails.
     #[must_use]
     pub fn trials(&self) -> u64 {
         let one: u64 = self.brackets.iter().flat_map(|b| &b.rounds).map(|r| r.models).sum();
@@ -191,7 +193,7 @@ impl<P> Hyperband<P> {
     }
 }
 
-/// Which sweep and round a trial belongs to.
+/// Returns the sweep and round that a trial belongs to.
 fn place(attributes: &std::collections::BTreeMap<String, Value>) -> Option<(usize, usize)> {
     let place = attributes.get("hyperband")?;
     let number = |key: &str| place.get(key)?.as_u64().and_then(|n| usize::try_from(n).ok());
@@ -199,7 +201,7 @@ fn place(attributes: &std::collections::BTreeMap<String, Value>) -> Option<(usiz
 }
 
 impl<C> Sweep<'_, C> {
-    /// The best trial that may go on to `round`.
+    /// Returns the best trial that may be promoted to `round`.
     fn promotion(&self, round: usize, history: &History<'_, C>) -> Option<&Arc<Trial<C>>> {
         let dropped = self.bracket.rounds[round - 1].models.saturating_sub(self.bracket.rounds[round].models);
         let chosen = |number| self.rounds[round].iter().any(|e| e.parent == Some(number));

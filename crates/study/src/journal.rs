@@ -1,8 +1,9 @@
-//! Optuna's journal: studies and trials in a file of JSON lines that `optuna.load_study`, Optuna Dashboard and
-//! Rustuna open. This module is the format; what a [`crate::Study`] puts into it is `study::record`.
+//! Optuna's journal: studies and trials in a file of JSON lines that `optuna.load_study`, Optuna Dashboard
+//! and Rustuna open. This module implements the format; `study::record` decides the content that a
+//! [`crate::Study`] writes.
 //!
-//! Format: `optuna/storages/journal/_storage.py` and `optuna/distributions.py` of Optuna 5.0.0. One JSON object a
-//! line; ids are not stored but follow from the order of the lines; a torn last line is no error.
+//! Format: `optuna/storages/journal/_storage.py` and `optuna/distributions.py` of Optuna 5.0.0. One JSON
+//! object per line. Ids are not stored but follow from the order of lines. A torn last line is not an error.
 
 mod distribution;
 mod replay;
@@ -18,36 +19,52 @@ pub(crate) use self::distribution::{internal_value, to_distribution};
 use crate::error::{Result, StudyError};
 use crate::parameter::{Domain, Params};
 
+/// User attribute that marks a study as written by this crate.
+pub(crate) const MARK: &str = "tinsmith";
+
+/// User attribute of a trial in a marked study: its number, which must equal its position.
+pub(crate) const NUMBER: &str = "number";
+
+/// Maximum length of an error's text, in characters. Errors quote parts of a line, which can be arbitrarily long.
+const QUOTE_LIMIT: usize = 400;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(QUOTE_LIMIT) {
+        None => text,
+        Some((end, _)) => format!("{}… ({} bytes in all)", &text[..end], text.len()),
+    }
+}
+
 /// A journal, replayed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Journal {
-    /// The studies that were not deleted, in order of creation.
+    /// Studies that were not deleted, in order of creation.
     pub studies: Vec<JournalStudy>,
-    /// How many studies were ever created: the id of the next one.
+    /// Number of studies ever created, which is the id of the next one.
     pub created: u64,
 }
 
 /// A study of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalStudy {
-    /// Its id: how many studies were created before it.
+    /// Id: the number of studies created before it.
     pub id: u64,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// For each objective: 0 not set, 1 minimize, 2 maximize.
+    /// Direction of each objective: 0 not set, 1 minimize, 2 maximize.
     pub directions: Vec<u8>,
-    /// What users stored with it.
+    /// Attributes set by users.
     pub user_attributes: BTreeMap<String, Value>,
-    /// What Optuna stored with it, for example `study:metric_names`.
+    /// Attributes set by Optuna, for example `study:metric_names`.
     pub system_attributes: BTreeMap<String, Value>,
-    /// Its trials by number.
+    /// Trials, by number.
     pub trials: Vec<JournalTrial>,
 }
 
-/// How far a trial of a journal has come. The numbers are the format's.
+/// Progress of a trial. The numbers are those of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JournalState {
-    /// Begun.
+    /// In progress.
     Running = 0,
     /// Finished with values.
     Complete = 1,
@@ -60,7 +77,7 @@ pub enum JournalState {
 }
 
 impl JournalState {
-    /// Whether nothing can be changed in the trial any more.
+    /// Returns true if the trial can no longer change.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Complete | Self::Pruned | Self::Failed)
@@ -70,33 +87,33 @@ impl JournalState {
 /// A trial of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalTrial {
-    /// Its id: how many trials were created before it in the whole file.
+    /// Id: the number of trials created before it in the whole file.
     pub id: u64,
-    /// Its number within its study.
+    /// Number within its study.
     pub number: u64,
-    /// How far it has come.
+    /// Progress.
     pub state: JournalState,
-    /// The objectives; a pruned trial has the value reported last.
+    /// Objectives; a pruned trial has the latest reported value.
     pub values: Option<Vec<f64>>,
     /// The parameters.
     pub params: Params,
-    /// Their domains.
+    /// Domains of the parameters.
     pub domains: BTreeMap<String, Domain>,
-    /// The reported value by step.
+    /// Reported values by step.
     pub intermediate_values: BTreeMap<i64, f64>,
-    /// What users stored with it.
+    /// Attributes set by users.
     pub user_attributes: BTreeMap<String, Value>,
-    /// What Optuna stored with it, for example `constraints`.
+    /// Attributes set by Optuna, for example `constraints`.
     pub system_attributes: BTreeMap<String, Value>,
-    /// When it began.
+    /// Start time.
     pub start: Option<String>,
-    /// When it ended.
+    /// End time.
     pub complete: Option<String>,
 }
 
 impl JournalTrial {
-    /// Its constraints, each <= 0 where feasible; empty where there are none. The list of Optuna 4, or else the
-    /// single ones of Optuna 5 in the order of their names.
+    /// Returns the constraints, each <= 0 if satisfied; empty if there are none. Reads the list of Optuna 4,
+    /// otherwise the single attributes of Optuna 5 in the order of their names.
     #[must_use]
     pub fn constraints(&self) -> Vec<f64> {
         if let Some(Value::Array(list)) = self.system_attributes.get("constraints") {
@@ -108,38 +125,40 @@ impl JournalTrial {
 }
 
 impl Journal {
-    /// Reads a journal, whoever wrote it.
+    /// Reads a journal, whichever program wrote it.
     ///
     /// # Errors
-    /// [`StudyError::File`] where the file cannot be read, [`StudyError::Journal`] where a line other than the
-    /// last is not of the format.
+    /// [`StudyError::File`] if the file cannot be read, [`StudyError::Journal`] if a line other than the last
+    /// is invalid.
     pub fn load(path: &Path) -> Result<Self> {
         Self::parse(&files::read_text(path)?, path)
     }
 
-    /// Replays the text of a journal; `path` names it in errors.
+    /// Replays the text of a journal; `path` is quoted in errors.
     ///
     /// # Errors
-    /// [`StudyError::Journal`] where a line other than the last is not of the format.
+    /// [`StudyError::Journal`] if a line other than the last is invalid.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        // A line without an end was being written when somebody looked or died.
+        // A line without an end is still being written, or its writer was killed.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let mut replay = replay::Replay::default();
         for (i, line) in whole.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let fault = |reason| StudyError::Journal { path: path.to_owned(), line: i + 1, reason };
+            let fault =
+                |reason| StudyError::Journal { path: path.to_owned(), line: i + 1, reason: cut(reason) };
             replay.apply(line).map_err(fault)?;
         }
         Ok(replay.finish())
     }
 
-    /// The study of this name.
+    /// Returns the study with this name.
     #[must_use]
     pub fn study(&self, name: &str) -> Option<&JournalStudy> {
         self.studies.iter().find(|s| s.name == name)
     }
 }
 
-/// A number as Optuna (NaN and infinities as bare words, made strings before parsing) or Rustuna (strings) writes it.
+/// Parses a number as written by Optuna (NaN and infinities as bare words, quoted before parsing) or by
+/// Rustuna (as strings).
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
@@ -153,7 +172,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// Python's `NaN`, `Infinity` and `-Infinity`, which are not JSON, as strings.
+/// Quotes Python's `NaN`, `Infinity` and `-Infinity`, which are not JSON.
 fn quote_literals(line: &str) -> std::borrow::Cow<'_, str> {
     if !line.contains("NaN") && !line.contains("Infinity") {
         return line.into();

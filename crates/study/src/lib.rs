@@ -1,10 +1,10 @@
-//! A search as data: spaces, proposers, pruners, space-filling designs, Pareto fronts, and a journal that Optuna
-//! reads. For whoever searches anything whose evaluation takes long; it knows nothing of networks.
+//! Hyper-parameter search: spaces, proposers, pruners, space-filling designs, Pareto fronts, and a journal that Optuna
+//! reads. Suits any search with expensive evaluations; the crate knows nothing of networks.
 //!
-//! A study is a configuration and a list of finished trials. A [`Proposer`] says what to try next, an [`Evaluate`]
-//! tries it, workers run side by side, and each finished trial is one synced line of a journal. Trial k is proposed
-//! from the trials numbered at most k - window and from nothing else, so a study has the same trials whatever the
-//! number of workers, and after a kill at any instant it goes on to the same trials too.
+//! A study is a configuration and a list of finished trials. A [`Proposer`] chooses the next candidate, an [`Evaluate`]
+//! evaluates it, workers run side by side, and each finished trial is one synced line of a journal. Trial k is proposed
+//! from trials 0 to k - window alone. A study therefore has the same trials for any number of workers, and after a kill at
+//! any instant it resumes to the same trials.
 //!
 //! ```
 //! use tinsmith_study::{
@@ -44,25 +44,22 @@
 //! # Ok::<(), tinsmith_study::StudyError>(())
 //! ```
 //!
-//! | part | what it holds |
+//! | item | purpose |
 //! | --- | --- |
-//! | [`Study`], [`StudyConfig`], [`Runner`], [`Check`] | the search, its configuration, and what a run of it needs |
-//! | [`Evaluate`], [`Request`], [`Outcome`] | how a search knows training |
+//! | [`Study`], [`StudyConfig`], [`Runner`], [`Check`] | the search, its configuration, strategy and resources |
+//! | [`Evaluate`], [`Request`], [`Outcome`] | the evaluation of candidates |
 //! | [`Space`], [`Domain`], [`Params`], [`ParamValue`] | candidates that are parameter vectors |
-//! | [`Proposer`], [`Proposal`], [`Step`], [`History`], [`Trial`] | who says what to try next, and what they may see |
+//! | [`Proposer`], [`Proposal`], [`Step`], [`History`], [`Trial`] | the choice of the next candidate, and the history visible to it |
 //! | [`RandomSearch`], [`GridSearch`], [`Tpe`], [`Sequence`], [`StartWith`] | proposers over spaces and lists |
-//! | [`Evolution`], [`Breed`] | a proposer over anything that can be made at random and changed |
-//! | [`Hyperband`], [`hyperband_brackets`] | small budgets for many, large ones for few |
-//! | [`Pruner`], [`MedianPruner`], [`HalvingPruner`] | ending trials early |
+//! | [`Evolution`], [`Breed`] | a proposer over candidates that can be created at random and mutated |
+//! | [`Hyperband`], [`hyperband_brackets`] | small budgets for many candidates, large ones for few |
+//! | [`Pruner`], [`MedianPruner`], [`HalvingPruner`] | early end of trials |
 //! | [`design`] | Latin hypercubes, Sobol's sequence, Cartesian grids, discrepancy |
 //! | [`pareto`] | dominance, fronts, crowding, hypervolume |
-//! | [`clock`] | the time in UTC, as journals write it |
-//! | [`journal`] | Optuna's journal, read |
-//! | [`tensorboard`] | TensorBoard's event files, written and read |
+//! | [`journal`] | reader of Optuna's journal |
 
 #![forbid(unsafe_code)]
 
-pub mod clock;
 mod config;
 pub mod design;
 mod error;
@@ -76,7 +73,6 @@ mod pruner;
 mod search_run;
 mod space;
 mod study;
-pub mod tensorboard;
 mod trial;
 
 pub use config::{Direction, Objective, StudyConfig};

@@ -1,4 +1,4 @@
-//! One parameter: its values, its domain, and the map between the domain and the unit interval.
+//! A parameter: its values, its domain, and the map between domain and unit interval.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,20 +10,20 @@ use tinsmith_foundation::{Faults, Rng};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum ParamValue {
-    /// No value, a legal choice of a categorical parameter.
+    /// No value; valid as a choice of a categorical parameter.
     Null,
-    /// A switch.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A real number.
+    /// A floating-point number.
     Float(f64),
-    /// A word.
+    /// A string.
     Str(String),
 }
 
 impl ParamValue {
-    /// The number, of either kind.
+    /// Returns the number, integer or not.
     #[must_use]
     pub const fn as_f64(&self) -> Option<f64> {
         match self {
@@ -33,19 +33,19 @@ impl ParamValue {
         }
     }
 
-    /// The whole number.
+    /// Returns the integer.
     #[must_use]
     pub const fn as_i64(&self) -> Option<i64> {
         if let Self::Int(i) = self { Some(*i) } else { None }
     }
 
-    /// The word.
+    /// Returns the string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let Self::Str(s) = self { Some(s) } else { None }
     }
 
-    /// The switch.
+    /// Returns the boolean.
     #[must_use]
     pub const fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(b) = self { Some(*b) } else { None }
@@ -73,31 +73,31 @@ macro_rules! from {
 }
 from!(bool => Bool, i64 => Int, i32 => Int, u32 => Int, f64 => Float, &str => Str, String => Str);
 
-/// A candidate that is a parameter vector: name to value, ordered by name.
+/// A candidate that is a parameter vector: values by name, in the order of the names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Params(pub BTreeMap<String, ParamValue>);
 
 impl Params {
-    /// The value of `name`.
+    /// Returns the value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&ParamValue> {
         self.0.get(name)
     }
 
-    /// The number under `name`, of either kind.
+    /// Returns the number under `name`, integer or not.
     #[must_use]
     pub fn f64(&self, name: &str) -> Option<f64> {
         self.get(name).and_then(ParamValue::as_f64)
     }
 
-    /// The whole number under `name`.
+    /// Returns the integer under `name`.
     #[must_use]
     pub fn i64(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(ParamValue::as_i64)
     }
 
-    /// The word under `name`.
+    /// Returns the string under `name`.
     #[must_use]
     pub fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(ParamValue::as_str)
@@ -110,7 +110,7 @@ impl<N: Into<String>, V: Into<ParamValue>> FromIterator<(N, V)> for Params {
     }
 }
 
-/// A real parameter between `low` and `high`, both included.
+/// A continuous parameter between `low` and `high`, both included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FloatDomain {
@@ -118,15 +118,15 @@ pub struct FloatDomain {
     pub low: f64,
     /// Largest value.
     pub high: f64,
-    /// Uniform in the logarithm; needs `low` > 0 and no step. Default false.
+    /// Uniform in the logarithm; requires `low` > 0 and no step. Default false.
     #[serde(default)]
     pub log: bool,
-    /// Only `low + k * step`. Default: any value.
+    /// Restricts values to `low + k * step`. Default: any value.
     #[serde(default)]
     pub step: Option<f64>,
 }
 
-/// A whole parameter between `low` and `high`, both included.
+/// An integer parameter between `low` and `high`, both included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IntDomain {
@@ -134,10 +134,10 @@ pub struct IntDomain {
     pub low: i64,
     /// Largest value.
     pub high: i64,
-    /// Uniform in the logarithm; needs `low` >= 1 and step 1. Default false.
+    /// Uniform in the logarithm; requires `low` >= 1 and step 1. Default false.
     #[serde(default)]
     pub log: bool,
-    /// Only `low + k * step`. Default 1.
+    /// Restricts values to `low + k * step`. Default 1.
     #[serde(default = "one")]
     pub step: i64,
 }
@@ -146,58 +146,58 @@ const fn one() -> i64 {
     1
 }
 
-/// A parameter that is one of a list.
+/// A parameter with a list of choices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CategoricalDomain {
-    /// The list, without repetition.
+    /// The choices, without repetition.
     pub choices: Vec<ParamValue>,
 }
 
-/// The values that a parameter may take.
+/// Domain of a parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Domain {
-    /// Real numbers.
+    /// Continuous numbers.
     Float(FloatDomain),
-    /// Whole numbers.
+    /// Integers.
     Int(IntDomain),
-    /// One of a list.
+    /// A list of choices.
     Categorical(CategoricalDomain),
 }
 
 impl Domain {
-    /// Real numbers from `low` to `high`.
+    /// Creates a continuous domain from `low` to `high`.
     #[must_use]
     pub const fn float(low: f64, high: f64) -> Self {
         Self::Float(FloatDomain { low, high, log: false, step: None })
     }
 
-    /// Real numbers from `low` to `high`, uniform in the logarithm.
+    /// Creates a continuous domain from `low` to `high`, uniform in the logarithm.
     #[must_use]
     pub const fn log_float(low: f64, high: f64) -> Self {
         Self::Float(FloatDomain { low, high, log: true, step: None })
     }
 
-    /// Whole numbers from `low` to `high`.
+    /// Creates an integer domain from `low` to `high`.
     #[must_use]
     pub const fn int(low: i64, high: i64) -> Self {
         Self::Int(IntDomain { low, high, log: false, step: 1 })
     }
 
-    /// Whole numbers from `low` to `high`, uniform in the logarithm.
+    /// Creates an integer domain from `low` to `high`, uniform in the logarithm.
     #[must_use]
     pub const fn log_int(low: i64, high: i64) -> Self {
         Self::Int(IntDomain { low, high, log: true, step: 1 })
     }
 
-    /// One of `choices`.
+    /// Creates a categorical domain.
     #[must_use]
     pub fn categorical<V: Into<ParamValue>>(choices: impl IntoIterator<Item = V>) -> Self {
         Self::Categorical(CategoricalDomain { choices: choices.into_iter().map(Into::into).collect() })
     }
 
-    /// Notes what is wrong with the domain.
+    /// Reports faults of the domain.
     pub fn check(&self, faults: &mut Faults) {
         match self {
             Self::Float(d) => faults.within("float", |f| check_float(d, f)),
@@ -206,24 +206,32 @@ impl Domain {
         }
     }
 
-    /// How many values there are; None for a continuum.
+    /// Returns the number of values; `None` for a continuum or more than 2^64 - 1.
     #[must_use]
     pub fn cardinality(&self) -> Option<u64> {
         match self {
-            Self::Float(d) if d.low >= d.high => Some(1),
-            Self::Float(FloatDomain { low, high, step: Some(step), .. }) => {
-                Some(steps(*low, *high, *step) + 1)
-            }
-            Self::Float(_) => None,
-            Self::Int(d) => Some(d.high.abs_diff(d.low) / d.step.unsigned_abs().max(1) + 1),
             Self::Categorical(d) => Some(d.choices.len() as u64),
+            Self::Float(_) | Self::Int(_) => self.last_index()?.checked_add(1),
         }
     }
 
-    /// The value at place `index` of a domain with finitely many, the last for greater indices.
+    /// Returns the greatest index of a finite domain; `None` for a continuum or an empty list.
+    ///
+    /// Unlike the number of values, it fits 64 bits for every integer domain.
+    fn last_index(&self) -> Option<u64> {
+        match self {
+            Self::Float(d) if d.low >= d.high => Some(0),
+            Self::Float(FloatDomain { low, high, step: Some(step), .. }) => Some(steps(*low, *high, *step)),
+            Self::Float(_) => None,
+            Self::Int(d) => Some(d.high.abs_diff(d.low) / d.step.unsigned_abs().max(1)),
+            Self::Categorical(d) => (d.choices.len() as u64).checked_sub(1),
+        }
+    }
+
+    /// Returns the value at position `index` of a finite domain; the last one for greater indices.
     #[must_use]
     pub fn at(&self, index: u64) -> Option<ParamValue> {
-        let index = index.min(self.cardinality()?.saturating_sub(1));
+        let index = index.min(self.last_index()?);
         Some(match self {
             Self::Float(d) => {
                 let value = d.low + index as f64 * d.step.unwrap_or(0.0);
@@ -234,7 +242,7 @@ impl Domain {
         })
     }
 
-    /// The place of `value` in a domain with finitely many.
+    /// Returns the position of `value` in a finite domain.
     #[must_use]
     pub fn index_of(&self, value: &ParamValue) -> Option<u64> {
         if !self.contains(value) {
@@ -253,7 +261,7 @@ impl Domain {
         }
     }
 
-    /// Whether `value` belongs to the domain.
+    /// Returns true if `value` belongs to the domain.
     #[must_use]
     pub fn contains(&self, value: &ParamValue) -> bool {
         match (self, value) {
@@ -272,13 +280,16 @@ impl Domain {
         }
     }
 
-    /// The value at `u` in [0, 1): continuous domains are stretched (in the logarithm where they ask for it),
-    /// finite ones are cut into equal shares, whole numbers in the logarithm into shares of
-    /// `ln(i + 1/2) - ln(i - 1/2)`, as Optuna does.
+    /// Returns the value at `u` in [0, 1). Continuous domains are stretched (in the logarithm if they ask for
+    /// it), finite ones cut into equal intervals, and logarithmic integers into intervals of `ln(i + 1/2) -
+    /// ln(i - 1/2)`, as Optuna does. The ends of a domain are returned exactly.
     #[must_use]
     pub fn from_unit(&self, u: f64) -> ParamValue {
         let u = u.clamp(0.0, 1.0);
         match self {
+            // `exp(log(x))` and `low + (high - low)` need not return the end itself: 0.001 becomes 0.0010000000000000002.
+            Self::Float(d) if d.step.is_none() && u <= 0.0 => ParamValue::Float(d.low),
+            Self::Float(d) if d.step.is_none() && u >= 1.0 => ParamValue::Float(d.high),
             Self::Float(d) if d.log => {
                 let (low, high) = (libm::log(d.low), libm::log(d.high));
                 ParamValue::Float(libm::exp(low + (high - low) * u).clamp(d.low, d.high))
@@ -292,13 +303,15 @@ impl Domain {
                 ParamValue::Int(value.clamp(d.low, d.high))
             }
             _ => {
-                let count = self.cardinality().unwrap_or(1);
-                self.at((u * count as f64) as u64).unwrap_or(ParamValue::Null)
+                // `check` refuses an empty list of choices, the only domain without a last index here.
+                let count = self.last_index().map_or(1.0, |last| last as f64 + 1.0);
+                self.at((u * count) as u64).unwrap_or(ParamValue::Null)
             }
         }
     }
 
-    /// A place in [0, 1] that [`from_unit`](Self::from_unit) maps to `value`: the middle of its share.
+    /// Returns the position in [0, 1] that [`from_unit`](Self::from_unit) maps to `value`: the midpoint of
+    /// its interval.
     #[must_use]
     pub fn to_unit(&self, value: &ParamValue) -> Option<f64> {
         if !self.contains(value) {
@@ -316,17 +329,17 @@ impl Domain {
                 let (low, high) = (libm::log(d.low as f64 - 0.5), libm::log(d.high as f64 + 0.5));
                 Some((libm::log(value.as_f64()?) - low) / (high - low))
             }
-            _ => Some((self.index_of(value)? as f64 + 0.5) / self.cardinality()? as f64),
+            _ => Some((self.index_of(value)? as f64 + 0.5) / (self.last_index()? as f64 + 1.0)),
         }
     }
 
-    /// A value drawn uniformly: [`from_unit`](Self::from_unit) of one draw.
+    /// Draws a value uniformly: [`from_unit`](Self::from_unit) of one draw.
     pub fn sample(&self, rng: &mut Rng) -> ParamValue {
         self.from_unit(rng.uniform())
     }
 }
 
-/// Full steps between `low` and `high`; a share of 1e-8 forgives rounding.
+/// Returns the number of full steps between `low` and `high`, tolerating a rounding error of 1e-8 steps.
 fn steps(low: f64, high: f64, step: f64) -> u64 {
     ((high - low) / step + 1e-8).floor().max(0.0) as u64
 }
@@ -376,13 +389,13 @@ fn check_choices(d: &CategoricalDomain, faults: &mut Faults) {
     }
 }
 
-/// A parameter of one candidate, as it is written to a journal.
+/// A parameter of one candidate, as written to a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// What it could have been.
+    /// Domain.
     pub domain: Domain,
-    /// What it is.
+    /// Value.
     pub value: ParamValue,
 }

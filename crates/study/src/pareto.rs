@@ -1,21 +1,21 @@
-//! Points with several objectives: dominance, fronts, crowding, hypervolume. All objectives are minimized; whoever
-//! maximizes negates (as [`crate::History::losses`] does).
+//! Points with several objectives: dominance, fronts, crowding, hypervolume. All objectives are minimized;
+//! negate those to maximize (as [`crate::History::losses`] does).
 //!
-//! Sources: K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002 (non-dominated
-//! sort, crowding distance, constrained dominance); L. While et al., "A faster algorithm for calculating
-//! hypervolume", 2006 (hypervolume by slicing objectives).
+//! Sources: K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", 2002
+//! (non-dominated sort, crowding distance, constrained dominance); L. While et al., "A faster algorithm for
+//! calculating hypervolume", 2006 (hypervolume by slicing objectives).
 
 use std::cmp::Ordering;
 
-/// Whether `a` is nowhere worse than `b` and somewhere better. Points of different lengths and points with NaN
-/// dominate nothing.
+/// Returns true if `a` is nowhere worse than `b` and better in at least one objective. Points of different
+/// lengths and points with NaN dominate nothing.
 #[must_use]
 pub fn dominates(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x <= y) && a.iter().zip(b).any(|(x, y)| x < y)
 }
 
-/// The points in layers: the first front is dominated by nobody, the second only by the first, and so on. Indices
-/// are in ascending order within a front.
+/// Sorts points into fronts: the first is not dominated by any point, the second only by the first, and so
+/// on. Indices are in ascending order within a front.
 ///
 /// ```
 /// let points = [vec![1.0, 4.0], vec![2.0, 2.0], vec![3.0, 3.0]];
@@ -29,7 +29,7 @@ pub fn fronts(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
     layers(points.len(), |a, b| dominates(&points[a], &points[b]))
 }
 
-/// [`fronts`] where each point also has a violation of its constraints (0 where feasible): a smaller violation
+/// Sorts constrained points into [`fronts`]. Each point has a violation (0 if feasible): a smaller violation
 /// dominates a greater one, and equal ones compare by objectives.
 #[must_use]
 pub fn constrained_fronts(points: &[Vec<f64>], violations: &[f64]) -> Vec<Vec<usize>> {
@@ -44,8 +44,9 @@ pub fn constrained_fronts(points: &[Vec<f64>], violations: &[f64]) -> Vec<Vec<us
     all
 }
 
-/// [`fronts`] of two objectives in n log n: in the order of the first, a point belongs to the first front whose last
-/// member does not dominate it; the last members' second objectives descend from front to front.
+/// Computes [`fronts`] of two objectives in n log n. In the order of the first objective, a point belongs to
+/// the first front whose last member does not dominate it; the second objectives of the last members descend
+/// from front to front, which allows a binary search.
 fn fronts_of_two(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|&a, &b| points[a].partial_cmp(&points[b]).unwrap_or(Ordering::Equal).then(a.cmp(&b)));
@@ -96,8 +97,9 @@ fn layers(count: usize, dominates: impl Fn(usize, usize) -> bool) -> Vec<Vec<usi
     fronts
 }
 
-/// How lonely each point of a front is: the sum over objectives of the distance between its two neighbors, divided
-/// by the front's width; infinite at both ends of any objective. In the order of `front`.
+/// Returns the crowding distance of each point of a front: the sum over objectives of the distance between
+/// its two neighbors, divided by the front's extent; infinite at both ends of any objective. In the order of
+/// `front`.
 #[must_use]
 pub fn crowding_distance(points: &[Vec<f64>], front: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; front.len()];
@@ -119,8 +121,8 @@ pub fn crowding_distance(points: &[Vec<f64>], front: &[usize]) -> Vec<f64> {
     distance
 }
 
-/// All points from best to worst: by violation, then by front, within a front by crowding distance (lonely first),
-/// then by index. With one objective simply by violation, value and index.
+/// Returns all points from best to worst: by violation, then front, then descending crowding distance, then
+/// index. With one objective, by violation, value and index.
 #[must_use]
 pub fn ranking(points: &[Vec<f64>], violations: &[f64]) -> Vec<usize> {
     if points.iter().all(|p| p.len() == 1) {
@@ -142,7 +144,7 @@ pub fn ranking(points: &[Vec<f64>], violations: &[f64]) -> Vec<usize> {
     order
 }
 
-/// The volume that is dominated by `points` and dominates `reference`; exact for any number of objectives. Points
+/// Returns the volume that `points` dominate up to `reference`; exact for any number of objectives. Points
 /// that do not dominate the reference add nothing. Time grows as n^(objectives - 1).
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Who says what to try next.
+//! Proposers: strategies that choose the next candidate.
 
 mod evolution;
 mod grid;
@@ -15,15 +15,15 @@ pub use self::tpe::{Tpe, TpeConfig};
 use crate::error::{Result, StudyError};
 use crate::trial::{History, Proposal};
 
-/// What a proposer answers.
+/// Answer of a proposer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step<C> {
-    /// Try this.
+    /// Try this candidate.
     Try(Proposal<C>),
-    /// Ask again once every trial before this one is finished; they are then all in the history. For methods with
-    /// rounds. Answering so again is an error.
+    /// Ask again once every earlier trial is finished; all of them are then in the history. For methods with
+    /// rounds. Answering this twice for one trial is an error.
     Wait,
-    /// There is nothing left to try: the study ends.
+    /// Nothing is left to try: the study ends.
     Done,
 }
 
@@ -33,13 +33,13 @@ impl<C> From<Proposal<C>> for Step<C> {
     }
 }
 
-/// Proposes candidates. The answer is a function of the arguments alone: a proposer keeps no state between calls,
-/// since a resumed study asks only for the trials that are missing, and two workers ask in any order of time.
+/// Proposes candidates. The answer is a function of the arguments alone: a proposer keeps no state between
+/// calls, because a resumed study only asks for the missing trials, and workers ask in any order.
 pub trait Proposer<C>: Sync {
-    /// What trial `number` is to try, given what `history` shows. `rng` is the trial's own.
+    /// Proposes trial `number`, given the visible `history`. `rng` belongs to the trial.
     ///
     /// # Errors
-    /// [`StudyError::Propose`], which ends the study; [`propose_error`] makes one of any error.
+    /// [`StudyError::Propose`], which ends the study; [`propose_error`] wraps any error.
     fn propose(&self, history: &History<'_, C>, number: u64, rng: &mut Rng) -> Result<Step<C>>;
 }
 
@@ -55,7 +55,7 @@ impl<C, P: Proposer<C> + ?Sized> Proposer<C> for Box<P> {
     }
 }
 
-/// The error of a proposer that failed for a reason of its own.
+/// Wraps the error of a proposer.
 pub fn propose_error(trial: u64, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StudyError {
     StudyError::Propose { trial, source: source.into() }
 }

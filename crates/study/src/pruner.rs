@@ -1,4 +1,4 @@
-//! Ending trials early, from what they report and what earlier trials reported.
+//! Pruners: end trials early, based on their reports and those of earlier trials.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use crate::config::Direction;
 use crate::evaluate::Decision;
 use crate::trial::{History, Trial};
 
-/// Decides whether a running trial goes on. The answer is a function of the arguments alone; the history holds the
-/// same trials that the proposal was made from, so results do not depend on the number of workers.
+/// Decides whether a running trial continues. The answer is a function of the arguments alone. The history
+/// holds the trials that the proposal was made from, so results do not depend on the number of workers.
 pub trait Pruner<C>: Sync {
-    /// Whether the trial that has reported `reports` (score by step, none empty) goes on. `direction` says what is
-    /// better.
+    /// Decides whether the trial that has reported `reports` (score by step, not empty) continues.
+    /// `direction` is that of the reported score.
     fn decide(
         &self,
         history: &History<'_, C>,
@@ -22,12 +22,12 @@ pub trait Pruner<C>: Sync {
     ) -> Decision;
 }
 
-/// Stops a trial whose best score so far is worse than the median of what earlier trials had at the same step
-/// (Golovin et al., "Google Vizier", 2017).
+/// Stops a trial whose best score so far is worse than the median of earlier trials at the same step (Golovin
+/// et al., "Google Vizier", 2017).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MedianPruner {
-    /// How many earlier trials must have reported at the step, at least 1. Default 5.
+    /// Minimum number of earlier trials that reported at the step, at least 1. Default 5.
     pub trials: usize,
     /// Steps before the first decision. Default 1.
     pub warmup: u64,
@@ -40,10 +40,10 @@ impl Default for MedianPruner {
 }
 
 impl MedianPruner {
-    /// All faults at once.
+    /// Validates the configuration, reporting all faults at once.
     ///
     /// # Errors
-    /// [`ConfigErrors`] where anything is wrong.
+    /// [`ConfigErrors`] if any value is invalid.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         if self.trials == 0 {
@@ -80,15 +80,15 @@ impl<C> Pruner<C> for MedianPruner {
     }
 }
 
-/// Asynchronous successive halving (Li et al., arXiv 1810.05934) by rungs at `min_steps * factor^k`: at a rung, a
-/// trial goes on if its score there is among the best `1/factor` of all that reached the rung, itself included.
-/// As in Optuna's `SuccessiveHalvingPruner`, a trial stops where it fails to be promoted and is not taken up again.
+/// Asynchronous successive halving (Li et al., arXiv 1810.05934) with rungs at `min_steps * factor^k`. At a
+/// rung, a trial continues if its score is among the best `1/factor` of all that reached the rung, including
+/// itself. As in Optuna's `SuccessiveHalvingPruner`, a trial that is not promoted stops for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HalvingPruner {
-    /// The step of the first rung, at least 1. Default 1.
+    /// Step of the first rung, at least 1. Default 1.
     pub min_steps: u64,
-    /// What share goes on: one of `factor`, at least 2. Default 3.
+    /// Reduction factor: one of `factor` trials continues, at least 2. Default 3.
     pub factor: u64,
 }
 
@@ -99,10 +99,10 @@ impl Default for HalvingPruner {
 }
 
 impl HalvingPruner {
-    /// All faults at once.
+    /// Validates the configuration, reporting all faults at once.
     ///
     /// # Errors
-    /// [`ConfigErrors`] where anything is wrong.
+    /// [`ConfigErrors`] if any value is invalid.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         if self.min_steps == 0 {
@@ -146,7 +146,7 @@ impl<C> Pruner<C> for HalvingPruner {
     }
 }
 
-/// The best loss that each earlier trial had by `step`, of those that came as far.
+/// Returns the best loss by `step` of each earlier trial that came as far.
 fn at_step<C>(history: &History<'_, C>, direction: Direction, step: u64) -> Vec<f64> {
     let reached = |trial: &&Trial<C>| trial.reports.last_key_value().is_some_and(|(&last, _)| last >= step);
     let trials = history.finished().iter().map(AsRef::as_ref);

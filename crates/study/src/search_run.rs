@@ -1,4 +1,4 @@
-//! What a search over networks is run with.
+//! Resources of a search over networks.
 
 use std::path::Path;
 
@@ -6,22 +6,22 @@ use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope};
 
 use crate::evaluate::Evaluate;
 
-/// Where and with what a search runs that keeps its journal in a file: the common half of architecture search,
-/// quantization search, and searches of a user's own.
+/// Resources of a search with a journal, shared by architecture search, quantization search, and searches of
+/// a user's own.
 pub struct SearchRun<'a, C> {
-    /// The journal; what it holds already is taken as it is.
+    /// Path of the journal; trials that it already holds are kept.
     pub journal: &'a Path,
     /// Seed of everything random.
     pub seed: Seed,
     /// Trains and scores a candidate.
     pub evaluate: &'a dyn Evaluate<C>,
-    /// The cores.
+    /// Cores to use.
     pub scope: WorkerScope,
-    /// How many candidates are evaluated side by side.
+    /// Number of candidates evaluated side by side.
     pub jobs: usize,
-    /// Who is told.
+    /// Receives progress events.
     pub progress: &'a dyn Progress,
-    /// Asks for a stop.
+    /// Requests a stop.
     pub cancel: CancelToken,
 }
 

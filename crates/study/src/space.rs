@@ -27,10 +27,10 @@ pub struct Space {
 }
 
 impl Space {
-    /// A space of these parameters.
+    /// Creates a space.
     ///
     /// # Errors
-    /// [`StudyError::Config`] where a domain is impossible or a name occurs twice.
+    /// [`StudyError::Config`] if a domain is invalid or a name occurs twice.
     pub fn new<N: Into<String>>(parameters: impl IntoIterator<Item = (N, Domain)>) -> Result<Self> {
         let mut space = Self::default();
         let mut faults = Faults::new();
@@ -46,7 +46,7 @@ impl Space {
         Ok(space)
     }
 
-    /// Notes what is wrong; for spaces that were read from a text.
+    /// Reports faults, for spaces read from text.
     pub fn check(&self, faults: &mut Faults) {
         if self.parameters.is_empty() {
             faults.add("", "has no parameters, want at least one");
@@ -56,41 +56,41 @@ impl Space {
         }
     }
 
-    /// The parameters by name.
+    /// Returns the parameters by name.
     #[must_use]
     pub const fn parameters(&self) -> &BTreeMap<String, Domain> {
         &self.parameters
     }
 
-    /// How many parameters there are.
+    /// Returns the number of parameters.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         self.parameters.len()
     }
 
-    /// How many points there are; None for a continuum or more than 2^64.
+    /// Returns the number of points; `None` for a continuum or more than 2^64 - 1.
     #[must_use]
     pub fn cardinality(&self) -> Option<u64> {
         self.parameters.values().try_fold(1_u64, |n, d| n.checked_mul(d.cardinality()?))
     }
 
-    /// A point drawn uniformly: one draw for each parameter, in the order of the names.
+    /// Draws a point uniformly: one draw per parameter, in the order of the names.
     pub fn sample(&self, rng: &mut Rng) -> Params {
         Params(self.parameters.iter().map(|(name, d)| (name.clone(), d.sample(rng))).collect())
     }
 
-    /// The point whose places in [0, 1] are `unit`, one for each parameter in the order of the names; missing
-    /// ones are taken as 1/2.
+    /// Returns the point at the positions `unit` in [0, 1], one per parameter in the order of the names;
+    /// missing positions count as 1/2.
     #[must_use]
     pub fn from_unit(&self, unit: &[f64]) -> Params {
         let places = unit.iter().copied().chain(std::iter::repeat(0.5));
         Params(self.parameters.iter().zip(places).map(|((n, d), u)| (n.clone(), d.from_unit(u))).collect())
     }
 
-    /// The places of a point in [0, 1], in the order of the names.
+    /// Returns the positions of a point in [0, 1], in the order of the names.
     ///
     /// # Errors
-    /// [`StudyError::Parameter`] where a parameter is missing or outside its domain.
+    /// [`StudyError::Parameter`] if a parameter is missing or outside its domain.
     pub fn to_unit(&self, params: &Params) -> Result<Vec<f64>> {
         self.parameters
             .iter()
@@ -107,14 +107,15 @@ impl Space {
             .collect()
     }
 
-    /// Whether the point has exactly these parameters with values of their domains.
+    /// Returns true if the point has exactly these parameters, with values of their domains.
     #[must_use]
     pub fn contains(&self, params: &Params) -> bool {
         params.0.len() == self.parameters.len()
             && self.parameters.iter().all(|(name, d)| params.get(name).is_some_and(|v| d.contains(v)))
     }
 
-    /// The parameters of a point with their domains, as a journal stores them; unknown names are left out.
+    /// Returns the parameters of a point with their domains, as a journal stores them; unknown names are
+    /// omitted.
     #[must_use]
     pub fn describe(&self, params: &Params) -> Vec<Parameter> {
         self.parameters

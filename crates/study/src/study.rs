@@ -1,4 +1,4 @@
-//! The study: asks a proposer, has candidates checked and evaluated side by side, records.
+//! Study: queries a proposer, checks and evaluates candidates side by side, and records trials.
 
 mod record;
 mod run;
@@ -21,50 +21,50 @@ use crate::proposer::Proposer;
 use crate::pruner::Pruner;
 use crate::trial::{self, Trial};
 
-/// What is known of a candidate before it is evaluated.
+/// Facts known about a candidate before its evaluation.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Check {
-    /// Constraints by name, <= 0 where satisfied. A constraint of the study that is missing here is looked up among
-    /// the scores after the evaluation.
+    /// Constraints by name, <= 0 if satisfied. A constraint of the study that is missing here is looked up
+    /// among the scores after the evaluation.
     pub constraints: BTreeMap<String, f64>,
     /// Scores that need no evaluation, for example `flash_bytes`; objectives may be among them.
     pub measures: Scores,
-    /// Why the candidate is not worth an evaluation, if it is not.
+    /// Reason to refuse an evaluation, if any.
     pub refused: Option<String>,
 }
 
-/// Everything that a run of a study needs beside the study: who proposes, who evaluates, and how.
+/// Strategy and resources of a study's run.
 ///
 /// Build it by struct update: `Runner { jobs: 2, ..Runner::new(&proposer, &evaluate) }`.
 pub struct Runner<'a, C> {
-    /// Says what to try next.
+    /// Proposes candidates.
     pub proposer: &'a dyn Proposer<C>,
-    /// Tries it.
+    /// Evaluates candidates.
     pub evaluate: &'a dyn Evaluate<C>,
-    /// Looks at a candidate before its evaluation; must depend on the candidate alone.
+    /// Checks a candidate before its evaluation; must depend on the candidate alone.
     pub check: Option<&'a CheckFn<'a, C>>,
-    /// Says which parameters describe a candidate, for the eyes of other tools; see [`crate::Space::describe`].
+    /// Describes a candidate by parameters, for other tools; see [`crate::Space::describe`].
     pub describe: Option<&'a DescribeFn<'a, C>>,
     /// Ends trials early.
     pub pruner: Option<&'a dyn Pruner<C>>,
-    /// The cores there are. Default: one.
+    /// Cores to use. Default: one.
     pub scope: WorkerScope,
-    /// How many trials run side by side, at most the scope's cores and the study's window. Default: 1.
+    /// Number of trials that run side by side, at most the scope's cores and the study's window. Default: 1.
     pub jobs: usize,
-    /// Who is told. Default: nobody.
+    /// Receives progress events. Default: ignored.
     pub progress: &'a dyn Progress,
-    /// Asks the run to end; trials that are running are not recorded unless they finish. Default: never.
+    /// Requests an end; running trials are recorded only if they finish. Default: never.
     pub cancel: CancelToken,
 }
 
-/// Looks at a candidate before its evaluation.
+/// Function that checks a candidate before its evaluation.
 pub type CheckFn<'a, C> = dyn Fn(&C) -> Check + Sync + 'a;
 
-/// Says which parameters describe a candidate.
+/// Function that describes a candidate by parameters.
 pub type DescribeFn<'a, C> = dyn Fn(&C) -> Vec<Parameter> + Sync + 'a;
 
 impl<'a, C> Runner<'a, C> {
-    /// A run with one worker that nobody watches.
+    /// Creates a run with one worker and without progress events.
     pub fn new(proposer: &'a dyn Proposer<C>, evaluate: &'a dyn Evaluate<C>) -> Self {
         Self {
             proposer,
@@ -86,7 +86,7 @@ impl<C> std::fmt::Debug for Runner<'_, C> {
     }
 }
 
-/// Why a run ended.
+/// Reason for the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// All trials are done.
@@ -95,7 +95,7 @@ pub enum Ended {
     Exhausted,
     /// The time limit was reached.
     TimeLimit,
-    /// Somebody asked for it.
+    /// The run was cancelled.
     Cancelled,
 }
 
@@ -113,10 +113,10 @@ pub struct Study<C> {
 }
 
 impl<C> Study<C> {
-    /// A study in memory.
+    /// Creates a study in memory.
     ///
     /// # Errors
-    /// [`crate::StudyError::Config`] where the configuration cannot be used.
+    /// [`crate::StudyError::Config`] if the configuration is invalid.
     pub fn new(config: StudyConfig) -> Result<Self> {
         config.validate()?;
         Ok(Self {
@@ -130,33 +130,33 @@ impl<C> Study<C> {
         })
     }
 
-    /// What the study is.
+    /// Returns the configuration.
     #[must_use]
     pub const fn config(&self) -> &StudyConfig {
         &self.config
     }
 
-    /// The seed from which everything random in the study derives.
+    /// Returns the seed from which everything random in the study derives.
     #[must_use]
     pub const fn seed(&self) -> Seed {
         Seed::new(self.config.seed)
     }
 
-    /// The finished trials by number, without gaps.
+    /// Returns the finished trials by number, without gaps.
     #[must_use]
     pub fn trials(&self) -> &[Arc<Trial<C>>] {
         &self.trials
     }
 
-    /// The feasible, complete trial that is best: with one objective the first with the smallest (or greatest)
-    /// value, with several the first of the Pareto front by crowding distance.
+    /// Returns the best feasible, complete trial: with one objective the first with the best value, with
+    /// several the first of the Pareto front by crowding distance.
     #[must_use]
     pub fn best(&self) -> Option<&Arc<Trial<C>>> {
         let ranking = trial::ranking(&self.config.objectives, &self.trials);
         ranking.into_iter().find(|t| t.is_feasible() && t.state == crate::TrialState::Complete)
     }
 
-    /// The feasible, complete trials that no other of them dominates, by number.
+    /// Returns the feasible, complete trials that no other of them dominates, by number.
     #[must_use]
     pub fn pareto_front(&self) -> Vec<&Arc<Trial<C>>> {
         let usable: Vec<(&Arc<Trial<C>>, Vec<f64>)> = self
@@ -172,23 +172,23 @@ impl<C> Study<C> {
 }
 
 impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
-    /// A study whose trials are written to the journal at `path`, one line and one sync for each. What is there is
-    /// taken as it is; [`run`](Self::run) does what is missing. A torn last line is cut off.
+    /// Opens a study whose trials are written to the journal at `path`, one line and one sync each. Recorded
+    /// trials are kept; [`run`](Self::run) adds the missing ones. A torn last line is cut off.
     ///
-    /// Other studies in the same file are left alone, and other programs may add attributes (Optuna Dashboard's
-    /// notes) while it runs.
+    /// Other studies in the same file are left alone, and other programs may add attributes (Optuna
+    /// Dashboard's notes) meanwhile.
     ///
     /// # Errors
-    /// [`crate::StudyError::Config`] where the configuration cannot be used, [`crate::StudyError::Foreign`] where
-    /// the journal's study of this name has other objectives, constraints, seed or window or trials of another
-    /// program, [`crate::StudyError::Journal`] where the file is no journal, [`crate::StudyError::File`] where it
-    /// cannot be read or written.
+    /// [`crate::StudyError::Config`] if the configuration is invalid, [`crate::StudyError::Foreign`] if the
+    /// journal's study of this name has other objectives, constraints, seed or window or trials of another
+    /// program, [`crate::StudyError::Journal`] if the file is not a journal or has lost or repeated a trial,
+    /// [`crate::StudyError::File`] if it cannot be read or written.
     pub fn open(config: StudyConfig, path: &Path) -> Result<Self> {
         let mut study = Self::new(config)?;
         study.journal = Some(path.to_owned());
         match record::lock(path) {
             Ok(_lock) => study.read(path)?,
-            // Somebody is running it: there is no telling a torn line from one that is being written.
+            // Another run holds the lock, so a torn line may still be in the middle of being written.
             Err(StudyError::Busy { .. }) => {
                 let recovered = record::look(&study.config, path)?;
                 study.take(recovered);
@@ -198,7 +198,7 @@ impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
         Ok(study)
     }
 
-    /// Reads the journal anew, cuts off a torn line and makes ready to append; under the lock.
+    /// Reads the journal again, cuts off a torn line and prepares for appending. The caller holds the lock.
     fn read(&mut self, path: &Path) -> Result<()> {
         let (recorder, recovered) = Recorder::open(&self.config, path)?;
         self.recorder = Some(recorder);
@@ -214,17 +214,16 @@ impl<C: Serialize + DeserializeOwned + Clone + Send + Sync> Study<C> {
         self.elapsed_s = all.map(|t| t.times.elapsed_s).fold(self.elapsed_s, f64::max);
     }
 
-    /// Runs the trials that are missing and says why it ended.
+    /// Runs the missing trials and returns the reason for the end.
     ///
-    /// Trial k is proposed when trials 0 to k - window are finished, from these alone; its seed is
-    /// `study.derive("trial", k)`, the proposer's `study.derive("propose", k)`. So the same study has the same
-    /// trials whatever the number of jobs, and whether or not it was interrupted.
+    /// Trial k is proposed once trials 0 to k - window are finished, from these alone. Its seed is
+    /// `study.derive("trial", k)`, the proposer's `study.derive("propose", k)`. The same study therefore has
+    /// the same trials for any number of jobs, interrupted or not.
     ///
     /// # Errors
     /// [`crate::StudyError::Propose`], [`crate::StudyError::Broken`], [`crate::StudyError::Candidate`] and
-    /// [`crate::StudyError::File`]; trials that were finished by then are recorded. [`crate::StudyError::Busy`]
-    /// where another run writes to the journal, and what [`open`](Self::open) finds, since the journal is read
-    /// again.
+    /// [`crate::StudyError::File`]; trials finished by then are recorded. [`crate::StudyError::Busy`] if
+    /// another run writes to the journal. Errors of [`open`](Self::open), because the journal is read again.
     pub fn run(&mut self, runner: &Runner<'_, C>) -> Result<Ended> {
         run::run(self, runner)
     }

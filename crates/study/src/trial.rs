@@ -1,4 +1,4 @@
-//! Trials, and what a proposer may see of them.
+//! Trials, and the part of them visible to a proposer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,100 +9,100 @@ use crate::config::Objective;
 use crate::evaluate::{Artifact, Budget, Scores};
 use crate::pareto;
 
-/// What is to be tried, and how.
+/// A candidate with the circumstances of its evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal<C> {
     /// The candidate.
     pub candidate: C,
-    /// How much its evaluation may spend; None: as the study says.
+    /// Budget of its evaluation; `None` for the study's default.
     pub budget: Option<Budget>,
-    /// A finished trial of the same candidate whose artifact the evaluation goes on from. The budget counts from
-    /// the beginning: what that trial spent is part of it.
+    /// Finished trial of the same candidate whose artifact the evaluation resumes from. The budget counts
+    /// from the beginning and includes that trial's.
     pub resume: Option<u64>,
-    /// A finished trial whose artifact (weights) the evaluation begins with.
+    /// Finished trial whose artifact (weights) the evaluation starts from.
     pub inherit: Option<u64>,
-    /// What the proposer wants to remember, stored with the trial.
+    /// Data of the proposer, stored with the trial.
     pub attributes: BTreeMap<String, serde_json::Value>,
 }
 
 impl<C> Proposal<C> {
-    /// Just a candidate.
+    /// Creates a proposal with the study's defaults.
     pub const fn new(candidate: C) -> Self {
         Self { candidate, budget: None, resume: None, inherit: None, attributes: BTreeMap::new() }
     }
 }
 
-/// How a trial ended.
+/// State of a finished trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialState {
     /// Evaluated in full.
     Complete,
-    /// Stopped by the pruner; its values are those reported last.
+    /// Stopped by the pruner; its values are the latest reported ones.
     Pruned,
     /// The candidate could not be evaluated, or an objective is missing or not finite.
     Failed,
-    /// Never evaluated: the check refused it or found a constraint violated.
+    /// Not evaluated: the check refused it or found a violated constraint.
     Refused,
 }
 
 /// A finished trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial<C> {
-    /// Its number, from 0, in the order of proposal.
+    /// Number, from 0, in the order of proposal.
     pub number: u64,
-    /// What was tried, and how.
+    /// The proposal.
     pub proposal: Arc<Proposal<C>>,
-    /// How it ended.
+    /// State.
     pub state: TrialState,
-    /// The objectives in the study's order; None where it failed or was refused.
+    /// Objectives in the study's order; `None` if it failed or was refused.
     pub values: Option<Vec<f64>>,
-    /// The constraints in the study's order, <= 0 where feasible; empty where they are not known.
+    /// Constraints in the study's order, <= 0 if satisfied; empty if unknown.
     pub constraints: Vec<f64>,
-    /// All finite scores: what the check measured and what the evaluation returned.
+    /// All finite scores: measures of the check and results of the evaluation.
     pub scores: Scores,
-    /// The reported score by step.
+    /// Reported scores by step.
     pub reports: BTreeMap<u64, f64>,
-    /// What the evaluation left behind.
+    /// Artifact left by the evaluation.
     pub artifact: Option<Artifact>,
-    /// Why it failed or was refused.
+    /// Reason for failure or refusal.
     pub reason: Option<String>,
-    /// When it began and ended; outside the promise of equal results.
+    /// Start and end; not reproducible.
     pub times: TrialTimes,
 }
 
-/// When a trial began and ended.
+/// Start and end of a trial.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrialTimes {
     /// ISO 8601 in UTC, to the microsecond.
     pub start: String,
     /// ISO 8601 in UTC, to the microsecond.
     pub complete: String,
-    /// Seconds of running that the study had behind it when the trial ended, over all attempts.
+    /// Running time of the study until the end of the trial, in seconds, summed over all attempts.
     pub elapsed_s: f64,
 }
 
 impl<C> Trial<C> {
-    /// The candidate.
+    /// Returns the candidate.
     #[must_use]
     pub fn candidate(&self) -> &C {
         &self.proposal.candidate
     }
 
-    /// The sum of violated constraints; 0 where feasible or not known.
+    /// Returns the sum of violated constraints; 0 if feasible or unknown.
     #[must_use]
     pub fn violation(&self) -> f64 {
-        // Not `sum()`, whose empty sum is -0.0.
+        // Not `sum()`: an empty sum is -0.0.
         self.constraints.iter().fold(0.0_f64, |sum, c| sum + c.max(0.0)).min(f64::MAX)
     }
 
-    /// Whether it has values and violates nothing.
+    /// Returns true if it has values and violates nothing.
     #[must_use]
     pub fn is_feasible(&self) -> bool {
         self.values.is_some() && self.violation() <= 0.0
     }
 
-    /// Whether `other` is the same in everything but the times: what the same seed promises.
+    /// Returns true if `other` equals this trial in everything but the times, as equal seeds guarantee.
     #[must_use]
     pub fn is_same_result(&self, other: &Self) -> bool
     where
@@ -120,7 +120,7 @@ impl<C> Trial<C> {
     }
 }
 
-/// What a proposer and a pruner may see: the trials that the window lets them, never more.
+/// History visible to a proposer and a pruner: the trials within the window, never more.
 #[derive(Debug, Clone, Copy)]
 pub struct History<'a, C> {
     objectives: &'a [Objective],
@@ -129,7 +129,8 @@ pub struct History<'a, C> {
 }
 
 impl<'a, C> History<'a, C> {
-    /// A history; for tests of proposers. `running` are the proposals that follow the finished trials.
+    /// Creates a history, for tests of proposers. `running` are the proposals that follow the finished
+    /// trials.
     #[must_use]
     pub const fn new(
         objectives: &'a [Objective],
@@ -139,45 +140,45 @@ impl<'a, C> History<'a, C> {
         Self { objectives, finished, running }
     }
 
-    /// What the study makes small or large.
+    /// Returns the objectives.
     #[must_use]
     pub const fn objectives(&self) -> &'a [Objective] {
         self.objectives
     }
 
-    /// The trials whose results may be used, by number, without gaps.
+    /// Returns the trials whose results are visible, by number, without gaps.
     #[must_use]
     pub const fn finished(&self) -> &'a [Arc<Trial<C>>] {
         self.finished
     }
 
-    /// What was proposed after them and before the present trial. Their results are not to be known, even where
-    /// they are there.
+    /// Returns the proposals between the visible trials and the present one. Their results are hidden even if
+    /// known.
     #[must_use]
     pub const fn running(&self) -> &'a [Arc<Proposal<C>>] {
         self.running
     }
 
-    /// All candidates proposed so far.
+    /// Returns all candidates proposed so far.
     pub fn candidates(&self) -> impl Iterator<Item = &'a C> + use<'a, C> {
         let finished = self.finished.iter().map(|t| t.candidate());
         finished.chain(self.running.iter().map(|p| &p.candidate))
     }
 
-    /// The finished trial of this number.
+    /// Returns the finished trial with this number.
     #[must_use]
     pub fn trial(&self, number: u64) -> Option<&'a Arc<Trial<C>>> {
         usize::try_from(number).ok().and_then(|i| self.finished.get(i))
     }
 
-    /// A trial's objectives turned so that less is better.
+    /// Returns a trial's objectives, negated if maximized, so that smaller is better.
     #[must_use]
     pub fn losses(&self, trial: &Trial<C>) -> Option<Vec<f64>> {
         losses(self.objectives, trial)
     }
 
-    /// The trials with values, from best to worst: feasible before infeasible, by smaller violation, by Pareto
-    /// front, by crowding distance, by number.
+    /// Returns the trials with values from best to worst: feasible before infeasible, by smaller violation,
+    /// by Pareto front, by crowding distance, by number.
     #[must_use]
     pub fn ranking(&self) -> Vec<&'a Arc<Trial<C>>> {
         ranking(self.objectives, self.finished)

@@ -58,6 +58,8 @@ pub use tinsmith_report as report;
 pub use tinsmith_sparse as sparse;
 #[cfg(feature = "study")]
 pub use tinsmith_study as study;
+#[cfg(feature = "tensorboard")]
+pub use tinsmith_tensorboard as tensorboard;
 #[cfg(feature = "trainer")]
 pub use tinsmith_trainer as trainer;
 #[cfg(feature = "workshop")]

@@ -93,6 +93,8 @@ pub struct TrainConfig {
     /// Batches whose gradients make up one update; the last update of an epoch may have fewer. Default 1.
     pub accumulate: usize,
     /// What is minimized. Default cross-entropy.
+    #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub loss: Loss,
     /// A factor for the loss of each class's samples; empty means 1 for all. Default empty.
     pub class_weights: Vec<f64>,
@@ -101,6 +103,8 @@ pub struct TrainConfig {
     /// How weights are changed. Default Adam.
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes. Default constant.
+    #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub schedule: Schedule,
     /// Share of all steps, before the schedule begins, in which the learning rate rises from 0; 0 to below 1. Default 0.
     pub warm_up: f64,
@@ -109,6 +113,8 @@ pub struct TrainConfig {
     /// Whether the weights of the epoch that was best on the validation part are kept, not the last. Default true.
     pub restore_best: bool,
     /// Which weights come out. Default the last.
+    #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub averaging: Averaging,
     /// What is measured on the validation part after each epoch besides loss and accuracy. Default nothing.
     pub metrics: Vec<Metric>,

@@ -124,9 +124,9 @@ pub enum TrainError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FoundationError),
-    /// The journal or the event file could not be written.
+    /// The event file could not be written.
     #[error(transparent)]
-    Study(#[from] tinsmith_study::StudyError),
+    Events(#[from] tinsmith_tensorboard::EventError),
 }
 
 /// A result whose error is [`TrainError`].

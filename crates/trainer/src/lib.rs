@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod average;
+mod calibrate;
 mod callback;
 mod checkpoint;
 mod config;
@@ -15,11 +16,14 @@ mod kfold;
 mod loss;
 pub mod metric;
 pub mod optimizer;
+mod pool;
 pub mod run;
 mod schedule;
 mod teacher;
 mod trainer;
+mod word_schema;
 
+pub use calibrate::activation_ranges;
 pub use callback::{Both, Callback, Observe, StepReport, Undisturbed};
 pub use checkpoint::Checkpoints;
 pub use config::{Averaging, Distillation, EarlyStopping, TrainConfig};
@@ -30,6 +34,7 @@ pub use kfold::{CrossValidation, FoldResult, KFold, cross_validate};
 pub use loss::Loss;
 pub use metric::{Confusion, Metric};
 pub use optimizer::{OptimizerConfig, Rule};
+pub use pool::{Member, Pool, PoolContext};
 pub use run::{Failure, Plan, Run, RunResult};
 pub use schedule::Schedule;
 pub use trainer::Trainer;

@@ -186,6 +186,8 @@ fn product_of(of: impl Fn(u64) -> f64, t: u64) -> f64 {
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     /// How a gradient becomes a step. Default Adam.
+    #[serde(deserialize_with = "tinsmith_foundation::plain_word")]
+    #[schemars(transform = crate::word_schema::or_word)]
     pub rule: Rule,
     /// Learning rate before the schedule's factor. Default 0.001.
     pub learning_rate: f64,

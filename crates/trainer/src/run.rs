@@ -23,7 +23,7 @@ use tinsmith_foundation::{FoundationError, Seed, config, files};
 use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model};
 use tinsmith_network::ModelSpec;
-use tinsmith_study::tensorboard::SessionStatus;
+use tinsmith_tensorboard::SessionStatus;
 
 use self::log::EpochLog;
 use crate::callback::{Both, Callback};
@@ -320,7 +320,7 @@ pub fn build(plan: &Plan, threads: Threads) -> Result<Model> {
 /// # Errors
 /// [`TrainError::Spec`] and [`TrainError::Layers`] where it cannot be read.
 pub fn load_spec(path: &Path) -> Result<ModelSpec> {
-    if tinsmith_layers::keras::is_named_so(path) {
+    if tinsmith_layers::keras::has_keras_extension(path) {
         return Ok(tinsmith_layers::keras::load_spec(path)?);
     }
     Ok(ModelSpec::load(path)?)
@@ -332,7 +332,7 @@ pub fn load_spec(path: &Path) -> Result<ModelSpec> {
 /// # Errors
 /// [`TrainError::Malformed`] where the file has no specification; [`TrainError::Layers`] where it cannot be read.
 pub fn load_model(path: &Path) -> Result<Model> {
-    if tinsmith_layers::keras::is_named_so(path) {
+    if tinsmith_layers::keras::has_keras_extension(path) {
         return Ok(tinsmith_layers::keras::load(path, &BuildOptions::default())?);
     }
     let contents = tinsmith_core_tensor::io::safetensors::load(path)?;

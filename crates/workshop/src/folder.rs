@@ -1,24 +1,24 @@
-//! Where everything of a design lies.
+//! Paths in the folder of a design.
 
 use std::path::{Path, PathBuf};
 
 /// The folder of a design.
 ///
-/// | path | what it is |
+/// | path | content |
 /// | --- | --- |
-/// | `config.yaml` | the configuration with every default written out |
-/// | `data.json` | name and checksum of the data |
-/// | `normalizer.yaml` | what samples must be brought to before the network sees them |
+/// | `config.yaml` | the [`crate::DesignPlan`]: the configuration with every default written out |
+/// | `work.json` | settings and data checksum that the results depend on; a resume with others is refused |
+/// | `normalizer.yaml` | normalization to apply to samples before inference |
 /// | `generate/candidates.jsonl` | the random networks that the search starts from, one specification a line |
 /// | `search/journal.log`, `quantize/journal.log`, `prune/journal.log` | every trial, in Optuna's journal format |
 /// | `search/finalists/`, `train/` | runs: networks trained in full |
 /// | `spec.yaml`, `weights.safetensors` | the winner |
-/// | `c/` | the winner as C sources, where its layers have a C form |
+/// | `c/` | the winner as C sources, if its layers have a C form |
 /// | `metrics.jsonl` | every epoch of every run in `train/` |
-/// | `report.html` | the page to read |
+/// | `report.html` | the report to read |
 /// | `result.json` | the figures; written last, so a design without it is not finished |
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
+pub struct DesignFolder {
     root: PathBuf,
 }
 
@@ -32,13 +32,13 @@ macro_rules! paths {
     )* };
 }
 
-impl Folder {
-    /// The design in `root`.
+impl DesignFolder {
+    /// The folder `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The folder itself.
+    /// Returns the folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -47,22 +47,18 @@ impl Folder {
     paths! {
         /// The configuration.
         config = "config.yaml";
-        /// Name and checksum of the data.
-        data = "data.json";
-        /// How samples are normalized.
+        /// The normalization of samples.
         normalizer = "normalizer.yaml";
-        /// The random networks.
+        /// The random candidates.
         candidates = "generate/candidates.jsonl";
-        /// Trials of the architecture search.
-        search_journal = "search/journal.log";
+        /// The architecture search.
+        search = "search";
         /// Runs of the best architectures.
         finalists = "search/finalists";
-        /// Trials of the quantization search.
-        quantize_journal = "quantize/journal.log";
-        /// Weights of its trials.
-        quantize_weights = "quantize/weights";
-        /// Trials of the pruning.
-        prune_journal = "prune/journal.log";
+        /// The quantization search.
+        quantize = "quantize";
+        /// The pruning.
+        prune = "prune";
         /// Runs of the baseline and the winner.
         train = "train";
         /// The winner's specification.
@@ -73,7 +69,7 @@ impl Folder {
         c_sources = "c";
         /// Every epoch of the final runs.
         metrics = "metrics.jsonl";
-        /// The page.
+        /// The report.
         report = "report.html";
         /// The figures.
         result = "result.json";

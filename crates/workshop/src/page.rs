@@ -1,4 +1,4 @@
-//! The page of a finished design.
+//! The report of a finished design.
 
 use tinsmith_cost::Cost;
 use tinsmith_foundation::config;
@@ -10,20 +10,17 @@ use tinsmith_report::{
 use tinsmith_study::{Trial, pareto};
 use tinsmith_trainer::{Epoch, Run};
 
+use crate::config::DesignConfig;
 use crate::error::Result;
-use crate::pipeline::Bench;
-use crate::result::{DesignResult, Figures};
-use crate::stage::prune::Pruned;
-use crate::stage::quantize::Quantized;
-use crate::stage::search::Found;
+use crate::figures::{Figures, LayerBits};
+use crate::pipeline::{DesignRun, Findings};
+use crate::result::DesignResult;
 
 pub(crate) fn write(
-    bench: &Bench<'_>,
+    run: &DesignRun<'_>,
     result: &DesignResult,
     spec: &ModelSpec,
-    found: &Found,
-    quantized: &Quantized,
-    pruned: &Pruned,
+    found: &Findings,
 ) -> Result<()> {
     let (winner, baseline) = (&result.winner, &result.baseline);
     let title = format!("A network for {}", result.data);
@@ -39,41 +36,44 @@ pub(crate) fn write(
     page.heading("Result");
     page.table(&figures(winner, baseline));
     page.chart(
-        "Every trial that was trained, by its accuracy on the validation part and the flash that it takes; the line \
-         is the front that no trial beats. Accuracies of the searches come from short trainings.",
-        &accuracy_against_flash(bench, found, quantized, pruned).to_svg()?,
+        "All trained trials: validation accuracy against flash. The line is the Pareto front. Trials are trained briefly, \
+         so their accuracy is below that of the final trainings.",
+        &accuracy_against_flash(run, found).to_svg()?,
     );
     page.heading("The network");
-    let cost = Cost::of(spec, &bench.target)?;
-    page.chart("Layers, shapes, widths and cost.", &NetworkDrawing::new("The winner", spec, &cost).to_svg()?);
+    let cost = Cost::of(spec, &run.bench.target)?;
+    page.chart(
+        "Layers, shapes, bit widths and cost.",
+        &NetworkDrawing::new("The winner", spec, &cost).to_svg()?,
+    );
     page.chart_row([
-        ("Flash by layer.".to_owned(), flash_by_layer(spec, bench)?.to_svg()?),
+        ("Flash by layer.".to_owned(), flash_by_layer(spec, run)?.to_svg()?),
         ("Bits by layer.".to_owned(), bits_by_layer(result).to_svg()?),
     ]);
     page.table(&layers(result));
     page.heading("Training");
-    let (losses, accuracies) = curves(bench)?;
-    let mut charts = vec![("Loss; the winner starts from the baseline and is pruned.", losses.to_svg()?)];
+    let (losses, accuracies) = curves(run)?;
+    let mut charts =
+        vec![("Loss. The winner starts from the weights of the baseline and is pruned.", losses.to_svg()?)];
     if accuracies.series.iter().any(|s| !s.points.is_empty()) {
-        charts.push(("Accuracy on the validation part.", accuracies.to_svg()?));
+        charts.push(("Validation accuracy.", accuracies.to_svg()?));
     }
     page.chart_row(charts);
-    page.heading("On the test part");
+    page.heading("Test rows");
     page.chart(
-        "Of each class (row), how many were taken for which (column); the winner's run whose weights are \
-         kept.",
+        "Confusion matrix of the shipped weights: true class (row) against predicted class (column).",
         &confusion(result).to_svg()?,
     );
-    page.heading("How it was found");
+    page.heading("Search history");
     page.text(&story(result));
     page.details("Specification", &spec.to_yaml()?);
-    page.details("Configuration", &config::to_yaml("configuration", &without_place(bench))?);
-    Ok(page.save(&bench.folder.report())?)
+    page.details("Configuration", &config::to_yaml("configuration", &without_place(run))?);
+    Ok(page.save(&run.folder.report())?)
 }
 
-/// The configuration without what says where and how fast it ran: pages of equal designs are equal.
-fn without_place(bench: &Bench<'_>) -> crate::DesignConfig {
-    crate::DesignConfig { out: None, jobs: 0, quiet: false, ..bench.config.clone() }
+/// Returns the configuration without the fields that results do not depend on, so that equal designs have equal reports.
+fn without_place(run: &DesignRun<'_>) -> DesignConfig {
+    DesignConfig { out: None, jobs: 0, quiet: false, ..run.plan.as_config() }
 }
 
 fn figures(winner: &Figures, baseline: &Figures) -> Table {
@@ -82,10 +82,10 @@ fn figures(winner: &Figures, baseline: &Figures) -> Table {
         header: ["", "winner", "baseline"].map(str::to_owned).to_vec(),
         rows: vec![
             row("test accuracy, mean", &|f| number::percent(f.mean, 2)),
-            row("deviation over the seeds", &|f| number::percent(f.deviation, 2)),
+            row("standard deviation over the seeds", &|f| number::percent(f.deviation, 2)),
             row("seeds", &|f| f.test_accuracy.len().to_string()),
             row("parameters", &|f| f.params.to_string()),
-            row("weights that are not zero", &|f| f.non_zeros.to_string()),
+            row("nonzero weights", &|f| f.non_zeros.to_string()),
             row("MACs", &|f| f.macs.to_string()),
             row("flash, bytes", &|f| f.flash_bytes.to_string()),
             row("peak RAM, bytes", &|f| f.ram_bytes.to_string()),
@@ -105,16 +105,11 @@ fn points<C>(trials: &[std::sync::Arc<Trial<C>>]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-fn accuracy_against_flash(
-    bench: &Bench<'_>,
-    found: &Found,
-    quantized: &Quantized,
-    pruned: &Pruned,
-) -> Scatter {
+fn accuracy_against_flash(run: &DesignRun<'_>, found: &Findings) -> Scatter {
     let groups = [
-        ("architectures", points(found.study.trials()), Marks::Hollow),
-        ("quantized", points(quantized.study.trials()), Marks::Filled),
-        ("quantized and pruned", points(pruned.study.trials()), Marks::Star),
+        ("architectures", points(found.search.study.trials()), Marks::Hollow),
+        ("quantized", points(found.quantized.study.trials()), Marks::Filled),
+        ("quantized and pruned", points(found.pruned.study.trials()), Marks::Star),
     ];
     let all: Vec<(f64, f64)> = groups.iter().flat_map(|(_, points, _)| points.iter().copied()).collect();
     let losses: Vec<Vec<f64>> = all.iter().map(|(flash, accuracy)| vec![*flash, -accuracy]).collect();
@@ -130,12 +125,12 @@ fn accuracy_against_flash(
             .map(|(name, points, marks)| ScatterSeries { name: name.to_owned(), points, marks })
             .collect(),
         front: Some(front),
-        limit_x: Some(bench.config.flash.0 as f64),
+        limit_x: Some(run.plan.flash.0 as f64),
     }
 }
 
-fn flash_by_layer(spec: &ModelSpec, bench: &Bench<'_>) -> Result<Bars> {
-    let cost = Cost::of(spec, &bench.target)?;
+fn flash_by_layer(spec: &ModelSpec, run: &DesignRun<'_>) -> Result<Bars> {
+    let cost = Cost::of(spec, &run.bench.target)?;
     let layers: Vec<_> = cost.layers.iter().filter(|l| l.cost.flash_bytes > 0).collect();
     Ok(Bars {
         title: "Flash by layer".to_owned(),
@@ -148,7 +143,7 @@ fn flash_by_layer(spec: &ModelSpec, bench: &Bench<'_>) -> Result<Bars> {
 }
 
 fn bits_by_layer(result: &DesignResult) -> Bars {
-    let of = |f: &dyn Fn(&crate::LayerBits) -> u32| result.layers.iter().map(|l| f64::from(f(l))).collect();
+    let of = |f: &dyn Fn(&LayerBits) -> u32| result.layers.iter().map(|l| f64::from(f(l))).collect();
     Bars {
         title: "Bits by layer".to_owned(),
         y_label: "bits".to_owned(),
@@ -164,7 +159,7 @@ fn bits_by_layer(result: &DesignResult) -> Bars {
 
 fn layers(result: &DesignResult) -> Table {
     Table {
-        header: ["layer", "kind", "weights", "not zero", "bits of a weight", "bits of an output"]
+        header: ["layer", "kind", "weights", "nonzero", "bits per weight", "bits per output"]
             .map(str::to_owned)
             .to_vec(),
         rows: result
@@ -185,12 +180,12 @@ fn layers(result: &DesignResult) -> Table {
     }
 }
 
-fn curves(bench: &Bench<'_>) -> Result<(Lines, Lines)> {
+fn curves(run: &DesignRun<'_>) -> Result<(Lines, Lines)> {
     let (mut losses, mut accuracies) = (Vec::new(), Vec::new());
     for (color, kind) in ["winner", "baseline"].into_iter().enumerate() {
-        for i in 0..bench.config.seeds {
+        for i in 0..run.plan.seeds {
             let name = format!("{kind}-{i}");
-            let epochs = Run::new(bench.folder.train().join(&name)).epochs()?;
+            let epochs = Run::new(run.folder.train().join(&name)).epochs()?;
             let series = |value: &dyn Fn(&Epoch) -> Option<f64>| LineSeries {
                 name: name.clone(),
                 points: epochs.iter().filter_map(|e| Some((f64::from(e.epoch), value(e)?))).collect(),
@@ -227,13 +222,13 @@ fn confusion(result: &DesignResult) -> Heatmap {
 fn story(result: &DesignResult) -> String {
     let counts = &result.counts;
     let mut text = format!(
-        "{} random networks that keep the budget began a search of {} architectures; {} were refused before they were \
-         trained. {} assignments of quantizers and {} sparsities were tried on the chosen one. Only the validation \
-         part decided; the test part was looked at once.",
+        "A search of {1} architectures started from {0} random networks within the limits; {2} were refused before \
+         training. {3} assignments of bit widths and {4} sparsities were tried on the chosen network. All decisions were \
+         made on validation rows; the test rows were used once.",
         counts.candidates, counts.search, counts.refused, counts.quantize, counts.prune
     );
     if !counts.ended_by_time.is_empty() {
-        text.push_str(&format!(" The limit of time ended: {}.", counts.ended_by_time.join(", ")));
+        text.push_str(&format!(" The time limit ended: {}.", counts.ended_by_time.join(", ")));
     }
     text
 }

@@ -1,231 +1,243 @@
-//! The design from the data to the result. Every stage continues from what its folder holds and depends on nothing but
-//! the configuration, the data and the stages before it; so going on after an interruption is doing all of it again,
-//! what is finished taking no time.
+//! The design from the data to the result.
+//!
+//! Every stage continues from its folder and depends only on the plan, the data and the stages before it. Resuming a design is
+//! therefore running all of it again: finished parts take no time.
 
-use serde::{Deserialize, Serialize};
-use tinsmith_cost::{Limits, Target};
-use tinsmith_data::{Dataset, Parts};
-use tinsmith_foundation::{CancelToken, Progress, Seed, WorkerScope, config, files};
-use tinsmith_study::Ended;
-use tinsmith_trainer::TrainError;
+use std::path::Path;
 
+use tinsmith_cost::Limits;
+use tinsmith_foundation::{FoundationError, config, files};
+use tinsmith_network::ModelSpec;
+use tinsmith_study::{Ended, TrialState};
+
+use crate::bench::{BenchOptions, Session, Workbench};
 use crate::config::DesignConfig;
 use crate::error::{Result, WorkshopError};
-use crate::folder::Folder;
+use crate::folder::DesignFolder;
+use crate::identity::{Claim, WorkRecord};
 use crate::page;
+use crate::plan::DesignPlan;
+use crate::recipe::fine_tuning;
 use crate::result::{Counts, DesignResult};
-use crate::stage;
+use crate::stage::candidates::CandidateStage;
+use crate::stage::finalists::{self, ChosenNetwork};
+use crate::stage::prune::{PruneOutcome, PruneStage};
+use crate::stage::quantize::{QuantizeOutcome, QuantizeStage};
+use crate::stage::search::{SearchOutcome, SearchStage};
+use crate::stage::ship;
+use crate::stage::winner::WinnerStage;
 
-/// Who watches a design, who may stop it.
-#[derive(Clone)]
-pub struct Session<'a> {
-    /// Who is told.
-    pub progress: &'a dyn Progress,
-    /// Asks for a stop.
-    pub cancel: CancelToken,
+/// Everything that the stages of a design found, for the report.
+pub(crate) struct Findings {
+    pub(crate) search: SearchOutcome,
+    pub(crate) chosen: ChosenNetwork,
+    pub(crate) quantized: QuantizeOutcome,
+    pub(crate) pruned: PruneOutcome,
 }
 
-impl std::fmt::Debug for Session<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("cancel", &self.cancel).finish_non_exhaustive()
-    }
-}
-
-/// What every stage needs.
-pub(crate) struct Bench<'a> {
-    pub(crate) config: DesignConfig,
-    pub(crate) folder: Folder,
-    pub(crate) train: Dataset,
-    pub(crate) validation: Dataset,
-    pub(crate) test: Dataset,
-    /// Training and validation rows together, where the final trainings are to use both.
-    pub(crate) refit: Option<Dataset>,
-    pub(crate) target: Target,
-    pub(crate) limits: Limits,
-    pub(crate) seed: Seed,
-    pub(crate) scope: WorkerScope,
-    pub(crate) progress: &'a dyn Progress,
-    pub(crate) cancel: CancelToken,
-}
-
-/// Which data a design was begun with.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DataIdentity {
-    name: String,
-    checksum: String,
-}
-
-/// Begins a design in a new folder and brings it to its end.
+/// Runs a design in its folder from the beginning, or from the point at which the same design was interrupted.
 ///
 /// ```no_run
 /// use tinsmith_foundation::{CancelToken, Silent};
 /// use tinsmith_workshop::{DesignConfig, Session, design};
 ///
 /// let config = DesignConfig { flash: "4KiB".parse()?, ..DesignConfig::default() };
-/// let result = design(config, &Session { progress: &Silent, cancel: CancelToken::new() })?;
+/// let result = design(config, &Session::new(&Silent, CancelToken::new()))?;
 /// println!("{:.1} % in {} bytes", 100.0 * result.winner.mean, result.winner.flash_bytes);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`WorkshopError::Occupied`] where the folder holds a design; [`WorkshopError::Config`], [`WorkshopError::Data`] and
-/// [`WorkshopError::Budget`] where it cannot begin; [`WorkshopError::Cancelled`] where it was stopped.
-pub fn design(config: DesignConfig, session: &Session<'_>) -> Result<DesignResult> {
+/// [`WorkshopError::Occupied`] and [`WorkshopError::OtherWork`] if the folder holds something else;
+/// [`WorkshopError::Config`], [`WorkshopError::Data`] and [`WorkshopError::Budget`] if it cannot start;
+/// [`WorkshopError::Cancelled`] after a requested stop.
+pub fn design(mut config: DesignConfig, session: &Session<'_>) -> Result<DesignResult> {
     config.validate()?;
-    let folder = Folder::new(config.folder());
-    if folder.config().exists() {
-        return Err(WorkshopError::Occupied { path: folder.root().to_owned() });
-    }
-    let mut config = config;
-    let path = std::path::Path::new(&config.data);
-    if path.exists() {
-        // The design may be continued from another folder.
-        config.data = path.canonicalize().map_or(config.data.clone(), |p| p.display().to_string());
-    }
-    Bench::new(config, folder, session)?.run()
+    // The folder's default name follows the name as the user gave it; the stored path is absolute, because a design may be
+    // resumed from another working directory.
+    config.out = Some(config.folder());
+    config.data = tinsmith_data::locate(&config.data, session.data_folder.as_deref())?;
+    let bench = open(&config, session)?;
+    let plan = config.resolve(&bench.data.train);
+    DesignRun::new(plan, bench)?.run()
 }
 
-/// Goes on with the design in a folder; with `jobs` networks side by side where that is given. A finished design is
-/// only read.
+/// Resumes the design in a folder, with `jobs` networks side by side if given. A finished design is only read.
 ///
 /// # Errors
-/// [`WorkshopError::Nothing`] where there is none, [`WorkshopError::OtherData`] where the data have changed; as
-/// [`design`] otherwise.
-pub fn resume(folder: &std::path::Path, jobs: Option<usize>, session: &Session<'_>) -> Result<DesignResult> {
-    let folder = Folder::new(folder);
+/// [`WorkshopError::Nothing`] if there is none, [`WorkshopError::OtherWork`] if the data or a setting changed since it was
+/// started; as [`design`] otherwise.
+pub fn resume(folder: &Path, jobs: Option<usize>, session: &Session<'_>) -> Result<DesignResult> {
+    let folder = DesignFolder::new(folder);
     if !folder.config().is_file() {
         return Err(WorkshopError::Nothing { path: folder.root().to_owned() });
     }
     if let Some(result) = DesignResult::load(&folder)? {
         return Ok(result);
     }
-    let mut config = DesignConfig::load(&folder.config())?;
-    config.jobs = jobs.unwrap_or(config.jobs);
-    // Wherever the folder is now.
-    config.out = Some(folder.root().to_owned());
-    Bench::new(config, folder, session)?.run()
+    let mut plan = DesignPlan::load(&folder.config())?;
+    plan.jobs = jobs.unwrap_or(plan.jobs);
+    // The folder may have been moved.
+    plan.out = folder.root().to_owned();
+    let bench = open(&plan.as_config(), session)?;
+    DesignRun::new(plan, bench)?.run()
 }
 
-impl<'a> Bench<'a> {
-    fn new(config: DesignConfig, folder: Folder, session: &Session<'a>) -> Result<Self> {
-        let target = config.target()?;
-        let splits = tinsmith_data::load(&config.data)?;
-        if splits.train.labels().is_none() {
-            return Err(WorkshopError::NoClasses { data: splits.train.name().to_owned() });
-        }
-        let seed = Seed::new(config.seed);
-        let Parts { train, validation, test, normalizer } = splits.parts(config.validation, seed)?;
-        let config = config.resolved(&train);
-        let limits = config.limits();
-        let scope = if config.jobs == 0 { WorkerScope::available() } else { WorkerScope::new(config.jobs) };
-        let bench = Self {
-            train,
-            validation,
-            test,
-            refit: if config.refit == Some(true) { Some(normalizer.apply(&splits.train)?) } else { None },
-            config,
-            folder,
-            target,
-            limits,
-            seed,
-            scope,
-            progress: session.progress,
-            cancel: session.cancel.clone(),
-        };
-        let normalizer = config::to_yaml("normalizer", &normalizer)?;
-        bench.identify(&splits.checksum())?;
-        files::write_atomic(&bench.folder.normalizer(), normalizer.as_bytes())?;
-        Ok(bench)
-    }
+fn open<'a>(config: &DesignConfig, session: &Session<'a>) -> Result<Workbench<'a>> {
+    let limits = Limits {
+        flash: Some(config.flash.0),
+        ram: Some(config.ram.0),
+        macs: config.macs,
+        ..Limits::default()
+    };
+    let options = BenchOptions {
+        data: config.data.clone(),
+        validation: config.validation,
+        seed: config.seed,
+        jobs: config.jobs,
+        limits,
+        target: config.target.clone(),
+    };
+    let bench = Workbench::open(&options, session)?;
+    bench.require_classes()?;
+    Ok(bench)
+}
 
-    /// Notes the data, or compares them with those noted.
-    fn identify(&self, checksum: &str) -> Result<()> {
-        let path = self.folder.data();
-        if path.is_file() {
-            let wanted: DataIdentity = config::load(&path, |_, _| {})?;
-            if wanted.checksum != checksum {
-                return Err(WorkshopError::OtherData {
-                    data: self.config.data.clone(),
-                    path: self.folder.root().to_owned(),
-                    found: checksum.to_owned(),
-                    wanted: wanted.checksum,
-                });
-            }
-            return Ok(());
-        }
-        let found = DataIdentity { name: self.train.name().to_owned(), checksum: checksum.to_owned() };
-        Ok(files::write_atomic(&path, config::to_json("data", &found)?.as_bytes())?)
+/// A design under way.
+pub(crate) struct DesignRun<'a> {
+    pub(crate) bench: Workbench<'a>,
+    pub(crate) plan: DesignPlan,
+    pub(crate) folder: DesignFolder,
+    record: WorkRecord,
+    claim: Claim,
+}
+
+impl<'a> DesignRun<'a> {
+    /// Checks that the folder is free or holds the same design. Nothing is written yet.
+    fn new(plan: DesignPlan, bench: Workbench<'a>) -> Result<Self> {
+        let folder = DesignFolder::new(&plan.out);
+        let record = WorkRecord::new("design", &bench.splits, plan.settings(&bench.target)?);
+        let claim = record.check(folder.root())?;
+        Ok(Self { bench, plan, folder, record, claim })
     }
 
     fn run(&self) -> Result<DesignResult> {
-        let candidates = stage::generate::run(self)?;
-        // Only now, so that a budget that no network keeps leaves no design behind to stumble over.
-        if !self.folder.config().is_file() {
-            let text = config::to_yaml("configuration", &self.config)?;
-            files::write_atomic(&self.folder.config(), text.as_bytes())?;
+        let (bench, plan, folder) = (&self.bench, &self.plan, &self.folder);
+        if let Some(result) = DesignResult::load(folder)? {
+            bench.progress.note(format!("{} holds this design, finished already", folder.root().display()));
+            return Ok(result);
         }
-        let found = stage::search::run(self, candidates.clone())?;
-        let quantized = stage::quantize::run(self, &found)?;
-        let pruned = stage::prune::run(self, &quantized)?;
-        let trained = stage::train::run(self, &found, &quantized, &pruned)?;
-        let ended_by_time = [("search", found.ended), ("quantize", quantized.ended), ("prune", pruned.ended)]
-            .into_iter()
-            .filter(|(_, ended)| *ended == Ended::TimeLimit)
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        let counts = Counts {
-            candidates: candidates.len() as u64,
-            search: found.study.trials().len() as u64,
-            refused: found
-                .study
-                .trials()
-                .iter()
-                .filter(|t| t.state == tinsmith_study::TrialState::Refused)
-                .count() as u64,
-            quantize: quantized.study.trials().len() as u64,
-            prune: pruned.study.trials().len() as u64,
-            ended_by_time,
+        let candidates = CandidateStage { count: plan.generate.candidates }.run(bench)?;
+        // Only now: limits that no network keeps must not leave a folder behind.
+        self.begin(&candidates)?;
+        let found = self.find(candidates.clone())?;
+        let winner = WinnerStage {
+            plan,
+            folder,
+            chosen: &found.chosen,
+            quantized: &found.quantized,
+            pruned: &found.pruned,
         };
-        let data: DataIdentity = config::load(&self.folder.data(), |_, _| {})?;
+        let trained = winner.run(bench)?;
         let result = DesignResult {
-            data: data.name,
-            data_checksum: data.checksum,
-            seed: self.config.seed,
-            limits: self.limits,
+            data: self.record.data.clone(),
+            data_checksum: self.record.data_checksum.clone(),
+            seed: plan.seed,
+            limits: bench.limits,
             baseline: trained.baseline,
             winner: trained.winner,
             run: trained.run,
             layers: trained.layers,
             confusion: trained.confusion,
-            classes: self.test.class_names().to_vec(),
-            counts,
+            classes: bench.data.test.class_names().to_vec(),
+            counts: counts(candidates.len(), &found),
         };
-        trained.spec.save(&self.folder.spec())?;
-        files::write_atomic(&self.folder.weights(), &trained.weights)?;
-        stage::ship::run(self)?;
-        files::write_atomic(&self.folder.metrics(), trained.metrics.as_bytes())?;
-        page::write(self, &result, &trained.spec, &found, &quantized, &pruned)?;
-        files::write_atomic(&self.folder.result(), config::to_json("result", &result)?.as_bytes())?;
+        trained.spec.save(&folder.spec())?;
+        files::write_atomic(&folder.weights(), &trained.weights)?;
+        ship::run(folder, bench.progress)?;
+        files::write_atomic(&folder.metrics(), trained.metrics.as_bytes())?;
+        page::write(self, &result, &trained.spec, &found)?;
+        // Last of all: a design with a result is finished.
+        files::write_atomic(&folder.result(), config::to_json("result", &result)?.as_bytes())?;
         Ok(result)
     }
 
-    /// How a training's error ends a design.
-    pub(crate) fn stopped(&self, error: TrainError) -> WorkshopError {
-        if matches!(error, TrainError::Cancelled { .. }) { self.cancelled() } else { error.into() }
+    /// Claims the folder, and writes the plan, the normalization and the candidates.
+    fn begin(&self, candidates: &[ModelSpec]) -> Result<()> {
+        let (plan, folder) = (&self.plan, &self.folder);
+        self.record.claim(folder.root())?;
+        if self.claim == Claim::New || !folder.config().is_file() {
+            let text = config::to_yaml("configuration", plan)?;
+            files::write_atomic(&folder.config(), text.as_bytes())?;
+        }
+        self.bench.save_normalizer(&folder.normalizer())?;
+        let mut lines = String::new();
+        for spec in candidates {
+            let line = serde_json::to_string(spec)
+                .map_err(|e| FoundationError::Serialize { what: "candidate", reason: e.to_string() })?;
+            lines.push_str(&line);
+            lines.push('\n');
+        }
+        Ok(files::write_atomic(&folder.candidates(), lines.as_bytes())?)
     }
 
-    pub(crate) fn cancelled(&self) -> WorkshopError {
-        WorkshopError::Cancelled { path: self.folder.root().to_owned() }
+    /// Searches architecture, bit widths and sparsity.
+    fn find(&self, start: Vec<ModelSpec>) -> Result<Findings> {
+        let (bench, plan, folder) = (&self.bench, &self.plan, &self.folder);
+        let search = SearchStage {
+            config: plan.search_config(),
+            start,
+            training: plan.training(plan.search.budget.epochs),
+            folder: &folder.search(),
+        };
+        let search = search.run(bench).map_err(|error| self.whole(error))?;
+        let chosen = finalists::run(bench, plan, folder, &search)?;
+        let quantize = QuantizeStage {
+            config: plan.quantize_config(),
+            weights: &chosen.weights,
+            training: fine_tuning(plan.training(plan.quantize.budget.epochs)),
+            folder: &folder.quantize(),
+        };
+        let quantized = quantize.run(bench).map_err(|error| self.whole(error))?;
+        let prune = PruneStage {
+            candidates: plan.prunings(),
+            budget: plan.prune.budget,
+            goal: plan.prune.goal,
+            time_limit_s: plan.time_limit_s(0.2),
+            network: quantized.spec.clone(),
+            weights: quantized.weights.clone(),
+            training: fine_tuning(plan.training(plan.prune.budget.epochs)),
+            folder: &folder.prune(),
+        };
+        let pruned = prune.run(bench).map_err(|error| self.whole(error))?;
+        Ok(Findings { search, chosen, quantized, pruned })
     }
 
-    /// Whether a study came to its end; a stop by the caller ends the design.
-    pub(crate) fn ended(&self, ended: Ended) -> Result<Ended> {
-        if ended == Ended::Cancelled { Err(self.cancelled()) } else { Ok(ended) }
+    /// An interruption of a stage as one of the design, whose folder is to be resumed.
+    fn whole(&self, error: WorkshopError) -> WorkshopError {
+        match error {
+            WorkshopError::Cancelled { .. } => {
+                WorkshopError::Cancelled { path: self.folder.root().to_owned() }
+            }
+            error => error,
+        }
     }
+}
 
-    /// A stage's share of the time limit, in seconds.
-    pub(crate) fn time_limit_s(&self, share: f64) -> Option<f64> {
-        self.config.time.map(|minutes| 60.0 * minutes * share)
+fn counts(candidates: usize, found: &Findings) -> Counts {
+    let refused = found.search.study.trials().iter().filter(|t| t.state == TrialState::Refused);
+    let ended_by_time =
+        [("search", found.search.ended), ("quantize", found.quantized.ended), ("prune", found.pruned.ended)]
+            .into_iter()
+            .filter(|(_, ended)| *ended == Ended::TimeLimit)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+    Counts {
+        candidates: candidates as u64,
+        search: found.search.study.trials().len() as u64,
+        refused: refused.count() as u64,
+        quantize: found.quantized.study.trials().len() as u64,
+        prune: found.pruned.study.trials().len() as u64,
+        ended_by_time,
     }
 }

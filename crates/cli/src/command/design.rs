@@ -1,60 +1,62 @@
-//! `tinsmith design`: from a data set and a budget to a network that fits.
+//! `tinsmith design`: from a data set and limits to a network that fits.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_workshop::{ByteSize, DesignConfig, DesignResult, Folder, Session, design, resume};
+use tinsmith_foundation::ByteSize;
+use tinsmith_workshop::{DesignConfig, DesignFolder, DesignResult, Figures, design, resume};
 
 use crate::output::{count, line, percent, table};
-use crate::watch::{Watch, cancel_on_signal};
+use crate::watch::Watch;
 
 /// Arguments of `design`; each overrides the same field of the configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct DesignArgs {
-    /// A built-in data set, or a folder of IDX files [default: digits8x8]
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in
+    /// the folder `$TINSMITH_DATA` [default: digits8x8]
     #[arg(long)]
     data: Option<String>,
-    /// Flash for weights [default: 8KiB]
+    /// Limit of flash for weights [default: 8KiB]
     #[arg(long, value_name = "SIZE")]
     flash: Option<ByteSize>,
-    /// Peak RAM for activations [default: 2KiB]
+    /// Limit of RAM for activations at the peak [default: 2KiB]
     #[arg(long, value_name = "SIZE")]
     ram: Option<ByteSize>,
-    /// Multiply-accumulates of one inference [default: no limit]
+    /// Limit of multiply-accumulates per inference [default: no limit]
     #[arg(long, value_name = "N")]
     macs: Option<u64>,
-    /// mcu-int8, mcu-packed, fpga, float32, or a YAML file [default: mcu-packed]
+    /// The hardware: mcu-int8, mcu-packed, fpga, float32, or a YAML file [default: mcu-packed]
     #[arg(long)]
     target: Option<String>,
-    /// Architectures that are tried; half as many assignments of quantizers follow [default: 40]
+    /// Number of architectures that are tried; half as many assignments of bit widths follow [default: 40]
     #[arg(long, value_name = "N")]
     trials: Option<u64>,
-    /// Minutes after which the searches begin no more trials [default: no limit]
+    /// Minutes after which the searches start no more trials [default: no limit]
     #[arg(long, value_name = "MINUTES")]
     time: Option<f64>,
-    /// Seed of everything random [default: 0]
+    /// Seed of all random choices [default: 0]
     #[arg(long)]
     seed: Option<u64>,
-    /// How often the winner is trained, each time from a seed of its own [default: 3]
+    /// Number of trainings of the winner, each from a seed of its own [default: 3]
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
-    /// Epochs of a full training [default: chosen from the size of the data]
+    /// Epochs of a full training [default: chosen from the number of training rows]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Networks trained side by side; results do not depend on it [default: one for each core]
+    /// Number of networks trained side by side; 0 means one per core. Results do not depend on it [default: 0]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Folder of the result [default: design-DATA]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A YAML file with any of these and more; see `tinsmith schema design`
+    /// A YAML file with any of these settings and more, see `tinsmith schema design`; options override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Go on with the design in this folder; only --jobs and --quiet may be given with it
+    /// Resume the design in this folder, with the configuration stored there; only --jobs and --quiet may be added
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "flash", "ram", "macs", "target", "trials", "time",
         "seed", "seeds", "epochs", "out", "config"])]
     resume: Option<PathBuf>,
-    /// Print the result only
+    /// Hide progress
     #[arg(long)]
     quiet: bool,
 }
@@ -79,42 +81,38 @@ impl DesignArgs {
 }
 
 pub(crate) fn run(args: DesignArgs) -> anyhow::Result<()> {
-    let cancel = cancel_on_signal()?;
     if let Some(path) = &args.resume {
         let watch = Watch::new(args.quiet);
-        let result = resume(path, args.jobs, &Session { progress: &watch, cancel })?;
-        show(&result, &Folder::new(path));
-        return Ok(());
+        let result = resume(path, args.jobs, &watch.session()?)?;
+        return show(&result, &DesignFolder::new(path));
     }
     let config = args.config()?;
-    let folder = Folder::new(config.folder());
+    let folder = DesignFolder::new(config.folder());
     let watch = Watch::new(config.quiet);
-    let result = design(config, &Session { progress: &watch, cancel })?;
-    show(&result, &folder);
-    Ok(())
+    let result = design(config, &watch.session()?)?;
+    show(&result, &folder)
 }
 
-fn show(result: &DesignResult, folder: &Folder) {
+fn show(result: &DesignResult, folder: &DesignFolder) -> anyhow::Result<()> {
     let (a, b) = (&result.baseline, &result.winner);
-    let row =
-        |name: &str, f: &dyn Fn(&tinsmith_workshop::Figures) -> String| vec![name.to_owned(), f(b), f(a)];
+    let row = |name: &str, f: &dyn Fn(&Figures) -> String| vec![name.to_owned(), f(b), f(a)];
     let rows = vec![
         row("test accuracy", &|f| format!("{} ± {:.2}", percent(f.mean), 100.0 * f.deviation)),
         row("parameters", &|f| count(f.params)),
-        row("of these not zero", &|f| count(f.non_zeros)),
+        row("nonzero weights", &|f| count(f.non_zeros)),
         row("MACs", &|f| count(f.macs)),
         row("flash, bytes", &|f| count(f.flash_bytes)),
         row("peak RAM, bytes", &|f| count(f.ram_bytes)),
         row("bits per weight", &|f| format!("{:.2}", f.bits_per_weight)),
     ];
     line(format!(
-        "{}: quantized and pruned for {}, mean of {} seeds, beside the same network in float32",
+        "{}: mean of {} seeds; the winner is quantized and pruned for {}, the baseline is the same network in float32",
         result.data,
+        b.test_accuracy.len(),
         b.target,
-        b.test_accuracy.len()
-    ));
-    table(&["", "winner", "baseline"], rows);
-    let bits = result.layers.iter().map(|l| {
+    ))?;
+    table(&["", "winner", "baseline"], rows)?;
+    let layers = result.layers.iter().map(|l| {
         let kept = l.non_zeros as f64 / l.weights.max(1) as f64;
         vec![
             format!("{} ({})", l.layer, l.kind),
@@ -124,6 +122,6 @@ fn show(result: &DesignResult, folder: &Folder) {
             l.output_bits.to_string(),
         ]
     });
-    table(&["layer", "weights", "not zero", "bits of a weight", "of an output"], bits.collect());
-    line(format!("written to {}; open {}", folder.root().display(), folder.report().display()));
+    table(&["layer", "weights", "nonzero", "bits per weight", "bits per output"], layers.collect())?;
+    line(format!("written to {}; open {}", folder.root().display(), folder.report().display()))
 }

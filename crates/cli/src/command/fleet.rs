@@ -1,11 +1,12 @@
-//! `tinsmith fleet`: many networks, here or on a cluster.
+//! `tinsmith fleet`: many networks, here or on a Slurm cluster.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use tinsmith_fleet::{Fleet, FleetCommand, Surroundings};
 
-use crate::watch::Watch;
+use crate::output::Stdout;
+use crate::watch::{Watch, data_folder};
 
 /// Arguments of `fleet`.
 #[derive(Debug, Args)]
@@ -16,10 +17,11 @@ pub(crate) struct FleetArgs {
 
 pub(crate) fn run(args: &FleetArgs) -> anyhow::Result<ExitCode> {
     let mut surroundings = Surroundings {
-        out: &mut std::io::stdout(),
+        out: &mut Stdout,
         progress: &Watch::new(false),
         program: std::env::current_exe().ok(),
         command: std::env::args().collect(),
+        data_folder: data_folder(),
     };
     Ok(ExitCode::from(Fleet::TINSMITH.execute(&args.command, &mut surroundings)?.0))
 }

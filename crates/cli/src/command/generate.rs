@@ -4,74 +4,75 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use tinsmith_cost::Target;
-use tinsmith_foundation::{Seed, WorkerScope, config};
+use tinsmith_foundation::{ByteSize, Seed, WorkerScope, config};
 use tinsmith_modelgen::{
-    CorpusConfig, CorpusManifest, Duplicates, Format, GeneratorConfig, SpaceFillingConfig, coverage_path,
-    generate, generate_space_filling, manifest_path,
+    CorpusConfig, SpaceFillingConfig, Duplicates, Format, GeneratorConfig, CorpusManifest, coverage_path, manifest_path,
 };
-use tinsmith_workshop::ByteSize;
+use tinsmith_workshop::{CorpusStatus, fit_family, generate_corpus, generate_space_filling_corpus};
 
 use crate::output::{count, line};
-use crate::watch::{Watch, cancel_on_signal};
+use crate::watch::Watch;
 
 /// Arguments of `generate`.
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
-    /// The file of the networks; compressed where its name ends in .gz
+    /// File of the networks; compressed if its name ends in .gz. Another corpus is never overwritten
     #[arg(long, default_value = "networks.jsonl", value_name = "FILE")]
     out: PathBuf,
-    /// How many networks [default: 1000]
+    /// Number of networks [default: 1000]
     #[arg(long)]
     count: Option<u64>,
-    /// How many files they are spread over, in order [default: 1]
+    /// Number of files that the networks are spread over, in order [default: 1]
     #[arg(long)]
     files: Option<u64>,
-    /// Cores that draw; 0 means all. The files do not depend on it
-    #[arg(long, default_value_t = 0)]
-    jobs: usize,
-    /// How networks are written [default: records]
+    /// Number of cores; 0 means all. The files do not depend on it [default: 0]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Format of the files [default: records]
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
-    /// What becomes of a network with the structure of an earlier one [default: drop]
+    /// Treatment of a network with the structure of an earlier one [default: drop]
     #[arg(long, value_enum)]
     duplicates: Option<DuplicatesArg>,
-    /// Seed of everything random [default: 0]
+    /// Seed of all random choices [default: 0]
     #[arg(long)]
     seed: Option<u64>,
-    /// A YAML file of the whole corpus (see `tinsmith schema corpus`); options given here win
+    /// A YAML file of the whole corpus, see `tinsmith schema corpus`; options override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A YAML file of a structured set (see `tinsmith schema designed`): every combination, a Latin hypercube or Sobol's
-    /// sequence over the axes of a chain of layers, with a report of their coverage
+    /// A YAML file of a structured set, see `tinsmith schema designed`: every combination, a Latin hypercube or a Sobol
+    /// sequence over the axes of a chain of layers, with a report of their coverage; --format and --target override it
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "config", "family", "input", "classes", "count", "files", "duplicates", "seed", "params", "macs", "flash", "ram",
+        "config", "family", "input", "classes", "count", "files", "jobs", "duplicates", "seed", "params", "macs", "flash",
+        "ram",
     ])]
     design: Option<PathBuf>,
-    /// A YAML file of the networks' family (see `tinsmith schema generator`), instead of the default one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "classes"])]
+    /// A YAML file of the family of networks, see `tinsmith schema generator`, instead of that of --config or the default
+    #[arg(long, value_name = "FILE")]
     family: Option<PathBuf>,
-    /// Shape of a sample, channels last, for example 28,28,1: a family of small classifiers for it
+    /// Shape of a sample, channels last, for example 28,28,1. A described family keeps its other settings; the default one
+    /// becomes a family of small classifiers for this shape
     #[arg(long, value_delimiter = ',')]
     input: Option<Vec<usize>>,
-    /// Classes that the networks tell apart [default: 10 with --input, else no last layer of their own]
+    /// Number of classes of the last layer [default: 10 with --input, else no last layer of that kind]
     #[arg(long)]
     classes: Option<usize>,
-    /// Weights of a network, at most
+    /// Limit of weights [default: no limit]
     #[arg(long, value_name = "N")]
     params: Option<u64>,
-    /// Multiply-accumulates of one inference, at most
+    /// Limit of multiply-accumulates per inference [default: no limit]
     #[arg(long, value_name = "N")]
     macs: Option<u64>,
-    /// Flash for weights, for example 64KiB
+    /// Limit of flash for weights, for example 64KiB [default: no limit]
     #[arg(long, value_name = "SIZE")]
     flash: Option<ByteSize>,
-    /// Peak RAM for activations, for example 16KiB
+    /// Limit of RAM for activations at the peak, for example 16KiB [default: no limit]
     #[arg(long, value_name = "SIZE")]
     ram: Option<ByteSize>,
-    /// mcu-int8, mcu-packed, fpga, float32, or a YAML file [default: mcu-packed]
+    /// The hardware: mcu-int8, mcu-packed, fpga, float32, or a YAML file [default: mcu-packed]
     #[arg(long)]
     target: Option<String>,
-    /// Print the result only
+    /// Hide progress
     #[arg(long)]
     quiet: bool,
 }
@@ -80,9 +81,9 @@ pub(crate) struct GenerateArgs {
 enum FormatArg {
     /// JSON Lines: specification, structural hash and cost
     Records,
-    /// Model JSON of Keras and QKeras, with lines of 14 hyphens between
+    /// Model JSON of Keras and QKeras, separated by lines of 14 hyphens
     Keras,
-    /// One JSON object of name to model JSON of Keras and QKeras
+    /// One JSON object that maps names to model JSON of Keras and QKeras
     KerasBatch,
 }
 
@@ -95,31 +96,38 @@ enum DuplicatesArg {
 }
 
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<()> {
+    let watch = Watch::new(args.quiet);
     if let Some(path) = &args.design {
-        return run_design(args, path);
+        let designed = designed(args, path)?;
+        return run_designed(&designed, &args.out, &watch);
     }
-    let corpus = corpus(args)?;
-    let scope = if args.jobs == 0 { WorkerScope::available() } else { WorkerScope::new(args.jobs) };
-    let manifest = generate(&corpus, &args.out, scope, &cancel_on_signal()?, &Watch::new(args.quiet))?;
-    report(args, &manifest);
-    Ok(())
+    let jobs = args.jobs.unwrap_or(0);
+    let scope = if jobs == 0 { WorkerScope::available() } else { WorkerScope::new(jobs) };
+    match generate_corpus(&corpus(args)?, &args.out, scope, &watch.session()?)? {
+        CorpusStatus::Written(manifest) => report(&manifest, &args.out),
+        CorpusStatus::Present { written } => present(written, &args.out),
+    }
 }
 
-fn run_design(args: &GenerateArgs, path: &Path) -> anyhow::Result<()> {
-    let mut designed = config::load(path, SpaceFillingConfig::check)?;
-    designed.format = args.format.map_or(designed.format, Format::from);
-    if let Some(target) = &args.target {
-        designed.target = Target::load(target)?;
-    }
-    let manifest =
-        generate_space_filling(&designed, &args.out, &cancel_on_signal()?, &Watch::new(args.quiet))?;
+fn run_designed(designed: &SpaceFillingConfig, out: &Path, watch: &Watch) -> anyhow::Result<()> {
+    let manifest = match generate_space_filling_corpus(designed, out, &watch.session()?)? {
+        CorpusStatus::Written(manifest) => manifest,
+        CorpusStatus::Present { written } => return present(written, out),
+    };
     let all = manifest.cardinality.map_or_else(|| "more than 2^64".to_owned(), count);
-    line(format!("{} of {all} networks written to {}", count(manifest.written), args.out.display()));
+    line(format!("{} of {all} networks written to {}", count(manifest.written), out.display()))?;
     let joint = &manifest.coverage.joint;
-    line(format!("joint fill distance {:.3}, separation {:.3}", joint.fill, joint.separation));
-    line(format!("configuration, points and coverage in {}", manifest_path(&args.out).display()));
-    line(format!("histograms in {}", coverage_path(&args.out).display()));
-    Ok(())
+    line(format!("joint fill distance {:.3}, separation {:.3}", joint.fill, joint.separation))?;
+    line(format!("configuration, points and coverage in {}", manifest_path(out).display()))?;
+    line(format!("histograms in {}", coverage_path(out).display()))
+}
+
+fn present(written: u64, out: &Path) -> anyhow::Result<()> {
+    line(format!(
+        "{} holds this corpus of {} networks already; nothing was written",
+        out.display(),
+        count(written)
+    ))
 }
 
 impl From<FormatArg> for Format {
@@ -132,19 +140,25 @@ impl From<FormatArg> for Format {
     }
 }
 
-/// The corpus of the file, or the default one, with what was said on the line.
+fn designed(args: &GenerateArgs, path: &Path) -> anyhow::Result<SpaceFillingConfig> {
+    let mut designed = config::load(path, SpaceFillingConfig::check)?;
+    designed.format = args.format.map_or(designed.format, Format::from);
+    if let Some(target) = &args.target {
+        designed.target = Target::load(target)?;
+    }
+    Ok(designed)
+}
+
+/// Returns the corpus of the file, or the default one, overridden by the options.
 fn corpus(args: &GenerateArgs) -> anyhow::Result<CorpusConfig> {
     let mut corpus = match &args.config {
         Some(path) => config::load(path, CorpusConfig::check)?,
-        None => CorpusConfig { target: Target::load("mcu-packed")?, ..CorpusConfig::default() },
+        None => CorpusConfig::default(),
     };
     if let Some(path) = &args.family {
         corpus.family = config::load(path, GeneratorConfig::check)?;
     }
-    if let Some(input) = &args.input {
-        corpus.family = GeneratorConfig::for_task(input, args.classes.unwrap_or(10));
-    }
-    corpus.family.classes = args.classes.or(corpus.family.classes);
+    corpus.family = fit_family(corpus.family, args.input.as_deref(), args.classes);
     if let Some(target) = &args.target {
         corpus.target = Target::load(target)?;
     }
@@ -165,17 +179,17 @@ fn corpus(args: &GenerateArgs) -> anyhow::Result<CorpusConfig> {
     Ok(corpus)
 }
 
-fn report(args: &GenerateArgs, manifest: &CorpusManifest) {
+fn report(manifest: &CorpusManifest, out: &Path) -> anyhow::Result<()> {
     let tally = &manifest.tally;
-    line(format!("{} networks written to {}", count(manifest.written), args.out.display()));
+    line(format!("{} networks written to {}", count(manifest.written), out.display()))?;
     line(format!(
-        "{} draws, {} duplicates, {} that came to no fitting layer",
+        "{} draws, {} duplicates, {} without a layer that fits",
         count(tally.draws),
         count(tally.duplicates),
         count(tally.no_fit)
-    ));
-    for (what, over) in &tally.over {
-        line(format!("{} over the limit of {what}, {}", count(over.draws), count(over.limit)));
+    ))?;
+    for (limit, over) in &tally.over {
+        line(format!("{} over the limit of {limit}, {}", count(over.draws), count(over.limit)))?;
     }
-    line(format!("configuration and counts in {}", manifest_path(&args.out).display()));
+    line(format!("configuration and counts in {}", manifest_path(out).display()))
 }

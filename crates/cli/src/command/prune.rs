@@ -1,88 +1,75 @@
 //! `tinsmith prune`: zeros in a trained network, and fine-tuning.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_cost::Cost;
-use tinsmith_foundation::Grant;
-use tinsmith_kernels::Threads;
-use tinsmith_sparse::{GradualPruner, PruneConfig, Scope, mask, with_smallest_storage};
-use tinsmith_trainer::run::{build, load_model};
-use tinsmith_trainer::{Context, Plan, evaluate, fit};
+use tinsmith_sparse::{PruneConfig, Scope};
+use tinsmith_study::Budget;
+use tinsmith_trainer::Evaluation;
+use tinsmith_workshop::{PruneOptions, PruneStage, TrainingOptions, Workbench, load_network};
 
-use super::{BudgetArgs, TrainingArgs, folder};
+use crate::options::{BudgetArgs, DataArgs, FineTuningArgs, JobsArgs};
 use crate::output::{count, line, percent};
-use crate::watch::cancel_on_signal;
+use crate::watch::Watch;
 
 /// Arguments of `prune`.
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
     /// The trained network: a weight file that Tinsmith wrote, or a model that Keras saved (.keras, .h5)
     weights: PathBuf,
-    /// Share of the weights that are zero at the end
-    #[arg(long, default_value_t = 0.5)]
-    sparsity: f64,
-    /// Seek the smallest weights within each kernel, not among all
+    /// Fraction of weights that are zero at the end. Of several, separated by commas, the one with the best trade of flash
+    /// for accuracy is kept
+    #[arg(long, value_delimiter = ',', default_value = "0.5")]
+    sparsity: Vec<f64>,
+    /// Rank weights within each kernel, not among all
     #[arg(long)]
     per_layer: bool,
-    /// Kernels that are left whole, by regular expression (`layer.kernel`)
+    /// Kernels that are not pruned, by regular expression (`layer.kernel`)
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     exclude: Vec<String>,
     #[command(flatten)]
     budget: BudgetArgs,
     #[command(flatten)]
-    training: TrainingArgs,
-    /// Folder of the pruned network [default: pruned]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    data: DataArgs,
+    #[command(flatten)]
+    training: FineTuningArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
+    /// Folder of the pruned network
+    #[arg(long, value_name = "DIR", default_value = "pruned")]
+    out: PathBuf,
+    /// Hide progress
+    #[arg(long)]
+    quiet: bool,
 }
 
-pub(crate) fn run(args: &PruneArgs) -> anyhow::Result<()> {
-    let config = PruneConfig {
-        sparsity: args.sparsity,
-        scope: if args.per_layer { Scope::Layer } else { Scope::Global },
-        exclude: args.exclude.clone(),
-        ..PruneConfig::default()
+pub(crate) fn run(args: PruneArgs) -> anyhow::Result<()> {
+    let training = TrainingOptions::from(args.training).fine_tuning()?;
+    let scope = if args.per_layer { Scope::Layer } else { Scope::Global };
+    let candidate =
+        |&sparsity| PruneConfig { sparsity, scope, exclude: args.exclude.clone(), ..PruneConfig::default() };
+    let stage = PruneStage {
+        candidates: args.sparsity.iter().map(candidate).collect(),
+        budget: Budget { epochs: training.epochs, ..Budget::default() },
+        goal: PruneOptions::default().goal,
+        time_limit_s: None,
+        network: load_network(&args.weights)?.spec().clone(),
+        weights: args.weights,
+        training,
+        folder: &args.out,
     };
-    let before = load_model(&args.weights)?;
-    let target = args.budget.target()?;
-    let parts = args.training.parts()?;
-    let plan = Plan {
-        spec: before.spec().clone(),
-        config: args.training.config()?,
-        seed: args.training.seed(),
-        start: Some(args.weights.clone()),
-        attributes: BTreeMap::new(),
-    };
-    let mut model = build(&plan, Threads::ONE)?;
-    let mut pruner = GradualPruner::new(config.clone(), plan.config.epochs)?;
-    let cancel = cancel_on_signal()?;
-    let context = Context { seed: plan.seed, grant: Grant::ONE, cancel: &cancel };
-    fit(&mut model, &parts.train, Some(&parts.validation), &plan.config, &context, &mut pruner)?;
-    let spec = with_smallest_storage(&model, &target)?;
-    let folder = folder(args.out.as_ref(), "pruned");
-    spec.save(&folder.join("spec.yaml"))?;
-    model.save_weights(&folder.join("weights.safetensors"), &BTreeMap::new())?;
-    let flash = |spec: &tinsmith_network::ModelSpec| -> anyhow::Result<u64> {
-        Ok(Cost::of(spec, &target)?.total.flash_bytes)
-    };
-    let names = mask::prunable(&model, &config)?;
-    line(format!(
-        "{} of {} kernels' weights are zero",
-        percent(mask::sparsity(&model, &names)?),
-        names.len()
-    ));
-    line(format!("flash {} bytes, before {}", count(flash(&spec)?), count(flash(before.spec())?)));
-    for (name, data) in [("validation", &parts.validation), ("test", &parts.test)] {
-        let (old, new) = (
-            evaluate(&before, data, plan.config.loss, Grant::ONE)?,
-            evaluate(&model, data, plan.config.loss, Grant::ONE)?,
-        );
-        let accuracy =
-            |e: &tinsmith_trainer::Evaluation| e.accuracy().map_or_else(|| "-".to_owned(), percent);
-        line(format!("{name} accuracy {}, before {}", accuracy(&new), accuracy(&old)));
+    let watch = Watch::new(args.quiet);
+    let options = args.data.bench(args.jobs.jobs, args.budget.limits(), args.budget.target);
+    let pruned = stage.run_alone(&Workbench::open(&options, &watch.session()?)?)?;
+    if pruned.outcome.is_unchanged {
+        line(format!("{} holds this pruning, finished already", args.out.display()))?;
     }
-    line(format!("written to {}", folder.display()));
-    Ok(())
+    line(format!("{} of the weights of {} kernels are zero", percent(pruned.sparsity), pruned.kernels))?;
+    let [before, after] = pruned.flash;
+    line(format!("flash {} bytes, before {}", count(after), count(before)))?;
+    for (name, [before, after]) in [("validation", &pruned.validation), ("test", &pruned.test)] {
+        let accuracy = |e: &Evaluation| e.accuracy().map_or_else(|| "-".to_owned(), percent);
+        line(format!("{name} accuracy {}, before {}", accuracy(after), accuracy(before)))?;
+    }
+    line(format!("written to {}", args.out.display()))
 }

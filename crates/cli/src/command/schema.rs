@@ -7,7 +7,7 @@ use crate::output::line;
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// Which format
+    /// The format
     #[arg(value_enum, default_value_t = Format::Model)]
     format: Format,
 }
@@ -18,17 +18,17 @@ enum Format {
     Model,
     /// The configuration of `tinsmith design`
     Design,
-    /// A family of networks: the parameters of the generator
+    /// A family of networks: the settings of the generator
     Generator,
     /// The configuration of `tinsmith generate`
     Corpus,
     /// The configuration of `tinsmith generate --design`
     Designed,
-    /// How a training goes: losses, optimizers, schedules, augmentation
+    /// A training recipe: loss, optimizer, schedule, augmentation
     Training,
-    /// How a fleet is submitted: `slurm.yaml`
+    /// The settings of a submission to Slurm: `slurm.yaml`
     Slurm,
-    /// Which values a fleet tries
+    /// A sweep: the values that a fleet tries
     Sweep,
 }
 
@@ -45,6 +45,5 @@ pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<()> {
         Format::Slurm => serde_json::to_value(schemars::schema_for!(tinsmith_fleet::slurm::SlurmConfig))?,
         Format::Sweep => serde_json::to_value(schemars::schema_for!(tinsmith_fleet::Sweep))?,
     };
-    line(serde_json::to_string_pretty(&schema)?);
-    Ok(())
+    line(serde_json::to_string_pretty(&schema)?)
 }

@@ -1,4 +1,4 @@
-//! What `docs/fleets.md` says of fleets: its commands run, its files are read, its table of keys is whole.
+//! Tests of `docs/fleets.md`: its commands run, its files are read, its table of keys is complete.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use tinsmith_fleet::slurm::SlurmConfig;
 
 const PAGE: &str = include_str!("../../../../docs/fleets.md");
 
-/// Models by the names that the page gives them, and the command where its lines find it. Slurm is not found.
+/// A folder with the models that the page names, and a `bin` with the command alone, so that Slurm is not found.
 fn site() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, units) in [("small", 4), ("large", 8)] {
@@ -37,7 +37,7 @@ fn ok(dir: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The fenced blocks of a language.
+/// Returns the fenced blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     PAGE.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
@@ -54,7 +54,7 @@ fn the_commands_of_the_page_do_what_it_says() {
     let shown = ok(dir.path(), "tinsmith fleet show P");
     assert!(shown.contains("10 of 10 runs done") && shown.contains("the third is odd"), "{shown}");
 
-    let table = PAGE.split("## For those who know submitit").nth(1).unwrap();
+    let table = PAGE.split("## Coming from submitit").nth(1).unwrap();
     let commands: Vec<&str> = table.split('`').filter(|code| code.starts_with("fleet ")).collect();
     assert!(commands.len() >= 20, "{commands:?}");
     for command in commands {
@@ -95,7 +95,7 @@ fn the_files_of_the_page_are_read() {
 
 #[test]
 fn every_key_is_explained() {
-    let chapter = PAGE.split("## How to submit").nth(1).unwrap().split("\n## ").next().unwrap();
+    let chapter = PAGE.split("## Submission settings").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut explained: Vec<&str> =
         chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     explained.sort_unstable();

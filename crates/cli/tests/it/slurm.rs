@@ -1,7 +1,7 @@
 //! Fleets on a real Slurm: a private cluster on this machine, started by the scripts of the fleet crate.
 //!
-//! Without Slurm, and without the right to install it, the test is skipped, and says so; where `TINSMITH_REQUIRE_SLURM` is
-//! set that is a failure. Scenarios run side by side, for most of their time is waiting.
+//! If Slurm is missing and cannot be installed, the test prints that it is skipped; with `TINSMITH_REQUIRE_SLURM` set it
+//! fails instead. Scenarios run side by side, because they mostly wait.
 
 mod cluster;
 mod scenarios;
@@ -45,7 +45,7 @@ fn fleets_on_a_real_slurm() {
     let Some(few_jobs) = Cluster::start(&few_jobs) else { return };
     let cgroups = Cluster::has_cgroups()
         .then(|| Cluster::start(&[("SLURM_TEST_CGROUP", "1"), ("SLURM_TEST_NODES", "2")]));
-    // Measured while there is nothing else to do.
+    // Measured before the scenarios share the cores.
     cluster::epochs(1.0);
     let mut faults = Vec::new();
     std::thread::scope(|threads| {

@@ -1,4 +1,4 @@
-//! Tensors by name in a [safetensors](https://github.com/huggingface/safetensors) file, with a table of texts.
+//! Named tensors in [safetensors](https://github.com/huggingface/safetensors) files, with string metadata.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,17 +10,17 @@ use tinsmith_foundation::files::write_atomic;
 
 use crate::error::{Result, TensorError, first_names};
 
-/// What a file holds.
+/// Contents of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
     /// Tensors by name.
     pub tensors: BTreeMap<String, Tensor>,
-    /// Texts by key: format, versions, whatever the writer adds.
+    /// String metadata by key, such as format and versions.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl Contents {
-    /// The tensor `name`, which must have this shape; `path` is for the message.
+    /// Returns the tensor `name`, which must have this shape. `path` is used in error messages.
     ///
     /// # Errors
     /// [`TensorError::MissingTensor`] and [`TensorError::FileShape`].
@@ -41,11 +41,11 @@ impl Contents {
     }
 }
 
-/// Writes `tensors` (`f32`) and `metadata`; the file is whole or as it was before. Equal contents give equal bytes.
+/// Writes `tensors` (`f32`) and `metadata` atomically. Equal contents give equal bytes.
 ///
 /// # Errors
-/// [`TensorError::DType`] where a tensor is not `f32`, [`TensorError::Unwritable`] and [`TensorError::File`] where the
-/// file cannot be made.
+/// [`TensorError::DType`] if a tensor is not `f32`, [`TensorError::Unwritable`] or [`TensorError::File`] if the file
+/// cannot be written.
 pub fn save(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
@@ -68,15 +68,14 @@ pub fn save(
     for (name, dims, bytes) in &buffers {
         views.push((*name, TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(unwritable)?));
     }
-    // One entry at most, or the library's map would put its keys in random order: all texts go into the header
-    // below, sorted.
+    // The library's metadata map has random order, so metadata is inserted into the header below, sorted.
     let bytes = safetensors::serialize(views, None).map_err(unwritable)?;
     let bytes = with_metadata(&bytes, metadata);
     write_atomic(path, &bytes)?;
     Ok(())
 }
 
-/// Inserts the texts, sorted by key, into the header of a file that has none.
+/// Inserts metadata, sorted by key, into the header of a file without any.
 fn with_metadata(bytes: &[u8], metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let (Some((length, rest)), false) = (bytes.split_first_chunk::<8>(), metadata.is_empty()) else {
         return bytes.to_vec();
@@ -88,14 +87,14 @@ fn with_metadata(bytes: &[u8], metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let body = body.trim_end().trim_start_matches('{');
     let comma = if body.starts_with('}') { "" } else { "," };
     let mut header = format!("{{\"__metadata__\":{{{}}}{comma}{body}", entries.join(","));
-    // The data starts at a multiple of eight bytes, as the format's reference writer has it.
+    // Data starts at a multiple of eight bytes, as in the format's reference implementation.
     while header.len() % 8 != 0 {
         header.push(' ');
     }
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-/// A text as a JSON string.
+/// Formats a JSON string.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -111,18 +110,18 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// Reads a file. Tensors of 16- and 64-bit floats become `f32`.
+/// Reads a file. Converts 16- and 64-bit floats to `f32`.
 ///
 /// # Errors
-/// [`TensorError::File`] where it cannot be read, [`TensorError::Malformed`] where it is not safetensors or holds
-/// tensors that are not floats.
+/// [`TensorError::File`] if the file cannot be read, [`TensorError::Malformed`] if it is not valid safetensors or
+/// holds tensors of other types.
 pub fn load(path: &Path) -> Result<Contents> {
     let bytes =
         std::fs::read(path).map_err(|source| FoundationError::Read { path: path.to_owned(), source })?;
     read(path, &bytes)
 }
 
-/// Reads the bytes of a file; `path` is for messages.
+/// Reads the bytes of a file. `path` is used in error messages.
 ///
 /// # Errors
 /// [`TensorError::Malformed`], as [`load`].

@@ -1,4 +1,4 @@
-//! Slices of tensors, and the checks that all operations share.
+//! Access to the elements of tensors, and checks that all operations share.
 
 use candle_core::{CpuStorage, DType, Device, Layout, Shape, Storage, StorageRef, Tensor};
 
@@ -51,7 +51,7 @@ fn not_on_cpu(op: &'static str, place: candle_core::DeviceLocation) -> TensorErr
     TensorError::Device { name: format!("{place:?}"), reason: format!("{op} works on the CPU only") }
 }
 
-/// Whether all tensors are `f32` on the CPU and have elements.
+/// Checks that all tensors are `f32`, on the CPU and not empty.
 pub(crate) fn check(op: &'static str, tensors: &[&Tensor]) -> Result<()> {
     for tensor in tensors {
         if tensor.dtype() != DType::F32 {
@@ -68,7 +68,7 @@ pub(crate) fn check(op: &'static str, tensors: &[&Tensor]) -> Result<()> {
     Ok(())
 }
 
-/// The size of the last axis, at least rank 1.
+/// Size of the last axis. Fails for tensors of rank 0.
 pub(crate) fn last_axis(op: &'static str, x: &Tensor) -> Result<usize> {
     match x.dims().last() {
         Some(&n) => Ok(n),
@@ -76,7 +76,7 @@ pub(crate) fn last_axis(op: &'static str, x: &Tensor) -> Result<usize> {
     }
 }
 
-/// Whether `values` holds one number per element of `x`'s last axis.
+/// Checks that `values` hold one number per element of the last axis of `x`. Returns the size of that axis.
 pub(crate) fn check_channels(op: &'static str, x: &Tensor, values: &[&Tensor]) -> Result<usize> {
     let channels = last_axis(op, x)?;
     if values.iter().any(|v| v.dims() != [channels]) {
@@ -87,7 +87,7 @@ pub(crate) fn check_channels(op: &'static str, x: &Tensor, values: &[&Tensor]) -
     Ok(channels)
 }
 
-/// What an operation's forward pass returns.
+/// The return value of an operation's forward pass.
 pub(crate) fn stored(data: Vec<f32>, dims: &[usize]) -> (CpuStorage, Shape) {
     (CpuStorage::F32(data), Shape::from_dims(dims))
 }

@@ -7,11 +7,11 @@ use crate::error::Result;
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::activation::{Activation, activate, activation_gradient};
 
-/// `kind` applied to every element of `x` (softmax: to every row of the last axis). The shape stays.
+/// Applies `kind` to every element of `x`, or, for softmax, to every row of the last axis. The shape stays the same.
 ///
 /// # Errors
-/// [`TensorError::DType`](crate::TensorError::DType) and [`TensorError::Shape`](crate::TensorError::Shape) where `x`
-/// is not `f32` or empty.
+/// [`TensorError::DType`](crate::TensorError::DType) or [`TensorError::Shape`](crate::TensorError::Shape) if `x` is
+/// not `f32` or is empty.
 pub fn activation(x: &Tensor, kind: Activation, threads: Threads) -> Result<Tensor> {
     if kind == Activation::Linear {
         return Ok(x.clone());

@@ -1,4 +1,4 @@
-//! Layers that multiply by a kernel and add a bias: dense and all convolutions.
+//! Operations that multiply by a kernel and add a bias: dense layers and all convolutions.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
@@ -13,11 +13,11 @@ use tinsmith_kernels::{conv, dense, rows};
 /// Dense layer over the last axis: `y = x w + bias`.
 ///
 /// # Shapes
-/// `x` (…, inputs) of rank 2 or more, `w` (inputs, outputs), `bias` (outputs); the result (…, outputs).
+/// `x` (…, inputs) of rank 2 or more, `w` (inputs, outputs), `bias` (outputs). Returns (…, outputs).
 ///
 /// # Errors
-/// [`TensorError::Shape`](crate::TensorError::Shape) and [`TensorError::DType`](crate::TensorError::DType) where
-/// the arguments do not fit.
+/// [`TensorError::Shape`](crate::TensorError::Shape) or [`TensorError::DType`](crate::TensorError::DType) if the
+/// arguments do not fit.
 pub fn dense(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, threads: Threads) -> Result<Tensor> {
     let (&[ref outer @ .., inputs], &[w_inputs, outputs]) = (x.dims(), w.dims()) else {
         return Err(shape_error(
@@ -39,11 +39,11 @@ pub fn dense(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, threads: Threads) ->
 ///
 /// # Shapes
 /// `x` (batch, height, width, channels), `w` (kernel height, kernel width, channels / groups, filters), `bias`
-/// (filters); the result (batch, height', width', filters).
+/// (filters). Returns (batch, height', width', filters).
 ///
 /// # Errors
-/// [`TensorError::Shape`](crate::TensorError::Shape) and
-/// [`TensorError::DType`](crate::TensorError::DType) where the arguments do not fit.
+/// [`TensorError::Shape`](crate::TensorError::Shape) or [`TensorError::DType`](crate::TensorError::DType) if the
+/// arguments do not fit.
 pub fn conv2d(
     x: &Tensor,
     w: &Tensor,
@@ -59,8 +59,8 @@ pub fn conv2d(
 /// One-dimensional convolution.
 ///
 /// # Shapes
-/// `x` (batch, length, channels), `w` (kernel, channels / groups, filters), `bias` (filters); the result
-/// (batch, length', filters).
+/// `x` (batch, length, channels), `w` (kernel, channels / groups, filters), `bias` (filters). Returns (batch,
+/// length', filters).
 ///
 /// # Errors
 /// As [`conv2d`].
@@ -80,12 +80,12 @@ pub fn conv1d(
     apply(Affine { product: Product::Conv { name: "conv1d", shape }, dims, threads }, x, w, bias)
 }
 
-/// Two-dimensional depthwise convolution: every channel with `multiplier` kernels of its own; output channel
-/// = channel * multiplier + j. The geometry's `groups` stays 1.
+/// Two-dimensional depthwise convolution. Every channel has `multiplier` kernels of its own; kernel `j` of a channel
+/// gives output channel `channel * multiplier + j`. The geometry's `groups` must be 1.
 ///
 /// # Shapes
-/// `x` (batch, height, width, channels), `w` (kernel height, kernel width, channels, multiplier), `bias`
-/// (channels * multiplier); the result (batch, height', width', channels * multiplier).
+/// `x` (batch, height, width, channels), `w` (kernel height, kernel width, channels, multiplier), `bias` (channels *
+/// multiplier). Returns (batch, height', width', channels * multiplier).
 ///
 /// # Errors
 /// As [`conv2d`].
@@ -109,8 +109,8 @@ pub fn depthwise_conv2d(
 /// One-dimensional depthwise convolution.
 ///
 /// # Shapes
-/// `x` (batch, length, channels), `w` (kernel, channels, multiplier), `bias` (channels * multiplier); the result
-/// (batch, length', channels * multiplier).
+/// `x` (batch, length, channels), `w` (kernel, channels, multiplier), `bias` (channels * multiplier). Returns (batch,
+/// length', channels * multiplier).
 ///
 /// # Errors
 /// As [`conv2d`].
@@ -136,11 +136,11 @@ pub fn depthwise_conv1d(
     )
 }
 
-/// Two-dimensional transposed convolution, sized as Keras does (see [`ConvTransposeGeometry`]).
+/// Two-dimensional transposed convolution, with output sizes as in Keras (see [`ConvTransposeGeometry`]).
 ///
 /// # Shapes
-/// `x` (batch, height, width, channels), `w` (kernel height, kernel width, filters, channels), `bias` (filters);
-/// the result (batch, height', width', filters).
+/// `x` (batch, height, width, channels), `w` (kernel height, kernel width, filters, channels), `bias` (filters).
+/// Returns (batch, height', width', filters).
 ///
 /// # Errors
 /// As [`conv2d`].
@@ -171,12 +171,12 @@ enum Product {
         shape: ConvShape,
     },
     ConvTranspose {
-        /// Of the convolution that this one transposes.
+        /// Shape of the convolution that this one transposes.
         shape: ConvShape,
     },
 }
 
-/// A product and a bias as an operation of candle.
+/// A product and a bias as a candle operation.
 struct Affine {
     product: Product,
     dims: Vec<usize>,
@@ -191,7 +191,7 @@ fn apply(op: Affine, x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Te
         return Ok(x.apply_op2(&w, op)?);
     };
     check(name, &[bias])?;
-    let outputs = op.dims.last().copied().unwrap_or(0);
+    let outputs = *op.dims.last().expect("invariant: the result of a product has an axis of outputs");
     if bias.dims() != [outputs] {
         return Err(shape_error(
             name,

@@ -1,4 +1,4 @@
-//! Batch normalization as operations. Channels are the last axis; all other axes together are the rows.
+//! Batch normalization as operations. Channels are the last axis; all other axes together form the rows.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,14 +12,14 @@ use tinsmith_kernels::batch_norm::{batch_norm, batch_norm_gradient, normalize};
 use tinsmith_kernels::elementwise::{sum_channels, zip_channels};
 use tinsmith_kernels::rows::column_sums;
 
-/// Batch normalization in training: `gamma (x - mean) / sqrt(variance + epsilon) + beta` with the moments of this
-/// batch, the variance biased. Returns `y`, and mean and variance (detached) for the moving statistics.
+/// Batch normalization in training: `gamma (x - mean) / sqrt(variance + epsilon) + beta` with the mean and the biased
+/// variance of this batch. Returns the result, and the detached mean and variance for the moving statistics.
 ///
 /// # Shapes
-/// `x` (…, channels), `gamma` and `beta` (channels); results as `x`, (channels), (channels).
+/// `x` (…, channels), `gamma` and `beta` (channels). Returns the shape of `x`, (channels) and (channels).
 ///
 /// # Errors
-/// [`TensorError::Shape`] and [`TensorError::DType`] where the arguments do not fit, [`TensorError::Argument`] where
+/// [`TensorError::Shape`] or [`TensorError::DType`] if the arguments do not fit, [`TensorError::Argument`] if
 /// `epsilon` is not positive.
 pub fn batch_norm_train(
     x: &Tensor,
@@ -34,7 +34,8 @@ pub fn batch_norm_train(
     let moments = Arc::new(OnceLock::new());
     let op = BatchNorm { epsilon, threads, moments: Arc::clone(&moments) };
     let y = x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)?;
-    let (mean, variance) = moments.get().cloned().unwrap_or_default();
+    let (mean, variance) =
+        moments.get().cloned().expect("invariant: the forward pass has stored the moments");
     let (mean, variance) = (
         Tensor::from_vec(mean, channels, &Device::Cpu)?,
         Tensor::from_vec(variance, channels, &Device::Cpu)?,
@@ -42,11 +43,11 @@ pub fn batch_norm_train(
     Ok((y, mean, variance))
 }
 
-/// Batch normalization by given moments: `gamma (x - mean) / sqrt(variance + epsilon) + beta`, with gradients for
-/// every tensor that is tracked.
+/// Batch normalization with given moments: `gamma (x - mean) / sqrt(variance + epsilon) + beta`, with gradients for
+/// every tracked tensor.
 ///
 /// # Shapes
-/// `x` (…, channels), the others (channels); the result as `x`.
+/// `x` (…, channels), all others (channels). Returns the shape of `x`.
 ///
 /// # Errors
 /// As [`batch_norm_train`].
@@ -66,27 +67,27 @@ pub fn batch_norm_inference(
     channel_affine(x, &scale, &shift, threads)
 }
 
-/// `x scale + shift`, each per channel, with gradients for all three.
+/// `x scale + shift`, per channel, with gradients for all three.
 ///
 /// # Shapes
-/// `x` (…, channels), `scale` and `shift` (channels); the result as `x`.
+/// `x` (…, channels), `scale` and `shift` (channels). Returns the shape of `x`.
 ///
 /// # Errors
-/// [`TensorError::Shape`] and [`TensorError::DType`] where the arguments do not fit.
+/// [`TensorError::Shape`] or [`TensorError::DType`] if the arguments do not fit.
 pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor, threads: Threads) -> Result<Tensor> {
     check(AFFINE, &[x, scale, shift])?;
     check_channels(AFFINE, x, &[scale, shift])?;
     Ok(x.contiguous()?.apply_op3(&scale.contiguous()?, &shift.contiguous()?, ChannelAffine { threads })?)
 }
 
-/// Mean and biased variance of every channel, with gradients: what folding a normalization into the layer before it
-/// needs in training.
+/// Mean and biased variance of every channel, with gradients. Training with a normalization folded into the layer
+/// before it needs these.
 ///
 /// # Shapes
-/// `x` (…, channels); results (channels), (channels).
+/// `x` (…, channels). Returns (channels) and (channels).
 ///
 /// # Errors
-/// [`TensorError::Shape`] and [`TensorError::DType`] where `x` is empty or not `f32`.
+/// [`TensorError::Shape`] or [`TensorError::DType`] if `x` is empty or not `f32`.
 pub fn moments(x: &Tensor, threads: Threads) -> Result<(Tensor, Tensor)> {
     check(MOMENTS, &[x])?;
     let channels = last_axis(MOMENTS, x)?;

@@ -6,12 +6,12 @@ use tinsmith_foundation::Rng;
 use super::access::check;
 use crate::error::{Result, TensorError};
 
-/// Every element becomes 0 with probability `rate`; the others are divided by `1 - rate`. One 32-bit draw for each
-/// element, in order: it is dropped where the draw is below `rate * 2^32`.
+/// Sets every element to 0 with probability `rate` and divides the others by `1 - rate`. Each element takes one
+/// 32-bit draw, in order, and is dropped if the draw is below `rate * 2^32`.
 ///
 /// # Errors
-/// [`TensorError::Argument`] where `rate` is outside 0 to 1 (1 excluded), [`TensorError::DType`] and
-/// [`TensorError::Shape`] where `x` is not `f32` or empty.
+/// [`TensorError::Argument`] if `rate` is not in [0, 1), [`TensorError::DType`] or [`TensorError::Shape`] if `x` is
+/// not `f32` or is empty.
 pub fn dropout(x: &Tensor, rate: f64, rng: &mut Rng) -> Result<Tensor> {
     check("dropout", &[x])?;
     if !(0.0..1.0).contains(&rate) {
@@ -30,7 +30,7 @@ pub fn dropout(x: &Tensor, rate: f64, rng: &mut Rng) -> Result<Tensor> {
     Ok((x * Tensor::from_vec(factors, x.shape(), &Device::Cpu)?)?)
 }
 
-/// What [`dropout`] multiplies elements by: 0 or `1 / (1 - rate)`; `rate` is at least 0 and below 1.
+/// Draws the factors by which [`dropout`] multiplies elements: 0 or `1 / (1 - rate)`. `rate` must be in [0, 1).
 pub fn dropout_factors(factors: &mut [f32], rate: f64, rng: &mut Rng) {
     let (threshold, kept) = ((rate * 4_294_967_296.0) as u32, (1.0 / (1.0 - rate)) as f32);
     for factor in factors {

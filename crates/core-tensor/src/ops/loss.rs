@@ -1,4 +1,4 @@
-//! Losses as operations.
+//! Loss functions as operations.
 
 use std::sync::OnceLock;
 
@@ -9,16 +9,16 @@ use crate::error::{Result, TensorError, shape_error};
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::softmax::{self, Targets};
 
-/// Cross-entropy of the softmax of `logits`, the mean over rows: `-sum over c of t[c] ln softmax(z)[c]`. With
-/// `smoothing` s the targets are `t (1 - s) + s / classes`, as in Keras. No gradient goes to the targets.
+/// Softmax cross-entropy, averaged over rows: `-sum over c of t[c] ln softmax(z)[c]`. With `smoothing` s the targets
+/// are `t (1 - s) + s / classes`, as in Keras. Targets receive no gradient.
 ///
 /// # Shapes
-/// `logits` (…, classes); `targets` either class numbers (u32, u8 or i64) of shape (…) or `f32` distributions of the
-/// logits' shape. The result is a scalar.
+/// `logits` (…, classes); `targets` are class indices (u32, u8 or i64) of shape (…), or `f32` distributions with the
+/// shape of the logits. Returns a scalar.
 ///
 /// # Errors
-/// [`TensorError::Shape`] and [`TensorError::DType`] where the arguments do not fit, [`TensorError::Label`] where a
-/// label is no class, [`TensorError::Argument`] where `smoothing` is outside 0 to 1.
+/// [`TensorError::Shape`] or [`TensorError::DType`] if the arguments do not fit, [`TensorError::Label`] if a label is
+/// out of range, [`TensorError::Argument`] if `smoothing` is not within 0 to 1.
 pub fn softmax_cross_entropy(
     logits: &Tensor,
     targets: &Tensor,
@@ -44,7 +44,7 @@ pub fn softmax_cross_entropy(
             Wanted::Classes(labels(targets, classes)?)
         }
         DType::F32 | DType::U32 | DType::I64 | DType::U8 => {
-            let want = "class numbers with one axis less than the logits, or distributions of their shape";
+            let want = "class indices with one axis less than the logits, or distributions of their shape";
             return Err(shape_error(NAME, &[logits.dims(), targets.dims()], want));
         }
         got => {
@@ -81,7 +81,7 @@ struct CrossEntropy {
     smoothing: f32,
     classes: usize,
     threads: Threads,
-    /// Whether a gradient may be asked for.
+    /// Keeps the gradient for the backward pass.
     keep: bool,
     gradient: OnceLock<Vec<f32>>,
 }

@@ -1,9 +1,9 @@
-//! Functions of one element with gradients of the caller's choice: what quantizers are made of.
+//! Element-wise functions with custom gradients, from which quantizers are built.
 //!
-//! A function returns its value and its derivative together. It is called again in the backward pass rather than
-//! having its derivative stored: for functions as short as these, memory is what costs. It must therefore give the
-//! same result for the same arguments; randomness belongs into a tensor of its own (see
-//! [`ste_scaled`](super::ste_scaled)). Loops over it are compiled for each instruction set.
+//! A function returns its value and its derivative together. The backward pass calls it again instead of storing
+//! derivatives, because memory is the bottleneck of functions this short. The function must therefore return the same
+//! result for the same arguments; randomness belongs in a tensor of its own (see [`ste_scaled`](super::ste_scaled)).
+//! Loops over the function are compiled for each instruction set.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 
@@ -12,11 +12,11 @@ use crate::error::{Result, shape_error};
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::elementwise;
 
-/// `f(x)` for every element, without a gradient: the result is detached.
+/// Applies `f` to every element, without a gradient: the result is detached.
 ///
 /// # Errors
-/// [`TensorError::DType`](crate::TensorError::DType) and [`TensorError::Shape`](crate::TensorError::Shape) where `x`
-/// is not `f32` or empty.
+/// [`TensorError::DType`](crate::TensorError::DType) or [`TensorError::Shape`](crate::TensorError::Shape) if `x` is
+/// not `f32` or is empty.
 pub fn map<F>(x: &Tensor, f: F, threads: Threads) -> Result<Tensor>
 where
     F: Fn(f32) -> f32 + Send + Sync + 'static,
@@ -25,7 +25,7 @@ where
     Ok(x.contiguous()?.detach().apply_op1_no_bwd(&Map { f: move |x| (f(x), 0.0), threads })?)
 }
 
-/// `f(x) = (value, derivative)` for every element.
+/// Applies `f(x) = (value, derivative)` to every element.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -52,12 +52,12 @@ where
     Ok(x.contiguous()?.apply_op1(Map { f, threads })?)
 }
 
-/// `f(x, values[c]) = (value, derivative for x)` for every element, `c` its place in the last axis. With a single
-/// value it is every element's. The values are constants.
+/// Applies `f(x, values[c]) = (value, derivative for x)` to every element; `c` is its index in the last axis. A
+/// single value applies to all elements. Values are constants without a gradient.
 ///
 /// # Errors
-/// As [`map`], and [`TensorError::Shape`](crate::TensorError::Shape) where there are neither one nor as many values
-/// as channels.
+/// As [`map`], and [`TensorError::Shape`](crate::TensorError::Shape) if there is neither one value nor one per
+/// channel.
 pub fn map_channels_with_gradient<F>(x: &Tensor, values: Vec<f32>, f: F, threads: Threads) -> Result<Tensor>
 where
     F: Fn(f32, f32) -> (f32, f32) + Send + Sync + 'static,
@@ -71,14 +71,15 @@ where
     Ok(x.contiguous()?.apply_op1(MapChannels { f, values, threads })?)
 }
 
-/// `f(x, p[c]) = (value, derivative for x, derivative for p)` for every element, `c` its place in the last axis; the
-/// gradient for `p` is summed over the elements that share it. Learned step sizes, clips and widths are made of this.
+/// Applies `f(x, p[c]) = (value, derivative for x, derivative for p)` to every element; `c` is its index in the last
+/// axis. The gradient for `p` is summed over the elements that share it. Learned step sizes, clips and bit widths use
+/// this.
 ///
 /// # Shapes
-/// `x` (…, channels), `p` (channels), or of one element for all; the result as `x`.
+/// `x` (…, channels), `p` (channels) or a single element. Returns the shape of `x`.
 ///
 /// # Errors
-/// As [`map`], and [`TensorError::Shape`](crate::TensorError::Shape) where `p` has another size.
+/// As [`map`], and [`TensorError::Shape`](crate::TensorError::Shape) if `p` has another size.
 pub fn map_parameter_with_gradient<F>(x: &Tensor, p: &Tensor, f: F, threads: Threads) -> Result<Tensor>
 where
     F: Fn(f32, f32) -> (f32, f32, f32) + Send + Sync + 'static,

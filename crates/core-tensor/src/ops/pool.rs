@@ -13,19 +13,20 @@ use tinsmith_kernels::pool::{
 };
 use tinsmith_kernels::{Pool1dGeometry, Pool2dGeometry};
 
-/// Two-dimensional max pooling. Padding counts as minus infinity; the gradient goes to the first maximum of a window.
+/// Two-dimensional max pooling. Padding counts as minus infinity; the gradient goes to the first maximum of each
+/// window.
 ///
 /// # Shapes
-/// `x` (batch, height, width, channels); the result (batch, height', width', channels).
+/// `x` (batch, height, width, channels). Returns (batch, height', width', channels).
 ///
 /// # Errors
-/// [`TensorError::Shape`](crate::TensorError::Shape) and
-/// [`TensorError::DType`](crate::TensorError::DType) where the arguments do not fit.
+/// [`TensorError::Shape`](crate::TensorError::Shape) or [`TensorError::DType`](crate::TensorError::DType) if the
+/// arguments do not fit.
 pub fn max_pool2d(x: &Tensor, geometry: &Pool2dGeometry, threads: Threads) -> Result<Tensor> {
     pool2d("max_pool2d", Kind::Max, x, geometry, threads)
 }
 
-/// Two-dimensional average pooling over the real (unpadded) elements of each window.
+/// Two-dimensional average pooling over the elements of each window; padding does not count.
 ///
 /// # Shapes
 /// As [`max_pool2d`].
@@ -39,7 +40,7 @@ pub fn average_pool2d(x: &Tensor, geometry: &Pool2dGeometry, threads: Threads) -
 /// One-dimensional max pooling.
 ///
 /// # Shapes
-/// `x` (batch, length, channels); the result (batch, length', channels).
+/// `x` (batch, length, channels). Returns (batch, length', channels).
 ///
 /// # Errors
 /// As [`max_pool2d`].
@@ -47,7 +48,7 @@ pub fn max_pool1d(x: &Tensor, geometry: &Pool1dGeometry, threads: Threads) -> Re
     pool1d("max_pool1d", Kind::Max, x, geometry, threads)
 }
 
-/// One-dimensional average pooling over the real (unpadded) elements of each window.
+/// One-dimensional average pooling over the elements of each window; padding does not count.
 ///
 /// # Shapes
 /// As [`max_pool1d`].
@@ -61,7 +62,7 @@ pub fn average_pool1d(x: &Tensor, geometry: &Pool1dGeometry, threads: Threads) -
 /// Average over all positions.
 ///
 /// # Shapes
-/// `x` (batch, …, channels) of rank 3 or more; the result (batch, channels).
+/// `x` (batch, …, channels) of rank 3 or more. Returns (batch, channels).
 ///
 /// # Errors
 /// As [`max_pool2d`].
@@ -143,9 +144,9 @@ struct Pool {
     shape: PoolShape,
     dims: Vec<usize>,
     threads: Threads,
-    /// Whether a gradient may be asked for.
+    /// Keeps the positions of the maxima for the backward pass.
     keep: bool,
-    /// Which element of each window was the greatest.
+    /// Position of each window's maximum.
     taps: OnceLock<Vec<u8>>,
 }
 

@@ -1,5 +1,5 @@
-//! Straight-through estimators (Bengio, Léonard, Courville, arXiv 1308.3432): the value of one tensor, the gradient
-//! of another. candle's own `round`, `sign` and `floor` have no gradient and say nothing.
+//! Straight-through estimators (Bengio, Léonard, Courville, arXiv 1308.3432): the value of one tensor with the
+//! gradient of another. candle's own `round`, `sign` and `floor` silently have no gradient.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
 
@@ -9,13 +9,13 @@ use crate::error::{Result, shape_error};
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::elementwise;
 
-/// The value of `y`; the gradient goes unchanged to `x`, none to `y`.
+/// Returns the value of `y`. The gradient passes unchanged to `x`; `y` receives none.
 ///
 /// # Shapes
-/// `x` and `y` alike; the result as they.
+/// `x` and `y` of the same shape, which is also that of the result.
 ///
 /// # Errors
-/// [`TensorError::Shape`](crate::TensorError::Shape) and [`TensorError::DType`](crate::TensorError::DType) where the
+/// [`TensorError::Shape`](crate::TensorError::Shape) or [`TensorError::DType`](crate::TensorError::DType) if the
 /// arguments do not fit.
 pub fn ste(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     check(STE, &[x, y])?;
@@ -25,11 +25,11 @@ pub fn ste(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op2(&y.contiguous()?.detach(), Ste)?)
 }
 
-/// The value of `y`; the gradient goes to `x`, multiplied by `derivative`. For values that a function of one element
-/// cannot give again, such as stochastic roundings.
+/// Returns the value of `y`. The gradient passes to `x`, multiplied by `derivative`. Use this for values that a
+/// deterministic function of one element cannot reproduce, such as stochastic rounding.
 ///
 /// # Shapes
-/// All three alike; the result as they.
+/// All three of the same shape, which is also that of the result.
 ///
 /// # Errors
 /// As [`ste`].
@@ -42,7 +42,7 @@ pub fn ste_scaled(x: &Tensor, y: &Tensor, derivative: &Tensor, threads: Threads)
     Ok(x.contiguous()?.apply_op3(&y, &derivative, SteScaled { threads })?)
 }
 
-/// Rounding to the nearest integer, halves to even as TensorFlow does; the gradient passes.
+/// Rounds to the nearest integer, halves to even as in TensorFlow; the gradient passes unchanged.
 ///
 /// # Errors
 /// As [`ste`].
@@ -50,7 +50,7 @@ pub fn round(x: &Tensor, threads: Threads) -> Result<Tensor> {
     map_with_gradient(x, |x| (x.round_ties_even(), 1.0), threads)
 }
 
-/// The greatest integer not above; the gradient passes.
+/// Rounds down to an integer; the gradient passes unchanged.
 ///
 /// # Errors
 /// As [`ste`].
@@ -58,7 +58,7 @@ pub fn floor(x: &Tensor, threads: Threads) -> Result<Tensor> {
     map_with_gradient(x, |x| (x.floor(), 1.0), threads)
 }
 
-/// -1, 0 or 1 (NaN for NaN); the gradient passes.
+/// Returns -1, 0 or 1 (NaN for NaN); the gradient passes unchanged.
 ///
 /// # Errors
 /// As [`ste`].

@@ -38,7 +38,7 @@ fn gradients_agree_with_differences() {
 }
 
 #[test]
-fn gradients_at_the_kinks_are_kerass() {
+fn gradients_at_kinks_follow_keras() {
     let gradient_at = |kind: Activation, x: f32| {
         let x = Var::new(&[x], &Device::Cpu).unwrap();
         let y = ops::activation(x.as_tensor(), kind, Threads::ONE).unwrap();

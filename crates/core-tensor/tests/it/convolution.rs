@@ -66,7 +66,7 @@ fn one_dimension_is_a_height_of_one() {
     });
 }
 
-/// The transposed convolution against its definition: every input spreads the kernel over the output.
+/// Compares the transposed convolution with its definition: every input adds a scaled kernel to the output.
 #[test]
 fn transposed_convolution_spreads_its_input() {
     for (same, stride, kernel, dilation) in [
@@ -89,7 +89,7 @@ fn transposed_convolution_spreads_its_input() {
         };
         let (oh, ow) = (size(h, kernel.0, stride.0, dilation.0), size(w, kernel.1, stride.1, dilation.1));
         assert_eq!(y.dims(), [n, oh, ow, f]);
-        // Keras crops the whole spread by the padding of the convolution that it transposes.
+        // Keras crops the full output by the padding of the convolution that it transposes.
         let crop = |n: usize, out: usize, k: usize, s: usize, d: usize| {
             if same { ((n - 1) * s + span(k, d)).saturating_sub(out) / 2 } else { 0 }
         };
@@ -121,7 +121,7 @@ fn transposed_convolution_spreads_its_input() {
 }
 
 #[test]
-fn candle_agrees_where_it_is_right() {
+fn candle_agrees() {
     let (x, w) = (normal_tensor(1, &[2, 7, 9, 4]), normal_tensor(2, &[3, 3, 4, 5]));
     let g = Conv2dGeometry {
         padding: (Padding { before: 1, after: 1 }, Padding { before: 1, after: 1 }),
@@ -136,7 +136,7 @@ fn candle_agrees_where_it_is_right() {
 }
 
 #[test]
-fn other_layouts_are_read_rightly() {
+fn other_memory_layouts_are_supported() {
     let x = normal_tensor(1, &[2, 4, 6, 5]);
     let w = normal_tensor(2, &[3, 4, 2, 3]);
     let turned = x.permute((0, 2, 3, 1)).unwrap();

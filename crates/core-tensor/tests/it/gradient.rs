@@ -4,8 +4,8 @@ use tinsmith_core_tensor::{Result, Tensor, Var};
 
 use crate::reference::{normal_tensor, values};
 
-/// Checks the gradient of `f` for each of `inputs` on a random projection of its output. `step` is the difference's;
-/// `f` should be smooth over it.
+/// Checks the gradient of `f` for each of `inputs`, on a random projection of its output, against differences with
+/// this `step`. `f` should be smooth over a step.
 #[track_caller]
 pub(crate) fn check(what: &str, inputs: &[Tensor], step: f32, f: impl Fn(&[Tensor]) -> Result<Tensor>) {
     const TOLERANCE: f64 = 4e-3;
@@ -25,7 +25,7 @@ pub(crate) fn check(what: &str, inputs: &[Tensor], step: f32, f: impl Fn(&[Tenso
         let gradient = values(gradient);
         let data = values(input);
         let scale = gradient.iter().fold(1.0_f64, |a, g| a.max(f64::from(g.abs())));
-        // Some twenty elements, spread over the tensor.
+        // About twenty elements, spread over the tensor.
         for e in (0..data.len()).step_by(data.len().div_ceil(20)) {
             let moved = |by: f32| {
                 let mut data = data.clone();

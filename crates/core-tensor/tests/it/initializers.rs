@@ -1,4 +1,4 @@
-//! Initializers against the statistics that Keras states for its own.
+//! Initializers against the statistics that Keras documents.
 
 use std::path::PathBuf;
 
@@ -47,7 +47,7 @@ fn golden_initializers_have_the_bounds_and_deviations_of_keras() {
         let std = (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
         let want = case["std"].as_f64().unwrap();
         let greatest = values.iter().fold(0.0_f64, |a, v| a.max(f64::from(v.abs())));
-        // Four standard errors of the mean; of the deviation a little more than four.
+        // Four standard errors for the mean; slightly more than four for the deviation.
         assert!(mean.abs() < 4.0 * want / (count as f64).sqrt(), "{name} {dims:?}: mean {mean}");
         assert!((std / want - 1.0).abs() < 0.013, "{name} {dims:?}: deviation {std} for {want}");
         if let Some(bound) = case["bound"].as_f64() {

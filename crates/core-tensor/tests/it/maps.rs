@@ -1,4 +1,4 @@
-//! Functions with gradients of the caller's choice, straight-through estimators, dropout.
+//! Functions with custom gradients, straight-through estimators, dropout.
 
 use tinsmith_core_tensor::{Device, Tensor, Var, ops};
 use tinsmith_foundation::Seed;

@@ -21,7 +21,7 @@ fn statistics(x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
 fn training_uses_the_moments_of_the_batch_on_every_path() {
     for dims in [vec![1, 3], vec![700, 1], vec![31, 5], vec![3, 4, 5, 17], vec![2, 300, 33]] {
         let c = dims[dims.len() - 1];
-        // Far from zero, where a one-pass variance would lose its digits.
+        // Far from zero, so that a one-pass variance would lose digits.
         let x = (normal_tensor(1, &dims) + 100.0).unwrap();
         let (gamma, beta) = (normal_tensor(2, &[c]), normal_tensor(3, &[c]));
         let (mean, variance) = statistics(&values(&x), c);

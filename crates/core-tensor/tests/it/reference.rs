@@ -4,7 +4,7 @@ use tinsmith_core_tensor::{Device, Tensor};
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::dispatch::InstructionSet;
 
-/// Standard normal values that depend on the seed alone.
+/// Standard normal values that depend on the seed only.
 pub(crate) fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut rng = Seed::new(seed).rng();
     (0..count).map(|_| rng.normal() as f32).collect()
@@ -18,7 +18,7 @@ pub(crate) fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// `got` equals `want` within `tolerance` of the largest value.
+/// Asserts that `got` equals `want` within `tolerance`, relative to the largest value.
 #[track_caller]
 pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{what}: lengths");
@@ -28,7 +28,7 @@ pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64
     }
 }
 
-/// Runs `body` once for every instruction set that this processor has.
+/// Runs `body` once per instruction set of this processor.
 pub(crate) fn on_every_path(mut body: impl FnMut(InstructionSet)) {
     for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
         if set <= InstructionSet::detect() {

@@ -1,4 +1,4 @@
-//! What cannot be computed is refused, by name, before candle sees it.
+//! Invalid arguments are refused before candle sees them, with errors that name the operation.
 
 use tinsmith_core_tensor::{DType, Device, Result, Tensor, ops};
 use tinsmith_kernels::{

@@ -1,11 +1,11 @@
-//! The number of threads changes no bit. Sizes are large enough for several threads to be used.
+//! Results are bit-identical for any number of threads. Sizes are large enough for several threads to be used.
 
 use tinsmith_core_tensor::{Result, Tensor, Var, ops};
 use tinsmith_kernels::{Activation, Conv2dGeometry, Pool2dGeometry, Threads};
 
 use crate::reference::{normal_tensor, values};
 
-/// Value and gradients of `f` for 1, 2, 3 and 8 threads.
+/// Compares value and gradients of `f` for 1, 2, 3 and 8 threads.
 #[track_caller]
 fn check(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor], Threads) -> Result<Tensor>) {
     let run = |threads: usize| {
@@ -41,7 +41,7 @@ fn products_are_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn the_rest_is_the_same_for_any_number_of_threads() {
+fn other_operations_are_the_same_for_any_number_of_threads() {
     let x = normal_tensor(1, &[29, 67, 64, 9]);
     let (gamma, beta) = (normal_tensor(2, &[9]), normal_tensor(3, &[9]));
     let g = Pool2dGeometry { stride: (1, 1), ..Pool2dGeometry::new((2, 2)) }.same((67, 64));

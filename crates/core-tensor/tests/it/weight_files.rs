@@ -22,7 +22,7 @@ fn contents() -> (BTreeMap<String, Tensor>, BTreeMap<String, String>) {
 }
 
 #[test]
-fn what_was_saved_is_loaded_bit_for_bit() {
+fn saved_tensors_load_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/weights.safetensors");
     let (tensors, metadata) = contents();
@@ -35,7 +35,7 @@ fn what_was_saved_is_loaded_bit_for_bit() {
         let bits = |t: &Tensor| values(t).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&loaded.tensors[name]), bits(tensor), "{name}");
     }
-    // candle reads it too, so the data lies where the header says.
+    // candle reads the file too, so the data offsets in the header are right.
     let theirs = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
     assert_eq!(values(&theirs["a.kernel"]), values(&tensors["a.kernel"]));
     let first = std::fs::read(&path).unwrap();
@@ -80,7 +80,7 @@ fn errors_name_file_tensor_and_shapes() {
 }
 
 #[test]
-fn torn_and_lying_files_are_refused() {
+fn truncated_and_invalid_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
     let (tensors, metadata) = contents();
@@ -92,7 +92,7 @@ fn torn_and_lying_files_are_refused() {
     let mut lying = bytes;
     lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(read(&path, &lying).is_err());
-    // Bytes changed anywhere in the header give an error or other contents, never a panic.
+    // Changed bytes anywhere in the header give an error or other contents, never a panic.
     let whole = std::fs::read(&path).unwrap();
     for i in 8..whole.len().min(400) {
         let mut changed = whole.clone();

@@ -1,10 +1,9 @@
 //! AutoQKeras' goal `bits` (`ForgivingFactorBits`).
 //!
-//! Parameters count at the width of their quantizer, at `ref_bits` without one. A batch norm counts scale and
-//! offset only, a quantized one with 6 and 5 bits whatever its quantizers. Separable, transposed and folded
-//! layers count nothing. Of activations count those that an activation function makes, fused or a layer of
-//! its own: at the width of their quantizer, softmax and sigmoid at `output_bits`, other functions at
-//! `ref_bits`, linear ones not at all. `ReLU` layers, pooling, merges and batch norms count no activations.
+//! Parameters count at the width of their quantizer, at `ref_bits` without one. A batch normalization counts scale and
+//! offset only, a quantized one with 6 and 5 bits regardless of its quantizers. Separable, transposed and folded layers
+//! count nothing. Activations count if an activation function makes them, fused or as a layer: at the width of their quantizer, softmax and sigmoid at `output_bits`, other functions at
+//! `ref_bits`, linear ones not at all. `ReLU` layers, pooling, merges and batch normalizations count no activations.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use tinsmith_network::{Activation, Graph, Layer, ModelSpec, Op, Role};
 
 use super::class_of;
-use crate::storage::product;
+use crate::storage::elements;
 
-/// What of a layer is counted.
+/// Counted part of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// Its weights.
+pub enum CountedPart {
+    /// The weights.
     Parameters,
-    /// Its output.
+    /// The output.
     Activations,
 }
 
@@ -33,14 +32,14 @@ pub struct BitsConfig {
     pub input_bits: u32,
     /// Bits of an element of a softmax's or sigmoid's output.
     pub output_bits: u32,
-    /// Bits of what has no quantizer.
+    /// Bits of values without a quantizer.
     pub ref_bits: u32,
-    /// For each layer class (see [`super::keras_class`]) the parts that count; `default` for classes without
-    /// an entry. A class with neither is not counted.
-    pub config: BTreeMap<String, Vec<Part>>,
-    /// The class of layers, by name, that differs from [`super::keras_class`].
+    /// Counted parts by layer class (see [`super::keras_class`]); `default` applies to classes without an entry. A class
+    /// with neither is not counted.
+    pub config: BTreeMap<String, Vec<CountedPart>>,
+    /// Classes of layers, by name, that differ from [`super::keras_class`].
     pub classes: BTreeMap<String, String>,
-    /// Whether inputs are layers (not so in a Keras `Sequential` model, whose input is then not counted).
+    /// Counts inputs as layers. False for a Keras `Sequential` model, whose input is no layer.
     pub counts_input: bool,
 }
 
@@ -50,7 +49,10 @@ impl Default for BitsConfig {
             input_bits: 8,
             output_bits: 8,
             ref_bits: 8,
-            config: BTreeMap::from([("default".to_owned(), vec![Part::Parameters, Part::Activations])]),
+            config: BTreeMap::from([(
+                "default".to_owned(),
+                vec![CountedPart::Parameters, CountedPart::Activations],
+            )]),
             classes: BTreeMap::new(),
             counts_input: true,
         }
@@ -60,24 +62,24 @@ impl Default for BitsConfig {
 /// Bits of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct LayerBits {
-    /// Of its parameters, counted or not.
+    /// Bits of its parameters, counted or not.
     pub parameters: u64,
-    /// Of its output, counted or not.
+    /// Bits of its output, counted or not.
     pub activations: u64,
-    /// Of the parts that are counted.
+    /// Bits of the counted parts.
     pub total: u64,
 }
 
 /// Bits of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Bits {
-    /// Of all parameters that are counted.
+    /// Bits of all counted parameters.
     pub parameters: u64,
-    /// Of all activations that are counted.
+    /// Bits of all counted activations.
     pub activations: u64,
-    /// Both.
+    /// Sum of both.
     pub total: u64,
-    /// Each layer, as declared.
+    /// Each layer, in the order of declaration.
     pub layers: Vec<LayerBits>,
 }
 
@@ -95,16 +97,16 @@ impl Bits {
             let input = graph.nodes[i].inputs.first().map_or(&[][..], |&k| graph.shape(k));
             let mut bits = LayerBits {
                 parameters: parameter_bits(layer, class, input, config),
-                activations: product(graph.shape(i)).saturating_mul(activation_bits(layer, class, config)),
+                activations: elements(graph.shape(i)).saturating_mul(activation_bits(layer, class, config)),
                 total: 0,
             };
             let parts = config.config.get(class).or_else(|| config.config.get("default"));
             let counts = |part| parts.is_some_and(|parts| parts.contains(&part));
-            if counts(Part::Parameters) {
+            if counts(CountedPart::Parameters) {
                 bits.total = bits.total.saturating_add(bits.parameters);
                 all.parameters = all.parameters.saturating_add(bits.parameters);
             }
-            if counts(Part::Activations) {
+            if counts(CountedPart::Activations) {
                 bits.total = bits.total.saturating_add(bits.activations);
                 all.activations = all.activations.saturating_add(bits.activations);
             }
@@ -139,7 +141,7 @@ fn parameter_bits(layer: &Layer, class: &str, input: &[usize], config: &BitsConf
             .iter()
             .filter(|w| matches!(w.role, Role::Kernel | Role::Bias))
             .map(|w| {
-                product(&w.shape).saturating_mul(w.quantizer.map_or(config.ref_bits, |q| q.bits()).into())
+                elements(&w.shape).saturating_mul(w.quantizer.map_or(config.ref_bits, |q| q.bits()).into())
             })
             .fold(0, u64::saturating_add),
         _ => 0,

@@ -1,18 +1,17 @@
 //! AutoQKeras' goal `energy` (`ForgivingFactorPower`), in picojoule.
 //!
-//! For each layer: reading its inputs, writing its output, reading its parameters, and its operations. What
-//! of it makes the size of a network depends on the layer's class ([`counted_pj`]). An access to `b` bits
-//! costs
+//! For each layer: reading its inputs, writing its output, reading its parameters, and its operations. The
+//! parts that count as the size of a network depend on the layer's class ([`counted_pj`]). An access to `b` bits costs
 //!
-//! - `dram`: `20.3125 b`, and the `sram` term on top where inputs and outputs pass through it
+//! - `dram`: `20.3125 b`, plus the `sram` term if inputs and outputs pass through it
 //!   (`rd_wr_on_io`);
 //! - `sram`: `ceil(b / 64) max(0, 9.02427321e-4 L^3 - 2.68847858e-2 L^2 + 2.08900804e-1 L)` with `L =
 //!   log2(max(b, min_sram_size))`;
 //! - `fixed`: nothing.
 //!
-//! The first layers read and the last layers write in `dram` where `rd_wr_on_io` is set and in `sram` where
-//! it is not, whatever `activations_on_memory` says. Pooling counts channels times window additions, however
-//! many windows there are. Layers that do nothing at inference (dropout) and inputs are no layers here.
+//! The first layers read from and the last layers write to `dram` if `rd_wr_on_io` is set, else `sram`, regardless of
+//! `activations_on_memory`. Pooling counts channels times window additions, regardless of the number of windows. Inputs
+//! and layers without effect at inference (dropout) are not layers here.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +22,9 @@ use tinsmith_network::{Graph, ModelSpec, Op};
 use super::class_of;
 use super::operators::add_energy_pj;
 use super::widths::{Arithmetic, Assignment, LayerWidths, widths};
-use crate::storage::product;
+use crate::storage::elements;
 
-/// Where something is stored.
+/// Memory that holds a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Memory {
@@ -33,7 +32,7 @@ pub enum Memory {
     Dram,
     /// On chip.
     Sram,
-    /// In the circuit itself; costs nothing.
+    /// Constants in the circuit; no access cost.
     Fixed,
 }
 
@@ -41,15 +40,15 @@ pub enum Memory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnergyConfig {
-    /// Where parameters are.
+    /// Memory of the parameters.
     pub parameters_on_memory: Memory,
-    /// Where activations are.
+    /// Memory of the activations.
     pub activations_on_memory: Memory,
-    /// Smallest size that an on-chip memory is made in, in bits.
+    /// Smallest available size of on-chip memory, in bits.
     pub min_sram_size: u64,
-    /// Whether inputs and outputs of the network pass through off-chip memory.
+    /// Moves inputs and outputs of the network through off-chip memory.
     pub rd_wr_on_io: bool,
-    /// The class of layers, by name, that differs from [`super::keras_class`].
+    /// Classes of layers, by name, that differ from [`super::keras_class`].
     pub classes: BTreeMap<String, String>,
 }
 
@@ -91,13 +90,13 @@ impl EnergyConfig {
 /// Energy of one layer, in picojoule.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct LayerEnergy {
-    /// Of reading its inputs.
+    /// Reading the inputs.
     pub inputs: f64,
-    /// Of writing its output.
+    /// Writing the output.
     pub outputs: f64,
-    /// Of reading its parameters.
+    /// Reading the parameters.
     pub parameters: f64,
-    /// Of its operations.
+    /// Operations.
     pub op_cost: f64,
 }
 
@@ -112,11 +111,11 @@ impl LayerEnergy {
 /// Energy of a network, in picojoule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Energy {
-    /// The plain sum.
+    /// Sum of all parts.
     pub total_pj: f64,
-    /// What AutoQKeras calls size: the parts that [`counted_pj`] names.
+    /// Size in AutoQKeras' sense: the parts of [`counted_pj`].
     pub size_pj: f64,
-    /// Each layer, as declared; None for inputs and for layers that do nothing at inference.
+    /// Each layer, in the order of declaration; None for inputs and for layers without effect at inference.
     pub layers: Vec<Option<LayerEnergy>>,
 }
 
@@ -154,7 +153,7 @@ impl Energy {
     }
 }
 
-/// The layer or input that a tensor comes from, seen through layers that do nothing.
+/// Source of a tensor, skipping layers without effect.
 fn origin(spec: &ModelSpec, graph: &Graph, mut layer: usize) -> usize {
     while let (Op::Dropout(_) | Op::DropConnect(_), Some(&before)) =
         (&spec.layers[layer].op, graph.nodes[layer].inputs.first())
@@ -172,10 +171,10 @@ fn layer_energy(
     config: &EnergyConfig,
 ) -> LayerEnergy {
     let node = &graph.nodes[i];
-    let elements = product(&node.shape);
+    let output_elements = elements(&node.shape);
     let reads = node.inputs.iter().zip(&widths.inputs).map(|(&from, kind)| {
         let is_edge = matches!(spec.layers[origin(spec, graph, from)].op, Op::Input(_));
-        let bits = product(graph.shape(from)).saturating_mul(kind.bits.into());
+        let bits = elements(graph.shape(from)).saturating_mul(kind.bits.into());
         config.access_pj(bits, config.activations_on_memory, is_edge)
     });
     let parameters = widths.weights.iter().map(|weight| {
@@ -183,12 +182,12 @@ fn layer_energy(
         config.access_pj(bits, config.parameters_on_memory, false)
     });
     let is_last = graph.outputs.iter().any(|&output| origin(spec, graph, output) == i);
-    let output_bits = elements.saturating_mul(widths.output.bits.into());
+    let output_bits = output_elements.saturating_mul(widths.output.bits.into());
     LayerEnergy {
         inputs: reads.sum(),
         outputs: config.access_pj(output_bits, config.activations_on_memory, is_last),
         parameters: parameters.sum(),
-        op_cost: operations_pj(&widths.arithmetic, elements, node.inputs.len()),
+        op_cost: operations_pj(&widths.arithmetic, output_elements, node.inputs.len()),
     }
 }
 

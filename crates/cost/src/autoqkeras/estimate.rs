@@ -1,27 +1,26 @@
 //! QKeras' estimator of operations (`extract_model_operations`, `print_qstats`): for each quantized dense or
 //! convolution layer the kind of its multiplications, their number, and its weights with their widths. It
 //! follows simpler rules than `QTools`: the input's type is that of the last activation quantizer before the
-//! layer, whatever stands between (batch norms, pooling, sums), and 8 unsigned bits at the input of the
+//! layer, regardless of layers in between (batch normalizations, pooling, sums), and 8 unsigned bits at the input of the
 //! network; a depthwise layer counts the weights of a full convolution.
 //!
-//! `print_qstats` also tells the share of zeros among quantized weights, which needs their values and is no
-//! matter of a specification.
+//! `print_qstats` also reports the fraction of zeros among quantized weights, which a specification does not hold.
 
 use serde::Serialize;
-use tinsmith_network::{Activation, Graph, ModelSpec, Op, Quantizer, Role};
+use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind, Quantizer, Role};
 
 use super::keras_class;
 use super::operators::{Family, Type};
-use crate::storage::product;
+use crate::storage::elements;
 
-/// A type, as the estimator knows it.
+/// Number type, as the estimator knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Mode {
-    /// Its family.
+    /// Family of levels.
     pub family: Family,
-    /// Bits in all.
+    /// Total bits.
     pub bits: u32,
-    /// Whether there are negative numbers.
+    /// True if negative numbers occur.
     pub is_signed: bool,
 }
 
@@ -35,18 +34,18 @@ impl Mode {
     }
 }
 
-/// What one layer does.
+/// Operations of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Operations {
     /// Number of the layer in the specification.
     pub layer: usize,
     /// The kind of multiplication: `mult`, `fmult`, `barrel`, `adder`, `mux`, `xor`, `and`.
     pub kind: &'static str,
-    /// Of the weights.
+    /// Type of the weights.
     pub weight: Mode,
-    /// Of the input.
+    /// Type of the input.
     pub input: Mode,
-    /// Of the bias, float where there is none.
+    /// Type of the bias; float without one.
     pub bias: Mode,
     /// Multiplications.
     pub operations: u64,
@@ -57,7 +56,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// The name under which `print_qstats` sums up: signed or unsigned, kind, widths.
+    /// Key of the sums in `print_qstats`: signed or unsigned, kind, widths.
     #[must_use]
     pub fn name(&self) -> String {
         let sign = if self.weight.is_signed || self.input.is_signed { 's' } else { 'u' };
@@ -65,7 +64,7 @@ impl Operations {
     }
 }
 
-/// The quantized dense and convolution layers of `spec`, in an order in which they can run.
+/// Operations of the quantized dense and convolution layers of `spec`, in topological order.
 #[must_use]
 pub fn operations(spec: &ModelSpec, graph: &Graph) -> Vec<Operations> {
     let mut flowing = vec![Mode::SOURCE; spec.layers.len()];
@@ -89,19 +88,19 @@ pub fn operations(spec: &ModelSpec, graph: &Graph) -> Vec<Operations> {
         let bias = weights.iter().find(|w| w.role == Role::Bias);
         let mode = |quantizer: Option<Quantizer>| quantizer.map_or(Mode::FLOAT, |q| Mode::of(&q));
         let weight = mode(kernel.quantizer);
-        let elements = product(&kernel.shape);
-        let positions = product(&node.shape[..node.shape.len().saturating_sub(1)]);
+        let kernel_elements = elements(&kernel.shape);
+        let positions = elements(&node.shape[..node.shape.len().saturating_sub(1)]);
         let inputs = shape.last().map_or(1, |&c| c as u64);
-        let is_depthwise = matches!(layer.op, Op::DepthwiseConv2d(_));
+        let is_depthwise = layer.op.product().is_some_and(|product| product.kind == ProductKind::Depthwise);
         all.push(Operations {
             layer: i,
             kind: kind(weight.family, input.family),
             weight,
             input,
             bias: bias.map_or(Mode::FLOAT, |b| mode(b.quantizer)),
-            operations: positions.saturating_mul(elements),
-            weights: if is_depthwise { elements.saturating_mul(inputs) } else { elements },
-            biases: bias.map_or(0, |b| product(&b.shape)),
+            operations: positions.saturating_mul(kernel_elements),
+            weights: if is_depthwise { kernel_elements.saturating_mul(inputs) } else { kernel_elements },
+            biases: bias.map_or(0, |b| elements(&b.shape)),
         });
     }
     all

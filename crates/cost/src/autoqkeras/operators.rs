@@ -1,13 +1,14 @@
-//! `QTools`' arithmetic: which operator multiplies two types, how wide its result is, how wide a sum becomes,
-//! and what each costs in picojoule (Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm).
+//! `QTools`' arithmetic: the operator that multiplies two types, the widths of products and sums, and the energy of each in
+//! picojoule (Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm).
 //!
-//! Bits before the point do not include the sign here. A power of two of `n` bits besides its sign has
-//! exponents `-2^(n-1) ..= 2^(n-1) - 1`, or up to `log2(max_value)` where that is set.
+//! Integer bits do not include the sign here. A power of two of `n` bits besides its sign has
+//! exponents `-2^(n-1) ..= 2^(n-1) - 1`, or up to `log2(max_value)` if that is set.
 
 use serde::Serialize;
 use tinsmith_network::Quantizer;
+use tinsmith_network::quantizer::{InnerFunction, LevelSet};
 
-/// The families of types.
+/// Families of number types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
@@ -25,20 +26,20 @@ pub enum Family {
     Float,
 }
 
-/// A type of numbers.
+/// A number type.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Type {
-    /// The name of the quantizer that makes such numbers.
+    /// Name of the quantizer that makes such numbers.
     pub name: &'static str,
-    /// Its family.
+    /// Family of levels.
     pub family: Family,
-    /// Bits in all.
+    /// Total bits.
     pub bits: u32,
-    /// Bits before the point, without the sign; of no meaning for powers of two and floats.
+    /// Integer bits without the sign; meaningless for powers of two and floats.
     pub int_bits: i32,
-    /// Whether there are negative numbers.
+    /// True if negative numbers occur.
     pub is_signed: bool,
-    /// Largest magnitude of a power of two, where one is set.
+    /// Largest magnitude of a power of two, if bounded.
     pub max_value: Option<f64>,
 }
 
@@ -74,36 +75,31 @@ impl Type {
         Self { name, family, bits: 1, int_bits: 1, is_signed, max_value: None }
     }
 
-    /// The type of what a quantizer makes. `QTools` knows no `quantized_sigmoid`, which is taken as unsigned
-    /// fixed point here.
+    /// Type of the values of a quantizer. `QTools` does not know `quantized_sigmoid`, which is unsigned fixed point here.
     #[must_use]
     pub fn of(quantizer: &Quantizer) -> Self {
         let name = quantizer.kind();
-        let fixed = |bits, int_bits, is_signed| Self { name, ..Self::fixed(bits, int_bits, is_signed) };
-        match quantizer {
-            Quantizer::QuantizedBits(q) => fixed(q.bits, q.integer, q.keep_negative),
-            Quantizer::QuantizedRelu(q) if q.bits == 1 && q.integer == 1 => {
+        let facts = quantizer.facts();
+        let fixed = |int_bits| Self { name, ..Self::fixed(facts.bits, int_bits, facts.is_signed) };
+        match (facts.levels, facts.function) {
+            (LevelSet::Uniform, InnerFunction::Rectifier)
+                if (facts.bits, facts.integer_bits) == (1, 1) && !facts.is_learned =>
+            {
                 Self::binary(name, Family::ZeroOne)
             }
-            Quantizer::QuantizedRelu(q) => fixed(q.bits, q.integer, q.negative_slope != 0.0),
-            Quantizer::QuantizedTanh(q) => fixed(q.bits, -1, true),
-            Quantizer::QuantizedSigmoid(q) => fixed(q.bits, 0, false),
-            Quantizer::QuantizedUlaw(q) => fixed(q.bits, q.integer, true),
-            Quantizer::QuantizedHswish(q) => fixed(q.bits, q.integer, true),
-            Quantizer::QuantizedPo2(q) => Self::power_of_two(q.bits, true, q.max_value),
-            Quantizer::QuantizedReluPo2(q) => {
-                Self { name, ..Self::power_of_two(q.bits, q.negative_slope != 0.0, q.max_value) }
+            (LevelSet::Uniform, InnerFunction::Tanh) => fixed(-1),
+            (LevelSet::PowersOfTwo, _) => {
+                Self { name, ..Self::power_of_two(facts.bits, facts.is_signed, facts.max_value) }
             }
-            Quantizer::Binary(q) if q.use_01 => Self::binary(name, Family::ZeroOne),
-            Quantizer::Binary(_) | Quantizer::StochasticBinary(_) => Self::binary(name, Family::Binary),
-            Quantizer::Bernoulli(_) => Self::binary(name, Family::ZeroOne),
-            Quantizer::Ternary(_) | Quantizer::StochasticTernary(_) => Self { name, ..Self::ternary(2) },
-            // `QTools` knows none that learn; the bits before the point are those of weights below 1.
-            _ => fixed(quantizer.bits(), 0, quantizer.is_signed()),
+            (LevelSet::Ternary, _) => Self { name, ..Self::ternary(2) },
+            (LevelSet::Binary, _) => Self::binary(name, Family::Binary),
+            (LevelSet::ZeroOne, _) => Self::binary(name, Family::ZeroOne),
+            // `QTools` knows no learned quantizers; their bits before the point are those of values below 1.
+            _ => fixed(facts.integer_bits),
         }
     }
 
-    /// Whether this is floating point.
+    /// True for floating point.
     #[must_use]
     pub const fn is_float(&self) -> bool {
         matches!(self.family, Family::Float)
@@ -131,7 +127,7 @@ impl Type {
     }
 }
 
-/// The operators that stand in for a multiplier.
+/// Kinds of operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
@@ -152,9 +148,9 @@ pub enum Gate {
 /// An operator with its result.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Operator {
-    /// The type of its result.
+    /// Type of the result.
     pub output: Type,
-    /// What it is made of.
+    /// Kind of the operator.
     pub gate: Gate,
     /// Its width, as far as its energy is concerned.
     pub gate_bits: f64,
@@ -189,7 +185,7 @@ pub fn add_energy_pj(sum: &Type) -> f64 {
     Operator { output: *sum, gate: Gate::Add, gate_bits, gate_factor: 1.0 }.energy_pj()
 }
 
-/// What multiplies a weight by an input, by their families:
+/// Operator that multiplies a weight by an input, by their families:
 ///
 /// | | gate | factor | width | result |
 /// | --- | --- | --- | --- | --- |
@@ -266,8 +262,7 @@ fn shifter(power: &Type, fixed: &Type, is_signed: bool) -> Operator {
     Operator { output, gate: Gate::Shifter, gate_bits: b * b.log10(), gate_factor: 1.0 }
 }
 
-/// The type of a sum of `terms` products. A network's layers count one more than they have products, whether
-/// or not there is a bias.
+/// Type of a sum of `terms` products. Layers pass one more than their number of products, with or without a bias.
 #[must_use]
 pub fn accumulator(product: &Type, terms: u64) -> Type {
     let term = product.in_sum();
@@ -278,7 +273,7 @@ pub fn accumulator(product: &Type, terms: u64) -> Type {
     Type::fixed(term.bits + carry, term.int_bits + carry as i32, term.is_signed)
 }
 
-/// The layers that merge several inputs.
+/// Kinds of layers that merge several inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MergeKind {
@@ -286,17 +281,17 @@ pub enum MergeKind {
     Add,
     /// Products.
     Multiply,
-    /// Largest (or smallest) of each place.
+    /// Element-wise maximum or minimum.
     Maximum,
     /// Means.
     Average,
-    /// Side by side.
+    /// Concatenation.
     Concatenate,
 }
 
-/// What merges inputs of these types: a sum takes a bit more than the widest, a product is as a weight by an
-/// input, the others take the widest type; the width is the largest width and the largest number of bits
-/// before the point, each by itself. None for no inputs.
+/// Operator that merges inputs of these types. A sum has one bit more than the widest input, a product is that of weight
+/// and input, and the others have the widest type: the largest total and the largest integer width, taken separately.
+/// None without inputs.
 #[must_use]
 pub fn merge(kind: MergeKind, inputs: &[Type]) -> Option<Operator> {
     let (first, rest) = inputs.split_first()?;

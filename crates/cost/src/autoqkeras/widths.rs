@@ -1,4 +1,4 @@
-//! `QTools`' bit widths: the type of every tensor in a network, and the operators between them.
+//! `QTools`' bit widths: the number type of every tensor in a network, and the operators between them.
 //!
 //! A quantized layer multiplies its weights' type by its input's; without an activation its accumulator's
 //! type flows on. A plain (Keras) layer computes with the types of the [`Assignment`], 32-bit floats by
@@ -6,20 +6,20 @@
 //! the bias of a depthwise layer as one number, and an accumulator makes room for one product more than there
 //! are.
 //!
-//! Ours where `QTools` has no rule: 1-D convolutions follow the rule for 2-D ones; a separable layer is its
+//! Our additions for cases without a rule in `QTools`: 1-D convolutions follow the rule for 2-D ones; a separable layer is its
 //! two stages in a row; a kernel without a quantizer in a quantized layer is a 32-bit float.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tinsmith_network::op::{BatchNorm, Op};
-use tinsmith_network::{Activation, Graph, ModelSpec, Role, Weight};
+use tinsmith_network::{Activation, Graph, ModelSpec, Pooling, ProductKind, Role, Weight};
 
 use super::class_of;
 use super::operators::{Gate, MergeKind, Operator, Type, accumulator, merge, multiplier};
-use crate::storage::product;
+use crate::storage::elements;
 
-/// The types that a reference is measured with.
+/// Number types of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -34,7 +34,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// The type.
+    /// The number type.
     #[must_use]
     pub const fn as_type(self) -> Type {
         match self {
@@ -46,27 +46,27 @@ impl Precision {
     }
 }
 
-/// How types are assigned where no quantizer says it.
+/// Number types of tensors without a quantizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assignment {
     /// Type of inputs without a quantizer.
     pub source: Type,
     /// Type of the weights of plain layers.
     pub internal: Precision,
-    /// Type of the sums of plain layers, of plain activations and of everything in plain batch norms.
+    /// Type of the sums of plain layers, of plain activations and of everything in plain batch normalizations.
     pub accumulator: Precision,
-    /// Whether quantizers do not count and every layer's output has the type of `accumulator`.
+    /// Ignores quantizers: every layer's output has the type of `accumulator`.
     pub is_reference: bool,
 }
 
 impl Assignment {
-    /// For the network that is tried: quantizers count, inputs have 8 bits.
+    /// Assignment for a trial: quantizers count, inputs have 8 bits.
     #[must_use]
     pub const fn trial(internal: Precision, accumulator: Precision) -> Self {
         Self { source: Type::fixed(8, 0, true), internal, accumulator, is_reference: false }
     }
 
-    /// For the network that it is compared with.
+    /// Assignment for the reference of a trial.
     #[must_use]
     pub const fn reference(internal: Precision, accumulator: Precision) -> Self {
         Self { source: internal.as_type(), internal, accumulator, is_reference: true }
@@ -82,18 +82,18 @@ impl Default for Assignment {
 /// A weight tensor with its type.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WeightType {
-    /// Its name in the layer.
+    /// Name in the layer.
     pub name: &'static str,
     /// Elements, as far as its memory is concerned.
     pub elements: u64,
-    /// Its type.
+    /// Number type.
     pub kind: Type,
 }
 
 /// One stage of products and sums: a dense or convolution layer has one, a separable layer two.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Stage {
-    /// What multiplies.
+    /// Multiplier.
     pub multiplier: Operator,
     /// The type of the sum.
     pub accumulator: Type,
@@ -101,13 +101,13 @@ pub struct Stage {
     pub operations: u64,
 }
 
-/// What a layer computes with.
+/// Operators of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arithmetic {
     /// Products and sums.
     Products(Vec<Stage>),
-    /// A batch norm: gamma over deviation, times the input, plus the rest.
+    /// A batch normalization: gamma over deviation, times the input, plus the rest.
     Norm {
         /// Of gamma by the deviation.
         divider: Operator,
@@ -122,31 +122,30 @@ pub enum Arithmetic {
         accumulator: Type,
         /// Additions, as `QTools` counts them: channels times window, not times the number of windows.
         operations: u64,
-        /// What multiplies the sum by the quantized reciprocal, where there is one.
+        /// Multiplier by the quantized reciprocal, if the mean has one.
         multiplier: Option<Operator>,
     },
     /// A merge.
     Merge(Operator),
-    /// Nothing that is counted.
+    /// No counted operations.
     None,
 }
 
 /// The types of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerWidths {
-    /// Of what it takes.
+    /// Types of the inputs.
     pub inputs: Vec<Type>,
-    /// Of its weights.
+    /// Types of the weights.
     pub weights: Vec<WeightType>,
-    /// Of its operators.
+    /// Operators.
     pub arithmetic: Arithmetic,
-    /// Of its output.
+    /// Type of the output.
     pub output: Type,
 }
 
-/// The types of a network, one entry for each layer, as declared. `classes` names layers whose class differs
-/// from [`super::keras_class`]: a `ReLU` layer passes its input's type on, an `Activation` with `relu` does
-/// not.
+/// Returns the types of a network, one entry per layer, in the order of declaration. `classes` lists layers with another
+/// class than [`super::keras_class`]: a `ReLU` layer keeps its input's type, an `Activation` with `relu` does not.
 #[must_use]
 pub fn widths(
     spec: &ModelSpec,
@@ -179,7 +178,7 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether the layer's own quantizers count.
+    /// True if the layer's own quantizers count.
     fn is_quantized(&self) -> bool {
         self.class.starts_with('Q') && !self.assignment.is_reference
     }
@@ -190,9 +189,10 @@ impl Context<'_> {
             self.graph.nodes[self.layer].inputs.first().map_or(&[][..], |&k| self.graph.shape(k));
         let first = inputs.first().copied().unwrap_or(self.assignment.source);
         let mut shapes = op.weights(input_shape);
-        // What quantizers learned goes into scales and codes.
+        // Learned parameters of quantizers become scales and codes at deployment.
         shapes.retain(|w| w.role != Role::Quantizer);
         let weights = self.weights(op, &shapes);
+        let pooling = op.pooling();
         let (arithmetic, computed) = match op {
             Op::Input(input) => {
                 let quantized = input.quantizer.filter(|_| !self.assignment.is_reference);
@@ -202,10 +202,9 @@ impl Context<'_> {
             Op::Add(_) | Op::Subtract(_) => Self::merge(MergeKind::Add, &inputs, first),
             Op::Multiply(_) => Self::merge(MergeKind::Multiply, &inputs, first),
             Op::Concat(_) => Self::merge(MergeKind::Concatenate, &inputs, first),
-            Op::AveragePool1d(_)
-            | Op::AveragePool2d(_)
-            | Op::GlobalAveragePool1d(_)
-            | Op::GlobalAveragePool2d(_) => self.average(op, input_shape, first),
+            _ if pooling.is_some_and(|pooling| pooling.takes_mean) => {
+                self.average(pooling, input_shape, first)
+            }
             _ if shapes.iter().any(|w| w.role == Role::Kernel) => self.products(&shapes, &weights, first),
             _ => (Arithmetic::None, first),
         };
@@ -222,7 +221,7 @@ impl Context<'_> {
     }
 
     fn weights(&self, op: &Op, shapes: &[Weight]) -> Vec<WeightType> {
-        let is_depthwise = matches!(op, Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_));
+        let is_depthwise = op.product().is_some_and(|product| product.kind == ProductKind::Depthwise);
         let kind = |weight: &Weight| match weight.quantizer.filter(|_| self.is_quantized()) {
             Some(q) => Type::of(&q),
             None if self.is_quantized() && weight.role == Role::Bias => Type::fixed(8, 0, true),
@@ -236,7 +235,7 @@ impl Context<'_> {
                 name: weight.name,
                 elements: match weight.role {
                     Role::Bias if is_depthwise => shapes[0].shape.last().map_or(1, |&n| n as u64),
-                    _ => product(&weight.shape),
+                    _ => elements(&weight.shape),
                 },
                 kind: kind(weight),
             })
@@ -246,22 +245,19 @@ impl Context<'_> {
     fn products(&self, shapes: &[Weight], weights: &[WeightType], input: Type) -> (Arithmetic, Type) {
         let op = &self.spec.layers[self.layer].op;
         let node = &self.graph.nodes[self.layer];
-        let shape = match op {
-            Op::Conv2dTranspose(_) => node.inputs.first().map_or(&[][..], |&k| self.graph.shape(k)),
-            _ => &node.shape,
-        };
-        let positions = product(&shape[..shape.len().saturating_sub(1)]);
+        let input_shape = node.inputs.first().map_or(&[][..], |&k| self.graph.shape(k));
+        let positions = op.product().map_or(0, |product| product.positions(input_shape, &node.shape));
         let mut stages = Vec::new();
         let mut flowing = input;
         for (weight, typed) in shapes.iter().zip(weights).filter(|(w, _)| w.role == Role::Kernel) {
             let multiplier = multiplier(&typed.kind, &flowing);
-            let terms = product(&weight.shape[..weight.shape.len().saturating_sub(1)]);
+            let terms = elements(&weight.shape[..weight.shape.len().saturating_sub(1)]);
             let sum = if self.is_quantized() {
                 accumulator(&multiplier.output, terms.saturating_add(1))
             } else {
                 self.assignment.accumulator.as_type()
             };
-            let operations = positions.saturating_mul(product(&weight.shape));
+            let operations = positions.saturating_mul(elements(&weight.shape));
             stages.push(Stage { multiplier, accumulator: sum, operations });
             flowing = sum;
         }
@@ -296,15 +292,9 @@ impl Context<'_> {
         merge(kind, inputs).map_or((Arithmetic::None, first), |o| (Arithmetic::Merge(o), o.output))
     }
 
-    fn average(&self, op: &Op, shape: &[usize], input: Type) -> (Arithmetic, Type) {
-        let (area, quantizer) = match op {
-            Op::AveragePool1d(p) => (p.size as u64, p.average_quantizer),
-            Op::AveragePool2d(p) => (product(&[p.size.height, p.size.width]), p.average_quantizer),
-            Op::GlobalAveragePool1d(p) | Op::GlobalAveragePool2d(p) => {
-                (product(&shape[..shape.len().saturating_sub(1)]), p.average_quantizer)
-            }
-            _ => (1, None),
-        };
+    fn average(&self, pooling: Option<Pooling<'_>>, shape: &[usize], input: Type) -> (Arithmetic, Type) {
+        let area = pooling.map_or(1, |pooling| pooling.area(shape));
+        let quantizer = pooling.and_then(|pooling| pooling.average_quantizer);
         let channels = shape.last().map_or(0, |&c| c as u64);
         let sum = if self.assignment.is_reference {
             self.assignment.accumulator.as_type()
@@ -312,7 +302,7 @@ impl Context<'_> {
             accumulator(&input, area)
         };
         let by_reciprocal =
-            quantizer.filter(|_| !self.assignment.is_reference).map(|q| multiplier(&Type::of(&q), &sum));
+            quantizer.filter(|_| !self.assignment.is_reference).map(|q| multiplier(&Type::of(q), &sum));
         let output = by_reciprocal.map_or(sum, |o| o.output);
         let operations = channels.saturating_mul(area);
         (Arithmetic::Pool { accumulator: sum, operations, multiplier: by_reciprocal }, output)

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tinsmith_cost::autoqkeras::energy::{Energy, EnergyConfig, Memory};
 use tinsmith_cost::autoqkeras::estimate::{Mode, operations};
+use tinsmith_cost::autoqkeras::float_twin;
 use tinsmith_cost::autoqkeras::operators::{
     Family, Gate, MergeKind, Operator, Type, accumulator, add_energy_pj, merge, multiplier,
 };
 use tinsmith_cost::autoqkeras::widths::{Arithmetic, Assignment, LayerWidths, Precision, widths};
-use tinsmith_cost::autoqkeras::{Forgiving, float_twin};
 use tinsmith_network::{ModelSpec, Quantizer};
 
 use crate::golden;
@@ -306,7 +306,7 @@ fn golden_hardware_forgiving_power() {
             }
             // The reference compares the whole numbers, and takes the logarithm of the rate in single precision.
             let size = |which: &str| case[format!("{which}_size")].as_f64().unwrap();
-            let forgiving: Forgiving = serde_json::from_value(serde_json::json!({
+            let forgiving: tinsmith_cost::ForgivingFactor = serde_json::from_value(serde_json::json!({
                 "delta_p": case["delta_p"], "delta_n": case["delta_n"], "rate": case["rate"], "stress": case["stress"],
             }))
             .unwrap();

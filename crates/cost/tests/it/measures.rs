@@ -1,4 +1,4 @@
-//! What networks cost on the built-in targets, by hand.
+//! Costs on the built-in targets, compared with values computed by hand.
 
 use tinsmith_cost::{Cost, CostBasis, Limits, Packing, Scratch, Target};
 use tinsmith_network::{ModelSpec, Storage, WeightFacts};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tinsmith_cost::autoqkeras::bits::{Bits, BitsConfig};
-use tinsmith_cost::autoqkeras::{Forgiving, float_twin, keras_class};
+use tinsmith_cost::autoqkeras::{float_twin, keras_class};
 use tinsmith_cost::{Cost, CostBasis, Target};
 use tinsmith_network::{Graph, ModelSpec};
 
@@ -130,7 +130,7 @@ fn golden_hardware_forgiving_bits() {
                 assert_eq!(case[format!("{which}_a")], bits.activations, "{} {config:?}", model.name);
             }
             assert_eq!(case["trial_size"].as_f64(), Some(trial.total as f64));
-            let forgiving: Forgiving = serde_json::from_value(serde_json::json!({
+            let forgiving: tinsmith_cost::ForgivingFactor = serde_json::from_value(serde_json::json!({
                 "delta_p": case["delta_p"], "delta_n": case["delta_n"], "rate": case["rate"], "stress": case["stress"],
             }))
             .unwrap();

@@ -1,7 +1,7 @@
 //! What a layer computes, with geometry and weights worked out.
 
 use tinsmith_layers::Model;
-use tinsmith_network::op::{GlobalPool, Pool1d, Pool2d};
+use tinsmith_network::op::{GlobalPool, PerChannel, Pool1d, Pool2d};
 use tinsmith_network::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
 use tinsmith_quant::{Mode, QuantizerOp};
 
@@ -190,6 +190,12 @@ impl Lowering<'_> {
                 let axis = l.sample_axis(self.output.len()).unwrap_or(self.output.len() - 1);
                 let runs = self.inputs.iter().map(|shape| shape[axis..].iter().product()).collect();
                 plain(Work::Concat { times: self.output[..axis].iter().product(), runs })
+            }
+            Op::Rescaling(l) => {
+                let channels = input.last().copied().unwrap_or(1);
+                let each = |constants: &PerChannel| (0..channels).map(|c| constants.of(c) as f32).collect();
+                let affine = Pointwise::Affine { scale: each(&l.scale), shift: each(&l.offset) };
+                Ok((Work::Copy, vec![affine]))
             }
             Op::Activation(_) | Op::BatchNorm(_) | Op::Input(_) => plain(Work::Copy),
             _ => Err(self.place.unsupported("this kind has no C form here")),

@@ -54,6 +54,17 @@ pub(crate) const FLOAT: &[(&str, &str)] = &[
 ",
     ),
     (
+        "rescaled",
+        "layers:
+- {name: x, input: {shape: [9, 7, 3]}}
+- {name: r0, rescaling: {scale: [0.5, 2.0, -1.0], offset: 0.25}}
+- {name: c1, conv2d: {filters: 4, kernel: 3, stride: 2, activation: relu}}
+- {name: r1, rescaling: {scale: 0.125}}
+- {name: f, flatten: {}}
+- {name: out, dense: {units: 4}}
+",
+    ),
+    (
         "time",
         "layers:
 - {name: x, input: {shape: [24, 3]}}

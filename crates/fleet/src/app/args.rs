@@ -1,32 +1,34 @@
-//! Arguments of the commands.
+//! Arguments of the subcommands.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use tinsmith_foundation::ByteSize;
 
 use crate::models::{ModelList, ModelName};
 use crate::outcome::Cause;
+use crate::plan::MOST_RUNS;
 use crate::report::Format;
 use crate::submission::Ranges;
 
-/// The commands.
+/// Subcommands of a fleet.
 #[derive(Debug, Subcommand)]
 pub enum FleetCommand {
-    /// Make a project: a folder with a plan of many trainings
+    /// Create a project: a folder with a plan of many trainings
     Generate(GenerateArgs),
-    /// Plan more trainings in a project
+    /// Add trainings to the plan of a project
     Add(AddArgs),
     /// List projects: description, models, progress, notes
     Show(ShowArgs),
-    /// Tell what became of every run: state, job, node, reason, log
+    /// Show the state of each run: state, job, node, reason, log
     Status(StatusArgs),
-    /// Hand what is open to Slurm, or train it here
+    /// Submit open runs to Slurm, or train them in this process
     Submit(SubmitArgs),
-    /// Train what is open in this process
+    /// Train open runs in this process
     Run(RunArgs),
-    /// Try again what failed
+    /// Retry failed runs
     Retry(RetryArgs),
-    /// Cancel what was submitted
+    /// Cancel submitted runs
     Cancel(CancelArgs),
     /// Write a note about a project or a run
     Annotate(AnnotateArgs),
@@ -34,62 +36,63 @@ pub enum FleetCommand {
     Compare(CompareArgs),
     /// Write every run as a row
     Export(ExportArgs),
-    /// Fold results into the index and a table; what the last job of a submission does
+    /// Fold results into the index and write results.csv; the last job of a submission runs this
     Collect(ProjectArgs),
-    /// What a job of an array does
+    /// Train the runs of one array task
     #[command(hide = true)]
     Task(TaskArgs),
 }
 
-/// Which project.
+/// The project that a command acts on.
 #[derive(Debug, Args)]
 pub struct ProjectArgs {
     /// The project's folder
     pub(crate) project: PathBuf,
 }
 
-/// Which runs.
+/// Selection of runs.
 #[derive(Debug, Args)]
 pub(crate) struct SelectArgs {
     /// Only runs of this model
     #[arg(long, value_name = "CLASS.ARCHITECTURE")]
     pub(crate) only: Option<ModelName>,
-    /// Only runs with these numbers, for example 0-99,105
+    /// Only runs with these numbers, such as 0-99,105
     #[arg(long, value_name = "NUMBERS")]
     pub(crate) runs: Option<Ranges>,
 }
 
-/// What is planned.
+/// Contents of one part of the plan.
 #[derive(Debug, Args)]
 pub(crate) struct PartArgs {
-    /// Models and how many networks of each an array element trains: class.architecture=count, apart by commas; an entry
-    /// without a class takes that of the entry before it
+    /// Comma-separated models, each class.architecture=count: networks of it trained by one array element.
+    /// Count defaults to 1, the class to that of the previous entry
     #[arg(long)]
     pub(crate) models: ModelList,
-    /// Folder with a folder for each class, in which each architecture is a specification
+    /// Folder with one folder per class; each architecture is a specification in its class's folder
     #[arg(long, value_name = "DIR", default_value = "models")]
     pub(crate) models_folder: PathBuf,
-    /// Array elements: every model is trained count times so often
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Array elements, at least 1; each trains every model count times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_RUNS))]
     pub(crate) array: u64,
-    /// Passes over the training rows [default: 30, or what --training says]
+    /// Passes over the training rows [default: 30, or the value in --training]
     #[arg(long, alias = "nb_epoch", value_name = "N")]
     pub(crate) epochs: Option<u32>,
-    /// Samples in one epoch, another random part of the rows in each; 0 means all [default: 0, or what --training says]
+    /// Samples per epoch, drawn anew for each epoch; 0 means all rows [default: 0, or the value in
+    /// --training]
     #[arg(long, alias = "epoch_samples", value_name = "N")]
     pub(crate) epoch_samples: Option<usize>,
-    /// End a training once it no longer gets better, and keep its best weights
+    /// Stop a training early once it stops improving, and keep its best weights
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value = "false", value_parser = truth)]
     pub(crate) intelligent: bool,
-    /// A YAML file of the training (losses, optimizers, schedules, augmentation)
+    /// YAML file with the training configuration (losses, optimizers, schedules, augmentation)
     #[arg(long, value_name = "FILE")]
     pub(crate) training: Option<PathBuf>,
-    /// A YAML file of a sweep: how its points are chosen, and a space of configuration keys
+    /// YAML file with a sweep: a design and a space of configuration keys
     #[arg(long, value_name = "FILE")]
     pub(crate) sweep: Option<PathBuf>,
 }
 
-/// `true` and `false` as people write them; any other word is refused, not taken for true.
+/// Parses `true` and `false` as people write them. Refuses any other word.
 fn truth(text: &str) -> Result<bool, String> {
     match text.to_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
@@ -103,37 +106,39 @@ fn truth(text: &str) -> Result<bool, String> {
 pub struct GenerateArgs {
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// What the project is about
+    /// Description of the project
     #[arg(long, default_value = "")]
     pub(crate) desc: String,
-    /// The project's folder [default: today's date and a number, in --root]
+    /// Folder of the project [default: today's date and a number, below --root]
     #[arg(long, alias = "out", value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Where projects are made
+    /// Folder below which projects are created
     #[arg(long, value_name = "DIR", default_value = "fleets")]
     pub(crate) root: PathBuf,
-    /// A built-in data set, or a folder of IDX files
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in the
+    /// folder `$TINSMITH_DATA`
     #[arg(long, default_value = "digits8x8")]
     pub(crate) data: String,
-    /// Share of the training rows that are held out to decide by
+    /// Fraction of training rows held out for validation
     #[arg(long, default_value_t = 0.2)]
     pub(crate) validation: f64,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Ask for a GPU for each task
+    /// Request one GPU per task. Training itself runs on the CPU
     #[arg(long)]
     pub(crate) gpu: bool,
-    /// Submit at once
+    /// Submit right after creating the project
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value = "false", value_parser = truth)]
     pub(crate) run: bool,
-    /// How to submit: a YAML file as the project's slurm.yaml
+    /// YAML file with submission settings, stored as the project's slurm.yaml
     #[arg(long, value_name = "FILE")]
     pub(crate) slurm: Option<PathBuf>,
-    /// A template of the batch script instead of the built-in one
+    /// Template of the batch script, used instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) template: Option<PathBuf>,
-    /// Use this program where it stands, instead of a copy that later builds do not change
+    /// Use the program at its present path; by default the project gets a copy that later builds do not
+    /// change
     #[arg(long)]
     pub(crate) no_copy: bool,
     #[command(flatten)]
@@ -143,7 +148,7 @@ pub struct GenerateArgs {
 /// Arguments of `add`.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// The project
+    /// Folder of the project
     #[arg(long, value_name = "PROJECT")]
     pub(crate) to: PathBuf,
     #[command(flatten)]
@@ -153,10 +158,10 @@ pub struct AddArgs {
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A project, or a folder of projects
+    /// A project, or a folder that holds projects
     #[arg(default_value = "fleets")]
     pub(crate) folder: PathBuf,
-    /// Names only
+    /// Print names only
     #[arg(short, long)]
     pub(crate) names: bool,
 }
@@ -168,67 +173,67 @@ pub struct StatusArgs {
     pub(crate) project: ProjectArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
-    /// A row for every run, not only for those that are neither done nor pending
+    /// List every run, not only those that failed, stalled, run or are submitted
     #[arg(long)]
     pub(crate) all: bool,
-    /// Most rows
+    /// Maximum number of rows
     #[arg(long, default_value_t = 50)]
     pub(crate) rows: usize,
-    /// Make the index anew from the runs' folders
+    /// Rebuild the index from the runs' folders
     #[arg(long)]
     pub(crate) rebuild: bool,
-    /// Look again every so many seconds, at least 30, until nothing is open
+    /// Repeat every N seconds, at least 30, until no run is open
     #[arg(long, value_name = "SECONDS")]
     pub(crate) follow: Option<u64>,
 }
 
-/// What trains.
+/// Executor of the trainings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExecutorKind {
-    /// Slurm where its programs are, else this process
+    /// Slurm if its programs are installed, otherwise this process
     Auto,
     /// This process
     Local,
-    /// Jobs
+    /// Slurm jobs
     Slurm,
 }
 
-/// Where to train.
+/// Choice of executor.
 #[derive(Debug, Args)]
 pub(crate) struct ExecutorArgs {
-    /// What trains
+    /// Executor of the trainings
     #[arg(long, value_enum, default_value_t = ExecutorKind::Auto)]
     pub(crate) executor: ExecutorKind,
-    /// Networks trained side by side in this process; 0 means one for each core
+    /// Networks trained side by side in this process; 0 means one per core
     #[arg(long, default_value_t = 0)]
     pub(crate) jobs: usize,
-    /// Print results only
+    /// Print results only, no progress
     #[arg(long)]
     pub(crate) quiet: bool,
 }
 
-/// What differs from the project's slurm.yaml.
+/// Submission settings that override the project's slurm.yaml.
 #[derive(Debug, Args)]
 pub(crate) struct OverrideArgs {
     /// Partition
     #[arg(long)]
     pub(crate) partition: Option<String>,
-    /// Time of a task: minutes, or as Slurm writes it (16:10:00, 1-12)
+    /// Time limit of a task: minutes, or Slurm's notation (16:10:00, 1-12)
     #[arg(long, value_parser = minutes)]
     pub(crate) time: Option<u32>,
     /// Memory of a task: MiB, or with a unit (500M, 4G)
     #[arg(long, value_parser = mebibytes)]
     pub(crate) mem: Option<u64>,
-    /// Cores of a task
+    /// Cores per task
     #[arg(long)]
     pub(crate) cpus: Option<u32>,
-    /// Tasks of an array at the same time
+    /// Maximum number of array tasks that run at the same time
     #[arg(long)]
     pub(crate) throttle: Option<u32>,
-    /// Runs of a task
+    /// Runs per task
     #[arg(long)]
     pub(crate) runs_per_task: Option<u64>,
-    /// Seconds before its limit from which a task begins no new run
+    /// Seconds before its time limit at which a task stops starting new runs
     #[arg(long, value_name = "SECONDS")]
     pub(crate) stop_before_limit: Option<u64>,
     /// Do not requeue tasks
@@ -236,32 +241,35 @@ pub(crate) struct OverrideArgs {
     pub(crate) no_requeue: bool,
 }
 
-/// Minutes as Slurm writes them, rounded up.
+/// Parses a duration in Slurm's notation into minutes, rounded up.
 fn minutes(text: &str) -> Result<u32, String> {
     let fault =
         || format!("is `{text}`, want minutes, minutes:seconds, hours:minutes:seconds or days-hours:…");
     let (days, rest) = text.split_once('-').map_or((None, text), |(d, r)| (Some(d), r));
     let number = |word: &str| word.parse::<u64>().map_err(|_| fault());
     let parts = rest.split(':').map(number).collect::<Result<Vec<_>, _>>()?;
-    let seconds = match (days, &parts[..]) {
-        (None, [m]) => m * 60,
-        (None, [m, s]) => m * 60 + s,
-        (None, [h, m, s]) => h * 3600 + m * 60 + s,
-        (Some(d), [h]) => number(d)? * 86_400 + h * 3600,
-        (Some(d), [h, m]) => number(d)? * 86_400 + h * 3600 + m * 60,
-        (Some(d), [h, m, s]) => number(d)? * 86_400 + h * 3600 + m * 60 + s,
+    let (d, h, m, s) = match (days, &parts[..]) {
+        (None, &[m]) => (0, 0, m, 0),
+        (None, &[m, s]) => (0, 0, m, s),
+        (None, &[h, m, s]) => (0, h, m, s),
+        (Some(d), &[h]) => (number(d)?, h, 0, 0),
+        (Some(d), &[h, m]) => (number(d)?, h, m, 0),
+        (Some(d), &[h, m, s]) => (number(d)?, h, m, s),
         _ => return Err(fault()),
     };
+    // 128 bits hold these sums of 64-bit factors without overflow.
+    let [d, h, m, s] = [d, h, m, s].map(u128::from);
+    let seconds = d * 86_400 + h * 3600 + m * 60 + s;
     u32::try_from(seconds.div_ceil(60)).ok().filter(|&m| m > 0).ok_or_else(fault)
 }
 
+/// Memory as Slurm writes it: MiB without a unit.
 fn mebibytes(text: &str) -> Result<u64, String> {
-    let (digits, factor) = match text.strip_suffix(['G', 'g']) {
-        Some(digits) => (digits, 1024),
-        None => (text.strip_suffix(['M', 'm']).unwrap_or(text), 1),
-    };
-    let number = digits.parse::<u64>().ok().filter(|&n| n > 0);
-    number.map(|n| n * factor).ok_or_else(|| format!("is `{text}`, want MiB such as 500, 500M or 4G"))
+    let fault = || format!("is `{text}`, want MiB such as 500, 500M or 4G");
+    let plain = text.bytes().all(|b| b.is_ascii_digit());
+    let size = if plain { format!("{text}M") } else { text.to_owned() };
+    let ByteSize(bytes) = size.parse().map_err(|_| fault())?;
+    if bytes.is_multiple_of(1 << 20) { Ok(bytes >> 20) } else { Err(fault()) }
 }
 
 /// Arguments of `submit`.
@@ -275,7 +283,7 @@ pub struct SubmitArgs {
     pub(crate) executor: ExecutorArgs,
     #[command(flatten)]
     pub(crate) slurm: OverrideArgs,
-    /// Print the script and the commands, and do nothing
+    /// Print the script and the commands without submitting
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -287,10 +295,10 @@ pub struct RunArgs {
     pub(crate) project: ProjectArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
-    /// Networks trained side by side; 0 means one for each core
+    /// Networks trained side by side; 0 means one per core
     #[arg(long, default_value_t = 0)]
     pub(crate) jobs: usize,
-    /// Print results only
+    /// Print results only, no progress
     #[arg(long)]
     pub(crate) quiet: bool,
 }
@@ -300,10 +308,10 @@ pub struct RunArgs {
 pub struct RetryArgs {
     #[command(flatten)]
     pub(crate) submit: SubmitArgs,
-    /// Only what failed for this cause
+    /// Only runs that failed for this cause
     #[arg(long, value_enum)]
     pub(crate) cause: Option<Cause>,
-    /// Start over from another seed
+    /// Restart from a new seed, derived from the old one
     #[arg(long)]
     pub(crate) new_seed: bool,
 }
@@ -322,9 +330,9 @@ pub struct CancelArgs {
 pub struct AnnotateArgs {
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
-    /// The note
+    /// Text of the note
     pub(crate) text: String,
-    /// The run that it is about [default: the whole project]
+    /// Run that the note is about [default: the whole project]
     #[arg(long)]
     pub(crate) run: Option<u64>,
 }
@@ -334,11 +342,11 @@ pub struct AnnotateArgs {
 pub struct CompareArgs {
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
-    /// What runs have in common: model, class, architecture, or keys of the sweep, apart by commas
+    /// Comma-separated grouping keys: model, class, architecture, replicate, or keys of the sweep
     #[arg(long, value_delimiter = ',', default_value = "model")]
     pub(crate) by: Vec<String>,
-    /// A score of the results, such as the loss, or seconds [default: accuracy on the validation part where there are
-    /// classes, else the loss on it]
+    /// Score to compare, such as val_loss, or seconds [default: val_accuracy for classification, otherwise
+    /// val_loss]
     #[arg(long)]
     pub(crate) score: Option<String>,
 }
@@ -348,10 +356,10 @@ pub struct CompareArgs {
 pub struct ExportArgs {
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
-    /// The form
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(crate) format: Format,
-    /// The file [default: standard output]
+    /// Output file [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -385,7 +393,8 @@ mod tests {
         }
         assert!(minutes("x").is_err() && minutes("0").is_err() && minutes("1:2:3:4").is_err());
         assert_eq!((mebibytes("4G"), mebibytes("500M"), mebibytes("7")), (Ok(4096), Ok(500), Ok(7)));
-        assert!(mebibytes("4T").is_err());
+        assert!(mebibytes("4T").is_err() && mebibytes("18446744073709551615G").is_err());
+        assert!(minutes("18446744073709551615").is_err() && minutes("18446744073709551615-1").is_err());
         assert!(truth("False") == Ok(false) && truth("yes") == Ok(true) && truth("perhaps").is_err());
     }
 }

@@ -10,8 +10,8 @@ use super::args::{
 use super::{Exit, Fleet, Surroundings};
 use crate::configurator::ModelConfigurator;
 use crate::error::{FleetError, Result};
+use crate::lines;
 use crate::local::{self, LocalRun, Tally};
-use crate::notes;
 use crate::outcome::Cause;
 use crate::plan::{NewSeed, Plan, PlannedRun};
 use crate::project::Project;
@@ -22,7 +22,7 @@ use crate::state::{RunState, State, Status};
 use crate::submission::{Submission, newest_task_of};
 use crate::task::{self, TaskId};
 
-/// The runs that were meant.
+/// Returns the selected runs.
 pub(super) fn selected<'a>(plan: &'a Plan, select: &SelectArgs) -> Result<Vec<&'a PlannedRun>> {
     let runs: Vec<&PlannedRun> = match &select.runs {
         Some(numbers) => numbers.iter().map(|n| plan.run(n)).collect::<Result<_>>()?,
@@ -32,7 +32,7 @@ pub(super) fn selected<'a>(plan: &'a Plan, select: &SelectArgs) -> Result<Vec<&'
         if !plan.models().contains_key(model) {
             let known: Vec<String> = plan.models().keys().map(ToString::to_string).collect();
             return Err(FleetError::usage(format!(
-                "there is no model {model}, the project has {}",
+                "the project has no model {model}, only {}",
                 known.join(", ")
             )));
         }
@@ -71,7 +71,7 @@ fn with_overrides(mut config: SlurmConfig, args: &OverrideArgs) -> Result<SlurmC
     Ok(config)
 }
 
-/// A run that nobody is at and that did not fail.
+/// Returns true for a run that is not in progress, not done, not failed and not submitted.
 fn is_open(state: &RunState) -> bool {
     match state.state {
         State::Pending | State::Stalled => !state.submitted,
@@ -93,7 +93,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         self.hand_out(&project, &args.select, &args.executor, &args.slurm, args.dry_run, surroundings)
     }
 
-    /// Hands what is open to an executor.
+    /// Passes open runs to the chosen executor.
     pub(super) fn hand_out(
         &self,
         project: &Project,
@@ -114,7 +114,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             .filter(|&i| usize::try_from(i).is_ok_and(|i| status.runs.get(i).is_some_and(is_open)))
             .collect();
         if runs.is_empty() {
-            surroundings.line("nothing is open; `status` says what became of the runs")?;
+            surroundings.line("no run is open; see `status`")?;
             return Ok(Exit::SUCCESS);
         }
         let config = with_overrides(project.slurm()?, overrides)?;
@@ -173,7 +173,7 @@ impl<C: ModelConfigurator> Fleet<C> {
             }
         }
         if by_cause.is_empty() {
-            surroundings.line("nothing failed that would fit")?;
+            surroundings.line("no failed run matches")?;
             return Ok(Exit::SUCCESS);
         }
         let is_local = !is_slurm(args.submit.executor.executor) && !args.submit.dry_run;
@@ -184,7 +184,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         if args.new_seed && !args.submit.dry_run {
             for &index in by_cause.values().flatten() {
                 let seed = plan.run(index)?.seed.derive("retry", 0);
-                notes::append(&project.layout().seeds(), &NewSeed { index, seed })?;
+                lines::append(&project.layout().seeds(), &NewSeed { index, seed })?;
             }
         }
         if is_local {
@@ -236,9 +236,10 @@ impl<C: ModelConfigurator> Fleet<C> {
     }
 }
 
-/// The settings of the runs' last submission, with more of what they ran out of, or with what was asked for.
+/// Returns the settings of the runs' last submission with more of the exhausted resource, then applies
+/// `overrides`.
 fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &OverrideArgs) -> Result<SlurmConfig> {
-    let submissions = Submission::load_all(project.layout())?;
+    let submissions = Submission::load_all(project.layout(), project.plan()?.runs.len() as u64)?;
     let last = runs.first().and_then(|run| newest_task_of(&submissions).get(run).copied());
     let mut config = match last {
         Some((place, _)) => submissions[place].slurm.clone(),
@@ -251,8 +252,7 @@ fn with_more(project: &Project, cause: Cause, runs: &[u64], overrides: &Override
     };
     if let Some((what, option)) = more {
         return Err(FleetError::usage(format!(
-            "{} runs ran out of the {what} that the partition gives by default, and would again; say how much they get, \
-             for example {option}",
+            "{} runs exceeded the partition's default {what} and would again; set it, for example by {option}",
             runs.len()
         )));
     }
@@ -279,7 +279,7 @@ fn tell(submitted: &Submitted, runs: usize, surroundings: &mut Surroundings<'_>)
         surroundings.line(format!("submission {number}: {taken} runs in jobs {}", jobs.join(", ")))?;
     }
     if let Some((left, reason)) = &submitted.refused {
-        surroundings.line(format!("the cluster did not take {left} runs: {reason}; submit again later"))?;
+        surroundings.line(format!("the cluster refused {left} runs: {reason}; submit again later"))?;
         return Ok(Exit::FAILURE);
     }
     Ok(Exit::SUCCESS)
@@ -288,7 +288,7 @@ fn tell(submitted: &Submitted, runs: usize, surroundings: &mut Surroundings<'_>)
 fn words(tally: &Tally) -> String {
     let mut parts = vec![format!("{} done", tally.done)];
     for (count, word) in
-        [(tally.failed, "failed"), (tally.busy, "under way elsewhere"), (tally.open, "interrupted")]
+        [(tally.failed, "failed"), (tally.busy, "in progress elsewhere"), (tally.open, "interrupted")]
     {
         if count > 0 {
             parts.push(format!("{count} {word}"));
@@ -297,7 +297,7 @@ fn words(tally: &Tally) -> String {
     parts.join(", ")
 }
 
-/// Cancels submitted runs. Tasks that have other runs too go on with those.
+/// Cancels submitted runs. Tasks that contain other runs as well continue with those.
 pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.project.project)?;
     let layout = project.layout();
@@ -308,7 +308,7 @@ pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> 
         .map(|run| run.index)
         .filter(|&i| usize::try_from(i).is_ok_and(|i| status.runs.get(i).is_some_and(|s| s.submitted)))
         .collect();
-    let submissions = Submission::load_all(layout)?;
+    let submissions = Submission::load_all(layout, plan.runs.len() as u64)?;
     let task_of = newest_task_of(&submissions);
     let mut jobs = BTreeSet::new();
     for (place, submission) in submissions.iter().enumerate() {
@@ -317,7 +317,8 @@ pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> 
         if own.is_empty() {
             continue;
         }
-        // Noted first, so that a task that is told to stop does not ask to be started again.
+        // The cancellation is recorded before the job is signalled: a task that receives the signal first
+        // would otherwise ask to be requeued.
         submission.cancel(layout, &own)?;
         for run in &own {
             let Some((_, task)) = task_of.get(run) else { continue };
@@ -333,7 +334,7 @@ pub(super) fn cancel(args: &CancelArgs, surroundings: &mut Surroundings<'_>) -> 
         }
     }
     let jobs: Vec<String> = jobs.into_iter().collect();
-    // A command line holds only so much.
+    // The length of a command line is limited.
     for some in jobs.chunks(500) {
         slurm::cancel(some, layout.root())?;
     }

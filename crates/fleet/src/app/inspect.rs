@@ -16,6 +16,11 @@ use crate::report::{self, Format};
 use crate::state::{RunState, State, Status};
 use crate::{index, notes, sweep};
 
+/// Returns date, hour and minute of a timestamp. Files can be edited, so a shorter or odd text is returned whole.
+fn minute(timestamp: &str) -> &str {
+    timestamp.get(..16).unwrap_or(timestamp)
+}
+
 fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -47,7 +52,7 @@ pub(super) fn show(args: &ShowArgs, surroundings: &mut Surroundings<'_>) -> Resu
         surroundings.line(format!(
             "  {done} of {} runs done; made {}; data {}",
             plan.runs.len(),
-            &manifest.created[..manifest.created.len().min(16)],
+            minute(&manifest.created),
             manifest.data.name
         ))?;
         for (model, runs) in plan.models() {
@@ -59,13 +64,9 @@ pub(super) fn show(args: &ShowArgs, surroundings: &mut Surroundings<'_>) -> Resu
                 .count();
             surroundings.line(format!("  {model}: {done} of {runs}"))?;
         }
-        for note in notes::notes(project.layout()) {
+        for note in notes::notes(project.layout())? {
             let run = note.run.map(|r| format!(" run {r}:")).unwrap_or_default();
-            surroundings.line(format!(
-                "  note {}:{run} {}",
-                &note.written[..note.written.len().min(16)],
-                note.text
-            ))?;
+            surroundings.line(format!("  note {}:{run} {}", minute(&note.written), note.text))?;
         }
     }
     Ok(Exit::SUCCESS)
@@ -82,7 +83,7 @@ pub(super) fn status(args: &StatusArgs, surroundings: &mut Surroundings<'_>) -> 
         let status = Status::of(&project, &plan)?;
         let is_over = print_status(&project, &plan, &status, args, surroundings)?;
         match args.follow {
-            // The controller of a cluster serves all of its users.
+            // One controller serves all users of a cluster, so it is not polled more often than every 30 s.
             Some(seconds) if !is_over => std::thread::sleep(Duration::from_secs(seconds.max(30))),
             _ => return Ok(Exit::SUCCESS),
         }
@@ -194,7 +195,7 @@ pub(super) fn annotate(args: &AnnotateArgs, surroundings: &mut Surroundings<'_>)
     Ok(Exit::SUCCESS)
 }
 
-/// Folds what there is into the index, and writes the table and a summary beside the plan.
+/// Folds all results into the index, and writes the results table and a summary beside the plan.
 pub(super) fn collect(args: &ProjectArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.project)?;
     let plan = project.plan()?;

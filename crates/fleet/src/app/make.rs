@@ -20,7 +20,7 @@ fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
     Ok(PartOptions {
         models: args.models.clone(),
         folder: args.models_folder.clone(),
-        array: args.array.max(1),
+        array: args.array,
         epochs: args.epochs.unwrap_or(training.epochs),
         epoch_samples: args.epoch_samples,
         intelligent: args.intelligent,
@@ -30,7 +30,7 @@ fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
     })
 }
 
-/// `add`: plans more runs.
+/// Executes `add`: plans more runs.
 pub(super) fn add(args: &AddArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.to)?;
     let added = project.add(&part(&args.part, &surroundings.command)?)?;
@@ -47,15 +47,22 @@ impl<C: ModelConfigurator> Fleet<C> {
         if args.gpu && slurm.gpus == 0 {
             slurm.gpus = 1;
         }
+        if slurm.gpus > 0 {
+            surroundings.progress.note(
+                "each task requests a GPU, but training runs on the CPU: the GPU stays idle unless your own program uses it"
+                    .to_owned(),
+            );
+        }
         let folder = match &args.output {
             Some(folder) => folder.clone(),
             None => new_name(&args.root)?,
         };
+        let data = tinsmith_data::locate(&args.data, surroundings.data_folder.as_deref())?;
         let prefix = self.prefix.iter().map(|w| (*w).to_owned()).collect();
         let options = ProjectOptions {
             description: args.desc.clone(),
             seed: Seed::new(args.seed),
-            data: DataSource::of(&args.data, args.validation)?,
+            data: DataSource::of(&data, args.validation)?,
             program: surroundings.program.clone().map(|path| (path, prefix)),
             copy_program: !args.no_copy,
             specifications: self.specifications,
@@ -80,7 +87,7 @@ impl<C: ModelConfigurator> Fleet<C> {
         Ok(Exit::SUCCESS)
     }
 
-    /// `run`: trains what is open in this process.
+    /// Executes `run`: trains open runs in this process.
     pub(super) fn train_here(&self, args: &RunArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
         let project = Project::open(&args.project.project)?;
         self.train_open(&project, &args.select, args.jobs, args.quiet, surroundings)

@@ -1,4 +1,4 @@
-//! Calls of Slurm's programs. Text formats only: the shapes of JSON change between its versions.
+//! Calls of Slurm's programs. Only text formats are used: the JSON formats differ between versions.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{FleetError, Result};
 
-/// What a program said.
+/// Output of a program.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) success: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The text, or the reason why there is none.
+    /// Returns standard output, or an error with the program's message.
     pub(crate) fn text(self, command: &'static str) -> Result<String> {
         if self.success {
             return Ok(self.stdout);
@@ -30,12 +30,31 @@ impl Answer {
     }
 }
 
+/// Creates a call of one of Slurm's programs, without the variables that would override its arguments.
+///
+/// Exported `SBATCH_*` take precedence over the script's `#SBATCH` lines, `SQUEUE_*` and `SACCT_*` filter the answers, and
+/// a task's own `SLURM_*` would be inherited by the jobs that it submits. The project's settings alone decide.
+fn slurm_command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_override) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Returns true for variables that change the meaning of a call. Those that locate the cluster and authenticate are kept.
+fn is_override(name: &str) -> bool {
+    let prefixes = ["SBATCH_", "SLURM_", "SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_"];
+    let kept = ["SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_CLUSTERS"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix)) && !kept.contains(&name)
+}
+
 pub(crate) fn call(command: &'static str, args: &[String], folder: &Path) -> Result<Answer> {
-    let output = Command::new(command)
+    let output = slurm_command(command)
         .args(args)
         .current_dir(folder)
-        // Settings for sbatch from a task's surroundings must not reach the jobs that it submits.
-        .env_remove("SBATCH_ARRAY_INX")
         .output()
         .map_err(|e| FleetError::Slurm { command, reason: e.to_string() })?;
     Ok(Answer {
@@ -45,14 +64,13 @@ pub(crate) fn call(command: &'static str, args: &[String], folder: &Path) -> Res
     })
 }
 
-/// Hands in a job. Where the controller takes no more jobs sbatch asks it again and again for two minutes, with what it was
-/// given first; it is ended in its first pause instead, so that a smaller array may be tried at once.
+/// Submits a job. If the controller accepts no more jobs, sbatch retries the same request for two minutes. It
+/// is killed at its first pause instead, so that a smaller array can be tried at once.
 pub(crate) fn sbatch(args: &[String], folder: &Path) -> Result<Answer> {
     let fault = |e: std::io::Error| FleetError::Slurm { command: "sbatch", reason: e.to_string() };
-    let mut child = Command::new("sbatch")
+    let mut child = slurm_command("sbatch")
         .args(args)
         .current_dir(folder)
-        .env_remove("SBATCH_ARRAY_INX")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -74,9 +92,10 @@ pub(crate) fn sbatch(args: &[String], folder: &Path) -> Result<Answer> {
     Ok(Answer { success: status.success(), stdout, stderr })
 }
 
-/// Whether Slurm's programs are here. Their exit status says nothing: without a configuration even `--version` fails.
+/// Returns true if Slurm's programs are installed. The exit status is ignored: without a configuration even
+/// `--version` fails.
 pub(crate) fn is_installed() -> bool {
-    Command::new("sbatch").arg("--version").output().is_ok()
+    slurm_command("sbatch").arg("--version").output().is_ok()
 }
 
 /// Cancels jobs, named `17_4`.
@@ -87,8 +106,9 @@ pub(crate) fn cancel(jobs: &[String], folder: &Path) -> Result<()> {
     call("scancel", jobs, folder)?.text("scancel").map(drop)
 }
 
-/// Asks for a job, named `17_4`, to be started again. Never the array's own number: that would be all of its tasks. A
-/// controller that does not answer is asked some more times: the task that asks has no second chance.
+/// Requeues a job, named `17_4`. The array's own number must not be passed: that would requeue all of its
+/// tasks. A controller that does not answer is tried again, because the calling task ends soon and has no
+/// second chance.
 pub(crate) fn requeue(job: &str, folder: &Path) -> Result<()> {
     let args = ["requeue".to_owned(), job.to_owned()];
     let mut answer = call("scontrol", &args, folder)?;
@@ -102,7 +122,7 @@ pub(crate) fn requeue(job: &str, folder: &Path) -> Result<()> {
     answer.text("scontrol requeue").map(drop)
 }
 
-/// Whether a program said that the controller did not answer, as opposed to that it refused.
+/// Returns true if a message says that the controller did not answer, as opposed to refusing.
 fn is_silence(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     ["unable to contact", "timed out", "connection refused", "communication", "connect failure"]
@@ -113,6 +133,18 @@ fn is_silence(reason: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_from_the_environment_are_not_inherited() {
+        for name in
+            ["SBATCH_TIMELIMIT", "SBATCH_ARRAY_INX", "SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SQUEUE_STATES"]
+        {
+            assert!(is_override(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_JWT", "PATH", "SLURMD_NODENAME"] {
+            assert!(!is_override(name), "{name}");
+        }
+    }
 
     #[test]
     fn silence_is_told_from_refusal() {

@@ -1,13 +1,13 @@
-//! How to submit: `slurm.yaml` of a project.
+//! Submission settings: the file `slurm.yaml` of a project.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::Faults;
 
-/// How tasks are submitted and what they get.
+/// Submission settings and resources of tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlurmConfig {
-    /// Partition, or several apart by commas. Default: the cluster's.
+    /// Partition, or several separated by commas. Default: the cluster's.
     pub partition: String,
     /// Account to charge. Default: the user's.
     pub account: String,
@@ -15,43 +15,44 @@ pub struct SlurmConfig {
     pub qos: String,
     /// Features that a node must have. Default: any.
     pub constraint: String,
-    /// Minutes that a task may take; 0 means the partition's default. Default 0.
+    /// Time limit of a task in minutes; 0 means the partition's default. Default 0.
     pub time_minutes: u32,
     /// Memory of a task in MiB; 0 means the partition's default. Default 0.
     pub memory_mib: u64,
-    /// Cores of a task; so many of its runs are trained side by side. Default 1.
+    /// Cores of a task; it trains as many runs side by side. Default 1.
     pub cpus_per_task: u32,
-    /// GPUs of a task. Default 0.
+    /// GPUs requested for a task. Training runs on the CPU, so this only serves programs of a user that use
+    /// one. Default 0.
     pub gpus: u32,
-    /// Tasks of an array that run at the same time; 0 means no limit. Default 0.
+    /// Maximum number of array tasks that run at the same time; 0 means no limit. Default 0.
     pub throttle: u32,
-    /// Runs that a task trains. Default 1.
+    /// Runs per task. Default 1.
     pub runs_per_task: u64,
-    /// Seconds before its limit from which a task begins no new run but asks to be requeued, or, where it may not be, gives
-    /// back what it has not begun; 0 means as long as its longest run took, and a fifth more. However short the time, a task
-    /// begins one run. Default 0.
+    /// Seconds before its time limit at which a task stops starting runs. It then asks to be requeued or, if
+    /// it may not be, returns the runs that it has not begun. 0 means 1.2 times the duration of its longest
+    /// run. A task always starts at least one run. Default 0.
     pub stop_before_limit_s: u64,
-    /// Seconds before its limit at which a task is told to store a checkpoint and asks to be requeued; at most
-    /// half of its time. 0 means that it is not told. Default 90.
+    /// Seconds before its time limit at which a task is signalled to store a checkpoint and ask to be
+    /// requeued; at most half of its time limit. 0 disables the signal. Default 90.
     pub signal_before_limit_s: u32,
-    /// Whether tasks are requeued at their limit, at preemption and when their node is lost. Default true.
+    /// Requeue tasks at their time limit, at preemption and after the loss of their node. Default true.
     pub requeue: bool,
-    /// How often a task asks to be requeued itself. Default 100.
+    /// Maximum number of times that a task asks to be requeued. Default 100.
     pub max_requeues: u32,
-    /// Largest array; 0 means what the cluster says. Default 0.
+    /// Maximum array size; 0 means the cluster's limit. Default 0.
     pub max_array_size: u64,
-    /// Most tasks of one submission: with more runs than that, tasks get more runs each; 0 means what the cluster says.
-    /// Default 0.
+    /// Maximum number of tasks of one submission. If there are more runs, each task gets several; 0 means the
+    /// cluster's limit. Default 0.
     pub max_tasks: u64,
-    /// Whether a last job folds the results into the index and a table. Default true.
+    /// Submit a final job that folds the results into the index and a table. Default true.
     pub collect: bool,
-    /// By what `retry` multiplies the time of runs that ran out of it. Default 2.
+    /// Factor by which `retry` multiplies the time limit of runs that exceeded it. Default 2.
     pub time_factor: u32,
-    /// By what `retry` multiplies the memory of runs that ran out of it. Default 2.
+    /// Factor by which `retry` multiplies the memory of runs that exceeded it. Default 2.
     pub memory_factor: u32,
-    /// Lines of shell that set up the surroundings: modules, environments.
+    /// Shell lines that prepare the environment, such as `module load`.
     pub setup: Vec<String>,
-    /// More lines for sbatch, as in `--exclude=n7`.
+    /// Additional options for sbatch, such as `--exclude=n7`.
     pub extra: Vec<String>,
 }
 
@@ -84,7 +85,7 @@ impl Default for SlurmConfig {
 }
 
 impl SlurmConfig {
-    /// Notes values that cannot be used.
+    /// Reports invalid values.
     pub fn check(&self, faults: &mut Faults) {
         for (name, is_zero) in [
             ("cpus_per_task", self.cpus_per_task == 0),

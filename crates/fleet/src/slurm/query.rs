@@ -1,5 +1,5 @@
-//! What Slurm knows of jobs: one `squeue` for all of them, then `sacct` for those it has forgotten, where there is
-//! one, then what Slurm wrote into their logs.
+//! State of jobs according to Slurm: one `squeue` for all of them, then `sacct`, if available, for those that
+//! Slurm has forgotten, then the messages of Slurm in their logs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,23 +10,24 @@ use std::time::Duration;
 use crate::outcome::Cause;
 use crate::slurm::call::call;
 
-/// What is known of a task.
+/// State of a task according to Slurm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskState {
-    /// Slurm's word: `PENDING`, `RUNNING`, `TIMEOUT`.
+    /// Slurm's state: `PENDING`, `RUNNING`, `TIMEOUT`.
     pub(crate) state: String,
     pub(crate) reason: String,
     pub(crate) node: String,
-    /// `17_4`.
+    /// Slurm's name of the job: `17_4`.
     pub(crate) job: String,
 }
 
-/// Tasks by the name of their submission and their number in it.
+/// Tasks by the job name of their submission and their number in it.
 pub(crate) type Tasks = BTreeMap<(String, u64), TaskState>;
 
-/// Asks `squeue` for all jobs with these names, ended ones too as long as it knows them; a line for each task, for the
-/// short form of a long list of tasks is cut off without a mark. By names, since numbers that it has forgotten are errors.
-/// A blip of the controller is no news of the jobs: it is asked again, then the reason is returned.
+/// Queries `squeue` for all jobs with these names, including ended ones that it still knows. Prints one line
+/// per task, because the condensed form truncates long task lists without a mark. Queries by name, because an
+/// unknown job number is an error. Retries once if the controller fails to answer; returns the message if it
+/// fails again.
 pub(crate) fn squeue(names: &[String], folder: &Path) -> Result<Tasks, String> {
     if names.is_empty() {
         return Ok(Tasks::new());
@@ -63,7 +64,7 @@ fn parse_squeue(text: &str) -> Tasks {
     tasks
 }
 
-/// Asks `sacct` for these jobs; what it says by the jobs' names (`17_4`). Nothing where there is no accounting.
+/// Queries `sacct` for these jobs. Returns their states by job name (`17_4`); empty without accounting.
 pub(crate) fn sacct(jobs: &[String], folder: &Path) -> BTreeMap<String, TaskState> {
     if jobs.is_empty() {
         return BTreeMap::new();
@@ -87,13 +88,13 @@ fn parse_sacct(text: &str) -> BTreeMap<String, TaskState> {
     text.lines().filter_map(line).collect()
 }
 
-/// How long a job may still run; none where that is not known, or not limited.
+/// Returns the remaining time of a job; `None` if unknown or unlimited.
 pub(crate) fn time_left(job: &str, folder: &Path) -> Option<Duration> {
     let args = ["-h", "-j", job, "-o", "%L"].map(str::to_owned);
     call("squeue", &args, folder).ok().filter(|a| a.success).and_then(|a| parse_left(a.stdout.trim()))
 }
 
-/// `4:59`, `1:04:59`, `2-01:04:59`; also `UNLIMITED`, `NOT_SET`, `INVALID`.
+/// Parses `4:59`, `1:04:59`, `2-01:04:59`. Returns `None` for `UNLIMITED`, `NOT_SET`, `INVALID`.
 fn parse_left(text: &str) -> Option<Duration> {
     let (days, rest) = text.split_once('-').unwrap_or(("0", text));
     let fields = rest.split(':').map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>()?;
@@ -105,7 +106,7 @@ fn parse_left(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(days.parse::<u64>().ok()? * 86_400 + seconds))
 }
 
-/// Why a job that Slurm has forgotten ended, from the last words in its log.
+/// Finds the cause of a forgotten job's end in the last lines of its log.
 pub(crate) fn from_log(path: &Path) -> Option<(Cause, String)> {
     const TAIL: u64 = 4096;
     let mut file = File::open(path).ok()?;
@@ -129,7 +130,7 @@ pub(crate) fn from_log(path: &Path) -> Option<(Cause, String)> {
     Some((cause, line.trim().to_owned()))
 }
 
-/// What a word of Slurm means for a task whose runs have no result.
+/// Meaning of a Slurm state for a task whose runs have no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Waits,
@@ -146,12 +147,12 @@ pub(crate) fn phase(state: &str) -> Phase {
         "OUT_OF_MEMORY" => Phase::Ended(Cause::Memory),
         "NODE_FAIL" | "PREEMPTED" | "BOOT_FAIL" => Phase::Ended(Cause::Node),
         "CANCELLED" | "REVOKED" => Phase::Ended(Cause::Cancelled),
-        // COMPLETED too: the job is over, and the run has no result.
+        // This includes COMPLETED: the job ended, but the run has no result.
         _ => Phase::Ended(Cause::Exit),
     }
 }
 
-/// Whether a job that waits for this reason waits for ever.
+/// Returns true if a job that waits for this reason will never start.
 pub(crate) fn is_hopeless(reason: &str) -> bool {
     matches!(
         reason,
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!(found["17_0"].reason, "cancelled by 0");
     }
 
-    /// What Slurm 22.05.8 said of a job that took more memory than it had, with cgroups on.
+    /// Output of Slurm 22.05.8 for a job that exceeded its memory, with cgroups enabled.
     #[test]
     fn a_job_that_ran_out_of_memory() {
         let tasks = parse_squeue("1|0|OUT_OF_MEMORY|OutOfMemory|n1|0|f.1\n");
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn jobs_that_wait_for_ever() {
-        // After a node could not start it Slurm holds a job, until somebody releases it.
+        // Slurm holds a job that a node failed to start until a user releases it.
         for reason in ["launch failed requeued held", "JobHeldAdmin", "PartitionTimeLimit"] {
             assert!(is_hopeless(reason), "{reason}");
         }

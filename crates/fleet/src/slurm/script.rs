@@ -1,4 +1,4 @@
-//! The batch script, from a template that the user may change. Unknown names in a template are errors.
+//! Batch script, rendered from a template that the user can edit. Unknown names in a template are errors.
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -7,10 +7,11 @@ use serde::Serialize;
 use crate::error::{FleetError, Result};
 use crate::slurm::SlurmConfig;
 
-/// The built-in template; a project has its own copy in `batch.sh.j2`.
+/// Built-in template; a project has its own copy in `batch.sh.j2`.
 ///
-/// `sbatch` keeps the script as it is at submission; the program and the plan lie in the project, where nobody changes
-/// them. The program takes the shell's place, so it gets the signals itself; until it is ready for USR2 nobody listens.
+/// `sbatch` keeps the script as submitted; program and plan are read from the project, where they do not
+/// change. The program replaces the shell by `exec` and so receives the signals itself; USR2 is ignored until
+/// the program listens for it.
 pub const TEMPLATE: &str = "#!/bin/bash
 #SBATCH --job-name={{ name }}
 #SBATCH --open-mode=append
@@ -56,7 +57,7 @@ trap '' USR2
 exec {{ command }}
 ";
 
-/// What a template may name besides the settings of `slurm.yaml`.
+/// Names available to a template besides the settings of `slurm.yaml`.
 #[derive(Debug, Serialize)]
 struct Names<'a> {
     name: &'a str,
@@ -65,16 +66,17 @@ struct Names<'a> {
     config: &'a SlurmConfig,
 }
 
-/// The script: `template` with the settings, the job's name, and the command that is its last line.
+/// Renders `template` with the settings, the job's name, and the command of its last line.
 ///
 /// # Errors
-/// [`FleetError::Template`] where the template is malformed or names something unknown.
+/// [`FleetError::Template`] if the template is malformed or uses an unknown name.
 pub fn render(template: &str, config: &SlurmConfig, name: &str, command: &str) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     let fault = |e: minijinja::Error| FleetError::Template { reason: e.to_string() };
-    // A signal that is due before the job began comes at once, whenever it is started again.
+    // If the signal is due before the job starts, Slurm sends it at once after every start. It is therefore
+    // sent no earlier than halfway through the time limit.
     let half = config.time_minutes.saturating_mul(30);
     let signal = if half > 0 { config.signal_before_limit_s.min(half) } else { config.signal_before_limit_s };
     let config = &SlurmConfig { signal_before_limit_s: signal, ..config.clone() };
@@ -82,7 +84,7 @@ pub fn render(template: &str, config: &SlurmConfig, name: &str, command: &str) -
     Ok(text.trim_end().to_owned() + "\n")
 }
 
-/// A word that the shell takes as it is.
+/// Quotes a word for the shell.
 #[must_use]
 pub fn quote(word: &str) -> String {
     let plain =

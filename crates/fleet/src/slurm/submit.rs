@@ -1,32 +1,33 @@
-//! Handing runs to Slurm: as few arrays as the cluster allows, each known by name before it is known by number.
+//! Submission of runs to Slurm in as few arrays as the cluster allows. Jobs are identified by name before
+//! their numbers are known.
 
 use std::path::Path;
 
-use tinsmith_foundation::{config, files};
-use tinsmith_study::clock;
+use tinsmith_foundation::{clock, config, files};
 
 use crate::error::{FleetError, Result};
 use crate::exclusive;
+use crate::plan::MOST_RUNS;
 use crate::project::Project;
 use crate::slurm::SlurmConfig;
 use crate::slurm::call::{call, sbatch};
 use crate::slurm::script::{quote, render};
 use crate::submission::{ArrayJob, JobLine, Ranges, Submission};
 
-/// What the cluster allows.
+/// Limits of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Tasks of one array: indices run from 0 to one less.
+    /// Maximum tasks per array.
     pub(crate) array: u64,
-    /// Jobs that the controller holds.
+    /// Maximum jobs held by the controller.
     pub(crate) jobs: u64,
 }
 
 /// Slurm's own defaults.
 const DEFAULT: Limits = Limits { array: 1001, jobs: 10_000 };
 
-/// The limits from `scontrol show config`. `MaxArraySize` is one more than the largest index, so indices from 0 make
-/// exactly so many tasks.
+/// Reads the limits from `scontrol show config`. `MaxArraySize` is one more than the largest index, so
+/// indices from 0 allow exactly that many tasks.
 pub(crate) fn limits(folder: &Path) -> Result<Limits> {
     let text =
         call("scontrol", &["show".to_owned(), "config".to_owned()], folder)?.text("scontrol show config")?;
@@ -44,11 +45,11 @@ fn parse_limits(text: &str) -> Limits {
     }
 }
 
-/// How runs become tasks, and tasks arrays.
+/// Distributes runs over tasks, and tasks over arrays. Returns the runs per task and the arrays.
 pub(crate) fn split(runs: u64, config: &SlurmConfig, limits: Limits) -> (u64, Vec<ArrayJob>) {
     let or = |asked: u64, given: u64| if asked == 0 { given } else { asked.min(given) };
     let most_tasks = or(config.max_tasks, limits.jobs).max(1);
-    // With more tasks than the cluster holds, each does more runs.
+    // If there are more runs than the cluster accepts tasks, each task trains several.
     let per_task = config.runs_per_task.max(runs.div_ceil(most_tasks)).max(1);
     let size = or(config.max_array_size, limits.array).max(1);
     let tasks = runs.div_ceil(per_task);
@@ -57,20 +58,20 @@ pub(crate) fn split(runs: u64, config: &SlurmConfig, limits: Limits) -> (u64, Ve
     (per_task, arrays.collect())
 }
 
-/// What came of a submission.
+/// Result of a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Submitted {
-    /// Its number; none for a dry run.
+    /// Number of the submission; `None` for a dry run.
     pub(crate) number: Option<u32>,
-    /// Job numbers with their tasks.
+    /// Job numbers with their task counts.
     pub(crate) jobs: Vec<(String, u64)>,
-    /// Runs that the cluster did not take, and what it said.
+    /// Number of runs that the cluster refused, and its message.
     pub(crate) refused: Option<(u64, String)>,
     /// Script and commands, for a dry run.
     pub(crate) preview: String,
 }
 
-/// Submits `runs`. With `dry_run` nothing is written and nothing is called but to ask for limits.
+/// Submits `runs`. With `dry_run` nothing is written, and Slurm is only queried for its limits.
 pub(crate) fn submit(
     project: &Project,
     runs: &[u64],
@@ -108,7 +109,8 @@ pub(crate) fn submit(
         let text = config::to_yaml("submission", &submission)?;
         Ok(files::write_atomic(&draft.join("submission.yaml"), text.as_bytes())?)
     })?;
-    let submission = Submission::load(layout, number)?;
+    let total = runs.last().map_or(0, |last| last.saturating_add(1)).max(MOST_RUNS);
+    let submission = Submission::load(layout, number, total)?;
     let mut submitted = Submitted { number: Some(number), ..Submitted::default() };
     for array in &submission.arrays {
         hand_over(project, &submission, array, &mut submitted)?;
@@ -122,13 +124,13 @@ pub(crate) fn submit(
     Ok(submitted)
 }
 
-/// Slurm's defaults serve to show a script where there is no Slurm.
+/// Returns false for a dry run without a reachable controller; Slurm's default limits are used then.
 fn is_answering(dry_run: bool, folder: &Path) -> bool {
     !dry_run || call("scontrol", &["ping".to_owned()], folder).is_ok_and(|a| a.success)
 }
 
-/// Hands one array over. Where the cluster takes no more jobs of this user, a smaller array may still pass; what does
-/// not stays open, to be submitted another time.
+/// Submits one array. If the cluster accepts no more jobs of this user, smaller arrays are tried. Runs that
+/// do not fit stay open for a later submission.
 fn hand_over(
     project: &Project,
     submission: &Submission,
@@ -160,7 +162,7 @@ fn hand_over(
     Ok(())
 }
 
-/// Whether sbatch refused because this user, account or cluster has too many jobs.
+/// Returns true if sbatch refused because this user, account or cluster has too many jobs.
 fn is_limit(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     ["submit limit", "job limit", "maxsubmit", "maxjob", "max_submit", "temporarily unable", "queue full"]
@@ -168,16 +170,17 @@ fn is_limit(reason: &str) -> bool {
         .any(|word| reason.contains(word))
 }
 
-/// The number in what `sbatch --parsable` prints: `17` or `17;cluster`.
+/// Parses the job number printed by `sbatch --parsable`: `17` or `17;cluster`.
 fn job_number(stdout: &str) -> String {
     stdout.trim().split(';').next().unwrap_or_default().to_owned()
 }
 
-/// The name of a submission's jobs, by which they are found even if nobody got to know their numbers.
+/// Returns the job name of a submission. Jobs are found by this name even if their numbers were never
+/// recorded.
 fn name_of(project: &Project, number: u32) -> String {
     let stem = project.folder().file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let safe: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    // Projects of the same name in different folders differ by their birth.
+    // The creation time tells apart projects of the same name in different folders.
     let birth: String = project.manifest().created.chars().filter(char::is_ascii_digit).collect();
     format!("{safe}.{}.{number}", &birth[birth.len().min(8)..birth.len().min(20)])
 }
@@ -210,7 +213,7 @@ fn sbatch_args(project: &Project, number: u32, offset: u64, tasks: u64, config: 
     ]
 }
 
-/// A last job that runs once all tasks have ended, however they did.
+/// Submits the final job, which runs once all tasks have ended in any way.
 fn collect_after(
     project: &Project,
     submission: &Submission,
@@ -248,7 +251,7 @@ fn collect_after(
         let job = job_number(&answer.stdout);
         submission.note_job(project.layout(), &JobLine { offset: 0, tasks: 0, job })?;
     }
-    // Collecting is a convenience; where it was not taken, any `status` does the same.
+    // The final job is a convenience. If the cluster refuses it, `collect` and `status` do the same.
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Projects through the commands: planned, trained here, interrupted, failed, tried again, compared.
+//! Projects through the commands: planned, trained, interrupted, failed, retried, compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use clap::Parser;
 use tinsmith_fleet::{Exit, Fleet, FleetCommand, FleetError, Outcome, Project, State, Status, Surroundings};
 use tinsmith_foundation::Silent;
 
-/// A network that does not take the digits.
+/// A network that does not fit the digits.
 const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
 
@@ -17,7 +17,7 @@ struct Args {
     command: FleetCommand,
 }
 
-/// Runs a command in a way that does not depend on the working directory.
+/// Runs a command independently of the working directory.
 pub(crate) fn fleet(args: &[&str]) -> Result<(Exit, String), FleetError> {
     let all = std::iter::once("fleet").chain(args.iter().copied());
     let parsed = Args::try_parse_from(all).unwrap();
@@ -122,7 +122,7 @@ fn a_project_is_planned_trained_and_compared() {
     let lines = ok(&["export", text(&project), "--format", "jsonl"]);
     let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert!(project.join(first["folder"].as_str().unwrap()).join("weights.safetensors").is_file());
-    // Done runs are not trained again.
+    // Finished runs are not trained again.
     let before = outcome(&project, 0);
     ok(&["run", text(&project), "--quiet"]);
     assert_eq!(outcome(&project, 0), before);
@@ -172,7 +172,7 @@ fn a_killed_process_loses_nothing_and_the_end_is_the_same() {
         ["whole", "broken"].map(|name| generate(dir.path(), name, "classifier.small=3", &[]));
     ok(&["run", text(&whole), "--quiet", "--jobs", "2"]);
     ok(&["run", text(&broken), "--quiet", "--jobs", "1", "--runs", "0-1"]);
-    // As a kill leaves it: a claim of a process that is no more, files half written, no result.
+    // As after a kill: a claim of a dead process, half-written files, no result.
     let run = broken.join("runs/000/000001");
     fs::remove_file(run.join("result.json")).unwrap();
     let attempt = run.join("attempt-0001");
@@ -196,7 +196,7 @@ fn a_killed_process_loses_nothing_and_the_end_is_the_same() {
 fn a_failure_has_a_reason_and_waits_for_a_retry() {
     let dir = tempfile::tempdir().unwrap();
     let project = generate(dir.path(), "p", "classifier.small=2", &[]);
-    // The data are no longer those that the second model was planned for.
+    // The second model was planned for other data.
     let spec = project.join("plan/0001/specs/classifier/small.yaml");
     let good = fs::read_to_string(&spec).unwrap();
     fs::write(&spec, UNFIT).unwrap();
@@ -318,4 +318,99 @@ fn a_dry_run_shows_the_script() {
         assert!(shown.contains(word), "{word} in\n{shown}");
     }
     assert!(!project.join("submissions").exists());
+}
+
+#[test]
+fn counts_are_bounded_before_anything_is_laid_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = models(dir.path());
+    let refuse = |more: &[&str]| {
+        let project = dir.path().join("p");
+        let args =
+            ["generate", "--models-folder", text(&folder), "--output", text(&project), "--epochs", "1"];
+        let error = fleet(&[&args[..], more].concat()).unwrap_err();
+        assert!(error.is_usage() && !project.exists(), "{error}");
+        error.to_string()
+    };
+    let error = refuse(&["--models", "classifier.small=18446744073709551615", "--array", "2"]);
+    assert!(error.contains("more than the 1000000 runs"), "{error}");
+    let error = refuse(&["--models", "classifier.small=1000,wide=1000", "--array", "999"]);
+    assert!(error.contains("classifier.wide") && error.contains("999000 runs before"), "{error}");
+    let sweep = dir.path().join("sweep.yaml");
+    let int = "{int: {low: 1, high: 10000}}";
+    for (design, wanted) in [
+        ("{grid: {}}", "has 1000000000000 points"),
+        ("{grid: {levels: 1000000}}", "levels"),
+        ("{random: {points: 1000000000000}}", "design.random.points` is 1000000000000, want 1 to 1000000"),
+        ("{latin_hypercube: {points: 18446744073709551615}}", "want 1 to 10000"),
+    ] {
+        let design =
+            format!("design: {design}\nspace: {{batch_size: {int}, epochs: {int}, epoch_samples: {int}}}\n");
+        fs::write(&sweep, design).unwrap();
+        let error = refuse(&["--models", "classifier.small", "--sweep", text(&sweep)]);
+        assert!(error.contains(wanted) && error.contains("sweep.yaml:1:"), "{error}");
+    }
+}
+
+#[test]
+fn submissions_name_runs_of_the_plan_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = generate(dir.path(), "p", "classifier.small=2", &[]);
+    let folder = project.join("submissions/0001");
+    fs::create_dir_all(folder.join("returned")).unwrap();
+    let all = "0-18446744073709551615";
+    let settings = fs::read_to_string(project.join("slurm.yaml")).unwrap().replace('\n', "\n  ");
+    let write = |runs: &str| {
+        let text = format!(
+            "number: 1\ncreated: x\nname: n\nretry: false\nruns: {runs}\nruns_per_task: 1\narrays: []\nslurm:\n  {settings}\n"
+        );
+        fs::write(folder.join("submission.yaml"), text).unwrap();
+    };
+    let refused = || {
+        let opened = Project::open(&project).unwrap();
+        Status::of(&opened, &opened.plan().unwrap()).unwrap_err().to_string()
+    };
+    write(all);
+    let error = refused();
+    assert!(error.contains("submission.yaml:5:") && error.contains("the plan has 2 runs"), "{error}");
+    write("0-1");
+    fs::write(folder.join("cancelled.jsonl"), format!("0\n{all}\n")).unwrap();
+    let error = refused();
+    assert!(error.contains("cancelled.jsonl") && error.contains("line 2"), "{error}");
+    fs::remove_file(folder.join("cancelled.jsonl")).unwrap();
+    fs::write(folder.join("returned/0"), all).unwrap();
+    let error = refused();
+    assert!(error.contains("returned/0") && error.contains("the plan has 2 runs"), "{error}");
+}
+
+#[test]
+fn a_result_of_another_run_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = generate(dir.path(), "p", "classifier.small=2", &[]);
+    ok(&["run", text(&project), "--quiet"]);
+    let path = project.join("runs/000/000001/result.json");
+    let own = fs::read_to_string(&path).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&own).unwrap();
+    changed["scores"]["val_accuracy"] = 7.5.into();
+    let other = fs::read_to_string(project.join("runs/000/000000/result.json")).unwrap();
+    for (content, wanted) in
+        [(other, "it is the result of run 0"), (changed.to_string(), "`val_accuracy` is 7.5")]
+    {
+        fs::write(&path, content).unwrap();
+        let error = fleet(&["collect", text(&project)]).unwrap_err().to_string();
+        assert!(error.contains("000001/result.json") && error.contains(wanted), "{error}");
+    }
+    fs::write(&path, own).unwrap();
+    ok(&["collect", text(&project)]);
+}
+
+#[test]
+fn swept_keys_of_the_model_are_recorded_with_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let sweep = dir.path().join("sweep.yaml");
+    fs::write(&sweep, "design: {list: [{model.h.dense.units: 5}]}\n").unwrap();
+    let project = generate(dir.path(), "p", "classifier.small", &["--sweep", text(&sweep)]);
+    ok(&["run", text(&project), "--quiet"]);
+    let run = fs::read_to_string(project.join("runs/000/000000/attempt-0001/run.yaml")).unwrap();
+    assert!(run.contains("model.h.dense.units: 5"), "{run}");
 }

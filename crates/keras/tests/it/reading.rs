@@ -1,6 +1,7 @@
 //! Keras' and QKeras' model JSON.
 
 use serde_json::{Value, json};
+use tinsmith_network::op::{Initializer, PerChannel, Rescaling};
 use tinsmith_network::{Activation, LeakyRelu, ModelSpec, Op};
 
 use crate::golden;
@@ -371,4 +372,96 @@ fn learned_quantizers_are_refused_by_name() {
     ] {
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn initial_biases_are_kept() {
+    let text = sequential(&json!([
+        input(&[4]),
+        { "class_name": "Dense", "config": { "name": "d", "units": 2, "bias_initializer": "lecun_uniform" } },
+    ]))
+    .to_string();
+    let spec = tinsmith_keras::read_json(&text, "m").unwrap();
+    let Op::Dense(dense) = &spec.layers[1].op else { panic!("{:?}", spec.layers[1]) };
+    assert_eq!(dense.bias_initializer, Initializer::LecunUniform);
+    let again = tinsmith_keras::read_json(&tinsmith_keras::write_json(&spec).unwrap(), "m").unwrap();
+    assert_eq!(again.layers, spec.layers);
+}
+
+#[test]
+fn rescaling_and_normalization_by_constants_become_a_rescaling() {
+    let read = |class: &str, config: Value| {
+        let mut config = config;
+        config["name"] = json!("r");
+        let layers = json!([input(&[6, 2]), { "class_name": class, "config": config }]);
+        tinsmith_keras::read_json(&sequential(&layers).to_string(), "m").map_err(|e| e.to_string())
+    };
+    let found = read("Rescaling", json!({ "scale": 0.25, "offset": [1.0, -1.0] })).unwrap();
+    let expected = Rescaling { scale: PerChannel::All(0.25), offset: PerChannel::Each(vec![1.0, -1.0]) };
+    assert_eq!(found.layers[1].op, Op::Rescaling(expected));
+    let again = tinsmith_keras::read_json(&tinsmith_keras::write_json(&found).unwrap(), "m").unwrap();
+    assert_eq!(again.layers, found.layers);
+
+    let constants = json!({ "axis": [-1], "mean": [[[2.0, 4.0]]], "variance": [[[4.0, 16.0]]] });
+    let found = read("Normalization", constants).unwrap();
+    let expected =
+        Rescaling { scale: PerChannel::Each(vec![0.5, 0.25]), offset: PerChannel::Each(vec![-1.0, -1.0]) };
+    assert_eq!(found.layers[1].op, Op::Rescaling(expected));
+
+    let adapted = read("Normalization", json!({ "axis": [-1], "mean": null, "variance": null }));
+    assert!(adapted.unwrap_err().contains("were adapted to data and are weights"));
+    let wrong = read("Rescaling", json!({ "scale": [1.0, 2.0, 3.0], "offset": 0.0 })).unwrap_err();
+    assert!(wrong.contains("has 3 numbers, want one, or one for each of 2 channels"), "{wrong}");
+}
+
+/// A model inside another: its layers have its name before theirs.
+#[test]
+fn nested_models_are_inlined() {
+    let dense = |name: &str, units: usize, inbound: Value| {
+        json!({ "class_name": "Dense", "name": name, "config": { "name": name, "units": units },
+                "inbound_nodes": inbound })
+    };
+    let input_layer = |name: &str| {
+        json!({ "class_name": "InputLayer", "name": name, "inbound_nodes": [],
+                "config": { "name": name, "batch_input_shape": [null, 12] } })
+    };
+    let backbone = json!({
+        "class_name": "Functional", "name": "backbone", "inbound_nodes": [[["x", 0, 0, {}]]],
+        "config": {
+            "name": "backbone",
+            "layers": [
+                input_layer("inner"),
+                dense("a", 6, json!([[["inner", 0, 0, {}]]])),
+                dense("b", 6, json!([[["inner", 0, 0, {}]]])),
+                { "class_name": "Add", "name": "sum", "config": { "name": "sum" },
+                  "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]] },
+            ],
+            "input_layers": [["inner", 0, 0]], "output_layers": [["sum", 0, 0]],
+        },
+    });
+    // The model's own definition is node 0, so that its first use is node 1.
+    let model = json!({
+        "class_name": "Functional",
+        "config": {
+            "name": "outer",
+            "layers": [input_layer("x"), backbone, dense("a", 3, json!([[["backbone", 1, 0, {}]]]))],
+            "input_layers": [["x", 0, 0]], "output_layers": [["a", 0, 0]],
+        },
+    });
+    let spec = tinsmith_keras::read_json(&model.to_string(), "m").unwrap();
+    let names: Vec<&str> = spec.layers.iter().map(|l| l.name.as_str()).collect();
+    assert_eq!(names, ["x", "backbone_a", "backbone_b", "backbone_sum", "a"]);
+    assert_eq!(spec.layers[2].inputs, ["x"]);
+    assert_eq!(spec.layers[3].inputs, ["backbone_a", "backbone_b"]);
+    let graph = spec.graph().unwrap();
+    assert_eq!(graph.nodes[4].inputs, [3]);
+
+    let inner = json!([input(&[12]), dense("a", 6, Value::Null), dense("b", 4, Value::Null)]);
+    let layers = json!([
+        { "class_name": "Sequential", "config": { "name": "backbone", "layers": inner } },
+        dense("a", 3, Value::Null),
+    ]);
+    let spec = tinsmith_keras::read_json(&sequential(&layers).to_string(), "m").unwrap();
+    let names: Vec<&str> = spec.layers.iter().map(|l| l.name.as_str()).collect();
+    assert_eq!(names, ["backbone_input", "backbone_a", "backbone_b", "a"]);
 }

@@ -1,23 +1,24 @@
-//! Images with a border of zeros, so that windows may reach beyond the edge.
+//! Images with a border of zeros, so that windows may extend beyond the edge.
 
 use std::ops::Range;
 
-use super::ConvShape;
+use super::shape::ConvShape;
 use crate::scratch;
 
-/// The part of an image that windows touch, and where the image lies in it.
+/// The part of an image that windows touch, with its border.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Border {
-    /// The image: height, width, channels.
+    /// Size of the image: height, width, channels.
     image: (usize, usize, usize),
-    /// Lines and pixels before it.
+    /// Lines and pixels of zeros before the image.
     before: (usize, usize),
-    /// The whole: height, width.
+    /// Size with the border: height, width.
     whole: (usize, usize),
 }
 
 impl Border {
-    /// `image` (height, width, channels) after `before` lines and pixels of zeros, up to the size of `whole`.
+    /// Places an `image` (height, width, channels) after `before` lines and pixels of zeros, within a size of
+    /// `whole`.
     pub(super) const fn new(
         image: (usize, usize, usize),
         before: (usize, usize),
@@ -26,14 +27,14 @@ impl Border {
         Self { image, before, whole }
     }
 
-    /// What the windows of a convolution touch of its input.
+    /// The region of the input that the windows of a convolution touch.
     pub(super) const fn of_input(shape: &ConvShape) -> Self {
         let height = (shape.out_h - 1) * shape.stride.0 + (shape.kernel_h - 1) * shape.dilation.0 + 1;
         let width = (shape.out_w - 1) * shape.stride.1 + (shape.kernel_w - 1) * shape.dilation.1 + 1;
         Self::new((shape.in_h, shape.in_w, shape.in_c), shape.pad, (height, width))
     }
 
-    /// Whether the image is read where it lies.
+    /// Tells if the image is read in place.
     const fn is_none(&self) -> bool {
         self.before.0 == 0
             && self.before.1 == 0
@@ -41,18 +42,18 @@ impl Border {
             && self.whole.1 <= self.image.1
     }
 
-    /// From line to line of what [`for_samples`](Self::for_samples) gives.
+    /// Stride between lines of the images that [`for_samples`](Self::for_samples) passes.
     pub(super) const fn line(&self) -> usize {
         if self.is_none() { self.image.1 * self.image.2 } else { self.whole.1 * self.image.2 }
     }
 
-    /// From sample to sample of what [`for_samples`](Self::for_samples) gives.
+    /// Stride between samples of the images that [`for_samples`](Self::for_samples) passes.
     pub(super) const fn sample(&self) -> usize {
         if self.is_none() { self.image.0 * self.line() } else { self.whole.0 * self.line() }
     }
 
-    /// `body(first, count, images, what is read next)` over `samples` images of `x`, at most `at_once` at a time, with their
-    /// border.
+    /// Calls `body(first, count, images, images to prefetch)` for `samples` images of `x` with their border, at most
+    /// `at_once` at a time.
     pub(super) fn for_samples(
         &self,
         x: &[f32],
@@ -71,7 +72,7 @@ impl Border {
             });
         }
         scratch::with(at_once * self.sample(), |copy| {
-            // The copies below leave the border as it is.
+            // Only the image is overwritten below, so the border stays zero.
             copy.fill(0.0);
             for (first, count) in groups {
                 for (x, copy) in x[first * image..]
@@ -85,7 +86,7 @@ impl Border {
         });
     }
 
-    /// `body(where it begins in the copy, elements of the image)` for each line of the image that windows touch.
+    /// Calls `body(offset in the copy, elements of the image)` for each line of the image that windows touch.
     pub(super) fn for_lines(&self, mut body: impl FnMut(usize, Range<usize>)) {
         let (height, width, channels) = self.image;
         let lines = height.min(self.whole.0.saturating_sub(self.before.0));

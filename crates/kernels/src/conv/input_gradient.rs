@@ -1,16 +1,18 @@
-//! Gradient of a convolution for its input: convolutions of the output's gradient by the turned kernel, one for each
-//! residue of the input's positions under the stride.
+//! Gradient of a convolution with respect to its input: convolutions of the output gradient with the rotated kernel,
+//! one for each residue of the input position modulo the stride.
 
 use super::border::Border;
-use super::winograd::{self, Form};
-use super::{ConvShape, Start};
+use super::shape::ConvShape;
+use super::winograd::{self, Algorithm};
 use crate::dense::dense_input_gradient_into;
 use crate::epilogue::{GradientSink, close_gate};
 use crate::gate::gate_words;
-use crate::tile::{Axis, End, Kernels, Layout, Lines, PANEL, panels, part, product, transpose};
+use crate::tile::{
+    Kernels, Lines, PANEL, ProductLayout, Start, SumAxis, TileEpilogue, panels, part, product, transpose,
+};
 use crate::{scratch, split};
 
-/// Gradient of [`conv2d`](super::conv2d) for its input; also the transposed convolution of `dy`.
+/// Gradient of [`conv2d`](super::conv2d) with respect to its input; also the transposed convolution of `dy`.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -18,7 +20,7 @@ pub fn conv2d_input_gradient(dx: &mut [f32], dy: &[f32], w: &[f32], shape: &Conv
     conv2d_input_gradient_into(dx, dy, w, GradientSink::default(), shape, threads);
 }
 
-/// Gradient of [`conv2d`](super::conv2d) for its input, gated and added up as `sink` says.
+/// Gradient of [`conv2d`](super::conv2d) with respect to its input, gated and accumulated as `sink` specifies.
 ///
 /// # Panics
 /// If a slice is shorter than the shape says.
@@ -37,43 +39,48 @@ pub fn conv2d_input_gradient_into(
     let (dy, w) = (&dy[..shape.output_len()], &w[..shape.kernel_len()]);
     let words = gate_words(shape.in_h * shape.in_w, shape.in_c);
     assert!(sink.gate.is_empty() || sink.gate.len() == shape.batch * words, "gate bits hold the input");
-    if let Some(form) = Form::of(shape) {
-        return winograd::input_gradient(form, dx, dy, w, sink, shape, threads);
+    if let Some(algorithm) = Algorithm::of(shape) {
+        return winograd::input_gradient(algorithm, dx, dy, w, sink, shape, threads);
     }
     let words = if sink.gate.is_empty() { 0 } else { words };
     let kernels = Kernels::current();
-    let plan = Plan::new(shape);
+    let pass = InputGradient::new(shape);
     let threads = split::useful(threads, shape.work());
     let samples = shape.batch.div_ceil(threads).max(1);
-    scratch::with(shape.kernel_len(), |turned| {
-        plan.turn(kernels, turned, w);
-        let turned = &*turned;
+    scratch::with(shape.kernel_len(), |rotated| {
+        pass.rotate(kernels, rotated, w);
+        let rotated = &*rotated;
         split::for_chunks(threads, dx, samples * shape.in_sample(), |i, dx| {
             let first = i * samples;
             let count = dx.len() / shape.in_sample();
-            plan.border.for_samples(&dy[first * shape.out_sample()..], count, 1, |sample, _, dy, ahead| {
-                let gate = &sink.gate[(first + sample) * words..][..words];
-                let dx = &mut dx[sample * shape.in_sample()..][..shape.in_sample()];
-                plan.backward(kernels, dx, (dy, ahead), turned, GradientSink { gate, ..sink });
-            });
+            pass.border.for_samples(
+                &dy[first * shape.out_sample()..],
+                count,
+                1,
+                |sample, _, dy, upcoming| {
+                    let gate = &sink.gate[(first + sample) * words..][..words];
+                    let dx = &mut dx[sample * shape.in_sample()..][..shape.in_sample()];
+                    pass.backward(kernels, dx, (dy, upcoming), rotated, GradientSink { gate, ..sink });
+                },
+            );
         });
     });
 }
 
-/// Input positions along one axis that are equal modulo the stride, and the taps of the kernel that reach them.
+/// Input positions along one axis that are equal modulo the stride, and the kernel taps that reach them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Phase {
     /// The first position.
     pub(crate) first: usize,
-    /// How many positions.
+    /// Number of positions.
     pub(crate) count: usize,
-    /// How many taps, `tap` and every `step`-th from it.
+    /// Number of taps: `tap` and every `step`-th tap after it.
     pub(crate) taps: usize,
     tap: usize,
     step: usize,
     /// Output position of the last tap at the first input position.
     pub(crate) from: isize,
-    /// How far the output positions of neighbouring taps are apart.
+    /// Distance between the output positions of consecutive taps.
     pub(crate) delta: usize,
 }
 
@@ -89,12 +96,12 @@ impl Phase {
         };
         let taps = (kernel - tap).div_ceil(step);
         let last = (tap + (taps - 1) * step) * dilation;
-        // Exact: the phase is made of the taps for which it is.
+        // The division is exact: a phase consists of the taps for which it is.
         let from = ((first + pad) as isize - last as isize) / stride as isize;
         Self { first, count, taps, tap, step, from, delta }
     }
 
-    /// Phases of height and width.
+    /// The phases of height and width.
     pub(crate) fn all(shape: &ConvShape) -> (impl Iterator<Item = Self>, impl Iterator<Item = Self>) {
         let &ConvShape { in_h, in_w, kernel_h, kernel_w, stride, dilation, pad, .. } = shape;
         (
@@ -103,22 +110,22 @@ impl Phase {
         )
     }
 
-    /// Tap `i` in the order of output positions, the reverse of the kernel's.
-    pub(crate) const fn turned(&self, i: usize) -> usize {
+    /// Tap `i` in the order of output positions, which is the reverse of the kernel's order.
+    pub(crate) const fn rotated_tap(&self, i: usize) -> usize {
         self.tap + (self.taps - 1 - i) * self.step
     }
 
-    /// Zeros needed before the first output position.
+    /// Number of zeros needed before the first output position.
     const fn before(&self) -> usize {
         if self.taps > 0 && self.from < 0 { self.from.unsigned_abs() } else { 0 }
     }
 
-    /// The first output position, after `before` zeros.
+    /// The first output position, counted from `before` zeros in front.
     const fn start(&self, before: usize) -> usize {
         (self.from + before as isize) as usize
     }
 
-    /// Output positions needed, with `before` zeros before the first.
+    /// Number of output positions that are read, including `before` zeros in front.
     const fn reach(&self, before: usize) -> usize {
         if self.taps == 0 || self.count == 0 {
             return 0;
@@ -131,14 +138,14 @@ const fn common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-/// All that depends on the shape alone.
-struct Plan<'a> {
+/// Values that depend on the shape only.
+struct InputGradient<'a> {
     shape: &'a ConvShape,
     border: Border,
     before: (usize, usize),
 }
 
-impl<'a> Plan<'a> {
+impl<'a> InputGradient<'a> {
     fn new(shape: &'a ConvShape) -> Self {
         let mut before = (0, 0);
         for phase in Phase::all(shape).0 {
@@ -158,7 +165,7 @@ impl<'a> Plan<'a> {
         Self { shape, border, before }
     }
 
-    /// `body(phase of height, phase of width, group, offset of their taps in the turned kernel)`
+    /// Calls `body(phase of height, phase of width, group, offset of their taps in the rotated kernel)`.
     fn for_phases(&self, mut body: impl FnMut(&Phase, &Phase, usize, usize)) {
         let shape = self.shape;
         let mut at = 0;
@@ -172,17 +179,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The kernel by groups, phases and panels of input channels, its taps in reverse, each transposed to (output, input)
-    /// channels.
-    fn turn(&self, kernels: &Kernels, turned: &mut [f32], w: &[f32]) {
+    /// Rotates the kernel: ordered by groups, phases and panels of input channels, taps reversed, each tap transposed
+    /// to (output, input) channels.
+    fn rotate(&self, kernels: &Kernels, rotated: &mut [f32], w: &[f32]) {
         let shape = self.shape;
         let (cg, go) = (shape.group_in(), shape.group_out());
         self.for_phases(|y, x, group, at| {
             let taps = y.taps * x.taps;
             for (first, width) in panels(cg) {
-                let to = &mut turned[at + first * taps * go..][..width * taps * go];
+                let to = &mut rotated[at + first * taps * go..][..width * taps * go];
                 for (i, to) in to.chunks_exact_mut(width * go).enumerate() {
-                    let tap = y.turned(i / x.taps) * shape.kernel_w + x.turned(i % x.taps);
+                    let tap = y.rotated_tap(i / x.taps) * shape.kernel_w + x.rotated_tap(i % x.taps);
                     let from = &w[(tap * cg + first) * shape.out_c + group * go..];
                     transpose(kernels, to, from, (width, go), shape.out_c);
                 }
@@ -190,13 +197,13 @@ impl<'a> Plan<'a> {
         });
     }
 
-    /// One sample.
+    /// Computes one sample.
     fn backward(
         &self,
         kernels: &Kernels,
         dx: &mut [f32],
-        (dy, ahead): (&[f32], &[f32]),
-        turned: &[f32],
+        (dy, upcoming): (&[f32], &[f32]),
+        rotated: &[f32],
         sink: GradientSink<'_>,
     ) {
         let shape = self.shape;
@@ -207,12 +214,12 @@ impl<'a> Plan<'a> {
             for (first, width) in panels(cg) {
                 let (sum, segments, blocks) = if x.delta == 1 && shape.groups == 1 {
                     let across = x.taps * go;
-                    let segments = Axis::new(y.taps, y.delta * line, across * width);
-                    (Axis::new(across, 1, width), segments, Axis::ONE)
+                    let segments = SumAxis::new(y.taps, y.delta * line, across * width);
+                    (SumAxis::new(across, 1, width), segments, SumAxis::ONE)
                 } else {
-                    let segments = Axis::new(x.taps, x.delta * shape.out_c, go * width);
-                    let blocks = Axis::new(y.taps, y.delta * line, x.taps * go * width);
-                    (Axis::new(go, 1, width), segments, blocks)
+                    let segments = SumAxis::new(x.taps, x.delta * shape.out_c, go * width);
+                    let blocks = SumAxis::new(y.taps, y.delta * line, x.taps * go * width);
+                    (SumAxis::new(go, 1, width), segments, blocks)
                 };
                 let lines = Lines {
                     count: y.count,
@@ -221,22 +228,28 @@ impl<'a> Plan<'a> {
                     c: shape.stride.0 * shape.in_w * shape.in_c,
                     bits: shape.stride.0 * shape.in_w * words,
                 };
-                let layout = Layout {
+                let layout = ProductLayout {
                     segments,
                     blocks,
                     lines,
-                    // The first phase asks for the next sample.
-                    ahead: [if at == 0 { part(ahead, first / PANEL, cg.div_ceil(PANEL)) } else { &[] }, &[]],
-                    ..Layout::matrix((x.count, width), (shape.out_c, shape.stride.1 * shape.in_c), sum)
+                    // The first phase prefetches the next sample.
+                    upcoming: [
+                        if at == 0 { part(upcoming, first / PANEL, cg.div_ceil(PANEL)) } else { &[] },
+                        &[],
+                    ],
+                    ..ProductLayout::matrix((x.count, width), (shape.out_c, shape.stride.1 * shape.in_c), sum)
                 };
                 if x.count == 0 || y.count == 0 {
                     continue;
                 }
                 let pixel = y.first * shape.in_w + x.first;
                 let end = if shape.groups > 1 || sink.gate.is_empty() {
-                    End::Store
+                    TileEpilogue::Store
                 } else {
-                    End::Close { bits: &sink.gate[pixel * words + first / 16..], row: shape.stride.1 * words }
+                    TileEpilogue::Close {
+                        bits: &sink.gate[pixel * words + first / 16..],
+                        row: shape.stride.1 * words,
+                    }
                 };
                 let taps = y.taps * x.taps;
                 let dy = if taps == 0 {
@@ -245,13 +258,13 @@ impl<'a> Plan<'a> {
                     let from = y.start(self.before.0) * line + x.start(self.before.1) * shape.out_c;
                     &dy[from + group * go..]
                 };
-                let operands = (dy, &turned[at + first * taps * go..]);
+                let operands = (dy, &rotated[at + first * taps * go..]);
                 let dx = &mut dx[pixel * shape.in_c + group * cg + first..];
                 product(kernels, &layout, operands, dx, start, end);
             }
         });
         if shape.groups > 1 {
-            // Groups need not end where words of gate bits do.
+            // Groups need not end at word boundaries of the gate bits.
             close_gate(dx, sink.gate, shape.in_c, 1);
         }
     }

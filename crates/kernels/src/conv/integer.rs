@@ -1,10 +1,11 @@
-//! Convolutions of few-bit numbers in integers. Where inputs are whole multiples of one power of two with at most 8 bits, and
-//! weights of another, their products are summed as bytes, four at a time. Sums stay below 2^24 units, so the result
-//! is that of the float kernels to the last bit.
+//! Convolutions of few-bit numbers in integer arithmetic. If all inputs are integer multiples of one power of two
+//! with at most 8 bits, and all weights of another, products are computed on bytes, four at a time. Sums stay below
+//! 2^24 units, so the results equal those of the float kernels bit by bit.
 #![expect(unsafe_code, reason = "vector instructions")]
 
 use super::border::Border;
-use super::{ConvShape, for_samples};
+use super::samples::for_samples;
+use super::shape::ConvShape;
 use crate::dispatch::multiversion;
 use crate::epilogue::{Epilogue, apply_gate_in_place};
 use crate::gate::Gate;
@@ -13,26 +14,26 @@ use crate::scratch;
 use crate::tile::integer::{ByteLayout, QUAD, is_available, product};
 use crate::tile::{PANEL, panels};
 
-/// Sums of fewer units are whole numbers in single precision, in whatever order they are added.
-const EXACT: i64 = 1 << 24;
+/// Sums of fewer units are exact integers in single precision, in any order of additions.
+const EXACT_LIMIT: i64 = 1 << 24;
 
-/// Elements of a window from which bytes pay: less is done while sums are turned into floats and gated.
-const WINDOW: usize = 32;
+/// Minimum number of elements in a window for bytes to pay, given the cost of converting and gating the sums.
+const MIN_WINDOW: usize = 32;
 
-/// Whole multiples of a power of two.
+/// Description of values that are integer multiples of a power of two.
 #[derive(Debug, Clone, Copy)]
 struct Grid {
     /// The power of two.
     unit: f32,
     /// The largest magnitude, in units.
-    most: i32,
+    max_units: i32,
     has_negative: bool,
 }
 
 impl Grid {
-    /// That of `x`, where no magnitude is above 255 units.
+    /// Finds the grid of `x`. Returns `None` if there is none with magnitudes of at most 255 units.
     fn of(x: &[f32]) -> Option<Self> {
-        // Most numbers that lie on no grid show it at once.
+        // Most data that is on no grid shows it within the first chunk.
         const CHUNK: usize = 1 << 10;
         let (mut lowest, mut largest, mut has_negative) = (i32::MAX, 0, false);
         for chunk in x.chunks(CHUNK) {
@@ -45,20 +46,20 @@ impl Grid {
             }
         }
         if lowest == i32::MAX {
-            return Some(Self { unit: 1.0, most: 0, has_negative: false });
+            return Some(Self { unit: 1.0, max_units: 0, has_negative: false });
         }
-        // Neither it nor its inverse nor products of two may leave the normal numbers.
+        // The unit, its inverse and products of two units must be normal numbers.
         if !(64..=190).contains(&lowest) {
             return None;
         }
         let unit = f32::from_bits((lowest as u32) << 23);
-        Some(Self { unit, most: (f32::from_bits(largest as u32) / unit) as i32, has_negative })
+        Some(Self { unit, max_units: (f32::from_bits(largest as u32) / unit) as i32, has_negative })
     }
 }
 
 multiversion! {
-    /// The least exponent (with the format's offset) of a lowest bit that is set, `i32::MAX` where all are 0; the bits of
-    /// the greatest magnitude; and whether there is a negative number.
+    /// Returns the lowest exponent (biased) of any lowest set bit, or `i32::MAX` if all values are 0; the bits of the
+    /// greatest magnitude; and true if any value is negative.
     fn scan(x: &[f32]) -> (i32, i32, bool) {
         let (mut lowest, mut largest, mut signs) = (i32::MAX, 0, 0);
         for x in x {
@@ -66,7 +67,7 @@ multiversion! {
             let magnitude = (bits & 0x7fff_ffff) as i32;
             let mantissa = ((bits & 0x7f_ffff) | 0x80_0000) as i32;
             let last = mantissa & mantissa.wrapping_neg();
-            // The exponent of an integer says where its bit is.
+            // The exponent of an isolated bit, converted to float, is the position of the bit.
             let exponent = (magnitude >> 23) + ((last as f32).to_bits() >> 23) as i32 - 150;
             lowest = lowest.min(if magnitude == 0 { i32::MAX } else { exponent });
             largest = largest.max(magnitude);
@@ -77,10 +78,10 @@ multiversion! {
 }
 
 by_lanes! {
-    /// `to = factor from + offset`, whole numbers from 0 to 255.
+    /// Computes `to = factor from + offset`; results must be integers from 0 to 255.
     fn to_bytes<S>(to: &mut [u8], from: &[f32], factor: f32, offset: f32) {
-        assert!(to.len() == from.len(), "one byte a number");
-        // SAFETY: guaranteed by the caller; lanes lie within both slices, which are of one length.
+        assert!(to.len() == from.len(), "one byte per number");
+        // SAFETY: guaranteed by the caller; lanes lie within both slices, which have the same length.
         unsafe {
             let (factor, offset) = (S::splat(factor), S::splat(offset));
             for at in (0..from.len()).step_by(LANES) {
@@ -93,7 +94,8 @@ by_lanes! {
 }
 
 multiversion! {
-    /// Four rows of weights as codes, one byte each of a lane; `sums` and `sizes` gain the codes and their magnitudes.
+    /// Packs four rows of weights as integer codes, one byte of a lane each. Adds the codes to `sums` and their
+    /// magnitudes to `sizes`.
     fn pack_quad(to: &mut [u32], rows: [&[f32]; QUAD], per_unit: f32, sums: &mut [i32], sizes: &mut [i32]) {
         to.fill(0);
         for (byte, row) in rows.into_iter().enumerate() {
@@ -107,8 +109,9 @@ multiversion! {
     }
 }
 
-/// The kernel as bytes: panels of filters, in each (line, quad of the line, filter, byte of the quad); and what each filter's
-/// sums start from: minus the sum of its codes times the input's `offset`. The largest sum of a filter's magnitudes.
+/// Packs the kernel as bytes, in panels of filters ordered by (line, quad of the line, filter, byte of the quad).
+/// Sets `start` to the initial value of each filter's sum: minus the sum of its codes times the input's `offset`.
+/// Returns the largest sum of magnitudes of any filter.
 fn pack(
     (codes, start): (&mut [u32], &mut [i32]),
     w: &[f32],
@@ -117,7 +120,7 @@ fn pack(
     filters: usize,
 ) -> i32 {
     let (lines, across) = window;
-    let (mut most, mut first_start, mut first_code) = (0, 0, 0);
+    let (mut max_units, mut first_start, mut first_code) = (0, 0, 0);
     for (first, width) in panels(filters) {
         let padded = ByteLayout::padded(width);
         let codes = &mut codes[first_code..][..lines * quads * padded];
@@ -133,14 +136,14 @@ fn pack(
         for (start, sum) in start[first_start..][..padded].iter_mut().zip(sums) {
             *start = -offset * sum;
         }
-        most = sizes.into_iter().fold(most, i32::max);
+        max_units = sizes.into_iter().fold(max_units, i32::max);
         first_start += padded;
         first_code += codes.len();
     }
-    most
+    max_units
 }
 
-/// The whole pass, where input and kernel are of few bits; else false, and nothing was done.
+/// Computes the whole pass if input and kernel are of few bits. Returns false, with `out` unchanged, if not.
 pub(super) fn forward(
     out: &mut [f32],
     x: &[f32],
@@ -149,13 +152,13 @@ pub(super) fn forward(
     shape: &ConvShape,
     threads: usize,
 ) -> bool {
-    if !shape.exact || !shape.is_compact() || shape.window() < WINDOW || !is_available() {
+    if !shape.exact || !shape.is_compact() || shape.window() < MIN_WINDOW || !is_available() {
         return false;
     }
-    let Some(kernel) = Grid::of(w).filter(|grid| grid.most <= 127) else { return false };
+    let Some(kernel) = Grid::of(w).filter(|grid| grid.max_units <= 127) else { return false };
     let Some(input) = Grid::of(x) else { return false };
     let offset = if input.has_negative { 128 } else { 0 };
-    if input.most > 255 - offset {
+    if input.max_units > 255 - offset {
         return false;
     }
     let filters = shape.out_c;
@@ -166,8 +169,8 @@ pub(super) fn forward(
         let (start, codes) = memory.split_at_mut(padded);
         let start: &mut [i32] = bytemuck::cast_slice_mut(start);
         let to = (bytemuck::cast_slice_mut(&mut *codes), &mut *start);
-        let most = pack(to, w, (1.0 / kernel.unit, offset), ((lines, across), quads), filters);
-        if i64::from(most) * i64::from(input.most) >= EXACT {
+        let max_units = pack(to, w, (1.0 / kernel.unit, offset), ((lines, across), quads), filters);
+        if i64::from(max_units) * i64::from(input.max_units) >= EXACT_LIMIT {
             return false;
         }
         let kernel = Kernel {
@@ -185,20 +188,20 @@ pub(super) fn forward(
     })
 }
 
-/// A kernel as [`pack`] makes it.
+/// A kernel packed by [`pack`].
 struct Kernel<'a> {
     codes: &'a [i8],
     start: &'a [i32],
-    /// What a unit of the sums is worth.
+    /// Value of one unit of the sums.
     unit: f32,
     bias: &'a [f32],
     border: Border,
-    /// Of a line of the kernel.
+    /// Quads per line of the kernel.
     quads: usize,
 }
 
 impl Kernel<'_> {
-    /// All samples of `out`.
+    /// Computes all samples of `out`.
     fn run(
         &self,
         out: &mut [f32],
@@ -208,7 +211,7 @@ impl Kernel<'_> {
         shape: &ConvShape,
     ) {
         let words = bits.len() / (out.len() / shape.out_sample());
-        // The last quad of the last window may reach beyond it.
+        // The last quad of the last window may extend beyond the image.
         let len = self.border.sample() + QUAD;
         scratch::with(len.div_ceil(size_of::<f32>()), |image| {
             let image = bytemuck::cast_slice_mut(image);
@@ -225,7 +228,7 @@ impl Kernel<'_> {
         });
     }
 
-    /// One sample.
+    /// Computes one sample.
     fn convolve(&self, out: &mut [f32], image: &[u8], shape: &ConvShape) {
         let (line, quads) = (self.border.line(), self.quads);
         let (row, step) = (shape.stride.1 * shape.in_c, shape.stride.0 * line);

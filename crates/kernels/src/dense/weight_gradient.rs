@@ -1,12 +1,15 @@
-//! The gradient of a dense layer's weights and bias.
+//! Gradients of a dense layer with respect to its weights and bias.
 
-use super::wide::{Wide, is_wide};
+use super::gradient_sizes::SAMPLES;
+use super::wide::{WideGradient, is_wide};
 use crate::epilogue::ParameterGradients;
-use crate::parts::in_parts;
-use crate::tile::{Axis, End, Kernels, LINE, Layout, Start, add_columns, add_some_columns, product};
+use crate::parts::sum_in_parts;
+use crate::tile::{
+    Kernels, LINE, ProductLayout, Start, SumAxis, TileEpilogue, add_columns, add_some_columns, product,
+};
 use crate::{scratch, split};
 
-/// Gradient of [`dense`](super::dense) for its weights: `dw = xT dy`.
+/// Gradient of [`dense`](super::dense) with respect to its weights: `dw = xT dy`.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
@@ -20,10 +23,8 @@ pub fn dense_weight_gradient(
     dense_parameter_gradients(ParameterGradients::of_kernel(dw), x, dy, sizes, threads);
 }
 
-/// Samples that a sum in registers runs over: those of a tile and of its columns stay in the first-level cache.
-pub(super) const SAMPLES: usize = 256;
-
-/// Gradients of [`dense`](super::dense) for its weights (unless their place is empty) and, where there is one, its bias.
+/// Gradients of [`dense`](super::dense) with respect to its weights (unless their slice is empty) and its bias, if
+/// any.
 ///
 /// # Panics
 /// If a slice is shorter than its shape.
@@ -45,7 +46,7 @@ pub fn dense_parameter_gradients(
     if is_wide(inputs, outputs) {
         return wide_gradients(gradients, x, dy, (batch, inputs, outputs), threads);
     }
-    in_parts(threads, (batch, work), gradients, outputs, |samples, first, gradients| {
+    sum_in_parts(threads, (batch, work), gradients, outputs, |samples, first, gradients| {
         let ParameterGradients { kernel: dw, bias: mut db, accumulate } = gradients;
         if let Some(db) = db.as_mut().filter(|_| !accumulate) {
             db.fill(0.0);
@@ -62,39 +63,40 @@ pub fn dense_parameter_gradients(
                 narrow(kernels, dw, (x, inputs), (dy, outputs), start);
             } else {
                 let rows = dw.len() / outputs;
-                let layout = Layout::matrix((rows, outputs), (1, outputs), Axis::new(count, inputs, outputs));
-                product(kernels, &layout, (x, dy), dw, start, End::Store);
+                let layout = ProductLayout::matrix(
+                    (rows, outputs),
+                    (1, outputs),
+                    SumAxis::new(count, inputs, outputs),
+                );
+                product(kernels, &layout, (x, dy), dw, start, TileEpilogue::Store);
             }
         }
     });
 }
 
-/// Outputs too few to fill a vector: inputs fill them instead.
+/// Below this number of outputs vectors would stay mostly empty, so inputs fill them instead.
 const NARROW: usize = 10;
 
-/// Rows of a weight gradient whose inputs stay in the first-level cache.
-pub(super) const SLAB: usize = 56;
+/// Multiplications of a matrix product that take as long as one of these strided additions.
+const STRIDED_ADDITION_COST: usize = 8;
 
-/// Multiplications of a matrix product that take as long as one of these additions, whose numbers lie far apart.
-const ADDITION: usize = 8;
-
-/// Sums of the columns of `dy`, in the order of the samples.
+/// Adds up the columns of `dy`, in the order of the samples.
 fn bias_gradient(db: Option<&mut [f32]>, dy: &[f32], accumulate: bool, threads: usize) {
     let Some(db) = db.filter(|db| !db.is_empty()) else { return };
     if !accumulate {
         db.fill(0.0);
     }
     let (kernels, columns) = (Kernels::current(), db.len());
-    let threads = split::useful(threads, dy.len() * ADDITION);
-    let share = columns.div_ceil(threads).next_multiple_of(LINE);
+    let threads = split::useful(threads, dy.len() * STRIDED_ADDITION_COST);
+    let columns_per_thread = columns.div_ceil(threads).next_multiple_of(LINE);
     for dy in dy.chunks(SAMPLES * columns) {
-        split::for_chunks(threads, db, share, |i, db| {
-            add_some_columns(kernels, db, &dy[i * share..], columns);
+        split::for_chunks(threads, db, columns_per_thread, |i, db| {
+            add_some_columns(kernels, db, &dy[i * columns_per_thread..], columns);
         });
     }
 }
 
-/// [`dense_parameter_gradients`] of [wide](is_wide) weights.
+/// [`dense_parameter_gradients`] for [wide](is_wide) weights.
 fn wide_gradients(
     gradients: ParameterGradients<'_>,
     x: &[f32],
@@ -104,7 +106,7 @@ fn wide_gradients(
 ) {
     let ParameterGradients { kernel: dw, bias, accumulate } = gradients;
     bias_gradient(bias, dy, accumulate, threads);
-    Wide::with(x, dy, sizes, threads, |wide| {
+    WideGradient::with(x, dy, sizes, threads, |wide| {
         let (group, parts) = wide.slabs(threads);
         split::for_parts(threads, dw, (group * sizes.2, parts), |i, dw| {
             let first = wide.slab(i, (group, parts)).start;
@@ -113,7 +115,7 @@ fn wide_gradients(
     });
 }
 
-/// `dw (+)= xT dy` for few outputs: the transpose of the product `dyT x`.
+/// `dw (+)= xT dy` for few outputs, computed as the transpose of `dyT x`.
 fn narrow(
     kernels: &Kernels,
     dw: &mut [f32],
@@ -122,14 +124,14 @@ fn narrow(
     start: Start<'_>,
 ) {
     let rows = dw.len() / outputs;
-    let sum = Axis::new(dy.len() / outputs, outputs, inputs);
-    let layout = Layout::matrix((outputs, rows), (1, rows), sum);
-    scratch::with(dw.len(), |turned| {
-        product(kernels, &layout, (dy, x), turned, Start::Zero, End::Store);
+    let sum = SumAxis::new(dy.len() / outputs, outputs, inputs);
+    let layout = ProductLayout::matrix((outputs, rows), (1, rows), sum);
+    scratch::with(dw.len(), |transposed| {
+        product(kernels, &layout, (dy, x), transposed, Start::Zero, TileEpilogue::Store);
         let old = matches!(start, Start::Old);
         for (r, dw) in dw.chunks_exact_mut(outputs).enumerate() {
-            for (dw, turned) in dw.iter_mut().zip(turned[r..].iter().step_by(rows)) {
-                *dw = if old { *dw + turned } else { *turned };
+            for (dw, transposed) in dw.iter_mut().zip(transposed[r..].iter().step_by(rows)) {
+                *dw = if old { *dw + transposed } else { *transposed };
             }
         }
     });

@@ -1,24 +1,24 @@
-//! Lines of pixels between borders of zeros.
+//! Lines of pixels with borders of zeros.
 
 use crate::conv::ConvShape;
 use crate::lanes::copy;
 
-/// How one line of pixels is laid out: the padded line's pixel `p` is number `p / stride` of phase `p % stride`.
+/// Memory layout of one padded line: pixel `p` is number `p / stride` of phase `p % stride`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bordered {
-    /// Real pixels, and how many zeros come before them.
+pub(super) struct PaddedLine {
+    /// Number of real pixels, and of zeros in front of them.
     pub(super) width: usize,
     pub(super) before: usize,
     pub(super) stride: usize,
-    /// Pixels of each phase, enough for every tap.
+    /// Pixels per phase, enough for every tap.
     pub(super) phase: usize,
-    /// Channels of a real pixel, and how often each is repeated.
+    /// Channels of a real pixel, and number of copies of each.
     pub(super) channels: usize,
     pub(super) copies: usize,
 }
 
-impl Bordered {
-    /// Of the input's lines, for all taps of the forward pass.
+impl PaddedLine {
+    /// Layout of input lines, for all taps of the forward pass.
     pub(super) const fn forward(shape: &ConvShape) -> Self {
         Self {
             width: shape.in_w,
@@ -30,8 +30,8 @@ impl Bordered {
         }
     }
 
-    /// Of the output gradient's lines: input pixel `ix` meets tap `kx` in output pixel
-    /// `(ix + pad - kx dilation) / stride`, which may lie before the first and behind the last.
+    /// Layout of lines of the output gradient. Input pixel `ix` is reached through tap `kx` by output pixel `(ix +
+    /// pad - kx dilation) / stride`, which may lie before the first or after the last.
     pub(super) fn backward(shape: &ConvShape) -> Self {
         let before = ((shape.kernel_w - 1) * shape.dilation.1).div_ceil(shape.stride.1);
         let last = (shape.in_w - 1 + shape.pad.1) / shape.stride.1;
@@ -45,19 +45,19 @@ impl Bordered {
         }
     }
 
-    /// Elements of a pixel.
+    /// Elements per pixel.
     pub(super) const fn pixel(&self) -> usize {
         self.channels * self.copies
     }
 
-    /// Elements of a line.
+    /// Elements per line.
     pub(super) const fn line(&self) -> usize {
         self.stride * self.phase * self.pixel()
     }
 
-    /// Where the padded line's pixel `p` lies.
+    /// Offset of pixel `p` of the padded line.
     pub(super) const fn place(&self, p: usize) -> usize {
-        // Division is slow and hardly ever needed.
+        // Division is slow and rarely needed.
         let pixel = if self.stride == 1 { p } else { p % self.stride * self.phase + p / self.stride };
         pixel * self.pixel()
     }

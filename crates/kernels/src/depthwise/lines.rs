@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::border::Bordered;
+use super::border::PaddedLine;
 use crate::conv::ConvShape;
 use crate::epilogue::GradientSink;
 use crate::gate::{Gate, gate_words};
@@ -11,20 +11,20 @@ use crate::lanes::{self, LANES, by_lanes};
 use crate::scratch;
 use crate::tile::simd::Simd;
 
-/// Values that are computed at a time.
+/// Values that are computed at a time, in four vectors.
 const BLOCK: usize = 64;
 
 const VECTORS: usize = BLOCK / LANES;
 
-/// A tap: where its values start among the source's lines, and where its weights.
+/// A tap: offset of its values in the source lines, and of its weights.
 #[derive(Debug, Clone, Copy)]
 struct Term {
     source: usize,
     weight: usize,
 }
 
-/// Calls `body(weights, bias)` with every tap's weights, and the bias or zeros, repeated cyclically so that a block
-/// can start at any channel.
+/// Calls `body(weights, bias)` with the weights of every tap, and the bias or zeros, repeated cyclically so that a
+/// block can start at any channel.
 pub(super) fn with_cyclic(
     w: &[f32],
     bias: Option<&[f32]>,
@@ -74,7 +74,8 @@ unsafe fn line<S: Simd>(
     let step = BLOCK % c;
     let mut channel = 0;
     for (i, out) in out.chunks_mut(BLOCK).enumerate() {
-        // SAFETY: guaranteed by the caller; where blocks lie was checked, and the channel is less than `c`.
+        // SAFETY: guaranteed by the caller; blocks were checked to lie within their slices, and the channel is less
+        // than `c`.
         unsafe {
             let mut sums = load::<S>(start.as_ptr().add(channel));
             let (source, weights) = (source.as_ptr().add(i * BLOCK), weights.as_ptr().add(channel));
@@ -97,10 +98,10 @@ unsafe fn line<S: Simd>(
     }
 }
 
-/// A block of values.
+/// Loads a block of values.
 ///
 /// # Safety
-/// The processor must support the instruction set; the block may be read.
+/// The processor must support the instruction set; the block must be valid for reads.
 #[inline(always)]
 unsafe fn load<S: Simd>(from: *const f32) -> [S::Vector; VECTORS] {
     // SAFETY: guaranteed by the caller.
@@ -109,7 +110,7 @@ unsafe fn load<S: Simd>(from: *const f32) -> [S::Vector; VECTORS] {
     }
 }
 
-/// One sample's forward pass.
+/// Computes the forward pass of one sample.
 pub(super) fn forward(
     out: &mut [f32],
     x: &[f32],
@@ -117,23 +118,23 @@ pub(super) fn forward(
     (gate, bits): (&Gate, &mut [u16]),
     shape: &ConvShape,
 ) {
-    let bordered = Bordered::forward(shape);
+    let padded_line = PaddedLine::forward(shape);
     let slots = ((shape.kernel_h - 1) * shape.dilation.0 + 1).min(shape.in_h);
-    with_memory(&bordered, slots, 0, |memory| {
-        forward_lines(out, x, weights, (gate, bits), shape, &bordered, memory);
+    with_memory(&padded_line, slots, 0, |memory| {
+        forward_lines(out, x, weights, (gate, bits), shape, &padded_line, memory);
     });
 }
 
 by_lanes! {
     fn forward_lines<S>(
         out: &mut [f32], x: &[f32], weights: (&[f32], &[f32]), gate: (&Gate, &mut [u16]), shape: &ConvShape,
-        bordered: &Bordered, memory: Memory<'_>,
+        padded_line: &PaddedLine, memory: Memory<'_>,
     ) {
         let (gate, bits) = gate;
         let Memory { ring, terms, .. } = memory;
         let c = shape.out_c;
         let words = if bits.is_empty() { 0 } else { gate_words(shape.out_w, c) };
-        let mut ring = Ring::new(ring, bordered, (x, shape.in_w * shape.in_c));
+        let mut ring = Ring::new(ring, padded_line, (x, shape.in_w * shape.in_c));
         for (oy, out) in out.chunks_exact_mut(shape.out_w * c).enumerate() {
             terms.clear();
             for ky in 0..shape.kernel_h {
@@ -144,7 +145,7 @@ by_lanes! {
                 }
                 let at = ring.line(iy);
                 for kx in 0..shape.kernel_w {
-                    let source = at + bordered.place(kx * shape.dilation.1);
+                    let source = at + padded_line.place(kx * shape.dilation.1);
                     terms.push(Term { source, weight: (ky * shape.kernel_w + kx) * (c + BLOCK) });
                 }
             }
@@ -157,7 +158,7 @@ by_lanes! {
     }
 }
 
-/// One sample's input gradient.
+/// Computes the input gradient of one sample.
 pub(super) fn backward(
     dx: &mut [f32],
     dy: &[f32],
@@ -165,15 +166,15 @@ pub(super) fn backward(
     sink: GradientSink<'_>,
     shape: &ConvShape,
 ) {
-    let bordered = Bordered::backward(shape);
+    let padded_line = PaddedLine::backward(shape);
     let slots = ((shape.kernel_h - 1) * shape.dilation.0 / shape.stride.0 + 1).min(shape.out_h);
     let fresh = if is_direct(sink, shape) { 0 } else { shape.in_w.div_ceil(shape.stride.1) * shape.out_c };
-    with_memory(&bordered, slots, fresh, |memory| {
-        backward_lines(dx, dy, weights, sink, shape, &bordered, memory);
+    with_memory(&padded_line, slots, fresh, |memory| {
+        backward_lines(dx, dy, weights, sink, shape, &padded_line, memory);
     });
 }
 
-/// Whether lines of the input gradient can be computed in their place.
+/// Tells if lines of the input gradient can be computed in place.
 fn is_direct(sink: GradientSink<'_>, shape: &ConvShape) -> bool {
     shape.stride.1 == 1 && shape.in_c == shape.out_c && !sink.accumulate
 }
@@ -181,15 +182,15 @@ fn is_direct(sink: GradientSink<'_>, shape: &ConvShape) -> bool {
 by_lanes! {
     fn backward_lines<S>(
         dx: &mut [f32], dy: &[f32], weights: (&[f32], &[f32]), sink: GradientSink<'_>, shape: &ConvShape,
-        bordered: &Bordered, memory: Memory<'_>,
+        padded_line: &PaddedLine, memory: Memory<'_>,
     ) {
         let Memory { ring, fresh, terms } = memory;
         let (c, copies) = (shape.out_c, shape.out_c / shape.in_c);
         let (stride, dilation, pad) = (shape.stride, shape.dilation, shape.pad);
         let words = if sink.gate.is_empty() { 0 } else { gate_words(shape.in_w, shape.in_c) };
-        let mut ring = Ring::new(ring, bordered, (dy, shape.out_w * c));
+        let mut ring = Ring::new(ring, padded_line, (dy, shape.out_w * c));
         for (iy, dx) in dx.chunks_exact_mut(shape.in_w * shape.in_c).enumerate() {
-            // Input pixels `phase`, `phase + stride` and so on meet the same taps.
+            // Input pixels `phase`, `phase + stride` and so on use the same taps.
             for phase in 0..stride.1.min(shape.in_w) {
                 terms.clear();
                 for ky in (0..shape.kernel_h).rev() {
@@ -199,8 +200,8 @@ by_lanes! {
                     }
                     let at = ring.line(oy);
                     for kx in 0..shape.kernel_w {
-                        // The border, as so many whole strides, keeps the place from being negative.
-                        let padded = phase + pad.1 + bordered.before * stride.1;
+                        // The border is added in whole strides, which keeps the position from becoming negative.
+                        let padded = phase + pad.1 + padded_line.before * stride.1;
                         if let Some(place) = met(padded, kx * dilation.1, stride.1) {
                             let weight = (ky * shape.kernel_w + kx) * (c + BLOCK);
                             terms.push(Term { source: at + place * c, weight });
@@ -228,11 +229,12 @@ by_lanes! {
     }
 }
 
-/// The bordered lines that the taps of one line reach, filled as they are asked for, in ascending order.
+/// Ring buffer of the padded lines that the taps of one output line reach. Lines are filled on demand, in ascending
+/// order.
 struct Ring<'a> {
     lines: &'a mut [f32],
-    bordered: &'a Bordered,
-    /// Lines without borders, and the length of each.
+    padded_line: &'a PaddedLine,
+    /// Lines without borders, and their length.
     source: (&'a [f32], usize),
     slots: usize,
     filled: usize,
@@ -240,26 +242,26 @@ struct Ring<'a> {
 
 impl<'a> Ring<'a> {
     #[inline(always)]
-    fn new(lines: &'a mut [f32], bordered: &'a Bordered, source: (&'a [f32], usize)) -> Self {
-        let slots = (lines.len() - BLOCK) / bordered.line();
-        Self { lines, bordered, source, slots, filled: 0 }
+    fn new(lines: &'a mut [f32], padded_line: &'a PaddedLine, source: (&'a [f32], usize)) -> Self {
+        let slots = (lines.len() - BLOCK) / padded_line.line();
+        Self { lines, padded_line, source, slots, filled: 0 }
     }
 
-    /// Where line `y` starts.
+    /// Fills line `y` if necessary and returns its offset.
     #[inline(always)]
     fn line(&mut self, y: usize) -> usize {
         let (source, len) = self.source;
         self.filled = self.filled.max((y + 1).saturating_sub(self.slots));
         while self.filled <= y {
-            let at = self.filled % self.slots * self.bordered.line();
-            self.bordered.fill(&mut self.lines[at..], &source[self.filled * len..][..len]);
+            let at = self.filled % self.slots * self.padded_line.line();
+            self.padded_line.fill(&mut self.lines[at..], &source[self.filled * len..][..len]);
             self.filled += 1;
         }
-        y % self.slots * self.bordered.line()
+        y % self.slots * self.padded_line.line()
     }
 }
 
-/// Which output line or pixel the padded input's `at` meets by a tap at `offset`, if any.
+/// The output line or pixel that reaches padded input position `at` through a tap at `offset`, if any.
 #[inline(always)]
 fn met(at: usize, offset: usize, stride: usize) -> Option<usize> {
     let distance = at.checked_sub(offset)?;
@@ -269,7 +271,7 @@ fn met(at: usize, offset: usize, stride: usize) -> Option<usize> {
     distance.is_multiple_of(stride).then(|| distance / stride)
 }
 
-/// Stores or adds a pixel's gradient; of repeated channels the sums.
+/// Stores or adds the gradient of a pixel; repeated channels are summed up.
 #[inline(always)]
 fn add_pixel(dx: &mut [f32], fresh: &[f32], accumulate: bool, copies: usize) {
     if copies == 1 {
@@ -286,25 +288,25 @@ fn add_pixel(dx: &mut [f32], fresh: &[f32], accumulate: bool, copies: usize) {
     }
 }
 
-/// What a pass over one sample works in.
+/// Working memory of a pass over one sample.
 struct Memory<'a> {
-    /// Bordered lines, and a block of zeros behind them.
+    /// Padded lines, followed by a block of zeros.
     ring: &'a mut [f32],
-    /// A line of the result before it finds its place.
+    /// A line of the result before it is scattered to its pixels.
     fresh: &'a mut [f32],
     terms: &'a mut Vec<Term>,
 }
 
-/// Lends memory for so many bordered lines and so many fresh values.
-fn with_memory(bordered: &Bordered, slots: usize, fresh: usize, body: impl FnOnce(Memory<'_>)) {
+/// Calls `body` with memory for `slots` padded lines and `fresh` values.
+fn with_memory(padded_line: &PaddedLine, slots: usize, fresh: usize, body: impl FnOnce(Memory<'_>)) {
     thread_local! {
         static TERMS: Cell<Vec<Term>> = const { Cell::new(Vec::new()) };
     }
-    let len = slots * bordered.line();
+    let len = slots * padded_line.line();
     let mut terms = TERMS.take();
     scratch::with(len + BLOCK + fresh, |memory| {
         let (ring, fresh) = memory.split_at_mut(len + BLOCK);
-        // Blocks reach beyond the last line; what they find there is not used.
+        // Blocks may read beyond the last line; the values read there are not used.
         ring[len..].fill(0.0);
         body(Memory { ring, fresh, terms: &mut terms });
     });

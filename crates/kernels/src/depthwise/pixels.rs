@@ -1,8 +1,8 @@
-//! Forward pass and input gradient pixel by pixel, for small kernels: sources are read where they lie, pixels at the
-//! border by the taps that reach them.
+//! Forward pass and input gradient pixel by pixel, for small kernels. Sources are read in place; pixels at the border
+//! use only the taps that lie within the source.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::reach::{Axis, Reaches, by_taps};
+use super::reach::{ReachAxis, Reaches, by_taps};
 use crate::conv::{ConvShape, Phase};
 use crate::epilogue::GradientSink;
 use crate::gate::{Gate, GateFunction, gate_words};
@@ -10,26 +10,26 @@ use crate::lanes::{self, LANES, by_lanes, load, store};
 use crate::scratch;
 use crate::tile::simd::Simd;
 
-/// What becomes of a sum before it is stored. Words of gate bits are the pixel's, a pixel's next to each other; null:
+/// Epilogue of a sum. The words of gate bits are those of the pixel, with adjacent words for its channels; null for
 /// none.
 #[derive(Debug, Clone, Copy)]
-enum End {
+enum PixelEpilogue {
     Store,
-    /// `max(x, floor)`, with a gate above `open`.
+    /// `max(x, floor)`; the gradient passes above `open`.
     Floor {
         floor: f32,
         open: f32,
         bits: *mut u16,
     },
-    /// What the place holds is added, then gate bits close.
+    /// Adds the previous content if `accumulate`, then closes the gate.
     Sink {
         accumulate: bool,
         bits: *const u16,
     },
 }
 
-impl End {
-    /// At another pixel, `words` words further on.
+impl PixelEpilogue {
+    /// Advances the address of the gate bits by `words` words.
     const fn at(self, words: usize) -> Self {
         match self {
             Self::Floor { floor, open, bits } if !bits.is_null() => {
@@ -43,33 +43,33 @@ impl End {
     }
 }
 
-/// Pixels that the same taps reach.
+/// A rectangle of pixels that use the same taps, by address.
 #[derive(Clone, Copy)]
-struct Part {
+struct PixelBlock {
     channels: usize,
-    /// How many pixels, from one to the next of the result, in pixels, and of the source, in elements: of lines and
-    /// within a line.
-    lines: Steps,
-    columns: Steps,
-    /// The first tap of the first pixel, and elements from tap to tap (down, across).
+    /// Loops over lines and over pixels within a line. Strides of the result are in pixels, those of the source in
+    /// elements.
+    lines: PixelSteps,
+    columns: PixelSteps,
+    /// Address of the first pixel's first tap, and the strides between taps (down, across).
     x: *const f32,
     taps: (usize, usize),
-    /// The first tap's weights, and from line to line of them.
+    /// Weights of the first tap, and the stride between lines of taps.
     w: *const f32,
     w_line: usize,
-    /// What sums start from, one value a channel; null: zeros.
+    /// Initial values of the sums, one per channel; null for zeros.
     start: *const f32,
-    end: End,
+    end: PixelEpilogue,
 }
 
 #[derive(Clone, Copy)]
-struct Steps {
+struct PixelSteps {
     count: usize,
     out: usize,
     x: usize,
 }
 
-/// One sample's forward pass. `bits` receives the record of the gate unless it is empty.
+/// Computes the forward pass of one sample. Records gate bits unless `bits` is empty.
 pub(super) fn forward(
     out: &mut [f32],
     x: &[f32],
@@ -85,36 +85,40 @@ pub(super) fn forward(
         GateFunction::Clip { low, high: f32::INFINITY } if gate.open.1 == f32::INFINITY => Some(low),
         _ => None,
     };
-    let end = floor.map_or(End::Store, |floor| End::Floor { floor, open: gate.open.0, bits: at });
-    let axes = Axis::forward(shape);
+    let end = floor.map_or(PixelEpilogue::Store, |floor| PixelEpilogue::Floor {
+        floor,
+        open: gate.open.0,
+        bits: at,
+    });
+    let axes = ReachAxis::forward(shape);
     sample(out, x, (w, bias.unwrap_or_default()), &axes, (c, shape.out_w), end);
     if floor.is_none() && (*gate != Gate::LINEAR || !bits.is_empty()) {
         lanes::apply(out, None, gate, bits, c);
     }
 }
 
-/// Calls `body` with the kernel turned as [`backward`] wants it: phase by phase, taps in the order of the output's pixels.
-pub(super) fn with_turned(w: &[f32], shape: &ConvShape, body: impl FnOnce(&[f32])) {
+/// Calls `body` with the kernel rotated for [`backward`]: phase by phase, with taps in the order of output pixels.
+pub(super) fn with_rotated(w: &[f32], shape: &ConvShape, body: impl FnOnce(&[f32])) {
     let c = shape.out_c;
-    scratch::with(shape.kernel_h * shape.kernel_w * c, |turned| {
-        let mut to = turned.chunks_exact_mut(c);
+    scratch::with(shape.kernel_h * shape.kernel_w * c, |rotated| {
+        let mut to = rotated.chunks_exact_mut(c);
         for y in Phase::all(shape).0 {
             for x in Phase::all(shape).1 {
                 let taps = (0..y.taps).flat_map(|i| (0..x.taps).map(move |j| (i, j)));
                 for ((i, j), to) in taps.zip(&mut to) {
-                    to.copy_from_slice(&w[(y.turned(i) * shape.kernel_w + x.turned(j)) * c..][..c]);
+                    to.copy_from_slice(&w[(y.rotated_tap(i) * shape.kernel_w + x.rotated_tap(j)) * c..][..c]);
                 }
             }
         }
-        body(turned);
+        body(rotated);
     });
 }
 
-/// One sample's input gradient from what [`with_turned`] makes of the kernel.
+/// Computes the input gradient of one sample from a kernel rotated by [`with_rotated`].
 pub(super) fn backward(
     dx: &mut [f32],
     dy: &[f32],
-    turned: &[f32],
+    rotated: &[f32],
     sink: GradientSink<'_>,
     shape: &ConvShape,
 ) {
@@ -123,53 +127,53 @@ pub(super) fn backward(
     assert!(sink.gate.is_empty() || sink.gate.len() == gate_words(pixels, c), "gate bits hold the input");
     let bits = if sink.gate.is_empty() { std::ptr::null() } else { sink.gate.as_ptr() };
     let end = if sink.accumulate || !bits.is_null() {
-        End::Sink { accumulate: sink.accumulate, bits }
+        PixelEpilogue::Sink { accumulate: sink.accumulate, bits }
     } else {
-        End::Store
+        PixelEpilogue::Store
     };
     let mut at = 0;
     for y in Phase::all(shape).0 {
         for x in Phase::all(shape).1 {
             let len = y.taps * x.taps * c;
             let axes = [
-                Axis::backward(&y, shape.stride.0, shape.out_h),
-                Axis::backward(&x, shape.stride.1, shape.out_w),
+                ReachAxis::backward(&y, shape.stride.0, shape.out_h),
+                ReachAxis::backward(&x, shape.stride.1, shape.out_w),
             ];
-            sample(dx, dy, (&turned[at..at + len], &[]), &axes, (c, shape.in_w), end);
+            sample(dx, dy, (&rotated[at..at + len], &[]), &axes, (c, shape.in_w), end);
             at += len;
         }
     }
 }
 
 by_lanes! {
-    /// Pixels of `out`, lines of `width` pixels of `c` channels, that the axes name. `end`'s words, unless null, are
-    /// valid for every pixel of `out`.
+    /// Computes the pixels of `out` that the axes describe. `sizes` are the channels and the pixels per line of
+    /// `out`. The words of `end`, unless null, must be valid for every pixel of `out`.
     fn sample<S>(
-        out: &mut [f32], x: &[f32], weights: (&[f32], &[f32]), axes: &[Axis; 2], sizes: (usize, usize), end: End,
+        out: &mut [f32], x: &[f32], weights: (&[f32], &[f32]), axes: &[ReachAxis; 2], sizes: (usize, usize), end: PixelEpilogue,
     ) {
         let ((w, start), (c, width), [down, across]) = (weights, sizes, axes);
         if down.count == 0 || across.count == 0 {
             return;
         }
-        let last = |axis: &Axis| axis.first + (axis.count - 1) * axis.stride;
+        let last = |axis: &ReachAxis| axis.first + (axis.count - 1) * axis.stride;
         assert!(last(across) < width && (last(down) + 1) * width * c <= out.len(), "pixels lie within the result");
-        assert!(down.size * across.size * c <= x.len(), "the source is whole");
+        assert!(down.size * across.size * c <= x.len(), "the source is complete");
         assert!(down.taps * across.taps * c <= w.len(), "every tap has its weights");
-        assert!(start.is_empty() || start.len() >= c, "one start a channel");
+        assert!(start.is_empty() || start.len() >= c, "one initial value per channel");
         let start = if start.is_empty() { std::ptr::null() } else { start.as_ptr() };
         let line = across.size * c;
         Reaches::new(down, across).for_each(c, #[inline(always)] |reach| {
             let (i, j) = (reach.rows.start, reach.columns.start);
             let tap = (reach.tap.0 * across.taps + reach.tap.1) * c;
             let pixel = (down.first + i * down.stride) * width + across.first + j * across.stride;
-            let lines = Steps { count: reach.rows.len(), out: down.stride * width, x: down.step * line };
-            let columns = Steps { count: reach.columns.len(), out: across.stride, x: across.step * c };
-            // The longer loop is the inner one.
-            let turn = columns.count == 1;
-            let part = Part {
+            let lines = PixelSteps { count: reach.rows.len(), out: down.stride * width, x: down.step * line };
+            let columns = PixelSteps { count: reach.columns.len(), out: across.stride, x: across.step * c };
+            // The longer loop becomes the inner one.
+            let swap = columns.count == 1;
+            let part = PixelBlock {
                 channels: c,
-                lines: if turn { columns } else { lines },
-                columns: if turn { lines } else { columns },
+                lines: if swap { columns } else { lines },
+                columns: if swap { lines } else { columns },
                 x: x.as_ptr().wrapping_add(reach.source),
                 taps: (down.delta * line, across.delta * c),
                 w: w.as_ptr().wrapping_add(tap),
@@ -177,8 +181,8 @@ by_lanes! {
                 start,
                 end: end.at(pixel * c.div_ceil(LANES)),
             };
-            // SAFETY: guaranteed by the caller; taps of a segment lie within the source, as do those of its pixels, and
-            // pixels within the result, by the sizes that were checked above.
+            // SAFETY: guaranteed by the caller; the taps of all pixels lie within the source, and the pixels within
+            // the result, by the sizes checked above.
             unsafe {
                 let out = out.as_mut_ptr().add(pixel * c);
                 by_taps!(reach.taps.0, reach.taps.1, pixels::<S>(out, &part));
@@ -187,13 +191,13 @@ by_lanes! {
     }
 }
 
-/// The pixels of a part, by `H` lines of `W` taps.
+/// Computes the pixels of a part with `H` lines of `W` taps.
 ///
 /// # Safety
-/// The processor must support the instruction set; all that the part names may be read, and its pixels and words from `out` and
-/// its end on, written.
+/// The processor must support the instruction set. All addresses of the part must be valid for reads; its pixels from
+/// `out` on, and its gate words, for writes.
 #[inline(always)]
-unsafe fn pixels<S: Simd, const H: usize, const W: usize>(out: *mut f32, part: &Part) {
+unsafe fn pixels<S: Simd, const H: usize, const W: usize>(out: *mut f32, part: &PixelBlock) {
     let (whole, rest) = (part.channels / LANES, part.channels % LANES);
     // SAFETY: guaranteed by the caller; vectors lie within a pixel's channels.
     unsafe {
@@ -206,14 +210,14 @@ unsafe fn pixels<S: Simd, const H: usize, const W: usize>(out: *mut f32, part: &
     }
 }
 
-/// Vector `v` of every pixel of a part.
+/// Computes vector `v` of every pixel of a part.
 ///
 /// # Safety
-/// As [`pixels`]; the vector's lanes, all where it is whole, lie within the channels.
+/// As [`pixels`]; the lanes (all if `WHOLE`) must lie within the channels.
 #[inline(always)]
 unsafe fn vectors<S: Simd, const H: usize, const W: usize, const WHOLE: bool>(
     out: *mut f32,
-    part: &Part,
+    part: &PixelBlock,
     v: usize,
     lanes: S::Lanes,
 ) {
@@ -230,7 +234,7 @@ unsafe fn vectors<S: Simd, const H: usize, const W: usize, const WHOLE: bool>(
             if part.start.is_null() { S::splat(0.0) } else { load::<S, WHOLE>(part.start.add(from), lanes) };
         let words = c.div_ceil(LANES);
         match part.end {
-            End::Store => {
+            PixelEpilogue::Store => {
                 for line in 0..part.lines.count {
                     let mut x = part.x.wrapping_add(line * part.lines.x + from);
                     let mut out = out.add(line * part.lines.out * c + from);
@@ -241,7 +245,7 @@ unsafe fn vectors<S: Simd, const H: usize, const W: usize, const WHOLE: bool>(
                     }
                 }
             }
-            End::Floor { floor, open, bits } => {
+            PixelEpilogue::Floor { floor, open, bits } => {
                 let (floor, open) = (S::splat(floor), S::splat(open));
                 for line in 0..part.lines.count {
                     let mut x = part.x.wrapping_add(line * part.lines.x + from);
@@ -258,7 +262,7 @@ unsafe fn vectors<S: Simd, const H: usize, const W: usize, const WHOLE: bool>(
                     }
                 }
             }
-            End::Sink { accumulate, bits } => {
+            PixelEpilogue::Sink { accumulate, bits } => {
                 for line in 0..part.lines.count {
                     let mut x = part.x.wrapping_add(line * part.lines.x + from);
                     let mut out = out.add(line * part.lines.out * c + from);
@@ -281,7 +285,7 @@ unsafe fn vectors<S: Simd, const H: usize, const W: usize, const WHOLE: bool>(
     }
 }
 
-/// The sum over the taps of the pixel at `x`, from `start`.
+/// The sum over the taps of the pixel at `x`, added to `start`.
 ///
 /// # Safety
 /// As [`vectors`].

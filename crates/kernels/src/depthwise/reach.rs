@@ -1,19 +1,19 @@
-//! Which taps of a kernel reach which pixels, one axis at a time.
+//! Ranges of kernel taps that lie within the source, for each pixel, one axis at a time.
 
 use std::ops::Range;
 
 use crate::conv::{ConvShape, Phase};
 use crate::lanes::LANES;
 
-/// The most taps along an axis.
-pub(super) const TAPS: usize = 5;
+/// Maximum number of taps along an axis.
+pub(super) const MAX_TAPS: usize = 5;
 
-/// Positions along one axis of a result, and where their taps lie in the source: tap `t` of position `i` in
-/// `from + i step + t delta`, where that is one of `size` places.
+/// Positions along one axis of a result, and their taps in the source: tap `t` of position `i` lies at `from + i step
+/// + t delta`, if that is within `size` places.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
+pub(super) struct ReachAxis {
     pub(super) count: usize,
-    /// Position `i` is the result's `first + i stride`.
+    /// Position `i` is position `first + i stride` of the result.
     pub(super) first: usize,
     pub(super) stride: usize,
     pub(super) taps: usize,
@@ -23,15 +23,15 @@ pub(super) struct Axis {
     pub(super) size: usize,
 }
 
-/// Neighbouring positions that the same taps reach.
+/// Consecutive positions with the same valid taps.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Segment {
     pub(super) positions: Range<usize>,
     pub(super) taps: Range<usize>,
 }
 
-impl Axis {
-    /// Height and width of the output, with taps in the input.
+impl ReachAxis {
+    /// Axes of height and width of the output, with taps in the input.
     pub(super) fn forward(shape: &ConvShape) -> [Self; 2] {
         let axis = |count, taps, (stride, dilation, pad): (usize, usize, usize), size| Self {
             count,
@@ -50,13 +50,13 @@ impl Axis {
         ]
     }
 
-    /// The input positions of a phase, with taps in one of `size` output positions.
+    /// Axis of the input positions of a phase, with taps among `size` output positions.
     pub(super) const fn backward(phase: &Phase, stride: usize, size: usize) -> Self {
         let &Phase { first, count, taps, from, delta, .. } = phase;
         Self { count, first, stride, taps, from, step: 1, delta, size }
     }
 
-    /// Taps that lie in the source, for position `i`.
+    /// Taps of position `i` that lie within the source.
     fn reaching(&self, i: usize) -> Range<usize> {
         let first = (0..self.taps).take_while(|&tap| self.place(i, tap) < 0).count();
         let behind = |tap: &usize| self.place(i, *tap) < self.size as isize;
@@ -64,9 +64,9 @@ impl Axis {
         if first < end { first..end } else { 0..0 }
     }
 
-    /// The next position after `i` that other taps may reach.
+    /// The next position after `i` with possibly other valid taps.
     fn change(&self, i: usize) -> usize {
-        // Where a tap comes to lie at or behind a place.
+        // First position at which a tap reaches a place.
         let reaches = |tap: usize, place: isize| {
             let distance = (place - self.place(0, tap)).max(0) as usize;
             if self.step == 1 { distance } else { distance.div_ceil(self.step) }
@@ -75,10 +75,10 @@ impl Axis {
         bounds.filter(|&bound| bound > i).min().map_or(self.count, |bound| bound.min(self.count))
     }
 
-    /// All positions. The first and the last tap of a position wander, so there are at most two segments for each tap,
-    /// and one more.
-    pub(super) fn segments(&self) -> ([Segment; 2 * TAPS + 1], usize) {
-        let mut segments: [Segment; 2 * TAPS + 1] = Default::default();
+    /// Splits all positions into segments. Each tap enters and leaves the source at most once, so there are at most
+    /// two segments per tap and one more.
+    pub(super) fn segments(&self) -> ([Segment; 2 * MAX_TAPS + 1], usize) {
+        let mut segments: [Segment; 2 * MAX_TAPS + 1] = Default::default();
         let (mut count, mut i) = (0, 0);
         while i < self.count {
             let end = self.change(i);
@@ -92,36 +92,36 @@ impl Axis {
         self.from + (i * self.step + tap * self.delta) as isize
     }
 
-    /// Where tap `tap` of position `i` lies, if it does.
+    /// Place of tap `tap` of position `i`, which must lie within the source.
     pub(super) const fn source(&self, i: usize, tap: usize) -> usize {
         self.place(i, tap) as usize
     }
 }
 
-/// Pixels that the same taps reach.
+/// A rectangle of pixels with the same valid taps.
 pub(super) struct Reach {
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
-    /// How many taps, down and across; 0 and 0 where there is none.
+    /// Number of valid taps, down and across; both 0 if there are none.
     pub(super) taps: (usize, usize),
-    /// The first of them, likewise.
+    /// The first valid tap, down and across.
     pub(super) tap: (usize, usize),
-    /// Where it lies in the source for the first pixel, in elements.
+    /// Offset in the source of the first pixel's first tap, in elements.
     pub(super) source: usize,
 }
 
-/// All pixels, by the taps that reach them.
+/// All pixels, grouped by their valid taps.
 pub(super) struct Reaches<'a> {
-    axes: [&'a Axis; 2],
-    segments: [([Segment; 2 * TAPS + 1], usize); 2],
+    axes: [&'a ReachAxis; 2],
+    segments: [([Segment; 2 * MAX_TAPS + 1], usize); 2],
 }
 
 impl<'a> Reaches<'a> {
-    pub(super) fn new(down: &'a Axis, across: &'a Axis) -> Self {
+    pub(super) fn new(down: &'a ReachAxis, across: &'a ReachAxis) -> Self {
         Self { axes: [down, across], segments: [down.segments(), across.segments()] }
     }
 
-    /// `body` for each, of a source of `c` channels.
+    /// Calls `body` for each group; pixels of the source have `c` channels.
     #[inline(always)]
     pub(super) fn for_each(&self, c: usize, mut body: impl FnMut(Reach)) {
         let ([down, across], [(rows, row_count), (columns, column_count)]) = (self.axes, &self.segments);
@@ -143,8 +143,7 @@ impl<'a> Reaches<'a> {
     }
 }
 
-/// Calls `$body` with the numbers of taps as constants, 0 and 0 where there is none, for kernels that [`fits`] lets
-/// through.
+/// Calls `$body` with the numbers of taps as constants (both 0 if there are none), for kernels that [`fits`] accepts.
 macro_rules! by_taps {
     ($height:expr, $width:expr, $body:ident :: <$s:ident> $args:tt) => {
         match ($height, $width) {
@@ -165,14 +164,15 @@ macro_rules! by_taps {
 }
 pub(super) use by_taps;
 
-/// Whether pixels are computed one by one, their channels in vectors and all taps' weights in registers: kernels of
-/// up to 3 by 3 or 1 by 5 over channels that fill at least half of their vectors, each with one kernel.
+/// Tells if pixels are computed one by one, with channels in vectors and the weights of all taps in registers: for
+/// kernels up to 3 by 3 or 1 by 5, multiplier 1, and channels that fill at least half of their vectors.
 pub(super) const fn fits(shape: &ConvShape) -> bool {
-    let small = shape.kernel_h <= 3 && shape.kernel_w <= 3 || shape.kernel_h == 1 && shape.kernel_w <= TAPS;
+    let small =
+        shape.kernel_h <= 3 && shape.kernel_w <= 3 || shape.kernel_h == 1 && shape.kernel_w <= MAX_TAPS;
     small && shape.in_c == shape.out_c && shape.out_c >= 8
 }
 
-/// The same for the parameter gradients, where vectors that are not full cost more than the copies that fill them.
+/// Like [`fits`], for the parameter gradients. There, partly filled vectors cost more than copying lines.
 pub(super) const fn fits_sums(shape: &ConvShape) -> bool {
     fits(shape) && shape.out_c.is_multiple_of(LANES)
 }

@@ -1,26 +1,26 @@
-//! Parameter gradients for small kernels: sources are read where they lie, and the sums of all taps that reach a part of
-//! the output stay in registers over the whole of it.
+//! Parameter gradients for small kernels. Sources are read in place; the sums of all taps stay in registers for all
+//! pixels that use the same taps.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::reach::{Axis, Reaches, by_taps};
+use super::reach::{ReachAxis, Reaches, by_taps};
 use crate::conv::ConvShape;
 use crate::lanes::{LANES, by_lanes};
 use crate::tile::simd::Simd;
 
-/// Pixels of the output that the same taps reach.
+/// A rectangle of output pixels that use the same taps, by address.
 #[derive(Clone, Copy)]
-struct Part {
+struct GradientBlock {
     rows: usize,
     columns: usize,
     channels: usize,
-    /// The first pixel's gradient, and from line to line of it.
+    /// Gradient of the first pixel, and the stride between lines.
     dy: *const f32,
     dy_line: usize,
-    /// The first tap of the first pixel; elements from pixel to pixel and from tap to tap (down, across).
+    /// Address of the first pixel's first tap; strides between pixels, and between taps (down, across).
     x: *const f32,
     x_steps: (usize, usize),
     taps: (usize, usize),
-    /// The first tap's sums, and from line to line of them; the bias's.
+    /// Sums of the first tap, and the stride between lines of taps; sums of the bias.
     dw: *mut f32,
     dw_line: usize,
     db: *mut f32,
@@ -30,7 +30,7 @@ by_lanes! {
     /// Adds the gradients of the kernel and the bias over all samples of `x` and `dy`.
     pub(super) fn gradients<S>(dw: &mut [f32], db: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape) {
         let c = shape.out_c;
-        let [down, across] = Axis::forward(shape);
+        let [down, across] = ReachAxis::forward(shape);
         assert!(c.is_multiple_of(LANES), "channels fill their vectors");
         assert!(dw.len() >= shape.kernel_h * shape.kernel_w * c && db.len() >= c, "every tap has its sums");
         let reaches = Reaches::new(&down, &across);
@@ -38,7 +38,7 @@ by_lanes! {
         for (x, dy) in x.chunks_exact(shape.in_sample()).zip(dy.chunks_exact(shape.out_sample())) {
             reaches.for_each(c, #[inline(always)] |reach| {
                 let tap = (reach.tap.0 * shape.kernel_w + reach.tap.1) * c;
-                let part = Part {
+                let part = GradientBlock {
                     rows: reach.rows.len(),
                     columns: reach.columns.len(),
                     channels: c,
@@ -51,23 +51,24 @@ by_lanes! {
                     dw_line: shape.kernel_w * c,
                     db: db.as_mut_ptr(),
                 };
-                // SAFETY: guaranteed by the caller; taps of a segment lie within a sample of the input, as do those of its
-                // pixels; the sums' length was checked.
+                // SAFETY: guaranteed by the caller; the taps of all pixels lie within a sample of the input, and the
+                // lengths of the sums were checked.
                 unsafe { by_taps!(reach.taps.0, reach.taps.1, add::<S>(&part)) };
             });
         }
     }
 }
 
-/// Adds a part's products for `H` lines of `W` taps.
+/// Adds the products of a part with `H` lines of `W` taps.
 ///
 /// # Safety
-/// The processor must support the instruction set; all that the part names may be read, and its sums written.
+/// The processor must support the instruction set. All addresses of the part must be valid for reads, and its sums
+/// for writes.
 #[inline(always)]
-unsafe fn add<S: Simd, const H: usize, const W: usize>(part: &Part) {
+unsafe fn add<S: Simd, const H: usize, const W: usize>(part: &GradientBlock) {
     let c = part.channels;
     for from in (0..c).step_by(LANES) {
-        // SAFETY: guaranteed by the caller; vectors lie within a pixel's channels, which fill them.
+        // SAFETY: guaranteed by the caller; vectors lie within a pixel's channels, which are whole vectors.
         unsafe {
             let mut sums = [[S::splat(0.0); W]; H];
             let mut bias = S::splat(0.0);
@@ -97,10 +98,10 @@ unsafe fn add<S: Simd, const H: usize, const W: usize>(part: &Part) {
     }
 }
 
-/// Adds a vector to what there is.
+/// Adds a vector to memory.
 ///
 /// # Safety
-/// The processor must support the instruction set; the vector may be read and written.
+/// The processor must support the instruction set; the vector must be valid for reads and writes.
 #[inline(always)]
 unsafe fn add_to<S: Simd>(to: *mut f32, sum: S::Vector) {
     // SAFETY: guaranteed by the caller.

@@ -1,44 +1,44 @@
-//! Parameter gradients.
+//! Parameter gradients, line by line, for any kernel.
 #![expect(unsafe_code, reason = "vector instructions")]
 
-use super::border::Bordered;
+use super::border::PaddedLine;
 use crate::conv::ConvShape;
 use crate::lanes::{LANES, by_lanes};
 use crate::scratch;
 use crate::tile::simd::Simd;
 
-/// The most taps whose sums are kept in registers at a time.
-const TAPS: usize = 9;
+/// Taps whose sums are kept in registers at a time.
+const TAPS_IN_REGISTERS: usize = 9;
 
-/// Where one sample's lines lie.
+/// Offsets of the lines of one sample.
 #[derive(Debug, Clone, Copy)]
-struct Lines {
+struct SampleLines {
     count: usize,
-    /// Elements of an output line, and from line to line of the input that it meets.
+    /// Elements of an output line, and the stride between the input lines that it uses.
     len: usize,
     x_step: usize,
     dy_step: usize,
-    /// Elements after which lanes meet the same channels again.
+    /// Elements after which lanes hold the same channels again.
     period: usize,
 }
 
 /// Adds the gradients of the kernel and the bias over all samples of `x` and `dy`.
 pub(super) fn gradients(dw: &mut [f32], db: &mut [f32], x: &[f32], dy: &[f32], shape: &ConvShape) {
     let c = shape.out_c;
-    let bordered = Bordered::forward(shape);
+    let padded_line = PaddedLine::forward(shape);
     let rows = (shape.out_h - 1) * shape.stride.0 + (shape.kernel_h - 1) * shape.dilation.0 + 1;
     let len = shape.out_w * c;
-    let lines = Lines {
+    let lines = SampleLines {
         count: shape.out_h,
         len,
-        x_step: shape.stride.0 * bordered.line(),
+        x_step: shape.stride.0 * padded_line.line(),
         dy_step: len.next_multiple_of(LANES),
-        // The least common multiple of the channels and 16, a power of 2.
+        // Least common multiple of the number of channels and 16, a power of two.
         period: c << (LANES.trailing_zeros() - c.trailing_zeros().min(LANES.trailing_zeros())),
     };
     let taps = shape.kernel_h * shape.kernel_w;
     let copied = if lines.dy_step == len { 0 } else { shape.out_h * lines.dy_step };
-    let padded = rows * bordered.line() + LANES;
+    let padded = rows * padded_line.line() + LANES;
     let sums = (taps + 1) * lines.period;
     scratch::with(padded + copied + sums, |memory| {
         // Lines above and below stay zero for all samples.
@@ -46,7 +46,7 @@ pub(super) fn gradients(dw: &mut [f32], db: &mut [f32], x: &[f32], dy: &[f32], s
         let (source, memory) = memory.split_at_mut(padded);
         let (copy, sums) = memory.split_at_mut(copied);
         for (x, dy) in x.chunks_exact(shape.in_sample()).zip(dy.chunks_exact(shape.out_sample())) {
-            add_sample(sums, (&mut *source, &mut *copy), x, dy, shape, &bordered, &lines);
+            add_sample(sums, (&mut *source, &mut *copy), x, dy, shape, &padded_line, &lines);
         }
         for (to, from) in dw.chunks_exact_mut(c).chain([db]).zip(sums.chunks_exact(lines.period)) {
             for from in from.chunks_exact(c) {
@@ -59,12 +59,15 @@ pub(super) fn gradients(dw: &mut [f32], db: &mut [f32], x: &[f32], dy: &[f32], s
 by_lanes! {
     fn add_sample<S>(
         sums: &mut [f32], memory: (&mut [f32], &mut [f32]), x: &[f32], dy: &[f32], shape: &ConvShape,
-        bordered: &Bordered, lines: &Lines,
+        padded_line: &PaddedLine, lines: &SampleLines,
     ) {
+        // Protocol: `source` receives the padded lines of one sample, `copy` the output gradients padded to whole
+        // vectors (empty if they are whole). Taps are divided into groups with as many accumulators as registers
+        // allow; each group passes over the sample once and adds to its own part of `sums`.
         let (source, copy) = memory;
-        let real = source.chunks_exact_mut(bordered.line()).skip(shape.pad.0);
+        let real = source.chunks_exact_mut(padded_line.line()).skip(shape.pad.0);
         for (pixels, line) in x.chunks_exact(shape.in_w * shape.in_c).zip(real) {
-            bordered.fill(line, pixels);
+            padded_line.fill(line, pixels);
         }
         for (copy, dy) in copy.chunks_exact_mut(lines.dy_step).zip(dy.chunks_exact(lines.len)) {
             copy[..lines.len].copy_from_slice(dy);
@@ -72,13 +75,13 @@ by_lanes! {
         let operands = (&*source, if copy.is_empty() { dy } else { &*copy });
         let taps = shape.kernel_h * shape.kernel_w;
         let (tap_sums, bias_sums) = sums.split_at_mut(taps * lines.period);
-        let groups = taps.div_ceil(TAPS);
+        let groups = taps.div_ceil(TAPS_IN_REGISTERS);
         for group in 0..groups {
             let (from, to) = (group * taps / groups, (group + 1) * taps / groups);
-            let mut offsets = [0; TAPS];
+            let mut offsets = [0; TAPS_IN_REGISTERS];
             for (offset, tap) in offsets.iter_mut().zip(from..to) {
                 let (ky, kx) = (tap / shape.kernel_w, tap % shape.kernel_w);
-                *offset = ky * shape.dilation.0 * bordered.line() + bordered.place(kx * shape.dilation.1);
+                *offset = ky * shape.dilation.0 * padded_line.line() + padded_line.place(kx * shape.dilation.1);
             }
             let sums = &mut tap_sums[from * lines.period..to * lines.period];
             let bias_sums = if group == 0 { &mut *bias_sums } else { &mut [][..] };
@@ -92,13 +95,13 @@ by_lanes! {
                 6 => add::<S, 6>(sums, bias_sums, operands, &offsets, lines),
                 7 => add::<S, 7>(sums, bias_sums, operands, &offsets, lines),
                 8 => add::<S, 8>(sums, bias_sums, operands, &offsets, lines),
-                _ => add::<S, TAPS>(sums, bias_sums, operands, &offsets, lines),
+                _ => add::<S, TAPS_IN_REGISTERS>(sums, bias_sums, operands, &offsets, lines),
             } }
         }
     }
 }
 
-/// Adds one sample's products for `T` taps, and to `bias_sums`, if not empty, the gradients of the output.
+/// Adds the products of one sample for `T` taps, and the output gradients to `bias_sums` unless it is empty.
 ///
 /// # Safety
 /// The processor must support the instruction set.
@@ -107,15 +110,15 @@ unsafe fn add<S: Simd, const T: usize>(
     tap_sums: &mut [f32],
     bias_sums: &mut [f32],
     (x, dy): (&[f32], &[f32]),
-    offsets: &[usize; TAPS],
-    lines: &Lines,
+    offsets: &[usize; TAPS_IN_REGISTERS],
+    lines: &SampleLines,
 ) {
     let last = (lines.count - 1, lines.len.next_multiple_of(LANES));
     let reach = |offset: &usize| last.0 * lines.x_step + offset + last.1 <= x.len();
     assert!(offsets[..T].iter().all(reach), "every line of every tap lies within the input");
     assert!(last.0 * lines.dy_step + last.1 <= dy.len(), "every line lies within the gradient");
     for first in (0..lines.period.min(lines.dy_step)).step_by(LANES) {
-        // SAFETY: guaranteed by the caller; where vectors lie was checked.
+        // SAFETY: guaranteed by the caller; the positions of all vectors were checked.
         unsafe {
             let mut sums = [S::splat(0.0); T];
             let mut bias = S::splat(0.0);
@@ -141,7 +144,7 @@ unsafe fn add<S: Simd, const T: usize>(
     }
 }
 
-/// Adds a vector to what there is.
+/// Adds a vector to memory.
 ///
 /// # Safety
 /// The processor must support the instruction set.

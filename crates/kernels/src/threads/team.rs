@@ -1,12 +1,29 @@
-//! Helpers of a thread: a call hands them pieces of work in about a microsecond.
+//! Thread team: helper threads that receive work from a caller in about a microsecond.
 //!
-//! Every thread that calls a kernel with more than one thread has a team of its own, started at the first such call
-//! and ended with the thread. Helpers look for the next piece of work for some 200 microseconds (giving way to others
-//! where the processor is wanted) and then sleep. The caller works too, and takes over what no helper has begun, so a
-//! helper that the system does not run delays nobody.
+//! Every thread that calls a kernel with more than one thread owns a team, started at the first such call and ended
+//! with the thread. Helpers poll for work for some 200 microseconds (yielding if more threads are active than there
+//! are processors) and then park. The caller works too and takes over pieces that no helper has started, so a helper
+//! that is not scheduled delays nobody.
+//!
+//! Protocol of a call, whose work is divided into pieces, and these into one queue per thread:
+//!
+//! 1. The caller checks that the previous job is finished: every drawn piece was reported in `done`. Only then does
+//!    it write `job`, reset `done`, and publish one ticket per queue with a release store. A ticket holds the job's
+//!    number and the pieces left in the queue.
+//! 2. The caller publishes `call` (job number and number of helpers) and wakes the helpers that are parked.
+//! 3. A helper or the caller draws a piece by decrementing a queue's ticket with a compare-exchange (acquire). Success
+//!    proves that the ticket belongs to the current job and that the piece is unfinished, so `job` cannot change: it
+//!    may be read and its closure called. The job number in the ticket makes a stale helper's compare-exchange fail.
+//! 4. After a piece, a helper increments `done` (release). A thread that has finished its own queue continues with the
+//!    others.
+//! 5. The caller returns when `done` (acquire) equals the pieces that it did not do itself. From then on nobody holds
+//!    the closure, which may borrow from the caller's stack.
+//!
+//! Parking: a helper first stores `asleep`, then reads `call`; the caller first stores `call`, then reads `asleep`.
+//! All four are sequentially consistent, so at least one side sees the other and no wake-up is lost.
 #![expect(
     unsafe_code,
-    reason = "work borrowed from the caller's stack is handed to threads that outlive the call"
+    reason = "work borrowed from the caller's stack is passed to threads that outlive the call"
 )]
 
 use std::any::Any;
@@ -20,39 +37,39 @@ use std::time::{Duration, Instant};
 
 use crate::dispatch::InstructionSet;
 
-/// How long a helper without work stays awake.
-const AWAKE: Duration = Duration::from_micros(200);
+/// Time for which a helper without work polls before it parks.
+const POLL_TIME: Duration = Duration::from_micros(200);
 
-/// Turns of a waiting loop (some 50 ns each) before the thread offers its processor to others at each turn.
-const PATIENCE: u32 = 100;
+/// Iterations of a waiting loop (some 50 ns each) after which the thread yields its processor in each iteration.
+const SPINS_BEFORE_YIELD: u32 = 100;
 
-/// Bits of a ticket that count pieces.
+/// Bits of a ticket that hold the number of pieces.
 const COUNT_BITS: u32 = 24;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
-/// The most helpers of one team; the low bits of a call say how many are wanted.
-const MOST_HELPERS: usize = 255;
+/// Maximum number of helpers per team; the low bits of `call` hold the number of helpers wanted.
+const MAX_HELPERS: usize = 255;
 const WANTED_MASK: u64 = 255;
 
-/// The call that ends a team. No other is all ones, as calls count up from 0.
+/// Value of `call` that ends a team. Job numbers count up from 0, so no other call has all bits set.
 const END: u64 = u64::MAX;
 
 thread_local! {
     static TEAM: RefCell<Option<Team>> = const { RefCell::new(None) };
-    /// Whether this thread is at work for a call: a call within it is carried out by the thread alone.
+    /// True while this thread works for a call. Nested calls then run on the thread alone.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Threads of this process that work in teams or look for work.
-static LIVELY: AtomicUsize = AtomicUsize::new(0);
+/// Number of threads of this process that work in teams or poll for work.
+static ACTIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// `work(i)` for every `i` below `count`, on up to `threads` threads, the caller's among them. Returns when all is
-/// done; where `work` panics, so does this call, after the other pieces. Helpers keep the caller's limit of the
-/// [`InstructionSet`]. A call from within `work` runs on its thread alone.
+/// Calls `work(i)` for every `i` below `count` on up to `threads` threads, including the caller, and returns when all
+/// calls have finished. If `work` panics, this function panics too, after the other pieces. Helpers keep the caller's
+/// limit of the [`InstructionSet`]. Nested calls run on their thread alone.
 pub(crate) fn run(threads: usize, count: usize, work: &(dyn Fn(usize) + Sync)) {
-    let threads = threads.min(count).min(MOST_HELPERS + 1);
+    let threads = threads.min(count).min(MAX_HELPERS + 1);
     if threads > 1 && !BUSY.get() {
-        // Without the thread's own storage (it is ending) the caller does the work alone.
+        // Without thread-local storage (the thread is ending) the caller does the work alone.
         let ran = TEAM.try_with(|team| {
             let mut team = team.borrow_mut();
             if team.as_ref().is_none_or(|team| team.size < threads) {
@@ -67,47 +84,48 @@ pub(crate) fn run(threads: usize, count: usize, work: &(dyn Fn(usize) + Sync)) {
     (0..count).for_each(work);
 }
 
-/// Memory that no other thread's writes slow down.
+/// Pads a value to two cache lines, so that writes of other threads do not invalidate it.
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
 type Work = dyn Fn(usize) + Sync + 'static;
 
 #[derive(Clone, Copy)]
 struct Job {
-    /// Borrowed from the caller's stack: may be called only for a piece whose ticket was drawn and not yet reported.
+    /// Borrowed from the caller's stack. May be called only for a piece that is drawn and not yet reported.
     work: *const Work,
     count: usize,
     pieces: usize,
-    lanes: usize,
+    queues: usize,
     set: InstructionSet,
 }
 
-/// What a caller and its helpers share.
+/// State shared by a caller and its helpers.
 struct Shared {
-    /// Changes with every job: its number, and in the low bits how many helpers it wants.
-    call: Apart<AtomicU64>,
-    /// For each lane: the number of the job and how many of its pieces are left.
-    tickets: Box<[Apart<AtomicU64>]>,
-    /// Pieces that helpers have done of this job.
-    done: Apart<AtomicUsize>,
+    /// Number of the job, and in the low bits the number of helpers that it wants.
+    call: CachePadded<AtomicU64>,
+    /// Per queue: the number of the job and its pieces that are left.
+    tickets: Box<[CachePadded<AtomicU64>]>,
+    /// Pieces of this job that helpers have finished.
+    done: CachePadded<AtomicUsize>,
     asleep: Box<[AtomicBool]>,
-    /// Written by the caller when every piece of the job before is done, read by those who have drawn a piece.
+    /// Written by the caller when all pieces of the previous job are finished; read by threads that have drawn a
+    /// piece.
     job: UnsafeCell<Job>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-// SAFETY: `job` is the only field that is not `Sync` or `Send` by itself. The caller writes it when no piece is drawn
-// and undone; a helper reads it between drawing a ticket (which acquires what the caller released with the ticket)
-// and reporting the piece as done (which the caller acquires before it writes again).
+// SAFETY: `job` is the only field that is not `Sync` or `Send` by itself. The caller writes it while no piece is
+// drawn and unfinished. A helper reads it between drawing a ticket (which acquires what the caller released with the
+// ticket) and reporting the piece (which the caller acquires before it writes again).
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the closure behind the pointer is `Sync`.
 unsafe impl Send for Shared {}
 
 impl Shared {
-    /// The lane's next piece, if one is left.
-    fn draw(&self, lane: usize) -> Option<(Job, usize)> {
-        let ticket = &self.tickets[lane].0;
+    /// Draws the queue's next piece, if one is left.
+    fn draw(&self, queue: usize) -> Option<(Job, usize)> {
+        let ticket = &self.tickets[queue].0;
         let mut seen = ticket.load(Relaxed);
         loop {
             let left = (seen & COUNT_MASK) as usize;
@@ -116,21 +134,21 @@ impl Shared {
             }
             match ticket.compare_exchange_weak(seen, seen - 1, AcqRel, Relaxed) {
                 Ok(_) => {
-                    // SAFETY: the piece is drawn and not yet done, so the caller does not write.
+                    // SAFETY: the piece is drawn and unfinished, so the caller does not write.
                     let job = unsafe { *self.job.get() };
-                    return Some((job, (lane + 1) * job.pieces / job.lanes - left));
+                    return Some((job, (queue + 1) * job.pieces / job.queues - left));
                 }
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Does pieces of the own lane and then of the others until none is left. Returns how many.
-    fn work(&self, lane: usize, report: bool) -> usize {
+    /// Does pieces of its own queue and then of the others until none is left. Returns their number.
+    fn work(&self, queue: usize, report: bool) -> usize {
         let mut done = 0;
-        let lanes = self.tickets.len();
-        for step in 0..lanes {
-            while let Some((job, piece)) = self.draw((lane + step) % lanes) {
+        let queues = self.tickets.len();
+        for step in 0..queues {
+            while let Some((job, piece)) = self.draw((queue + step) % queues) {
                 let items = piece * job.count / job.pieces..(piece + 1) * job.count / job.pieces;
                 // SAFETY: the caller keeps the closure alive until every drawn piece is reported.
                 let work = unsafe { &*job.work };
@@ -147,7 +165,7 @@ impl Shared {
         done
     }
 
-    /// Waits for a call other than `seen`.
+    /// Waits until `call` differs from `seen`.
     fn next_call(&self, helper: usize, seen: u64) -> u64 {
         let mut turns = 0;
         let mut since = None;
@@ -157,24 +175,24 @@ impl Shared {
                 return call;
             }
             pause(&mut turns);
-            if turns % 16 == 0 && since.get_or_insert_with(Instant::now).elapsed() > AWAKE {
-                LIVELY.fetch_sub(1, Relaxed);
-                // Both sides write before they read, in one order for all: either this thread sees the call, or the
-                // caller sees it asleep.
+            if turns % 16 == 0 && since.get_or_insert_with(Instant::now).elapsed() > POLL_TIME {
+                ACTIVE.fetch_sub(1, Relaxed);
+                // Both sides write before they read, with sequential consistency: either this thread sees the call,
+                // or the caller sees it asleep.
                 self.asleep[helper].store(true, SeqCst);
                 while self.call.0.load(SeqCst) == seen {
                     std::thread::park();
                     self.asleep[helper].store(true, SeqCst);
                 }
                 self.asleep[helper].store(false, SeqCst);
-                LIVELY.fetch_add(1, Relaxed);
+                ACTIVE.fetch_add(1, Relaxed);
             }
         }
     }
 
     fn help(&self, helper: usize) {
         BUSY.set(true);
-        LIVELY.fetch_add(1, Relaxed);
+        ACTIVE.fetch_add(1, Relaxed);
         let mut seen = 0;
         loop {
             seen = self.next_call(helper, seen);
@@ -185,14 +203,14 @@ impl Shared {
                 self.work(helper + 1, true);
             }
         }
-        LIVELY.fetch_sub(1, Relaxed);
+        ACTIVE.fetch_sub(1, Relaxed);
     }
 }
 
-/// One turn of a waiting loop.
+/// One iteration of a waiting loop.
 fn pause(turns: &mut u32) {
     *turns = turns.wrapping_add(1);
-    if *turns < PATIENCE && LIVELY.load(Relaxed) <= processors() {
+    if *turns < SPINS_BEFORE_YIELD && ACTIVE.load(Relaxed) <= processors() {
         std::hint::spin_loop();
     } else {
         std::thread::yield_now();
@@ -204,29 +222,29 @@ fn processors() -> usize {
     *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// A caller's hold on its helpers.
+/// A caller's handle to its helpers.
 struct Team {
     shared: Arc<Shared>,
     helpers: Vec<Thread>,
-    /// How many threads were asked for; fewer may have started.
+    /// Number of threads requested; fewer may have started.
     size: usize,
     jobs: u64,
 }
 
 impl Team {
     fn start(size: usize) -> Self {
-        let apart = |_| Apart(AtomicU64::new(0));
+        let padded = |_| CachePadded(AtomicU64::new(0));
         let nothing: &Work = &|_| {};
         let shared = Arc::new(Shared {
-            call: Apart(AtomicU64::new(0)),
-            tickets: (0..size).map(apart).collect(),
-            done: Apart(AtomicUsize::new(0)),
+            call: CachePadded(AtomicU64::new(0)),
+            tickets: (0..size).map(padded).collect(),
+            done: CachePadded(AtomicUsize::new(0)),
             asleep: (1..size).map(|_| AtomicBool::new(false)).collect(),
             job: UnsafeCell::new(Job {
                 work: nothing,
                 count: 0,
                 pieces: 0,
-                lanes: 1,
+                queues: 1,
                 set: InstructionSet::Portable,
             }),
             panic: Mutex::new(None),
@@ -237,11 +255,11 @@ impl Team {
             Some(builder.spawn(move || shared.help(helper)).ok()?.thread().clone())
         };
         let helpers = (0..size - 1).map_while(start).collect();
-        LIVELY.fetch_add(1, Relaxed);
+        ACTIVE.fetch_add(1, Relaxed);
         Self { shared, helpers, size, jobs: 0 }
     }
 
-    /// Whether there was a helper; else nothing is done.
+    /// Runs a job. Returns false, with nothing done, if there is no helper.
     fn run(&mut self, threads: usize, count: usize, work: &(dyn Fn(usize) + Sync)) -> bool {
         struct Idle;
         impl Drop for Idle {
@@ -254,19 +272,19 @@ impl Team {
             return false;
         }
         let shared = &*self.shared;
-        let lanes = wanted + 1;
-        // Several pieces for each thread, so that one who falls behind is helped out.
-        let pieces = count.min(4 * lanes);
-        // SAFETY: only the lifetime is erased. No piece of the job before is undone, so nobody reads; this call
-        // returns only when every piece of this job is done, so `work` outlives its use.
+        let queues = wanted + 1;
+        // Several pieces per thread, so that others can take over from a thread that falls behind.
+        let pieces = count.min(4 * queues);
+        // SAFETY: only the lifetime is erased. No piece of the previous job is unfinished, so nobody reads `job`.
+        // This function returns only when all pieces of this job are finished, so `work` outlives its use.
         unsafe {
             let work = std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const Work>(work);
-            *shared.job.get() = Job { work, count, pieces, lanes, set: InstructionSet::current() };
+            *shared.job.get() = Job { work, count, pieces, queues, set: InstructionSet::current() };
         }
         shared.done.0.store(0, Relaxed);
         self.jobs = (self.jobs + 1) & ((1 << (64 - COUNT_BITS)) - 1);
-        for (lane, ticket) in shared.tickets[..lanes].iter().enumerate() {
-            let left = (lane + 1) * pieces / lanes - lane * pieces / lanes;
+        for (queue, ticket) in shared.tickets[..queues].iter().enumerate() {
+            let left = (queue + 1) * pieces / queues - queue * pieces / queues;
             ticket.0.store(self.jobs << COUNT_BITS | left as u64, Release);
         }
         shared.call.0.store(self.jobs << 8 | wanted as u64, SeqCst);
@@ -292,13 +310,13 @@ impl Team {
 }
 
 impl Drop for Team {
-    /// Tells the helpers to end. They are not waited for: they hold nothing of this thread's.
+    /// Tells the helpers to end. They are not joined: they hold nothing of this thread.
     fn drop(&mut self) {
         self.shared.call.0.store(END, SeqCst);
         for helper in &self.helpers {
             helper.unpark();
         }
-        LIVELY.fetch_sub(1, Relaxed);
+        ACTIVE.fetch_sub(1, Relaxed);
     }
 }
 
@@ -306,7 +324,7 @@ impl Drop for Team {
 mod tests {
     use super::*;
 
-    /// Runs `calls` calls of one to seven items and counts what was done.
+    /// Runs `calls` calls of one to seven items and counts the items.
     fn count(threads: usize, calls: usize) -> usize {
         let done = AtomicUsize::new(0);
         for call in 0..calls {
@@ -339,7 +357,7 @@ mod tests {
     fn helpers_that_sleep_wake_up_again() {
         for _ in 0..5 {
             assert_eq!(count(3, 20), expected(20));
-            std::thread::sleep(4 * AWAKE);
+            std::thread::sleep(4 * POLL_TIME);
         }
     }
 
@@ -369,7 +387,7 @@ mod tests {
             let payload = result.unwrap_err();
             assert_eq!(payload.downcast_ref::<String>().unwrap(), &format!("item {culprit}"));
             assert_eq!(done.into_inner(), 5);
-            assert_eq!(count(2, 50), expected(50), "the team goes on");
+            assert_eq!(count(2, 50), expected(50), "the team continues");
         }
     }
 

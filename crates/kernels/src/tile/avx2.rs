@@ -1,4 +1,5 @@
-//! AVX2 and FMA: a vector is two registers of 16, so that a tile has up to 6 sums.
+//! AVX2 and FMA. A vector takes two of the 16 registers, so a tile has at most 6 accumulators.
+#![expect(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _CMP_NLE_UQ, _CMP_ORD_Q, _mm_loadl_epi64,
@@ -12,7 +13,7 @@ use std::arch::x86_64::{
     _mm256_unpacklo_ps,
 };
 
-use super::simd::{Simd, pack_lanes};
+use super::simd::{Simd, compress_lanes};
 
 /// AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +24,8 @@ impl Simd for Avx2 {
     type Lanes = [__m256i; 2];
     type Mask = [__m256; 2];
 
-    const MASKED: bool = false;
-    const MOST_NONZERO: f64 = 0.8;
+    const HAS_FAST_MASKS: bool = false;
+    const MAX_DENSITY: f64 = 0.8;
 
     #[inline(always)]
     unsafe fn lanes(count: usize) -> [__m256i; 2] {
@@ -52,8 +53,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load_lanes(from: *const f32, lanes: [__m256i; 2]) -> [__m256; 2] {
-        // SAFETY: guaranteed by the caller; lanes that are masked out are not read, and the address of the second half may lie
-        // behind the allocation, hence `wrapping_add`.
+        // SAFETY: guaranteed by the caller; masked lanes are not read. The address of the second half may lie beyond
+        // the allocation, hence `wrapping_add`.
         unsafe { [_mm256_maskload_ps(from, lanes[0]), _mm256_maskload_ps(from.wrapping_add(8), lanes[1])] }
     }
 
@@ -139,15 +140,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn pack(to: *mut f32, x: [__m256; 2], bits: u16) {
+    unsafe fn compress(to: *mut f32, x: [__m256; 2], bits: u16) {
         // SAFETY: guaranteed by the caller.
-        unsafe { pack_lanes(to, (&raw const x).cast(), bits, |x: f32| x) }
+        unsafe { compress_lanes(to, (&raw const x).cast(), bits, |x: f32| x) }
     }
 
     #[inline(always)]
-    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16) {
+    unsafe fn compress_halves(to: *mut u16, from: *const u32, bits: u16) {
         // SAFETY: guaranteed by the caller.
-        unsafe { pack_lanes(to, from, bits, |x| x as u16) }
+        unsafe { compress_lanes(to, from, bits, |x| x as u16) }
     }
 
     #[inline(always)]
@@ -155,9 +156,9 @@ impl Simd for Avx2 {
         // SAFETY: guaranteed by the caller.
         unsafe {
             let half = |x: __m256, bits: u16| {
-                let places = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-                let bits = std::arch::x86_64::_mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), places);
-                _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, places)))
+                let offsets = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+                let bits = std::arch::x86_64::_mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), offsets);
+                _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, offsets)))
             };
             [half(x[0], bits), half(x[1], bits >> 8)]
         }
@@ -170,10 +171,10 @@ impl Simd for Avx2 {
             let lanes = Self::lanes(count);
             let steps = _mm256_set1_epi32(stride as i32);
             let half = |first: usize| {
-                let places = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), steps);
+                let offsets = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), steps);
                 let from = from.wrapping_add(first * 8 * stride);
                 let lanes = _mm256_castsi256_ps(lanes[first]);
-                _mm256_mask_i32gather_ps::<4>(_mm256_setzero_ps(), from, places, lanes)
+                _mm256_mask_i32gather_ps::<4>(_mm256_setzero_ps(), from, offsets, lanes)
             };
             [half(0), half(1)]
         }
@@ -191,7 +192,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn takes(x: [__m256; 2], greatest: [__m256; 2]) -> [__m256; 2] {
+    unsafe fn exceeds_or_first_nan(x: [__m256; 2], greatest: [__m256; 2]) -> [__m256; 2] {
         // SAFETY: guaranteed by the caller. Not less or equal: greater, or either is NaN.
         unsafe {
             let half = |x: __m256, greatest: __m256| {
@@ -209,7 +210,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn choose(mask: [__m256; 2], a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+    unsafe fn select(mask: [__m256; 2], a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
         // SAFETY: guaranteed by the caller.
         unsafe { [_mm256_blendv_ps(b[0], a[0], mask[0]), _mm256_blendv_ps(b[1], a[1], mask[1])] }
     }
@@ -233,8 +234,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn store_bytes(to: *mut u8, count: usize, x: [__m256; 2]) {
-        // SAFETY: guaranteed by the caller; only the given bytes are written. Packing works on each half of its operands by itself,
-        // hence the order of fours in between.
+        // SAFETY: guaranteed by the caller; only the given bytes are written. The pack instruction works on each
+        // 128-bit half separately, hence the permutation of quads in between.
         unsafe {
             let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
             let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
@@ -249,25 +250,25 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn turn(rows: [[__m256; 2]; 16]) -> [[__m256; 2]; 16] {
+    unsafe fn transpose(rows: [[__m256; 2]; 16]) -> [[__m256; 2]; 16] {
         // SAFETY: guaranteed by the caller.
         unsafe {
-            let block = |row: usize, half: usize| turn_8(std::array::from_fn(|i| rows[row + i][half]));
+            let block = |row: usize, half: usize| transpose_8x8(std::array::from_fn(|i| rows[row + i][half]));
             let (a, b, c, d) = (block(0, 0), block(8, 0), block(0, 1), block(8, 1));
             std::array::from_fn(|i| if i < 8 { [a[i], b[i]] } else { [c[i - 8], d[i - 8]] })
         }
     }
 
     #[inline(always)]
-    fn hide(mut x: usize) -> usize {
-        // SAFETY: does nothing.
+    fn opaque(mut x: usize) -> usize {
+        // SAFETY: the empty assembly does nothing.
         unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
         x
     }
 
     #[inline(always)]
-    fn hide_pointer(mut x: *const f32) -> *const f32 {
-        // SAFETY: does nothing.
+    fn opaque_pointer(mut x: *const f32) -> *const f32 {
+        // SAFETY: the empty assembly does nothing.
         unsafe {
             std::arch::asm!("/* {0} */", inout(reg) x, options(pure, readonly, nostack, preserves_flags));
         }
@@ -275,12 +276,12 @@ impl Simd for Avx2 {
     }
 }
 
-/// The transpose of 8 rows of 8: pairs of rows by ones, of those by twos, then by halves.
+/// Transposes 8 rows of 8: interleaves single elements of row pairs, then pairs of elements, then halves.
 ///
 /// # Safety
 /// The processor must support AVX.
 #[inline(always)]
-unsafe fn turn_8(rows: [__m256; 8]) -> [__m256; 8] {
+unsafe fn transpose_8x8(rows: [__m256; 8]) -> [__m256; 8] {
     // SAFETY: guaranteed by the caller.
     unsafe {
         let ones: [__m256; 8] = std::array::from_fn(|i| {
@@ -302,4 +303,4 @@ unsafe fn turn_8(rows: [__m256; 8]) -> [__m256; 8] {
     }
 }
 
-super::kernels!(Avx2, "avx2,fma,popcnt", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2]);
+super::instantiate::kernels!(Avx2, "avx2,fma,popcnt", [1 2 3 4 5 6], [1 2 3 4 5 6], [1 2]);

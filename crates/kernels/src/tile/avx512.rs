@@ -1,4 +1,5 @@
-//! AVX-512: a vector is one register of 32, so that a tile has up to 28 sums.
+//! AVX-512. A vector is one of the 32 registers, so a tile has at most 28 accumulators.
+#![expect(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::{
     __m512, __m512i, __mmask16, _CMP_EQ_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _CMP_NLE_UQ, _CMP_ORD_Q,
@@ -19,12 +20,12 @@ use super::simd::Simd;
 pub(crate) struct Avx512;
 
 impl Avx512 {
-    /// Multiples of a stride.
+    /// Offsets of 16 elements that lie `stride` apart.
     ///
     /// # Safety
     /// The processor must support AVX-512 F.
     #[inline(always)]
-    unsafe fn places(stride: usize) -> __m512i {
+    unsafe fn offsets(stride: usize) -> __m512i {
         // SAFETY: guaranteed by the caller.
         unsafe {
             let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -38,8 +39,8 @@ impl Simd for Avx512 {
     type Lanes = __mmask16;
     type Mask = __mmask16;
 
-    const MASKED: bool = true;
-    const MOST_NONZERO: f64 = 0.6;
+    const HAS_FAST_MASKS: bool = true;
+    const MAX_DENSITY: f64 = 0.6;
 
     #[inline(always)]
     unsafe fn lanes(count: usize) -> __mmask16 {
@@ -131,14 +132,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn pack(to: *mut f32, x: __m512, bits: u16) {
-        // SAFETY: guaranteed by the caller. Packed and then stored as a whole: to store what is packed takes many times as long on some
-        // processors.
+    unsafe fn compress(to: *mut f32, x: __m512, bits: u16) {
+        // SAFETY: guaranteed by the caller. Compresses in a register and stores all 16 lanes: the compressing store
+        // instruction is many times slower on some processors (Zen 4).
         unsafe { _mm512_storeu_ps(to, _mm512_maskz_compress_ps(bits, x)) }
     }
 
     #[inline(always)]
-    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16) {
+    unsafe fn compress_halves(to: *mut u16, from: *const u32, bits: u16) {
         // SAFETY: guaranteed by the caller.
         unsafe {
             let packed = _mm512_maskz_compress_epi32(bits, _mm512_loadu_epi32(from.cast()));
@@ -156,19 +157,19 @@ impl Simd for Avx512 {
     unsafe fn gather(from: *const f32, stride: usize, count: usize) -> __m512 {
         // SAFETY: guaranteed by the caller; lanes that are masked out are not read.
         unsafe {
-            let (lanes, places) = (u16::MAX >> (16 - count), Self::places(stride));
-            _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), lanes, places, from)
+            let (lanes, offsets) = (u16::MAX >> (16 - count), Self::offsets(stride));
+            _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), lanes, offsets, from)
         }
     }
 
     #[inline(always)]
     unsafe fn scatter(to: *mut f32, stride: usize, count: usize, x: __m512) {
         // SAFETY: guaranteed by the caller; lanes that are masked out are not written.
-        unsafe { _mm512_mask_i32scatter_ps::<4>(to, u16::MAX >> (16 - count), Self::places(stride), x) }
+        unsafe { _mm512_mask_i32scatter_ps::<4>(to, u16::MAX >> (16 - count), Self::offsets(stride), x) }
     }
 
     #[inline(always)]
-    unsafe fn takes(x: __m512, greatest: __m512) -> __mmask16 {
+    unsafe fn exceeds_or_first_nan(x: __m512, greatest: __m512) -> __mmask16 {
         // SAFETY: guaranteed by the caller. Not less or equal: greater, or either is NaN.
         unsafe {
             let known = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(greatest, greatest);
@@ -183,7 +184,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn choose(mask: __mmask16, a: __m512, b: __m512) -> __m512 {
+    unsafe fn select(mask: __mmask16, a: __m512, b: __m512) -> __m512 {
         // SAFETY: guaranteed by the caller.
         unsafe { _mm512_mask_blend_ps(mask, b, a) }
     }
@@ -207,14 +208,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn turn(rows: [__m512; 16]) -> [__m512; 16] {
+    unsafe fn transpose(rows: [__m512; 16]) -> [__m512; 16] {
         // SAFETY: guaranteed by the caller. Pairs of rows by ones, of those by twos, then fours of lanes twice.
         unsafe {
             let ones: [__m512; 16] = std::array::from_fn(|i| {
                 let (a, b) = (rows[i / 2 * 2], rows[i / 2 * 2 + 1]);
                 if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
             });
-            // Element `4 q + c`: lane 4 k of rows 4 q to 4 q + 3, for column c of each four k of columns.
+            // Element `4 q + c`: lane 4 k of rows 4 q to 4 q + 3, for column c of each group k of four columns.
             let twos: [__m512; 16] = std::array::from_fn(|i| {
                 let (a, b) = (ones[i / 4 * 4 + i % 4 / 2], ones[i / 4 * 4 + i % 4 / 2 + 2]);
                 if i % 2 == 0 {
@@ -223,7 +224,7 @@ impl Simd for Avx512 {
                     _mm512_shuffle_ps::<0b11_10_11_10>(a, b)
                 }
             });
-            // Fours 0 and 2 of columns (even), or 1 and 3 (odd), of eight rows.
+            // Groups 0 and 2 of columns (even), or 1 and 3 (odd), of eight rows.
             let eights: [__m512; 16] = std::array::from_fn(|i| {
                 let (half, odd, c) = (i / 8, i / 4 % 2, i % 4);
                 let (a, b) = (twos[half * 8 + c], twos[half * 8 + 4 + c]);
@@ -246,15 +247,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn hide(mut x: usize) -> usize {
-        // SAFETY: does nothing.
+    fn opaque(mut x: usize) -> usize {
+        // SAFETY: the empty assembly does nothing.
         unsafe { std::arch::asm!("/* {0} */", inout(reg) x, options(pure, nomem, nostack, preserves_flags)) };
         x
     }
 
     #[inline(always)]
-    fn hide_pointer(mut x: *const f32) -> *const f32 {
-        // SAFETY: does nothing.
+    fn opaque_pointer(mut x: *const f32) -> *const f32 {
+        // SAFETY: the empty assembly does nothing.
         unsafe {
             std::arch::asm!("/* {0} */", inout(reg) x, options(pure, readonly, nostack, preserves_flags));
         }
@@ -262,4 +263,4 @@ impl Simd for Avx512 {
     }
 }
 
-super::kernels!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt", [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+super::instantiate::kernels!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt", [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);

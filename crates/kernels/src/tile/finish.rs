@@ -1,16 +1,17 @@
-//! Functions, gates and sums of values that lie in memory.
+//! Epilogues and column sums over values that are already in memory.
+#![expect(unsafe_code, reason = "vector instructions")]
 
-use super::Kernels;
-use super::panel::{PANEL, panels};
+use super::kernel_table::Kernels;
 use super::simd::Simd;
+use super::sizes::{PANEL, panels};
 use crate::gate::{Gate, GateFunction};
 
-/// The function of a tile that was just stored: `rows` rows of `columns` columns (at most 32).
+/// Applies the function of a gate to a tile that was just stored: `rows` rows of `columns` columns (at most 32).
 ///
 /// # Safety
-/// The processor must support the instruction set; `c` and the gate bits, unless null, are valid for all rows.
+/// The processor must support the instruction set; `c` and the gate bits, unless null, must be valid for all rows.
 #[inline(always)]
-pub(super) unsafe fn finish<S: Simd>(
+pub(crate) unsafe fn finish<S: Simd>(
     c: *mut f32,
     c_row: usize,
     size: (usize, usize),
@@ -71,7 +72,7 @@ pub(super) unsafe fn finish<S: Simd>(
     }
 }
 
-/// Where the gate bits of a tile go; null: nowhere.
+/// Destination of a tile's gate bits; a null pointer records nothing.
 struct Record<S: Simd> {
     bits: *mut u16,
     row: usize,
@@ -80,7 +81,7 @@ struct Record<S: Simd> {
 }
 
 impl<S: Simd> Record<S> {
-    /// Whether the gradient of `x`, vector `v` of row `r`, passes.
+    /// Records for vector `v` of row `r` which lanes of `x` let the gradient pass.
     ///
     /// # Safety
     /// As [`finish`].
@@ -100,12 +101,12 @@ impl<S: Simd> Record<S> {
     }
 }
 
-/// Closes gates on stored values: `rows` rows of `columns` columns (at most 32).
+/// Zeroes stored values whose gate bit is 0: `rows` rows of `columns` columns (at most 32).
 ///
 /// # Safety
-/// The processor must support the instruction set; `c` and the gate bits are valid for all rows.
+/// The processor must support the instruction set; `c` and the gate bits must be valid for all rows.
 #[inline(always)]
-pub(super) unsafe fn close<S: Simd>(
+pub(crate) unsafe fn close<S: Simd>(
     c: *mut f32,
     c_row: usize,
     size: (usize, usize),
@@ -124,10 +125,10 @@ pub(super) unsafe fn close<S: Simd>(
     }
 }
 
-/// The function of `gate` over rows of `columns`, and its record unless `bits` is empty.
+/// Applies the function of `gate` to rows of `columns` values. Records gate bits unless `bits` is empty.
 ///
 /// # Panics
-/// If rows are not whole or `bits` is neither empty nor long enough.
+/// If rows are incomplete, or `bits` is neither empty nor of the length that the rows need.
 pub(crate) fn apply_function(
     kernels: &Kernels,
     out: &mut [f32],
@@ -136,7 +137,7 @@ pub(crate) fn apply_function(
     bits: &mut [u16],
 ) {
     if bits.is_empty() && columns != PANEL {
-        // Without a record it does not matter where rows end.
+        // Without gate bits row boundaries do not matter, so whole panels are used.
         let (whole, rest) = out.split_at_mut(out.len() / PANEL * PANEL);
         apply_function(kernels, whole, PANEL, gate, &mut []);
         let columns = rest.len();
@@ -152,8 +153,8 @@ fn apply_rows(kernels: &Kernels, out: &mut [f32], columns: usize, gate: Gate, bi
     for (column, width) in panels(columns) {
         let bits =
             if bits.is_empty() { std::ptr::null_mut() } else { bits.as_mut_ptr().wrapping_add(column / 16) };
-        // SAFETY: the panel lies within `out`, which has so many whole rows, and its words within `bits`; the table is
-        // that of an instruction set of this processor.
+        // SAFETY: the panel lies within `out`, which holds `rows` complete rows, and its words lie within `bits`; the
+        // table belongs to an instruction set of this processor.
         unsafe {
             (kernels.finish)(
                 out.as_mut_ptr().wrapping_add(column),
@@ -167,10 +168,10 @@ fn apply_rows(kernels: &Kernels, out: &mut [f32], columns: usize, gate: Gate, bi
     }
 }
 
-/// Values of rows of `columns` whose gate bit is 0 become 0.
+/// Zeroes values whose gate bit is 0, over rows of `columns` values.
 ///
 /// # Panics
-/// If rows are not whole or `bits` is too short.
+/// If rows are incomplete or `bits` is too short.
 pub(crate) fn close_rows(kernels: &Kernels, dy: &mut [f32], columns: usize, bits: &[u16]) {
     let (rows, words) = rows_and_words(dy.len(), columns);
     assert!(rows * words <= bits.len(), "gate bits hold all rows");
@@ -183,11 +184,11 @@ pub(crate) fn close_rows(kernels: &Kernels, dy: &mut [f32], columns: usize, bits
 
 fn rows_and_words(len: usize, columns: usize) -> (usize, usize) {
     let rows = len.checked_div(columns).unwrap_or(0);
-    assert_eq!(rows * columns, len, "rows are whole");
+    assert_eq!(rows * columns, len, "rows are complete");
     (rows, columns.div_ceil(16))
 }
 
-/// `x = f(x, row, vector, its lanes)` for all vectors of a stored tile.
+/// Replaces every vector of a stored tile by `f(vector, row, index of the vector, its lanes)`.
 ///
 /// # Safety
 /// As [`finish`].
@@ -214,42 +215,42 @@ unsafe fn for_vectors<S: Simd>(
     }
 }
 
-/// Adds the sums of the columns of row-major `x` to `out`.
+/// Adds the column sums of row-major `x` to `out`.
 ///
 /// # Panics
-/// If rows are not whole.
+/// If rows are incomplete.
 pub(crate) fn add_columns(kernels: &Kernels, out: &mut [f32], x: &[f32]) {
-    assert!(x.len().is_multiple_of(out.len()), "rows are whole");
+    assert!(x.len().is_multiple_of(out.len()), "rows are complete");
     add_some_columns(kernels, out, x, out.len());
 }
 
-/// The same of as many columns as `out` has, from the first of `x` on, whose rows are `stride` long.
+/// Adds the sums of the first `out.len()` columns of `x`, a matrix with rows `stride` apart, to `out`.
 ///
 /// # Panics
-/// If `out` is empty or the last row not long enough.
+/// If `out` is empty or the last row of `x` is shorter than `out`.
 pub(crate) fn add_some_columns(kernels: &Kernels, out: &mut [f32], x: &[f32], stride: usize) {
     if x.is_empty() {
         return;
     }
     let (rows, columns) = (x.len().div_ceil(stride), out.len());
     assert!((rows - 1) * stride + columns <= x.len(), "the last row has all columns");
-    // SAFETY: `x` holds so many rows of at least as many columns as `out`; the table is that of an instruction set of this
-    // processor.
+    // SAFETY: `x` holds `rows` rows of at least as many columns as `out`; the table belongs to an instruction set of
+    // this processor.
     unsafe { (kernels.sums)(out.as_mut_ptr(), x.as_ptr(), (rows, columns), stride) }
 }
 
-/// [`add_some_columns`] of `rows` rows.
+/// [`add_some_columns`] for `rows` rows.
 ///
 /// # Safety
-/// The processor must support the instruction set; the pointers are valid for that many elements.
+/// The processor must support the instruction set; the pointers must be valid for that many elements.
 #[inline(always)]
-pub(super) unsafe fn sums<S: Simd>(
+pub(crate) unsafe fn sums<S: Simd>(
     out: *mut f32,
     x: *const f32,
     (rows, columns): (usize, usize),
     stride: usize,
 ) {
-    /// Sums that run side by side, since an addition takes several cycles.
+    /// Independent partial sums, because an addition has a latency of several cycles.
     const CHAINS: usize = 8;
     // SAFETY: guaranteed by the caller.
     unsafe {

@@ -1,4 +1,5 @@
-//! Products of bytes, summed in 32-bit integers: four multiplications a lane (AVX-512 VNNI).
+//! Products of bytes, accumulated in 32-bit integers: four multiplications per lane and instruction (AVX-512 VNNI).
+#![expect(unsafe_code, reason = "vector instructions")]
 
 use std::arch::x86_64::{
     __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512,
@@ -6,41 +7,42 @@ use std::arch::x86_64::{
 };
 
 use super::avx512::Avx512;
-use super::registers::{GROUP, GROUPS, for_rows};
+use super::layout::RowTiling;
+use super::registers::{POINTERS, ROWS_PER_POINTER, for_rows};
 use super::simd::Simd;
-use super::{Cut, PANEL};
+use super::sizes::PANEL;
 
-/// Bytes whose products a lane adds up at once.
+/// Bytes whose products one lane accumulates per instruction.
 pub(crate) const QUAD: usize = 4;
 
-/// Columns of a vector.
+/// Columns per vector.
 const LANES: usize = 16;
 
-/// Where the operands of a product of bytes lie. The sum runs over `segments` of `quads` times four bytes.
+/// Strides and extents of a product of bytes. The sum runs over `segments` segments of `quads` groups of four bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ByteLayout {
-    /// Rows of the left operand and of the product, for each of `lines`.
+    /// Rows of `a` and of `c`, for each of `lines`.
     pub(crate) rows: usize,
     /// At most [`PANEL`].
     pub(crate) columns: usize,
-    /// Bytes from row to row of the left operand.
+    /// Bytes between rows of `a`.
     pub(crate) row: usize,
-    /// Elements from row to row of the product.
+    /// Elements between rows of `c`.
     pub(crate) c_row: usize,
     pub(crate) quads: usize,
-    /// How many, and bytes from one to the next in the left operand.
+    /// Number of segments, and bytes between them in `a`.
     pub(crate) segments: (usize, usize),
-    /// How many products, bytes of the left operand and elements of the product from one to the next.
+    /// Number of products, and the strides between them: bytes in `a`, elements in `c`.
     pub(crate) lines: (usize, usize, usize),
 }
 
 impl ByteLayout {
-    /// Columns of the right operand and of what sums start from: whole vectors.
+    /// Columns of `b` and of the initial sums, padded to whole vectors.
     pub(crate) const fn padded(columns: usize) -> usize {
         columns.next_multiple_of(LANES)
     }
 
-    /// Bytes of the left operand up to the last that is read, of the right operand, and elements of the product.
+    /// Lengths that the product accesses: bytes of `a`, bytes of `b`, elements of `c`.
     const fn extents(&self) -> (usize, usize, usize) {
         let lines = self.lines.0 - 1;
         let a = lines * self.lines.1
@@ -52,17 +54,17 @@ impl ByteLayout {
     }
 }
 
-/// Whether this processor has the instructions and this thread may use them.
+/// Tells if the processor has the instructions and this thread may use them.
 pub(crate) fn is_available() -> bool {
     use crate::dispatch::InstructionSet;
     InstructionSet::current() >= InstructionSet::Avx512 && is_x86_feature_detected!("avx512vnni")
 }
 
-/// `c = unit (start + a b) + bias`: `a` of bytes from 0 to 255, `b` (quad of the sum, column, byte of the quad) signed, `start`
-/// and `bias` one value a column.
+/// Computes `c = unit (start + a b) + bias`. `a` holds unsigned bytes, `b` signed bytes in the order (quad of the
+/// sum, column, byte of the quad); `start` and `bias` have one value per column.
 ///
 /// # Panics
-/// If the layout leaves a slice, or the instructions are not [available](is_available).
+/// If the layout exceeds a slice, or the instructions are not [available](is_available).
 pub(crate) fn product(
     layout: &ByteLayout,
     (a, b): (&[u8], &[i8]),
@@ -75,22 +77,22 @@ pub(crate) fn product(
     let (a_len, b_len, c_len) = layout.extents();
     assert!(a_len <= a.len() && b_len <= b.len() && c_len <= c.len(), "the product lies within its slices");
     let columns = layout.columns;
-    assert!(columns <= PANEL && ByteLayout::padded(columns) <= start.len(), "one start a column");
-    assert!(bias.is_empty() || columns <= bias.len(), "one bias a column");
-    assert!(is_available(), "the processor multiplies bytes");
+    assert!(columns <= PANEL && ByteLayout::padded(columns) <= start.len(), "one initial value per column");
+    assert!(bias.is_empty() || columns <= bias.len(), "one bias per column");
+    assert!(is_available(), "the processor has VNNI");
     let tiles = if columns > LANES { &TWO } else { &ONE };
-    let cut = Cut::new(layout.rows, tiles.len());
+    let tiling = RowTiling::new(layout.rows, tiles.len());
     for line in 0..layout.lines.0 {
         let mut first = 0;
-        for i in 0..cut.tiles {
-            let rows = cut.rows + usize::from(i < cut.longer);
+        for i in 0..tiling.tiles {
+            let rows = tiling.rows + usize::from(i < tiling.longer);
             let values = Values {
                 start: start.as_ptr(),
                 unit,
                 bias: if bias.is_empty() { std::ptr::null() } else { bias.as_ptr() },
             };
-            // SAFETY: the processor was asked for the instructions; rows first..first + rows lie within the layout,
-            // whose extents were checked against the slices.
+            // SAFETY: the processor has the instructions; rows first..first + rows lie within the layout, and its
+            // extents were checked against the slices.
             unsafe {
                 let a = a.as_ptr().add(line * layout.lines.1 + first * layout.row);
                 let c = c.as_mut_ptr().add(line * layout.lines.2 + first * layout.c_row);
@@ -101,7 +103,7 @@ pub(crate) fn product(
     }
 }
 
-/// What belongs to the columns of a tile; the bias may be null.
+/// Per-column values of a tile; the bias may be null.
 #[derive(Clone, Copy)]
 struct Values {
     start: *const i32,
@@ -109,7 +111,7 @@ struct Values {
     bias: *const f32,
 }
 
-type Tile = unsafe fn(*const u8, *const i8, *mut f32, Values, &ByteLayout);
+type TileFn = unsafe fn(*const u8, *const i8, *mut f32, Values, &ByteLayout);
 
 macro_rules! tiles {
     ($v:literal) => {
@@ -118,14 +120,15 @@ macro_rules! tiles {
     (@ $v:literal, $($r:literal)*) => { [$(tile::<$r, $v>),*] };
 }
 
-/// Tiles of one and of two vectors, by their rows less one.
-static ONE: [Tile; 14] = tiles!(1);
-static TWO: [Tile; 14] = tiles!(2);
+/// Tiles of one and of two vectors, indexed by their number of rows less one.
+static ONE: [TileFn; 14] = tiles!(1);
+static TWO: [TileFn; 14] = tiles!(2);
 
-/// One tile of `R` rows and `V` vectors.
+/// Computes one tile of `R` rows and `V` vectors.
 ///
 /// # Safety
-/// The processor has the instructions; the operands from here on are valid for `R` rows of the layout.
+/// The processor must have the instructions; the operands must be valid for `R` rows of the layout from these
+/// addresses on.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn tile<const R: usize, const V: usize>(
     a: *const u8,
@@ -136,6 +139,8 @@ unsafe fn tile<const R: usize, const V: usize>(
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
+        // `dpbusd` multiplies four unsigned bytes of `x` by four signed bytes of a lane and adds the products to the
+        // lane's 32-bit sum. Sums start at `values.start`, which corrects the offset that made `a` unsigned.
         let mut sums = [[_mm512_setzero_si512(); V]; R];
         for_rows!(r < R => {
             for (v, sum) in sums[r].iter_mut().enumerate() {
@@ -146,27 +151,27 @@ unsafe fn tile<const R: usize, const V: usize>(
         let mut b = b;
         for segment in 0..layout.segments.0 {
             let a = a.wrapping_add(segment * layout.segments.1).cast::<f32>();
-            let mut groups = [a; GROUPS];
-            for_rows!(i < GROUPS => {
-                groups[i] = a.wrapping_byte_add(i * GROUP * layout.row);
+            let mut groups = [a; POINTERS];
+            for_rows!(i < POINTERS => {
+                groups[i] = a.wrapping_byte_add(i * ROWS_PER_POINTER * layout.row);
             });
             for _ in 0..layout.quads {
                 let columns: [__m512i; V] =
                     std::array::from_fn(|v| _mm512_loadu_si512(b.add(v * LANES * QUAD).cast()));
-                // As in the tile of numbers: hidden, lest each row has a pointer of its own.
-                for_rows!(i < GROUPS => {
-                    groups[i] = Avx512::hide_pointer(groups[i]);
+                // Opaque to the compiler, as in the float tile; otherwise it would keep one pointer per row.
+                for_rows!(i < POINTERS => {
+                    groups[i] = Avx512::opaque_pointer(groups[i]);
                 });
-                (row, rows_3) = (Avx512::hide(row), Avx512::hide(rows_3));
+                (row, rows_3) = (Avx512::opaque(row), Avx512::opaque(rows_3));
                 let rows = [0, row, 2 * row, rows_3, 4 * row];
                 for_rows!(r < R => {
-                    let quad = groups[r / GROUP].wrapping_byte_add(rows[r % GROUP]).cast::<i32>();
+                    let quad = groups[r / ROWS_PER_POINTER].wrapping_byte_add(rows[r % ROWS_PER_POINTER]).cast::<i32>();
                     let x = _mm512_set1_epi32(quad.read_unaligned());
                     for (sum, &column) in sums[r].iter_mut().zip(&columns) {
                         *sum = _mm512_dpbusd_epi32(*sum, x, column);
                     }
                 });
-                for_rows!(i < GROUPS => {
+                for_rows!(i < POINTERS => {
                     groups[i] = groups[i].wrapping_byte_add(QUAD);
                 });
                 b = b.wrapping_add(V * LANES * QUAD);

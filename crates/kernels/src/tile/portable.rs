@@ -1,7 +1,8 @@
-//! Plain arrays, for processors of any kind. Products are rounded before they are added: what the compiler makes of a
-//! fused multiplication without an instruction for it is a call of a slow function.
+//! Plain arrays, for any processor. Products are rounded before they are added: without an FMA instruction `mul_add`
+//! would compile to a call of a slow library function.
+#![expect(unsafe_code, reason = "vector instructions")]
 
-use super::simd::{Simd, pack_lanes};
+use super::simd::{Simd, compress_lanes};
 
 /// Any processor.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +18,8 @@ impl Simd for Portable {
     type Lanes = usize;
     type Mask = [bool; 16];
 
-    const MASKED: bool = false;
-    const MOST_NONZERO: f64 = 0.8;
+    const HAS_FAST_MASKS: bool = false;
+    const MAX_DENSITY: f64 = 0.8;
 
     #[inline(always)]
     unsafe fn lanes(count: usize) -> usize {
@@ -114,15 +115,15 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn pack(to: *mut f32, x: [f32; 16], bits: u16) {
+    unsafe fn compress(to: *mut f32, x: [f32; 16], bits: u16) {
         // SAFETY: guaranteed by the caller.
-        unsafe { pack_lanes(to, x.as_ptr(), bits, |x| x) }
+        unsafe { compress_lanes(to, x.as_ptr(), bits, |x| x) }
     }
 
     #[inline(always)]
-    unsafe fn pack_halves(to: *mut u16, from: *const u32, bits: u16) {
+    unsafe fn compress_halves(to: *mut u16, from: *const u32, bits: u16) {
         // SAFETY: guaranteed by the caller.
-        unsafe { pack_lanes(to, from, bits, |x| x as u16) }
+        unsafe { compress_lanes(to, from, bits, |x| x as u16) }
     }
 
     #[inline(always)]
@@ -145,7 +146,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn takes(x: [f32; 16], greatest: [f32; 16]) -> [bool; 16] {
+    unsafe fn exceeds_or_first_nan(x: [f32; 16], greatest: [f32; 16]) -> [bool; 16] {
         std::array::from_fn(|i| x[i] > greatest[i] || x[i].is_nan() && !greatest[i].is_nan())
     }
 
@@ -155,7 +156,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn choose(mask: [bool; 16], a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
+    unsafe fn select(mask: [bool; 16], a: [f32; 16], b: [f32; 16]) -> [f32; 16] {
         std::array::from_fn(|i| if mask[i] { a[i] } else { b[i] })
     }
 
@@ -174,19 +175,19 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn turn(rows: [[f32; 16]; 16]) -> [[f32; 16]; 16] {
+    unsafe fn transpose(rows: [[f32; 16]; 16]) -> [[f32; 16]; 16] {
         std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
     }
 
     #[inline(always)]
-    fn hide(x: usize) -> usize {
+    fn opaque(x: usize) -> usize {
         x
     }
 
     #[inline(always)]
-    fn hide_pointer(x: *const f32) -> *const f32 {
+    fn opaque_pointer(x: *const f32) -> *const f32 {
         x
     }
 }
 
-super::kernels!(Portable, [1 2 3], [1 2 3], [1]);
+super::instantiate::kernels!(Portable, [1 2 3], [1 2 3], [1]);

@@ -1,89 +1,13 @@
-//! The tile itself: sums that stay in registers from their first product to where they are stored.
+//! The register tile: accumulators that stay in registers from their first product until they are stored.
+#![expect(unsafe_code, reason = "vector instructions and operands addressed by strides")]
 
-use super::panel::prefetch;
+use super::addresses::{RawEpilogue, RawStart};
+use super::layout::ProductLayout;
+use super::prefetch::prefetch;
 use super::simd::Simd;
-use super::{End, Layout};
-use crate::gate::{Gate, GateFunction};
 
-/// Where lies what the sums of a tile are added to (null: nowhere), and what it asks for meanwhile.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Begin {
-    pub(super) from: *const f32,
-    pub(super) row: usize,
-    /// With each term of a sum a line of the cache, so many elements apart.
-    pub(super) ahead: *const f32,
-    pub(super) ahead_step: usize,
-}
-
-impl Begin {
-    /// So many elements on.
-    pub(super) fn skip(self, elements: usize) -> Self {
-        let from = if self.from.is_null() { self.from } else { self.from.wrapping_add(elements) };
-        Self { from, ..self }
-    }
-}
-
-/// [`End`] at a tile. Bits are null where none are recorded.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum RawEnd {
-    Store,
-    /// `max(x, floor)`, with a gate above `open`.
-    Floor {
-        floor: f32,
-        open: f32,
-        bits: *mut u16,
-        row: usize,
-    },
-    /// Any other function: applied after the tile was stored.
-    Gate {
-        gate: Gate,
-        bits: *mut u16,
-        row: usize,
-    },
-    Close {
-        bits: *const u16,
-        row: usize,
-    },
-}
-
-impl RawEnd {
-    pub(super) fn new(end: End<'_>) -> Self {
-        match end {
-            End::Gate { gate, bits, row } => {
-                let bits = if bits.is_empty() { std::ptr::null_mut() } else { bits.as_mut_ptr() };
-                match gate.function {
-                    GateFunction::Linear if bits.is_null() => Self::Store,
-                    GateFunction::Clip { low: floor, high: f32::INFINITY }
-                        if !bits.is_null() && gate.open.1 == f32::INFINITY =>
-                    {
-                        Self::Floor { floor, open: gate.open.0, bits, row }
-                    }
-                    _ => Self::Gate { gate, bits, row },
-                }
-            }
-            End::Close { bits, row } if !bits.is_empty() => Self::Close { bits: bits.as_ptr(), row },
-            End::Store | End::Close { .. } => Self::Store,
-        }
-    }
-
-    /// From word `line`, row `first` and word `word` on.
-    pub(super) fn at(self, line: usize, first: usize, word: usize) -> Self {
-        let on = |bits: *mut u16, row: usize| {
-            if bits.is_null() { bits } else { bits.wrapping_add(line + first * row + word) }
-        };
-        match self {
-            Self::Store => self,
-            Self::Floor { floor, open, bits, row } => Self::Floor { floor, open, bits: on(bits, row), row },
-            Self::Gate { gate, bits, row } => Self::Gate { gate, bits: on(bits, row), row },
-            Self::Close { bits, row } => {
-                Self::Close { bits: bits.wrapping_add(line + first * row + word), row }
-            }
-        }
-    }
-}
-
-/// The body once for each row below `R`, which is at most 28, spelled out: a loop that the compiler chose not to unroll
-/// would keep the sums in memory.
+/// Repeats the body once for each row below `R` (at most 28), fully unrolled in the source. If the compiler decided
+/// not to unroll a loop, accumulators would be indexed dynamically and live in memory.
 macro_rules! for_rows {
     ($r:ident < $rows:ident => $body:block) => {
         for_rows!(@ $r $rows $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27)
@@ -95,33 +19,35 @@ macro_rules! for_rows {
         })*
     };
 }
-pub(super) use for_rows;
+pub(crate) use for_rows;
 
-/// Rows that share a pointer: what two index registers (one and three rows) reach by their scales of 1, 2 and 4.
-pub(super) const GROUP: usize = 5;
+/// Rows that share a base pointer. Two index registers (one and three row strides) reach five rows with the x86
+/// address scales 1, 2 and 4.
+pub(crate) const ROWS_PER_POINTER: usize = 5;
 
-/// Pointers for all rows.
-pub(super) const GROUPS: usize = 6;
+/// Base pointers for all rows.
+pub(crate) const POINTERS: usize = 6;
 
-/// One tile of `R` rows and `V` vectors, the last of which has `lanes` columns.
+/// Computes and stores one tile of `R` rows and `V` vectors; the last vector has `lanes` columns.
 ///
 /// # Safety
-/// The processor must support the instruction set; the layout's elements from `a`, `b`, `c` and `start` on are valid for `R` rows.
+/// The processor must support the instruction set; the layout's elements from `a`, `b`, `c` and `start` on must be
+/// valid for `R` rows.
 #[inline(always)]
-pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: bool>(
+pub(crate) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: bool>(
     a: *const f32,
     b: *const f32,
     c: *mut f32,
-    start: Begin,
-    end: &RawEnd,
+    start: RawStart,
+    end: &RawEpilogue,
     lanes: usize,
-    layout: &Layout<'_>,
+    layout: &ProductLayout<'_>,
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
         let last = S::lanes(lanes);
-        // Two bodies, where to load some lanes takes longer than to load all.
-        let sums = if S::MASKED || lanes < 16 {
+        // Two instances, if masked loads are slower than full ones.
+        let sums = if S::HAS_FAST_MASKS || lanes < 16 {
             sums::<S, R, V, UNIT, false>(a, b, start, last, layout)
         } else {
             sums::<S, R, V, UNIT, true>(a, b, start, last, layout)
@@ -130,32 +56,36 @@ pub(super) unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT: b
     }
 }
 
-/// The sums of a [`tile`], of whose last vector some lanes are read or the `WHOLE` of it.
+/// The sums of a [`tile`]. The last vector is read with a mask unless `WHOLE`.
 ///
 /// # Safety
-/// As above.
+/// As [`tile`].
 #[inline(always)]
 unsafe fn sums<S: Simd, const R: usize, const V: usize, const UNIT: bool, const WHOLE: bool>(
     a: *const f32,
     b: *const f32,
-    start: Begin,
+    start: RawStart,
     last: S::Lanes,
-    layout: &Layout<'_>,
+    layout: &ProductLayout<'_>,
 ) -> [[S::Vector; V]; R] {
     // SAFETY: guaranteed by the caller.
     unsafe {
+        // Protocol: `sums` are the accumulators. All loops over rows and vectors are unrolled (`for_rows!`, constant
+        // arrays), so each accumulator has a register. Per term the loop loads `V` vectors of `b` and broadcasts `R`
+        // numbers of `a`; it stores nothing.
         let mut sums = [[S::splat(0.0); V]; R];
-        let mut ahead = start.ahead;
-        let &Layout { sum, segments, blocks, .. } = layout;
-        // Addresses are hidden from the compiler in every step: it would keep one pointer for each row.
+        let mut upcoming = start.upcoming;
+        let &ProductLayout { sum, segments, blocks, .. } = layout;
+        // Row offsets are made opaque to the compiler in every step. Otherwise it would keep one pointer per row and
+        // spill the accumulators.
         let (mut row, mut rows_3) = (layout.row * size_of::<f32>(), 3 * layout.row * size_of::<f32>());
         for block in 0..blocks.count {
             for segment in 0..segments.count {
                 let a = a.wrapping_add(block * blocks.a + segment * segments.a);
                 let group = |first: usize| a.wrapping_add(first * if UNIT { 1 } else { layout.row });
-                let mut groups = [a; GROUPS];
-                for_rows!(i < GROUPS => {
-                    groups[i] = group(i * GROUP);
+                let mut groups = [a; POINTERS];
+                for_rows!(i < POINTERS => {
+                    groups[i] = group(i * ROWS_PER_POINTER);
                 });
                 let mut b = b.wrapping_add(block * blocks.b + segment * segments.b);
                 for _ in 0..sum.count {
@@ -163,24 +93,25 @@ unsafe fn sums<S: Simd, const R: usize, const V: usize, const UNIT: bool, const 
                         let b = b.add(v * 16);
                         if WHOLE || v + 1 < V { S::load(b) } else { S::load_lanes(b, last) }
                     });
+                    // Unconditional: an address that is cached already costs less than a branch per term.
                     if V > 1 {
-                        prefetch(ahead);
-                        ahead = ahead.wrapping_add(start.ahead_step);
+                        prefetch(upcoming);
+                        upcoming = upcoming.wrapping_add(start.upcoming_step);
                     }
                     if !UNIT {
-                        for_rows!(i < GROUPS => {
-                            groups[i] = S::hide_pointer(groups[i]);
+                        for_rows!(i < POINTERS => {
+                            groups[i] = S::opaque_pointer(groups[i]);
                         });
-                        (row, rows_3) = (S::hide(row), S::hide(rows_3));
+                        (row, rows_3) = (S::opaque(row), S::opaque(rows_3));
                     }
                     let rows = if UNIT { [0, 4, 8, 12, 16] } else { [0, row, 2 * row, rows_3, 4 * row] };
                     for_rows!(r < R => {
-                        let x = S::splat(*groups[r / GROUP].wrapping_byte_add(rows[r % GROUP]));
+                        let x = S::splat(*groups[r / ROWS_PER_POINTER].wrapping_byte_add(rows[r % ROWS_PER_POINTER]));
                         for (sum, &column) in sums[r].iter_mut().zip(&columns) {
                             *sum = S::multiply_add(x, column, *sum);
                         }
                     });
-                    for_rows!(i < GROUPS => {
+                    for_rows!(i < POINTERS => {
                         groups[i] = groups[i].wrapping_add(sum.a);
                     });
                     b = b.wrapping_add(sum.b);
@@ -191,22 +122,23 @@ unsafe fn sums<S: Simd, const R: usize, const V: usize, const UNIT: bool, const 
     }
 }
 
-/// What becomes of a tile's sums: they are added to what lies at `start` and stored to rows of `c` by way of `end`.
+/// Adds the initial values to a tile's sums, applies the epilogue and stores the rows to `c`.
 ///
 /// # Safety
-/// The processor must support the instruction set; the pointers are valid for `R` rows of `V` vectors, of the last of which so many
-/// lanes.
+/// The processor must support the instruction set; the pointers must be valid for `R` rows of `V` vectors, the last
+/// of which has the lanes of `last`.
 #[inline(always)]
-pub(super) unsafe fn finish_sums<S: Simd, const R: usize, const V: usize>(
+pub(crate) unsafe fn finish_sums<S: Simd, const R: usize, const V: usize>(
     mut sums: [[S::Vector; V]; R],
     (c, c_row): (*mut f32, usize),
-    start: Begin,
-    end: &RawEnd,
+    start: RawStart,
+    end: &RawEpilogue,
     last: S::Lanes,
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        // Added last, so that a sum over many blocks is one of their sums, not one long chain.
+        // Added last: a sum over several blocks is then a sum of block sums, not one long chain, which keeps the
+        // rounding error small.
         if !start.from.is_null() {
             for_rows!(r < R => {
                 for (v, sum) in sums[r].iter_mut().enumerate() {
@@ -217,8 +149,8 @@ pub(super) unsafe fn finish_sums<S: Simd, const R: usize, const V: usize>(
             });
         }
         match *end {
-            RawEnd::Store | RawEnd::Gate { .. } => {}
-            RawEnd::Floor { floor, open, bits, row } => {
+            RawEpilogue::Store | RawEpilogue::Gate { .. } => {}
+            RawEpilogue::Floor { floor, open, bits, row } => {
                 let (floor, open) = (S::splat(floor), S::splat(open));
                 for_rows!(r < R => {
                     for (v, sum) in sums[r].iter_mut().enumerate() {
@@ -228,7 +160,7 @@ pub(super) unsafe fn finish_sums<S: Simd, const R: usize, const V: usize>(
                     }
                 });
             }
-            RawEnd::Close { bits, row } => {
+            RawEpilogue::Close { bits, row } => {
                 for_rows!(r < R => {
                     for (v, sum) in sums[r].iter_mut().enumerate() {
                         *sum = S::keep(*sum, *bits.add(r * row + v));

@@ -5,7 +5,7 @@ use tinsmith_kernels::activation::activate;
 
 use crate::reference::{normal, on_every_path};
 
-/// An activation and what it computes.
+/// An activation and its formula in double precision.
 type Pair = (Activation, fn(f64) -> f64);
 
 fn all() -> Vec<Pair> {
@@ -36,7 +36,7 @@ fn all() -> Vec<Pair> {
         (Activation::Softsign, |x| x / (1.0 + x.abs())),
         (Activation::Exponential, f64::exp),
         (Activation::Gelu, |x| {
-            // The error function by its Maclaurin series, enough for |x| < 6.
+            // The error function by its Maclaurin series, accurate for |x| < 6.
             let z = x / std::f64::consts::SQRT_2;
             let (mut sum, mut term) = (0.0, z);
             for n in 0..200 {

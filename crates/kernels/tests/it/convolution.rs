@@ -11,7 +11,7 @@ use crate::reference::{
 /// Input, kernel (height, width), filters, geometry.
 type Case = ([usize; 4], (usize, usize), usize, Conv2dGeometry);
 
-/// Sizes that are a multiple of nothing.
+/// Sizes that are not multiples of any tile or vector.
 fn cases() -> Vec<Case> {
     let g = Conv2dGeometry::default();
     let pad = |before, after| Padding { before, after };
@@ -30,7 +30,7 @@ fn cases() -> Vec<Case> {
         ([2, 2, 2, 5], (4, 4), 3, g.same((2, 2), (4, 4))),
         ([5, 1, 33, 9], (1, 5), 11, Conv2dGeometry { stride: (1, 2), ..g }.same((1, 33), (1, 5))),
         ([1, 70, 67, 3], (5, 5), 8, g.same((70, 67), (5, 5))),
-        // Whole vectors of channels and small kernels: Winograd's algorithms.
+        // Whole vectors of channels and small kernels, for Winograd's algorithms.
         ([3, 7, 10, 16], (3, 3), 48, g.same((7, 10), (3, 3))),
         ([2, 14, 5, 32], (3, 3), 16, g),
         ([1, 2, 9, 16], (3, 3), 16, g.same((2, 9), (3, 3))),
@@ -69,7 +69,7 @@ fn every_path_agrees_with_the_naive_loops() {
     }
 }
 
-/// Whole numbers from `low` to `high` in units of `unit`.
+/// Integers from `low` to `high`, in units of `unit`.
 fn few_bits(seed: u64, len: usize, (low, high): (f32, f32), unit: f32) -> Vec<f32> {
     let level = |x: &f32| (low + (x.abs() * 0.4).fract() * (high - low + 1.0)).floor().min(high) * unit;
     normal(seed, len).iter().map(level).collect()
@@ -90,7 +90,7 @@ fn exact_passes_of_few_bit_numbers_are_exact_on_every_path() {
     for (x, (kh, kw), f, g) in cases().into_iter().chain(more) {
         let s =
             Conv2dGeometry { exact: true, ..g }.resolve("test", &x, &[kh, kw, x[3] / g.groups, f]).unwrap();
-        // Input and kernel: unsigned and signed bytes, to their very ends, and numbers that are none.
+        // Input and kernel ranges: unsigned and signed bytes up to their limits, and values beyond them.
         for (i, (input, kernel)) in [
             ((0.0, 255.0), (-127.0, 127.0)),
             ((-127.0, 127.0), (-7.0, 7.0)),
@@ -105,7 +105,7 @@ fn exact_passes_of_few_bit_numbers_are_exact_on_every_path() {
             let x = few_bits(1, s.input_len(), input, 0.25_f32.powi(i as i32));
             let w = few_bits(2, s.kernel_len(), kernel, 0.125);
             let bias = normal(3, s.out_c);
-            // One rounding, that of the bias.
+            // A single rounding, that of adding the bias.
             let sums = conv(&s, &x, &w, None);
             let want: Vec<f32> =
                 sums.iter().enumerate().map(|(i, &sum)| sum as f32 + bias[i % s.out_c]).collect();
@@ -121,7 +121,7 @@ fn exact_passes_of_few_bit_numbers_are_exact_on_every_path() {
 }
 
 #[test]
-fn saved_multiplications_cost_little_precision() {
+fn winograd_loses_little_precision() {
     let g = Conv2dGeometry::default();
     for (x, kernel) in [
         ([2, 14, 14, 64], (3, 3)),

@@ -53,10 +53,10 @@ fn every_path_agrees_with_the_naive_loops() {
     }
 }
 
-/// What was taken, and how often each element was.
-struct Taken(Mutex<(Vec<f32>, Vec<u32>)>);
+/// The gradient received so far, and how often each element was received.
+struct Collected(Mutex<(Vec<f32>, Vec<u32>)>);
 
-impl GradientConsumer for Taken {
+impl GradientConsumer for Collected {
     fn consume(&self, first: usize, gradient: &mut [f32]) {
         let (values, times) = &mut *self.0.lock().unwrap();
         values[first..][..gradient.len()].copy_from_slice(gradient);
@@ -70,7 +70,7 @@ impl GradientConsumer for Taken {
 }
 
 #[test]
-fn pieces_of_a_gradient_are_those_of_the_whole() {
+fn gradients_in_pieces_equal_the_whole() {
     assert!(!is_wide(784, 10) && !is_wide(16, 128), "few outputs, or few weights");
     for sizes @ (b, i, o) in [(128, 131, 190), (3, 100, 97), (600, 200, 65), (0, 100, 100), (400, 5, 2100)] {
         assert!(is_wide(i, o));
@@ -82,9 +82,9 @@ fn pieces_of_a_gradient_are_those_of_the_whole() {
                 let mut whole = vec![f32::NAN; i * o];
                 dense_weight_gradient(&mut whole, &x, &dy, sizes, 1);
                 for threads in [1, 2, 3, 16] {
-                    let taken = Taken(Mutex::new((vec![f32::NAN; i * o], vec![0; i * o])));
-                    dense_gradient_in_pieces(&taken, &x, &dy, sizes, threads);
-                    let (values, times) = taken.0.into_inner().unwrap();
+                    let collected = Collected(Mutex::new((vec![f32::NAN; i * o], vec![0; i * o])));
+                    dense_gradient_in_pieces(&collected, &x, &dy, sizes, threads);
+                    let (values, times) = collected.0.into_inner().unwrap();
                     assert!(times.iter().all(|&times| times == 1), "{sizes:?}: each element once");
                     assert!(values == whole, "{sizes:?} on {set:?} and {threads} threads: the same bits");
                 }
@@ -93,12 +93,12 @@ fn pieces_of_a_gradient_are_those_of_the_whole() {
     }
 }
 
-/// Puts zeros in place of what is larger.
+/// Zeroes the values with magnitudes above `bound`.
 fn remove_larger(x: &mut [f32], bound: f32) {
     x.iter_mut().filter(|x| x.abs() > bound).for_each(|x| *x = 0.0);
 }
 
-/// The sum of the products, as kernels compute it: so many terms one after the other, those sums one after the other.
+/// Sums the products in the order of the kernels: blocks of `terms` terms, then the sums of blocks.
 fn sum_in_order(set: InstructionSet, terms: usize, products: impl Iterator<Item = (f32, f32)>) -> f32 {
     let products: Vec<_> = products.collect();
     let sums = products.chunks(terms).map(|products| {
@@ -110,8 +110,8 @@ fn sum_in_order(set: InstructionSet, terms: usize, products: impl Iterator<Item 
 }
 
 #[test]
-fn zeros_that_are_left_out_change_no_bit() {
-    // The sums in order know nothing of how many zeros there are. Sparse inputs, sparse gradients, both, all.
+fn sparse_products_change_no_bit() {
+    // The reference sums include all zeros. Cases: sparse inputs, sparse gradients, both, all zero.
     for (i, (sizes @ (b, i_, o), keep)) in [
         ((40, 2100, 70), (0.5, 0.5)),
         ((131, 190, 180), (0.6, 3.0)),

@@ -1,4 +1,5 @@
-//! Dense layers and convolutions with what follows them, against naive loops: values, gates, sums, any number of threads.
+//! Dense layers and convolutions with epilogues, against naive loops: values, gates, accumulation, any number of
+//! threads.
 
 use proptest::prelude::{ProptestConfig, Strategy, any, proptest};
 use tinsmith_kernels::conv::{
@@ -27,13 +28,14 @@ const GATES: [Gate; 4] = [
     LEVELS,
 ];
 
-/// Whether the record says that the gradient of an element passes.
+/// Reads the gate bit of an element.
 fn bit(bits: &[u16], element: usize, channels: usize) -> bool {
     let (row, channel) = (element / channels, element % channels);
     bits[row * channels.div_ceil(16) + channel / 16] >> (channel % 16) & 1 == 1
 }
 
-/// `out` and `bits` are what `gate` makes of `want`, but for values so near a bound or between two levels that rounding decides.
+/// Asserts that `out` and `bits` result from `gate` applied to `want`. Values so close to a bound or between two
+/// levels that rounding decides are skipped.
 #[track_caller]
 fn assert_gated(what: &str, out: &[f32], bits: &[u16], want: &[f64], gate: Gate, channels: usize) {
     let near = 1e-4 * want.iter().fold(1.0_f64, |a, b| a.max(b.abs()));
@@ -50,13 +52,13 @@ fn assert_gated(what: &str, out: &[f32], bits: &[u16], want: &[f64], gate: Gate,
     }
 }
 
-/// Everything that a layer computes, for one number of threads.
+/// All results of a layer for one number of threads.
 type Results = (Vec<f32>, Vec<u16>, Vec<f32>, Vec<f32>, Vec<f32>);
 
-/// What the naive loops make of it: output without bias, input, weight and bias gradients.
+/// Reference results: output without bias, and the gradients of input, weights and bias.
 type Want = (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>);
 
-/// Writes the gradients of weights and bias, on some threads.
+/// Computes the gradients of weights and bias on a number of threads.
 type Parameters<'a> = dyn Fn(ParameterGradients<'_>, usize) + 'a;
 
 struct Layer<'a> {
@@ -140,7 +142,7 @@ fn check_dense(sizes: (usize, usize, usize), gate: Gate) {
     check_sparse_dense(sizes, gate, (f32::INFINITY, f32::INFINITY));
 }
 
-/// With zeros in place of inputs and of gradients that are larger than these bounds.
+/// Checks a dense layer with inputs and gradients above these bounds replaced by zeros.
 #[track_caller]
 fn check_sparse_dense(sizes: (usize, usize, usize), gate: Gate, largest: (f32, f32)) {
     let (batch, inputs, outputs) = sizes;
@@ -227,7 +229,7 @@ fn large_dense_layers_agree_with_the_naive_loops() {
     check_dense((16, 1030, 35), LEVELS);
     check_dense((3, 35, 1030), Gate::LINEAR);
     check_dense((1100, 64, 33), Gate::RELU);
-    // More terms than a panel holds, forward and backward; more samples than a sum runs over; a single one.
+    // More terms than a panel holds, forward and backward; more samples than a block; a single sample.
     check_dense((9, 2100, 70), LEVELS);
     check_dense((9, 70, 2100), Gate::RELU);
     check_dense((530, 97, 345), Gate::RELU);
@@ -236,7 +238,7 @@ fn large_dense_layers_agree_with_the_naive_loops() {
 
 #[test]
 fn large_dense_layers_with_many_zeros_agree_with_the_naive_loops() {
-    // Sparse inputs, sparse gradients, both; whole panels and rests, more terms than a block, more samples than a sum.
+    // Sparse inputs, sparse gradients, both; whole and incomplete panels; more terms and samples than a block.
     check_sparse_dense((131, 190, 180), Gate::RELU, (0.5, 9.0));
     check_sparse_dense((64, 288, 192), LEVELS, (9.0, 0.5));
     check_sparse_dense((300, 130, 345), Gate::LINEAR, (0.2, 0.5));
@@ -271,7 +273,7 @@ fn convolutions_of_odd_sizes_agree_with_the_naive_loops() {
         ([17, 14, 14, 16], (3, 3), 33, g.same((14, 14), (3, 3))),
         ([3, 10, 11, 2], (5, 2), 3, Conv2dGeometry { stride: (3, 4), padding: (pad(1, 2), pad(0, 0)), ..g }),
     ];
-    // Whole vectors of channels and small kernels, Winograd's algorithms, with every gate.
+    // Whole vectors of channels and small kernels, for Winograd's algorithms, with every kind of gate.
     let winograd = [
         ([17, 14, 13, 32], (3, 3), 48, g.same((14, 13), (3, 3))),
         ([2, 2, 5, 16], (3, 3), 16, g.same((2, 5), (3, 3))),
@@ -288,7 +290,7 @@ fn convolutions_of_odd_sizes_agree_with_the_naive_loops() {
     }
 }
 
-/// Shapes of all kinds whose windows fit.
+/// Shapes of all kinds with windows that fit.
 fn shapes() -> impl Strategy<Value = ConvShape> {
     let channels = || proptest::sample::select(vec![1_usize, 2, 3, 5, 13, 15, 16, 17, 33]);
     let pair = |range: std::ops::RangeInclusive<usize>| (range.clone(), range);
@@ -357,7 +359,7 @@ fn gates_alone_agree_with_their_definition() {
 }
 
 #[test]
-fn nan_stays_and_minus_zero_is_no_level() {
+fn nan_stays_and_minus_zero_becomes_zero() {
     let x = [f32::NAN, -0.0, -0.1, f32::INFINITY, f32::NEG_INFINITY];
     on_every_path(|_| {
         for gate in GATES {
@@ -371,7 +373,7 @@ fn nan_stays_and_minus_zero_is_no_level() {
             out[1..].iter().map(|y| y.to_bits()).collect::<Vec<_>>(),
             [0.0_f32, 0.0, 1.3, -0.75].map(f32::to_bits)
         );
-        // One row, one input of weight 1: the product is the input.
+        // One row and one input of weight 1, so the product equals the input.
         let mut out = [1.0; 5];
         let epilogue = Epilogue { bias: None, gate: Gate::RELU, bits: &mut [] };
         dense_fused(&mut out, &x, &[1.0], epilogue, (5, 1, 1), 1);

@@ -6,6 +6,7 @@
 )]
 
 mod activation;
+mod catalogue;
 mod convolution;
 mod dense;
 mod epilogue;

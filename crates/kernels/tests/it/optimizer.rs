@@ -1,4 +1,4 @@
-//! Optimizer kernels against the rules written down one element at a time.
+//! Optimizer kernels against the rules, applied to one element at a time.
 
 use tinsmith_kernels::optimizer::{
     Adam, Rmsprop, Terms, adam, lion, rmsprop, sgd, sgd_momentum, squared_norm,
@@ -6,10 +6,10 @@ use tinsmith_kernels::optimizer::{
 
 use crate::reference::{normal, on_every_path};
 
-/// Weight, gradient and up to three numbers of state.
+/// Weight, gradient and up to three state values.
 type Element = (f32, f32, [f32; 3]);
 
-/// Steps of a kernel over whole slices against those of one element's rule, all paths and numbers of threads.
+/// Compares steps of a kernel over slices with the rule for single elements, on all paths and numbers of threads.
 #[track_caller]
 fn check(
     what: &str,
@@ -59,7 +59,7 @@ fn check(
     }
 }
 
-/// A mask that is 0 at every `step`th element, as long as the longest block.
+/// A mask that is 0 at every `step`-th element, as long as the longest block.
 fn mask(first: usize, step: usize) -> &'static [f32] {
     let mask: Vec<f32> = (0..70_001).map(|i| if i % step == first { 0.0 } else { 1.0 }).collect();
     mask.leak()
@@ -77,7 +77,7 @@ fn all_terms() -> [Terms<'static>; 4] {
 }
 
 #[test]
-fn every_rule_is_that_of_one_element() {
+fn rules_agree_with_single_elements() {
     for terms in &all_terms() {
         check("sgd", terms, |w, g, _, terms, n| sgd(w, g, 0.1, terms, n), |(w, g, s)| (w - 0.1 * g, s));
         for nesterov in [false, true] {
@@ -152,7 +152,7 @@ fn norms_are_of_penalized_and_masked_gradients() {
     }
 }
 
-/// A step of weights by gradients with one block of state.
+/// Updates weights with gradients and one state slice.
 type Kernel<'a> = &'a dyn Fn(&mut [f32], &[f32], &mut [f32]);
 
 #[test]

@@ -31,7 +31,7 @@ fn cases() -> Vec<([usize; 4], Pool2dGeometry)> {
 fn every_path_agrees_with_the_naive_loops() {
     for (dims, g) in cases() {
         let s = g.resolve("test", &dims).unwrap();
-        // Few distinct values, so that windows hold equal maxima.
+        // Few distinct values, so that windows have several equal maxima.
         let x: Vec<f32> = normal(1, s.input_len()).into_iter().map(|v| (v * 2.0).round()).collect();
         let dy = normal(2, s.output_len());
         let windows = windows(&s);

@@ -5,13 +5,13 @@ use tinsmith_kernels::conv::ConvShape;
 use tinsmith_kernels::dispatch::InstructionSet;
 use tinsmith_kernels::pool::PoolShape;
 
-/// Standard normal values that depend on the seed alone.
+/// Standard normal values that depend on the seed only.
 pub(crate) fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut rng = Seed::new(seed).rng();
     (0..count).map(|_| rng.normal() as f32).collect()
 }
 
-/// `got` equals `want` within `tolerance` of the largest value.
+/// Asserts that `got` equals `want` within `tolerance`, relative to the largest value.
 #[track_caller]
 pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{what}: lengths");
@@ -21,7 +21,7 @@ pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64
     }
 }
 
-/// Runs `body` once for every instruction set that this processor has.
+/// Runs `body` once per instruction set of this processor.
 pub(crate) fn on_every_path(mut body: impl FnMut(InstructionSet)) {
     for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
         if set <= InstructionSet::detect() {
@@ -59,8 +59,8 @@ pub(crate) fn for_products(s: &ConvShape, mut body: impl FnMut(usize, usize, usi
     }
 }
 
-/// The kernel of a depthwise convolution (height, width, channels, multiplier) has the memory of a grouped one
-/// (height, width, 1, channels * multiplier), so [`for_products`] does for both.
+/// Also for depthwise convolutions: their kernel (height, width, channels, multiplier) has the memory layout of a
+/// grouped one (height, width, 1, channels * multiplier).
 pub(crate) fn conv(s: &ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
     let mut out: Vec<f64> =
         (0..s.output_len()).map(|i| bias.map_or(0.0, |b| f64::from(b[i % s.out_c]))).collect();
@@ -80,7 +80,7 @@ pub(crate) fn conv_weight_gradient(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<
     dw
 }
 
-/// For every output of a pooling, the input indices of its window's real elements in order.
+/// The input indices within each window, in order, for every output of a pooling.
 pub(crate) fn windows(s: &PoolShape) -> Vec<Vec<usize>> {
     let mut all = Vec::new();
     for n in 0..s.batch {

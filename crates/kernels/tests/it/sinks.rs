@@ -1,5 +1,5 @@
-//! Gates and accumulation of the kernels that are no matrix products: depthwise convolutions, pooling, batch
-//! normalization; on every path, and with the same bits for any number of threads.
+//! Gates and accumulation of kernels other than matrix products: depthwise convolutions, pooling, batch
+//! normalization. Checked on every path, with bit-identical results for any number of threads.
 
 use tinsmith_kernels::batch_norm::{
     add_gradient_sums, add_moments, batch_norm_fused, finish_moments, input_gradient_into, join_moments,
@@ -26,7 +26,7 @@ fn bit(bits: &[u16], i: usize, channels: usize) -> bool {
     bits[i / channels * channels.div_ceil(16) + i % channels / 16] >> (i % channels % 16) & 1 == 1
 }
 
-/// Some gate over so many values.
+/// An arbitrary gate over `len` values.
 fn gate(len: usize, channels: usize) -> Vec<u16> {
     (0..gate_words(len / channels, channels)).map(|i| ((i * 40503) >> 3) as u16).collect()
 }
@@ -66,11 +66,11 @@ fn check_sinks(
     }
 }
 
-/// The values after the function, and the gate's record, follow from the values before it.
+/// Checks values and gate bits after the function against the values before it.
 #[track_caller]
 fn check_gate(what: &str, gate: Gate, before: &[f64], out: &[f32], bits: &[u16], channels: usize) {
     for (i, (&x, &y)) in before.iter().zip(out).enumerate() {
-        // Next to a bound or between two levels rounding decides.
+        // Rounding decides for values next to a bound or between two levels.
         let near = |bound: f32| (x - f64::from(bound)).abs() < 1e-4;
         let tie = gate == LEVELS && ((x * 8.0).fract().abs() - 0.5).abs() < 1e-3;
         if tie || near(gate.open.0) || near(gate.open.1) {
@@ -157,7 +157,7 @@ fn pooling() {
         ([40, 25, 5, 64], Pool2dGeometry::new((25, 5))),
         // Channels in groups of every size.
         ([2, 6, 8, 115], g),
-        // More elements in a window than a byte can count.
+        // Windows with more elements than a byte can count.
         ([2, 20, 15, 5], Pool2dGeometry::new((20, 15))),
         ([2, 23, 17, 5], Pool2dGeometry { window: (19, 15), stride: (3, 1), ..g }),
     ] {

@@ -7,12 +7,12 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::document::{self, Document};
 
-/// Members may take this many bytes, or [`BYTES_PER_BYTE`] times the archive, whichever is more.
+/// Byte limit of an archive member: this, or [`BYTES_PER_BYTE`] times the archive size if that is more.
 const MEMBER: u64 = 1 << 24;
-/// Keras stores members as they are, so an honest one is no larger than the archive.
+/// Keras stores members uncompressed, so a valid member is no larger than the archive.
 const BYTES_PER_BYTE: u64 = 64;
 
-/// What an archive holds.
+/// Contents of a `.keras` archive.
 pub(super) struct Archive {
     pub(super) config: String,
     pub(super) weights: Vec<u8>,
@@ -20,19 +20,22 @@ pub(super) struct Archive {
 
 pub(super) fn read(bytes: &[u8]) -> Result<Archive, String> {
     let most = MEMBER.max((bytes.len() as u64).saturating_mul(BYTES_PER_BYTE));
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("is no archive: {e}"))?;
+    let mut archive =
+        ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("is not a zip archive: {e}"))?;
     let mut member = |name: &str| -> Result<Vec<u8>, String> {
         let wrong = |e: &dyn std::fmt::Display| format!("member `{name}`: {e}");
         let member = archive.by_name(name).map_err(|e| wrong(&e))?;
         let mut data = Vec::new();
         member.take(most + 1).read_to_end(&mut data).map_err(|e| wrong(&e))?;
         if data.len() as u64 > most {
-            return Err(wrong(&format!("is larger than {most} bytes, what this archive should hold")));
+            return Err(wrong(&format!(
+                "is larger than {most} bytes, the limit for an archive of this size"
+            )));
         }
         Ok(data)
     };
     let text = |name: &str, data: Vec<u8>| {
-        String::from_utf8(data).map_err(|_| format!("member `{name}` is no UTF-8"))
+        String::from_utf8(data).map_err(|_| format!("member `{name}` is not UTF-8"))
     };
     let config = text("config.json", member("config.json")?)?;
     let metadata = text("metadata.json", member("metadata.json")?)?;

@@ -1,4 +1,5 @@
-//! The layout of Keras 2.12 to 3: a group for each layer, called by its class and counted, with numbered arrays.
+//! Weight layout of Keras 2.12 to 3: one group per layer, named after its class with a counter, holding numbered
+//! arrays.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +7,13 @@ use candle_core::Tensor;
 use hdf5_pure::{FileBuilder, Group};
 use tinsmith_network::ModelSpec;
 
-use super::document::{Document, Layer, Part};
+use super::document::{Document, Layer, SavedWeight};
 use super::hdf5::{Hdf5, texts};
 use super::legacy::put;
 use crate::model::Model;
 
-/// All weights, called `layer/weight`. Which group is which layer: the name that Keras 3 leaves in the group, else the
-/// class and the place among the layers of that class.
+/// Reads all weights as `layer/weight`. A group is matched to a layer by the name that Keras 3 stores in it, else by
+/// class and position among the layers of that class.
 pub(super) fn read(
     file: &Hdf5,
     root: &Group,
@@ -29,7 +30,7 @@ pub(super) fn read(
         let Ok(own) = group.group("vars") else { continue };
         let named = texts(&own, "name").map_err(wrong)?.and_then(|names| names.into_iter().next());
         let named = named.and_then(|name| by_name.get(name.as_str()).copied());
-        // Keras 2.12 wrote some groups under the layer's own name.
+        // Keras 2.12 named some groups after the layer.
         let layer =
             named.or_else(|| layers.get(&child).copied()).or_else(|| by_name.get(child.as_str()).copied());
         let arrays = own.datasets().map_err(|e| wrong(e.to_string()))?;
@@ -39,17 +40,17 @@ pub(super) fn read(
             }
             return Err(wrong("has weights, and the architecture has no such layer".to_owned()));
         };
-        let parts = Document::parts(spec, &graph, layer);
-        let (inner, outer): (Vec<&Part>, Vec<&Part>) =
-            parts.iter().partition(|part| part.is_inner(&layer.name));
-        let mut take = |vars: &Group, parts: Vec<&Part>| -> Result<(), String> {
+        let saved = Document::saved_weights(spec, &graph, layer);
+        let (inner, outer): (Vec<&SavedWeight>, Vec<&SavedWeight>) =
+            saved.iter().partition(|saved_weight| saved_weight.is_inner(&layer.name));
+        let mut take = |vars: &Group, saved: Vec<&SavedWeight>| -> Result<(), String> {
             let count = vars.datasets().map_err(|e| wrong(e.to_string()))?.len();
-            if count != parts.len() {
-                let want = parts.len();
+            if count != saved.len() {
+                let want = saved.len();
                 return Err(wrong(format!("has {count} weights, and layer `{}` has {want}", layer.name)));
             }
-            for (number, part) in parts.into_iter().enumerate() {
-                if let Part::Weight { own, weight, .. } = part {
+            for (number, saved_weight) in saved.into_iter().enumerate() {
+                if let SavedWeight::Param { own, weight, .. } = saved_weight {
                     let tensor = file.tensor(vars, &number.to_string()).map_err(wrong)?;
                     weights.insert(format!("{own}/{weight}"), tensor);
                 }
@@ -65,26 +66,26 @@ pub(super) fn read(
     Ok(weights)
 }
 
-/// The weights of a network, without its architecture.
+/// Writes the weights of a network without its architecture.
 pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, String> {
     let mut file = FileBuilder::new();
     let mut root = file.create_group("layers");
     for (name, layer) in document.groups() {
-        let parts = Document::parts(model.spec(), model.graph(), layer);
-        let (inner, outer): (Vec<&Part>, Vec<&Part>) =
-            parts.iter().partition(|part| part.is_inner(&layer.name));
+        let saved = Document::saved_weights(model.spec(), model.graph(), layer);
+        let (inner, outer): (Vec<&SavedWeight>, Vec<&SavedWeight>) =
+            saved.iter().partition(|saved_weight| saved_weight.is_inner(&layer.name));
         let mut group = root.create_group(&name);
         let mut own = group.create_group("vars");
         own.set_attr("name", hdf5_pure::AttrValue::VarLenAsciiString(layer.name.clone()));
-        for (number, part) in outer.into_iter().enumerate() {
-            put(&mut own, &number.to_string(), part, model)?;
+        for (number, saved_weight) in outer.into_iter().enumerate() {
+            put(&mut own, &number.to_string(), saved_weight, model)?;
         }
         group.add_group(own.finish());
         if !inner.is_empty() {
             let mut norm = group.create_group("batchnorm");
             let mut vars = norm.create_group("vars");
-            for (number, part) in inner.into_iter().enumerate() {
-                put(&mut vars, &number.to_string(), part, model)?;
+            for (number, saved_weight) in inner.into_iter().enumerate() {
+                put(&mut vars, &number.to_string(), saved_weight, model)?;
             }
             norm.add_group(vars.finish());
             group.add_group(norm.finish());

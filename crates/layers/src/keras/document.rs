@@ -1,4 +1,4 @@
-//! The layers of an architecture as Keras numbers and names them, and which weights each of them keeps.
+//! Layers of an architecture as Keras numbers and names them, with the weights that each one saves.
 
 use std::collections::BTreeMap;
 
@@ -7,43 +7,43 @@ use tinsmith_network::{Graph, ModelSpec, Op, Role};
 
 use crate::error::Result;
 
-/// The version whose layouts are written.
+/// Keras version whose file layouts are written.
 pub(super) const VERSION: &str = "2.15.0";
 
-/// A layer of an architecture.
+/// One layer of an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layer {
     pub(super) class: String,
     pub(super) name: String,
 }
 
-/// A weight that a layer of Keras keeps.
+/// One weight that a Keras layer saves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
-    /// A parameter of ours.
-    Weight {
-        /// The layer of the specification that has it: for a layer trained folded perhaps the normalization.
+pub(super) enum SavedWeight {
+    /// A parameter of the model.
+    Param {
+        /// Layer of the specification that owns it. For a layer trained folded this can be the normalization.
         own: String,
         weight: &'static str,
         role: Role,
     },
-    /// The counter of steps of a layer that `QKeras` trains folded.
+    /// Training step counter of a layer that `QKeras` trains folded.
     StepCounter,
 }
 
-impl Part {
-    /// Whether an optimizer changes it.
+impl SavedWeight {
+    /// True if an optimizer updates it.
     pub(super) const fn is_trained(&self) -> bool {
-        matches!(self, Self::Weight { role, .. } if role.is_trainable())
+        matches!(self, Self::Param { role, .. } if role.is_trainable())
     }
 
-    /// Whether it belongs to the normalization inside a layer called `layer`.
+    /// True if it belongs to the normalization inside the layer called `layer`.
     pub(super) fn is_inner(&self, layer: &str) -> bool {
-        matches!(self, Self::Weight { own, .. } if own != layer)
+        matches!(self, Self::Param { own, .. } if own != layer)
     }
 }
 
-/// An architecture.
+/// A Keras architecture.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Document {
     json: Value,
@@ -51,10 +51,10 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// The layers of a text that [`tinsmith_keras::read_json`] reads, in its order.
+    /// Parses the layers of a text accepted by [`tinsmith_keras::read_json`], in its order.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let json: Value =
-            serde_json::from_str(text).map_err(|e| format!("the architecture is no JSON: {e}"))?;
+            serde_json::from_str(text).map_err(|e| format!("the architecture is not JSON: {e}"))?;
         let config = &json["config"];
         let list = config.as_array().or_else(|| config["layers"].as_array());
         let layer = |value: &Value| {
@@ -70,8 +70,8 @@ impl Document {
         Ok(Self { json, layers })
     }
 
-    /// The architecture that is written for `spec`, its layers in the order in which Keras has them once it has read
-    /// it: by distance from the outputs.
+    /// Builds the architecture written for `spec`. Layers are in the order that Keras gives them after reading: by
+    /// distance from the outputs.
     pub(super) fn write(spec: &ModelSpec) -> Result<Self> {
         let wrong = |reason: String| crate::LayersError::Keras { path: "architecture".into(), reason };
         let mut document = Self::parse(&tinsmith_keras::write_json(spec)?).map_err(wrong)?;
@@ -100,12 +100,12 @@ impl Document {
         self.layers.iter()
     }
 
-    /// The whole architecture as text.
+    /// The whole architecture as JSON text.
     pub(super) fn json(&self) -> String {
         self.json.to_string()
     }
 
-    /// The name of each layer's group in a checkpoint: its class in snake case, numbered from the second on.
+    /// Group name of each layer in a checkpoint: its class in snake case, numbered from the second occurrence.
     pub(super) fn groups(&self) -> Vec<(String, &Layer)> {
         let mut used: BTreeMap<String, usize> = BTreeMap::new();
         let mut groups = Vec::with_capacity(self.layers.len());
@@ -119,31 +119,34 @@ impl Document {
         groups
     }
 
-    /// The weights that `layer` keeps, in the order in which it made them. Empty where the specification has no layer
-    /// of that name.
-    pub(super) fn parts(spec: &ModelSpec, graph: &Graph, layer: &Layer) -> Vec<Part> {
+    /// Returns the weights saved by `layer` in creation order; empty if the specification has no such layer.
+    pub(super) fn saved_weights(spec: &ModelSpec, graph: &Graph, layer: &Layer) -> Vec<SavedWeight> {
         let weights = |i: usize| {
             let shapes = graph.input_shapes(i);
             let weights = shapes.first().map(|input| spec.layers[i].op.weights(input)).unwrap_or_default();
             let own = spec.layers[i].name.clone();
-            weights.into_iter().map(move |w| Part::Weight { own: own.clone(), weight: w.name, role: w.role })
+            weights.into_iter().map(move |w| SavedWeight::Param {
+                own: own.clone(),
+                weight: w.name,
+                role: w.role,
+            })
         };
         let Some(i) = spec.layers.iter().position(|l| l.name == layer.name) else { return Vec::new() };
-        let mut parts: Vec<Part> = weights(i).collect();
+        let mut weights_of_layer: Vec<SavedWeight> = weights(i).collect();
         let is_fold = |&&k: &&usize| matches!(&spec.layers[k].op, Op::BatchNorm(norm) if norm.fold);
         if let Some(&norm) = graph.nodes[i].consumers.iter().find(is_fold) {
-            parts.push(Part::StepCounter);
-            parts.extend(weights(norm));
+            weights_of_layer.push(SavedWeight::StepCounter);
+            weights_of_layer.extend(weights(norm));
         }
-        parts
+        weights_of_layer
     }
 }
 
-/// An architecture's text with the version of Keras that wrote it, where it does not say so itself.
+/// Adds the Keras version to an architecture text that does not state it.
 pub(super) fn with_version(config: &str, version: Option<&str>) -> Result<String, String> {
     let Some(version) = version else { return Ok(config.to_owned()) };
     let mut json: Value =
-        serde_json::from_str(config).map_err(|e| format!("the architecture is no JSON: {e}"))?;
+        serde_json::from_str(config).map_err(|e| format!("the architecture is not JSON: {e}"))?;
     match json.as_object_mut() {
         Some(map) if !map.contains_key("keras_version") => {
             map.insert("keras_version".to_owned(), version.into());
@@ -153,8 +156,8 @@ pub(super) fn with_version(config: &str, version: Option<&str>) -> Result<String
     }
 }
 
-/// The layers of a functional model as Keras sorts them: farthest from the outputs first; those at the same distance
-/// in the order in which they are met on the way from the outputs to the inputs, depth first.
+/// Sorts the layers of a functional model as Keras does: farthest from the outputs first; at equal distance in
+/// depth-first order from the outputs to the inputs.
 fn keras_order(sources: &[Vec<usize>], outputs: &[usize]) -> Vec<usize> {
     let count = sources.len();
     let mut met: Vec<Option<usize>> = vec![None; count];
@@ -188,17 +191,17 @@ fn keras_order(sources: &[Vec<usize>], outputs: &[usize]) -> Vec<usize> {
         }
     }
     let mut order: Vec<usize> = (0..count).collect();
-    // Inputs that feed nothing are not met, and come first among the last.
+    // Inputs that feed nothing are not visited; they come first among the last.
     order.sort_by_key(|&i| (std::cmp::Reverse(depth[i]), met[i].map_or(0, |k| k + 1)));
     order
 }
 
-/// A class name in snake case, as Keras has it: `QConv2DBatchnorm` becomes `q_conv2d_batchnorm`.
+/// Converts a class name to snake case as Keras does: `QConv2DBatchnorm` becomes `q_conv2d_batchnorm`.
 fn snake_case(class: &str) -> String {
     let letters: Vec<char> = class.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
     let mut words = String::new();
     let mut i = 0;
-    // An underscore before a capital with small letters behind it; matches do not overlap.
+    // First pass: an underscore before a capital that small letters follow. Matches do not overlap.
     while i < letters.len() {
         words.push(letters[i]);
         let small = |k: usize| letters.get(k).is_some_and(char::is_ascii_lowercase);
@@ -214,7 +217,7 @@ fn snake_case(class: &str) -> String {
             i += 1;
         }
     }
-    // And one between a small letter and a capital.
+    // Second pass: an underscore between a small letter and a capital.
     let mut out = String::with_capacity(words.len() + 4);
     let mut before = ' ';
     for c in words.chars() {

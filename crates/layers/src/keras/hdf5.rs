@@ -1,59 +1,59 @@
-//! HDF5 as Keras uses it: groups, texts and arrays of numbers, read within bounds.
+//! Bounded reader for the HDF5 subset that Keras uses: groups, texts and numeric arrays.
 
 use candle_core::{Device, Tensor};
 use hdf5_pure::{File, Group};
 
-/// More elements than this, and more than [`ELEMENTS_PER_BYTE`] allows, are refused before memory is taken.
+/// Arrays with more elements than this and than [`ELEMENTS_PER_BYTE`] allows are refused before memory is allocated.
 const ELEMENTS: u64 = 1 << 22;
-/// Elements for each byte of the file. Keras does not compress; files that were compressed afterwards rarely shrink
-/// further than this.
+/// Maximum elements per byte of the file. Keras does not compress; files compressed later rarely shrink further than
+/// this.
 const ELEMENTS_PER_BYTE: u64 = 16;
 
-/// A file that is open.
+/// An open file.
 pub(super) struct Hdf5 {
     file: File,
     length: u64,
 }
 
-/// How weights are arranged, with the group that they stand in.
-pub(super) enum Layout {
-    /// Attribute `layer_names`, and for each layer a group with an attribute `weight_names`.
+/// Weight layout of a file, with the group that holds the weights.
+pub(super) enum WeightLayout {
+    /// Attribute `layer_names`, and one group per layer with an attribute `weight_names`.
     Legacy(Group),
-    /// A group for each layer, called by its class, with numbered arrays in a group `vars`.
+    /// One group per layer, named after its class, with numbered arrays in a group `vars`.
     Checkpoint(Group),
-    /// Something else.
+    /// Neither of the two.
     Unknown,
 }
 
 impl Hdf5 {
     pub(super) fn open(bytes: Vec<u8>) -> Result<Self, String> {
         let length = bytes.len() as u64;
-        let file = File::from_bytes(bytes).map_err(|e| format!("is no HDF5: {e}"))?;
+        let file = File::from_bytes(bytes).map_err(|e| format!("is not an HDF5 file: {e}"))?;
         Ok(Self { file, length })
     }
 
-    pub(super) fn layout(&self) -> Layout {
+    pub(super) fn layout(&self) -> WeightLayout {
         let root = self.file.root();
         for legacy in [root.group("model_weights").ok(), Some(root.clone())].into_iter().flatten() {
             if matches!(texts(&legacy, "layer_names"), Ok(Some(_))) {
-                return Layout::Legacy(legacy);
+                return WeightLayout::Legacy(legacy);
             }
         }
-        // The second name is that of Keras 2.12 and 2.13.
+        // Keras 2.12 and 2.13 use the second name.
         for name in ["layers", "_layer_checkpoint_dependencies"] {
             if let Ok(group) = root.group(name) {
-                return Layout::Checkpoint(group);
+                return WeightLayout::Checkpoint(group);
             }
         }
-        Layout::Unknown
+        WeightLayout::Unknown
     }
 
-    /// A text that the file itself has as an attribute.
+    /// A text attribute of the file's root.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, String> {
         Ok(texts(&self.file.root(), name)?.and_then(|texts| texts.into_iter().next()))
     }
 
-    /// An array of numbers, as `f32` on the CPU.
+    /// Reads a numeric array as `f32` on the CPU.
     pub(super) fn tensor(&self, group: &Group, name: &str) -> Result<Tensor, String> {
         let wrong = |e: hdf5_pure::Error| format!("array `{name}`: {e}");
         let dataset = group.dataset(name).map_err(wrong)?;
@@ -75,14 +75,14 @@ impl Hdf5 {
     }
 }
 
-/// A list of texts that a group has as an attribute, or as several (`name0`, `name1`, …) where they were too long for
-/// one; None where it has none.
+/// Reads a list of texts from one attribute, or from several (`name0`, `name1`, …) if it was too long for one. None
+/// if the group has no such attribute.
 pub(super) fn texts(group: &Group, name: &str) -> Result<Option<Vec<String>>, String> {
     let attributes = group.attrs().map_err(|e| format!("attribute `{name}`: {e}"))?;
     let list = |key: &str| {
         attributes.get(key).map(|value| match value.as_strings() {
             Some(texts) => Ok(texts.to_vec()),
-            // An empty list has the type that NumPy gives one: float.
+            // NumPy gives an empty list the type float.
             None if value.to_f64s().is_some_and(|v| v.is_empty()) => Ok(Vec::new()),
             None => Err(format!("attribute `{key}` is {}, want texts", value.type_name())),
         })

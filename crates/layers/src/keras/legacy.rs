@@ -1,15 +1,15 @@
-//! The legacy layout: `layer_names`, `weight_names`, and arrays called by both.
+//! The legacy weight layout: `layer_names`, `weight_names`, and arrays named after both.
 
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use hdf5_pure::{AttrValue, FileBuilder, Group, GroupBuilder};
 
-use super::document::{Document, Part};
+use super::document::{Document, SavedWeight};
 use super::hdf5::{Hdf5, texts};
 use crate::model::Model;
 
-/// All weights, called `layer/weight`.
+/// Reads all weights as `layer/weight`.
 pub(super) fn read(file: &Hdf5, root: &Group) -> Result<BTreeMap<String, Tensor>, String> {
     let mut weights = BTreeMap::new();
     for layer in texts(root, "layer_names")?.unwrap_or_default() {
@@ -28,7 +28,7 @@ pub(super) fn read(file: &Hdf5, root: &Group) -> Result<BTreeMap<String, Tensor>
     Ok(weights)
 }
 
-/// The whole model.
+/// Writes the whole model.
 pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, String> {
     let mut file = FileBuilder::new();
     let text = |text: &str| AttrValue::VarLenAsciiString(text.to_owned());
@@ -41,28 +41,30 @@ pub(super) fn write(model: &Model, document: &Document) -> Result<Vec<u8>, Strin
     root.set_attr("layer_names", names(document.layers().map(|l| l.name.clone()).collect()));
     for layer in document.layers() {
         let mut group = root.create_group(&layer.name);
-        let parts = Document::parts(model.spec(), model.graph(), layer);
-        let called = |part: &Part| match part {
-            Part::Weight { own, weight, .. } if own == &layer.name => (None, format!("{weight}:0")),
-            Part::Weight { weight, .. } => (Some("batch_normalization"), format!("{weight}:0")),
-            Part::StepCounter => (None, "iteration:0".to_owned()),
+        let saved = Document::saved_weights(model.spec(), model.graph(), layer);
+        let called = |saved_weight: &SavedWeight| match saved_weight {
+            SavedWeight::Param { own, weight, .. } if own == &layer.name => (None, format!("{weight}:0")),
+            SavedWeight::Param { weight, .. } => (Some("batch_normalization"), format!("{weight}:0")),
+            SavedWeight::StepCounter => (None, "iteration:0".to_owned()),
         };
-        // Keras assigns arrays by their order: trained ones first.
-        let (trained, moved): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|part| part.is_trained());
-        let ordered: Vec<&Part> = trained.into_iter().chain(moved).collect();
-        let full = |part: &Part| match called(part) {
+        // Keras assigns arrays by position, trained ones first.
+        let (trained, moved): (Vec<&SavedWeight>, Vec<&SavedWeight>) =
+            saved.iter().partition(|saved_weight| saved_weight.is_trained());
+        let ordered: Vec<&SavedWeight> = trained.into_iter().chain(moved).collect();
+        let full = |saved_weight: &SavedWeight| match called(saved_weight) {
             (Some(inner), name) => format!("{}/{inner}/{name}", layer.name),
             (None, name) => format!("{}/{name}", layer.name),
         };
-        group.set_attr("weight_names", names(ordered.iter().map(|part| full(part)).collect()));
+        group
+            .set_attr("weight_names", names(ordered.iter().map(|saved_weight| full(saved_weight)).collect()));
         if !ordered.is_empty() {
             let mut inner = group.create_group(&layer.name);
             let mut norm = inner.create_group("batch_normalization");
             let mut has_norm = false;
-            for part in ordered {
-                let (place, name) = called(part);
+            for saved_weight in ordered {
+                let (place, name) = called(saved_weight);
                 has_norm |= place.is_some();
-                put(if place.is_some() { &mut norm } else { &mut inner }, &name, part, model)?;
+                put(if place.is_some() { &mut norm } else { &mut inner }, &name, saved_weight, model)?;
             }
             if has_norm {
                 inner.add_group(norm.finish());
@@ -79,10 +81,15 @@ fn names(names: Vec<String>) -> AttrValue {
     if names.is_empty() { AttrValue::F64Array(Vec::new()) } else { AttrValue::VarLenAsciiStringArray(names) }
 }
 
-/// Adds the array of a weight.
-pub(super) fn put(group: &mut GroupBuilder, name: &str, part: &Part, model: &Model) -> Result<(), String> {
-    match part {
-        Part::Weight { own, weight, .. } => {
+/// Adds the array of one weight.
+pub(super) fn put(
+    group: &mut GroupBuilder,
+    name: &str,
+    saved_weight: &SavedWeight,
+    model: &Model,
+) -> Result<(), String> {
+    match saved_weight {
+        SavedWeight::Param { own, weight, .. } => {
             let param = model
                 .params()
                 .find(&crate::layer::param_name(own, weight))
@@ -91,8 +98,8 @@ pub(super) fn put(group: &mut GroupBuilder, name: &str, part: &Part, model: &Mod
             let shape: Vec<u64> = param.dims().iter().map(|&d| d as u64).collect();
             group.create_dataset(name).with_f32_data(&values).with_shape(&shape);
         }
-        // Where QKeras begins to count.
-        Part::StepCounter => {
+        // QKeras starts counting at -1.
+        SavedWeight::StepCounter => {
             group.create_dataset(name).with_i64_data(&[-1]).with_shape(&[]);
         }
     }

@@ -1,4 +1,4 @@
-//! Activation functions, fused into another layer or layers themselves.
+//! Activation functions, fused into another layer or as layers.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
@@ -6,10 +6,10 @@ use tinsmith_kernels::Activation as Function;
 use tinsmith_network::{Activation, Clip};
 
 use super::quantize::{ParamSlot, QuantizerSlot};
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::{LayersError, Result};
 
-/// A function of each element (softmax: of each row).
+/// An element-wise function (softmax: row-wise).
 #[derive(Debug)]
 pub(super) enum Activator {
     Function(Function),
@@ -17,7 +17,7 @@ pub(super) enum Activator {
     Quantizer(QuantizerSlot),
 }
 
-/// The kernel of an activation that is a plain function of each element (softmax: of each row).
+/// Returns the kernel of a plain element-wise activation (softmax: row-wise).
 pub(crate) const fn function_of(activation: &Activation) -> Option<Function> {
     Some(match activation {
         Activation::Linear => Function::Linear,
@@ -35,14 +35,14 @@ pub(crate) const fn function_of(activation: &Activation) -> Option<Function> {
 }
 
 impl Activator {
-    /// The activation of layer number `layer`.
+    /// Builds the activation of layer number `layer`.
     pub(super) fn new(blueprint: &Blueprint<'_>, layer: usize, activation: &Activation) -> Result<Self> {
         match activation {
             Activation::Clip(clip) => Ok(Self::Clip(*clip)),
             Activation::Quantized(q) => Ok(Self::Quantizer(QuantizerSlot::find(blueprint, layer, None, q)?)),
             other => function_of(other).map(Self::Function).ok_or_else(|| LayersError::Unsupported {
                 layer: blueprint.layers[layer].name.clone(),
-                what: format!("has the activation {other}, which is no function of each element"),
+                what: format!("has the activation {other}, which is not element-wise"),
             }),
         }
     }
@@ -58,7 +58,7 @@ impl Activator {
     }
 }
 
-/// `min(max(x, low), high)`; the gradient passes inside and on the bounds, as TensorFlow's `clip_by_value` has it.
+/// `min(max(x, low), high)`. The gradient passes inside and on the bounds, as in TensorFlow's `clip_by_value`.
 fn clipped(cx: &Context<'_>, x: &Tensor, clip: &Clip) -> Result<Tensor> {
     let (low, high) = (clip.min as f32, clip.max as f32);
     let clip = move |x: f32| {
@@ -73,19 +73,19 @@ fn clipped(cx: &Context<'_>, x: &Tensor, clip: &Clip) -> Result<Tensor> {
     Ok(ops::map_with_gradient(x, clip, cx.threads)?)
 }
 
-/// The activation as a layer.
+/// Builds an activation layer.
 pub(super) fn layer(
     blueprint: &Blueprint<'_>,
     index: usize,
     activation: &Activation,
-) -> Result<Box<dyn Forward>> {
+) -> Result<Box<dyn LayerForward>> {
     if let Activation::Prelu(_) = activation {
         return Ok(Box::new(Prelu { slopes: ParamSlot::find(blueprint, index, "alpha")? }));
     }
     Ok(Box::new(Activator::new(blueprint, index, activation)?))
 }
 
-impl Forward for Activator {
+impl LayerForward for Activator {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         self.apply(cx, inputs[0].clone())
     }
@@ -97,7 +97,7 @@ struct Prelu {
     slopes: ParamSlot,
 }
 
-impl Forward for Prelu {
+impl LayerForward for Prelu {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let slopes = self.slopes.value(cx)?;

@@ -1,19 +1,19 @@
-//! Layers that only move elements: into another shape or order, repeated, cut or padded. All are composed of
-//! candle's reshapes, permutations, broadcasts, slices and concatenations, whose gradients are right (its own
-//! upsampling goes through convolutions in another layout).
+//! Layers that only move elements: reshape, permute, repeat, crop and pad. They are composed of candle's reshapes,
+//! permutations, broadcasts, slices and concatenations, which have correct gradients. candle's own upsampling goes
+//! through convolutions in another memory format.
 
 use candle_core::{D, Device, Tensor};
 use tinsmith_network::op::Interpolation;
 use tinsmith_network::{Op, Pair};
 
-use super::{Context, Forward};
+use super::{Context, LayerForward};
 use crate::error::Result;
 
 #[derive(Debug)]
 enum Arrangement {
-    /// A sample's new shape.
+    /// New shape of a sample.
     Reshape(Vec<usize>),
-    /// For each output axis, the batch included, the input's.
+    /// Input axis of each output axis, batch axis included.
     Permute(Vec<usize>),
     DepthToSpace {
         block: usize,
@@ -27,13 +27,13 @@ enum Arrangement {
         width: usize,
         channels: usize,
     },
-    /// Interpolation matrices (new height, height) and (new width, width).
+    /// Interpolation matrices of shapes (new height, height) and (new width, width).
     Interpolate {
         rows: Tensor,
         columns: Tensor,
         channels: usize,
     },
-    /// (axis, start, length) of what stays.
+    /// (axis, start, length) of the elements kept.
     Crop(Vec<(usize, usize, usize)>),
     /// (axis, zeros before, zeros after).
     Pad(Vec<(usize, usize, usize)>),
@@ -44,7 +44,7 @@ enum Arrangement {
 pub(super) struct Arrange(Arrangement);
 
 impl Arrange {
-    /// None where `op` is of another kind.
+    /// None if `op` is of another kind.
     pub(super) fn new(op: &Op, input: &[usize], output: &[usize], device: &Device) -> Result<Option<Self>> {
         let arrangement = match op {
             Op::Flatten(_) | Op::Reshape(_) => Arrangement::Reshape(output.to_vec()),
@@ -85,22 +85,22 @@ impl Arrange {
     }
 }
 
-/// The matrix (n times, n) of linear interpolation with pixel centers at halves, clamped at the borders
+/// Interpolation matrix of shape (n times, n): linear, pixel centers at halves, clamped at the borders
 /// (`tf.image.resize`, `half_pixel_centers=True`).
 fn interpolation(n: usize, times: usize, device: &Device) -> Result<Tensor> {
     let out = n * times;
     let mut matrix = vec![0.0_f32; out * n];
     for (i, row) in matrix.chunks_exact_mut(n).enumerate() {
         let center = (i as f64 + 0.5) / times as f64 - 0.5;
-        let (below, share) = (center.floor(), center - center.floor());
+        let (below, fraction) = (center.floor(), center - center.floor());
         let clamp = |v: f64| (v.max(0.0) as usize).min(n - 1);
-        row[clamp(below)] += (1.0 - share) as f32;
-        row[clamp(below + 1.0)] += share as f32;
+        row[clamp(below)] += (1.0 - fraction) as f32;
+        row[clamp(below + 1.0)] += fraction as f32;
     }
     Ok(Tensor::from_vec(matrix, (out, n), device)?)
 }
 
-impl Forward for Arrange {
+impl LayerForward for Arrange {
     fn forward(&self, _: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let batch = x.dim(0)?;

@@ -1,9 +1,9 @@
 //! A linear layer and the batch normalization folded into it, trained as one.
 //!
-//! As `QConv2DBatchnorm` of QKeras 0.9.0 with its default `ema_stats_folding` (Krishnamoorthi, arXiv 1806.08342):
-//! kernels are scaled by the *moving* variance before they are quantized, so that their levels do not jump from
-//! batch to batch; in training the output is corrected back to the batch's variance, and the bias is folded with
-//! the batch's moments. In inference both are the moving ones.
+//! Equivalent to `QConv2DBatchnorm` of QKeras 0.9.0 with its default `ema_stats_folding` (Krishnamoorthi, arXiv
+//! 1806.08342). Kernels are scaled by the *moving* variance before quantization, so their levels do not jump between
+//! batches. In training the output is corrected to the batch variance and the bias is folded with the batch moments.
+//! Inference uses the moving moments for both.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
@@ -12,10 +12,10 @@ use tinsmith_network::op;
 use super::linear::{Linear, bias_quantizer};
 use super::normalization::{ScaleShift, Statistics, rows};
 use super::quantize::QuantizerSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::{LayersError, Result};
 
-/// Runs from the input of the linear layer.
+/// A folded layer; reads the input of the linear layer.
 #[derive(Debug)]
 pub(super) struct Folded {
     linear: Linear,
@@ -54,7 +54,7 @@ impl Folded {
     }
 }
 
-impl Forward for Folded {
+impl LayerForward for Folded {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let (gamma, beta) = self.scale_shift.values(cx)?;

@@ -1,4 +1,4 @@
-//! Layers that multiply by a kernel: dense, convolutions, depthwise, separable and transposed ones.
+//! Layers that multiply by a kernel: dense, convolution, depthwise, separable and transposed.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
@@ -8,10 +8,10 @@ use tinsmith_network::{Activation, Op, Padding, Pair, Quantizer, Role};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
-/// Zeros around (height, width) of an input for windows of (size, stride, dilation).
+/// Padding of (height, width) of an input for windows of (size, stride, dilation).
 pub(super) fn pads(padding: Padding, input: [usize; 2], [size, stride, dilation]: [Pair; 3]) -> (Pads, Pads) {
     let axis = |n, k, s, d| {
         let (before, after) = padding.amounts(n, k, s, d);
@@ -27,7 +27,7 @@ const fn wide(n: usize) -> Pair {
     Pair { height: 1, width: n }
 }
 
-/// How a kernel is multiplied with an input.
+/// Kind of product between a kernel and an input.
 #[derive(Debug, Clone, Copy)]
 enum Product {
     Dense,
@@ -48,7 +48,7 @@ impl Geometry {
         let [size, stride, dilation] = self.sizes;
         let mut padding = pads(self.padding, extent, self.sizes);
         if over_time {
-            // Causal padding is along time alone, and the image is one pixel high.
+            // Causal padding applies to time only, and the image is one pixel high.
             padding.0 = Pads::NONE;
         }
         debug_assert!(size.height > 0 && size.width > 0, "the specification was resolved");
@@ -63,7 +63,7 @@ impl Geometry {
 }
 
 impl Product {
-    /// None where `op` has no kernel that is multiplied in one go.
+    /// None if `op` has no kernel that is applied as a single product.
     fn new<'a>(op: &'a Op, input: &[usize]) -> Option<(Self, &'a Activation)> {
         Some(match op {
             Op::Dense(l) => (Self::Dense, &l.activation),
@@ -125,20 +125,20 @@ impl Product {
     }
 }
 
-/// All sizes of a product for one sample, as kernels take them.
+/// All dimensions of a product for one sample, as the kernels expect them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Shape {
-    /// On the last axis: `outer` rows for each sample.
+pub(crate) enum ProductShape {
+    /// On the last axis: `outer` rows per sample.
     Dense { outer: usize, inputs: usize, outputs: usize },
     /// Every channel (of a group) with every filter.
     Convolution(ConvShape),
-    /// Each channel by itself.
+    /// Each channel with its own filter.
     Depthwise(ConvShape),
 }
 
 impl Product {
-    /// None for a transposed convolution. `kernel` is the weight's shape.
-    fn shape(&self, input: &[usize], kernel: &[usize]) -> Result<Option<Shape>> {
+    /// None for a transposed convolution. `kernel` is the shape of the weight.
+    fn shape(&self, input: &[usize], kernel: &[usize]) -> Result<Option<ProductShape>> {
         let (&[.., inputs], &[.., outputs]) = (input, kernel) else { return Ok(None) };
         let image = |over_time: bool| match (over_time, input, kernel) {
             (true, &[l, c], &[k, a, b]) => ([1, 1, l, c], [1, k, a, b]),
@@ -146,23 +146,25 @@ impl Product {
             _ => ([0; 4], [0; 4]),
         };
         Ok(Some(match self {
-            Self::Dense => Shape::Dense { outer: input[..input.len() - 1].iter().product(), inputs, outputs },
+            Self::Dense => {
+                ProductShape::Dense { outer: input[..input.len() - 1].iter().product(), inputs, outputs }
+            }
             Self::Convolution { geometry, over_time } => {
                 let (x, w) = image(*over_time);
-                Shape::Convolution(geometry.resolve("convolution", &x, &w)?)
+                ProductShape::Convolution(geometry.resolve("convolution", &x, &w)?)
             }
             Self::Depthwise { geometry, over_time } => {
                 let (x, w) = image(*over_time);
-                Shape::Depthwise(geometry.resolve_depthwise("depthwise convolution", &x, &w)?)
+                ProductShape::Depthwise(geometry.resolve_depthwise("depthwise convolution", &x, &w)?)
             }
             Self::Transposed(_) => return Ok(None),
         }))
     }
 }
 
-/// The products that a layer is made of, in order, for samples of `input`. None where it has none, or one that
-/// [`Shape`] does not say.
-pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shape>>> {
+/// Returns the products of a layer in order, for samples of shape `input`. None if it has none, or one that
+/// [`ProductShape`] cannot describe.
+pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<ProductShape>>> {
     let weights = op.weights(input);
     let kernels: Vec<&[usize]> =
         weights.iter().filter(|w| w.role == Role::Kernel).map(|w| w.shape.as_slice()).collect();
@@ -175,13 +177,14 @@ pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Shap
     else {
         return Ok(None);
     };
-    let Some(Shape::Depthwise(shape)) = depthwise.shape(input, first)? else { return Ok(None) };
+    let Some(ProductShape::Depthwise(shape)) = depthwise.shape(input, first)? else { return Ok(None) };
     let inner =
         if over_time { vec![shape.out_w, shape.out_c] } else { vec![shape.out_h, shape.out_w, shape.out_c] };
-    Ok(pointwise.shape(&inner, second)?.map(|point| vec![Shape::Depthwise(shape), point]))
+    Ok(pointwise.shape(&inner, second)?.map(|point| vec![ProductShape::Depthwise(shape), point]))
 }
 
-/// The depthwise and the pointwise product of a separable convolution, whether it is over time, and its activation.
+/// Returns the depthwise and the pointwise product of a separable convolution, a flag for convolution over time, and
+/// its activation.
 fn separable_products<'a>(op: &'a Op, input: &[usize]) -> Option<(Product, Product, bool, &'a Activation)> {
     let (geometry, over_time, activation) = match op {
         Op::SeparableConv1d(l) => {
@@ -205,7 +208,7 @@ fn separable_products<'a>(op: &'a Op, input: &[usize]) -> Option<(Product, Produ
     ))
 }
 
-/// The quantizer of a linear layer's bias, whether or not it has a bias of its own: a folded normalization gives it
+/// Quantizer of a linear layer's bias. Defined even if the layer has no bias, because a folded normalization adds
 /// one.
 pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
     match op {
@@ -218,7 +221,7 @@ pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
     }
 }
 
-/// A layer with one kernel, perhaps a bias, and an activation.
+/// A layer with one kernel, an optional bias, and an activation.
 #[derive(Debug)]
 pub(super) struct Linear {
     product: Product,
@@ -228,7 +231,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// None where the layer has no kernel that is multiplied in one go.
+    /// None if the layer has no kernel that is applied as a single product.
     pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
         let layer = &blueprint.layers[index];
         let shapes = blueprint.graph.input_shapes(index);
@@ -246,13 +249,13 @@ impl Linear {
         }))
     }
 
-    /// The product with the parameters as stored, unquantized, before any activation.
+    /// Product with the stored, unquantized parameters, before any activation.
     pub(super) fn raw(&self, cx: &Context<'_>, x: &Tensor) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.raw(cx)).transpose()?;
         self.product.apply(cx, x, &self.kernel.raw(cx)?, bias.as_ref())
     }
 
-    /// The kernel as stored with each output channel multiplied by its entry of `scale`, then quantized.
+    /// Kernel with each output channel multiplied by its entry of `scale`, then quantized.
     pub(super) fn scaled_kernel(&self, cx: &Context<'_>, scale: &Tensor) -> Result<Tensor> {
         let kernel = self.kernel.raw(cx)?;
         let scaled = if let Product::Depthwise { .. } = self.product {
@@ -265,12 +268,12 @@ impl Linear {
         self.kernel.quantize(cx, scaled)
     }
 
-    /// The bias as stored.
+    /// Bias as stored.
     pub(super) fn raw_bias(&self, cx: &Context<'_>) -> Result<Option<Tensor>> {
         self.bias.as_ref().map(|b| b.raw(cx)).transpose()
     }
 
-    /// The product with other parameters, without the activation.
+    /// Product with the given parameters, without the activation.
     pub(super) fn product(
         &self,
         cx: &Context<'_>,
@@ -282,7 +285,7 @@ impl Linear {
     }
 }
 
-impl Forward for Linear {
+impl LayerForward for Linear {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.value(cx)).transpose()?;
         let out = self.product.apply(cx, inputs[0], &self.kernel.value(cx)?, bias.as_ref())?;
@@ -290,7 +293,7 @@ impl Forward for Linear {
     }
 }
 
-/// A depthwise convolution and a pointwise one, one bias, one activation.
+/// A depthwise convolution followed by a pointwise one, with one bias and one activation.
 #[derive(Debug)]
 pub(super) struct Separable {
     depthwise: Product,
@@ -323,7 +326,7 @@ impl Separable {
     }
 }
 
-impl Forward for Separable {
+impl LayerForward for Separable {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let bias = self.bias.as_ref().map(|b| b.value(cx)).transpose()?;
         let inner = self.depthwise.apply(cx, inputs[0], &self.depthwise_kernel.value(cx)?, None)?;

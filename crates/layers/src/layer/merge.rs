@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use tinsmith_network::Op;
 use tinsmith_network::op::Concat;
 
-use super::{Context, Forward};
+use super::{Context, LayerForward};
 use crate::error::Result;
 
 #[derive(Debug, Clone, Copy)]
@@ -19,12 +19,12 @@ enum Combination {
 #[derive(Debug)]
 pub(super) struct Merge {
     combination: Combination,
-    /// Whether shapes differ, so that axes of length 1 stretch.
+    /// True if shapes differ and axes of length 1 are broadcast.
     stretches: bool,
 }
 
 impl Merge {
-    /// None where `op` is of another kind.
+    /// None if `op` is of another kind.
     pub(super) fn new(op: &Op, shapes: &[&[usize]]) -> Option<Self> {
         let combination = match op {
             Op::Add(_) => Combination::Sum,
@@ -42,7 +42,7 @@ fn axis(concat: &Concat, shapes: &[&[usize]]) -> Option<usize> {
     concat.sample_axis(shapes.first()?.len())
 }
 
-impl Forward for Merge {
+impl LayerForward for Merge {
     fn forward(&self, _: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         type Binary = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
         let binary: Binary = match (self.combination, self.stretches) {

@@ -1,9 +1,9 @@
-//! Layers that are random in training and do nothing else.
+//! Layers that act in training only, at random.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
 
-use super::{Context, Forward};
+use super::{Context, LayerForward};
 use crate::error::Result;
 
 /// Dropout of elements, or of whole samples.
@@ -19,13 +19,13 @@ impl Noise {
         Self { rate, by_sample: false }
     }
 
-    /// Stochastic depth (Huang et al., arXiv 1603.09382) of a residual branch, with the survivors scaled up.
+    /// Stochastic depth (Huang et al., arXiv 1603.09382) of a residual branch, with surviving samples scaled up.
     pub(super) const fn per_sample(rate: f64) -> Self {
         Self { rate, by_sample: true }
     }
 }
 
-impl Forward for Noise {
+impl LayerForward for Noise {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let Some(seed) = cx.seed("noise").filter(|_| self.rate > 0.0) else { return Ok(x.clone()) };

@@ -1,26 +1,26 @@
 //! Batch and layer normalization.
 
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 use tinsmith_core_tensor::{Param, ops};
 use tinsmith_network::op;
 
 use super::quantize::ParamSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
-/// The moving statistics of a batch normalization and how they move.
+/// Moving statistics of a batch normalization and their update rule.
 #[derive(Debug)]
 pub(super) struct Statistics {
     mean: ParamSlot,
     variance: ParamSlot,
     momentum: f64,
-    /// Whether the moving variance takes the batch's unbiased variance.
+    /// True if the moving variance tracks the unbiased batch variance.
     unbiased: bool,
 }
 
 impl Statistics {
-    /// `rank` counts the batch axis. Keras' fused kernel, which it takes for rank 4, moves the variance by the
-    /// unbiased one; its other path and `QBatchNormalization` by the biased one.
+    /// `rank` includes the batch axis. Keras' fused kernel, used at rank 4, updates the moving variance with the
+    /// unbiased variance; its other path and `QBatchNormalization` use the biased one.
     pub(super) fn new(
         blueprint: &Blueprint<'_>,
         index: usize,
@@ -39,7 +39,7 @@ impl Statistics {
         })
     }
 
-    /// `momentum * old + (1 - momentum) * new` of both statistics, for moments over `rows` rows.
+    /// Updates both statistics to `momentum * old + (1 - momentum) * new`, for moments over `rows` rows.
     pub(super) fn update(
         &self,
         cx: &Context<'_>,
@@ -58,17 +58,17 @@ impl Statistics {
 }
 
 fn move_towards(param: &Param, value: &Tensor, momentum: f64, factor: f64) -> Result<()> {
-    let share = (1.0 - momentum) * factor;
-    let moved = ((param.tensor().detach() * momentum)? + (value.detach() * share)?)?;
+    let step = (1.0 - momentum) * factor;
+    let moved = ((param.tensor().detach() * momentum)? + (value.detach() * step)?)?;
     Ok(param.set(&moved)?)
 }
 
-/// Rows that moments are taken over: all elements but the last axis.
+/// Number of rows that moments are computed over: the product of all axes but the last.
 pub(super) fn rows(x: &Tensor) -> Result<usize> {
     Ok(x.elem_count() / x.dim(D::Minus1)?.max(1))
 }
 
-/// Scale and shift of a normalization; where one is not learned, ones or zeros stand for it.
+/// Scale and shift of a normalization. An unlearned one is replaced by ones or zeros.
 #[derive(Debug)]
 pub(super) struct ScaleShift {
     gamma: Option<ParamSlot>,
@@ -116,7 +116,7 @@ impl BatchNorm {
     }
 }
 
-impl Forward for BatchNorm {
+impl LayerForward for BatchNorm {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let (gamma, beta) = self.scale_shift.values(cx)?;
@@ -137,8 +137,8 @@ impl Forward for BatchNorm {
     }
 }
 
-/// Layer normalization over the last axis (Ba, Kiros, Hinton, arXiv 1607.06450), composed of candle's operations
-/// because its own has no gradient.
+/// Layer normalization over the last axis (Ba, Kiros, Hinton, arXiv 1607.06450), composed of candle operations
+/// because candle's own kernel has no gradient.
 #[derive(Debug)]
 pub(super) struct LayerNorm {
     scale_shift: ScaleShift,
@@ -151,7 +151,7 @@ impl LayerNorm {
     }
 }
 
-impl Forward for LayerNorm {
+impl LayerForward for LayerNorm {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let (gamma, beta) = self.scale_shift.values(cx)?;
@@ -159,5 +159,28 @@ impl Forward for LayerNorm {
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
         let normal = centered.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
         Ok(ops::channel_affine(&normal, &gamma, &beta, cx.threads)?)
+    }
+}
+
+/// `scale x + offset` with constants, one for all channels or one for each.
+#[derive(Debug)]
+pub(super) struct Rescaling {
+    scale: Tensor,
+    offset: Tensor,
+}
+
+impl Rescaling {
+    pub(super) fn new(l: &op::Rescaling, device: &Device) -> Result<Self> {
+        let tensor = |constants: &op::PerChannel| {
+            let values: Vec<f32> = constants.values().iter().map(|&v| v as f32).collect();
+            Tensor::from_slice(&values, values.len(), device)
+        };
+        Ok(Self { scale: tensor(&l.scale)?, offset: tensor(&l.offset)? })
+    }
+}
+
+impl Forward for Rescaling {
+    fn forward(&self, _: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
+        Ok(inputs[0].broadcast_mul(&self.scale)?.broadcast_add(&self.offset)?)
     }
 }

@@ -1,4 +1,4 @@
-//! Pooling over windows and over everything.
+//! Pooling over windows and over whole samples.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
@@ -9,22 +9,22 @@ use tinsmith_network::{Activation, Op, Pair, Quantizer};
 use super::activation::Activator;
 use super::linear::pads;
 use super::quantize::QuantizerSlot;
-use super::{Blueprint, Context, Forward};
+use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
-/// Maximum or mean of windows, with the activation after it.
+/// Maximum or mean of windows, followed by an activation.
 #[derive(Debug)]
 pub(super) struct Pool {
     window: Window,
     takes_mean: bool,
-    /// Elements of a whole window.
+    /// Elements of a full window.
     area: usize,
     quantizer: Option<QuantizerSlot>,
     activation: Activator,
 }
 
 impl Pool {
-    /// None where layer number `index` is of another kind.
+    /// None if layer number `index` is of another kind.
     pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
         let op = &blueprint.layers[index].op;
         let shapes = blueprint.graph.input_shapes(index);
@@ -39,28 +39,28 @@ impl Pool {
     }
 }
 
-/// What a pooling layer pools.
+/// Geometry and settings of a pooling layer.
 #[derive(Debug)]
 pub(crate) struct PoolGeometry<'a> {
     /// Over an image, or over time as an image one pixel high.
     pub(crate) window: Window,
-    /// Elements of a whole window.
+    /// Elements of a full window.
     pub(crate) area: usize,
     pub(crate) takes_mean: bool,
     pub(crate) quantizer: Option<&'a Quantizer>,
     pub(crate) activation: &'a Activation,
 }
 
-/// Where windows lie.
+/// Windows of a pooling layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Window {
     /// Over an image, or over time as an image one pixel high.
     Sliding { geometry: Pool2dGeometry, over_time: bool },
-    /// Over everything.
+    /// One window over the whole sample.
     Global { keep_dims: bool },
 }
 
-/// What `op` pools from samples of `input`; None where it is of another kind.
+/// Returns the pooling of `op` for samples of shape `input`. None if `op` is of another kind.
 pub(crate) fn pool_geometry<'a>(op: &'a Op, input: &[usize]) -> Option<PoolGeometry<'a>> {
     let takes_mean = matches!(
         op,
@@ -119,7 +119,7 @@ fn over_all<'a>(l: &'a GlobalPool, input: &[usize], takes_mean: bool) -> PoolGeo
     }
 }
 
-impl Forward for Pool {
+impl LayerForward for Pool {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         let x = inputs[0];
         let mut out = match self.window {
@@ -146,8 +146,8 @@ impl Forward for Pool {
             }
         };
         if let Some(quantizer) = &self.quantizer {
-            // The mean times the whole window's area is the sum (of an unpadded window), which the hardware
-            // multiplies by the quantized reciprocal.
+            // The mean times the area of a full window is the sum (of an unpadded window), which hardware multiplies
+            // by the quantized reciprocal.
             let reciprocal = Tensor::new(&[1.0 / self.area as f32], x.device())?;
             let reciprocal = quantizer.apply(cx, "average", &reciprocal)?;
             out = (out * self.area as f64)?.broadcast_mul(&reciprocal)?;

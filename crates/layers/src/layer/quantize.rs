@@ -1,22 +1,22 @@
-//! Parameters and quantizers as layers hold them.
+//! Parameters and quantizers as held by layers.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
 use tinsmith_network::{Quantizer, Role};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
 
-use super::{Blueprint, Context, Forward, draw_seed, param_name};
+use super::{Blueprint, Context, LayerForward, draw_seed, param_name};
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
-/// The quantizer in effect for a weight of this role: a kernel's without a scale gets one that is chosen from the
-/// values and a power of two, as in `QKeras` (see [`QuantizerOp::for_kernel`]); all others stay.
+/// Returns the quantizer in effect for a weight of this role. A kernel quantizer without a scale gets a power-of-two
+/// scale chosen from the values, as in `QKeras` (see [`QuantizerOp::for_kernel`]); all others stay.
 #[must_use]
 pub fn effective_quantizer(quantizer: &Quantizer, role: Role) -> Quantizer {
     if role == Role::Kernel { QuantizerOp::for_kernel(quantizer) } else { *quantizer }
 }
 
-/// `x` through `quantizer`, as in inference.
+/// Quantizes `x` as in inference.
 pub(crate) fn quantize_once(quantizer: &Quantizer, x: &Tensor) -> Result<Tensor> {
     Ok(QuantizerOp::new(quantizer)?.apply(x, tinsmith_quant::Mode::Inference)?)
 }
@@ -24,23 +24,23 @@ pub(crate) fn quantize_once(quantizer: &Quantizer, x: &Tensor) -> Result<Tensor>
 /// A quantizer ready to be applied.
 #[derive(Debug)]
 pub(crate) enum QuantizerSlot {
-    /// One that learns nothing.
+    /// A quantizer without learned parameters.
     Fixed {
         op: QuantizerOp,
-        /// Whether training draws: only then is a seed worth deriving.
+        /// True if training draws random numbers; only then is a seed derived.
         is_random: bool,
     },
-    /// One whose parameters are among the network's, at this place.
+    /// A quantizer with learned parameters, with their index among the network's parameters.
     Learned { op: LearnedOp, index: usize },
 }
 
 impl QuantizerSlot {
-    /// A quantizer that learns nothing.
+    /// Builds a quantizer without learned parameters.
     pub(crate) fn new(quantizer: &Quantizer) -> Result<Self> {
         Ok(Self::Fixed { op: QuantizerOp::new(quantizer)?, is_random: is_random(quantizer) })
     }
 
-    /// The quantizer of the weight `weight` of layer number `layer`, or of its activation.
+    /// Builds the quantizer of the weight `weight` of layer number `layer`, or of its activation.
     pub(crate) fn find(
         blueprint: &Blueprint<'_>,
         layer: usize,
@@ -58,12 +58,12 @@ impl QuantizerSlot {
             Some(index) => Ok(Self::Learned { op: LearnedOp::new(settings)?, index }),
             None => Err(LayersError::Unsupported {
                 layer: node.name.clone(),
-                what: format!("has no place for the parameters of {settings}"),
+                what: format!("has no parameter for the learned quantizer {settings}"),
             }),
         }
     }
 
-    /// `purpose` names the draws of stochastic kinds within the layer.
+    /// Quantizes `x`. `purpose` separates the random draws within the layer.
     pub(crate) fn apply(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Fixed { op, is_random } => {
@@ -73,7 +73,7 @@ impl QuantizerSlot {
         }
     }
 
-    /// As [`apply`](Self::apply), for the values of a batch.
+    /// Like [`apply`](Self::apply), for the values of a batch.
     pub(crate) fn apply_to_batch(&self, cx: &Context<'_>, purpose: &str, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Learned { op, index } => Ok(op.apply_to_batch(x, &tracked(cx, *index))?),
@@ -82,7 +82,7 @@ impl QuantizerSlot {
     }
 }
 
-/// A parameter as stored, tracked for gradients only in training and only where it takes updates.
+/// Returns the stored parameter, tracked for gradients only in training and only if it takes updates.
 fn tracked(cx: &Context<'_>, index: usize) -> Tensor {
     let param = &cx.params.iter().as_slice()[index];
     if cx.mode.is_training() && param.takes_updates() {
@@ -92,7 +92,8 @@ fn tracked(cx: &Context<'_>, index: usize) -> Tensor {
     }
 }
 
-/// How a quantizer runs in a layer: `purpose` names the draws of random kinds within it. Only those are worth a seed.
+/// Mode of a quantizer within a layer. `purpose` separates the random draws within the layer. Only random quantizers
+/// get a seed.
 pub(crate) fn quantizer_mode(
     mode: Mode,
     is_random: bool,
@@ -105,24 +106,12 @@ pub(crate) fn quantizer_mode(
     }
 }
 
-/// Whether a quantizer draws at random in training. Kinds that this crate does not know are taken to.
+/// Returns true if a quantizer draws random numbers in training.
 pub(crate) const fn is_random(quantizer: &Quantizer) -> bool {
-    match quantizer {
-        Quantizer::QuantizedBits(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedRelu(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedTanh(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedSigmoid(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedHswish(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedPo2(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedReluPo2(q) => q.use_stochastic_rounding,
-        Quantizer::Binary(q) => q.use_stochastic_rounding,
-        Quantizer::Ternary(q) => q.use_stochastic_rounding,
-        Quantizer::QuantizedUlaw(_) | Quantizer::Learned(_) => false,
-        _ => true,
-    }
+    quantizer.facts().rounds_at_random
 }
 
-/// A parameter's place among the parameters, and its quantizer.
+/// Index of a parameter, and its quantizer.
 #[derive(Debug)]
 pub(crate) struct ParamSlot {
     index: usize,
@@ -131,7 +120,7 @@ pub(crate) struct ParamSlot {
 }
 
 impl ParamSlot {
-    /// The weight `weight` of layer number `layer`, if it has one.
+    /// Finds the weight `weight` of layer number `layer`, if it has one.
     pub(crate) fn find_optional(
         blueprint: &Blueprint<'_>,
         layer: usize,
@@ -155,7 +144,7 @@ impl ParamSlot {
         Ok(Some(Self { index, weight, quantizer }))
     }
 
-    /// The weight `weight` of layer number `layer`, which has one.
+    /// Finds the weight `weight` of layer number `layer`. An absent weight is an error.
     pub(crate) fn find(blueprint: &Blueprint<'_>, layer: usize, weight: &'static str) -> Result<Self> {
         Self::find_optional(blueprint, layer, weight)?.ok_or_else(|| LayersError::Unsupported {
             layer: blueprint.layers[layer].name.clone(),
@@ -163,7 +152,7 @@ impl ParamSlot {
         })
     }
 
-    /// The parameter as stored, tracked for gradients only in training and only where it takes updates.
+    /// Returns the stored parameter, tracked for gradients only in training and only if it takes updates.
     pub(crate) fn raw(&self, cx: &Context<'_>) -> Result<Tensor> {
         Ok(tracked(cx, self.index))
     }
@@ -173,12 +162,12 @@ impl ParamSlot {
         &cx.params.iter().as_slice()[self.index]
     }
 
-    /// The parameter quantized.
+    /// The quantized parameter.
     pub(crate) fn value(&self, cx: &Context<'_>) -> Result<Tensor> {
         self.quantize(cx, self.raw(cx)?)
     }
 
-    /// `value` through this parameter's quantizer.
+    /// Quantizes `value` with this parameter's quantizer.
     pub(crate) fn quantize(&self, cx: &Context<'_>, value: Tensor) -> Result<Tensor> {
         match &self.quantizer {
             Some(quantizer) => quantizer.apply(cx, self.weight, &value),
@@ -191,17 +180,17 @@ impl ParamSlot {
     }
 }
 
-/// An input layer: its values, rounded where it says so.
+/// An input layer: passes its values, quantized if it has a quantizer.
 #[derive(Debug)]
-pub(super) struct Entrance(Option<QuantizerSlot>);
+pub(super) struct InputLayer(Option<QuantizerSlot>);
 
-impl Entrance {
+impl InputLayer {
     pub(super) fn new(quantizer: Option<&Quantizer>) -> Result<Self> {
         Ok(Self(quantizer.map(QuantizerSlot::new).transpose()?))
     }
 }
 
-impl Forward for Entrance {
+impl LayerForward for InputLayer {
     fn forward(&self, cx: &Context<'_>, inputs: &[&Tensor]) -> Result<Tensor> {
         match &self.0 {
             Some(quantizer) => quantizer.apply(cx, "input", inputs[0]),

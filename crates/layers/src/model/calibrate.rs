@@ -1,4 +1,4 @@
-//! Where the steps of quantized activations begin, from data.
+//! Initializes the step sizes of quantized activations from data.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::layer::param_name;
 use crate::mode::Mode;
 
-/// An activation with learned steps: its layer and the steps' parameter.
+/// An activation with learned step sizes: its layer and the step size parameter.
 struct Site {
     layer: usize,
     op: LearnedOp,
@@ -22,25 +22,25 @@ struct Site {
 }
 
 impl Model {
-    /// Sets the steps that quantizers of activations learn (`learned_step`) to where their source has them begin:
-    /// `2 mean |v| / sqrt(high)` of what each is given for a batch. Without this they begin as for standard normal
-    /// values. Steps that are no longer where the network was built with them (trained, loaded, inherited) stay, and so do
-    /// those that take no updates. Returns how many parameters were set.
+    /// Initializes the learned step sizes of activation quantizers (`learned_step`) to `2 mean |v| / sqrt(high)` of
+    /// their inputs for one batch. Without calibration they start as for standard normal values. Step sizes that
+    /// differ from their initial value (trained, loaded, inherited) stay, and so do those that take no updates.
+    /// Returns the number of parameters set.
     ///
-    /// `mode` is training's for a network that is about to be trained: its normalizations then take the batch's moments.
-    /// Nothing but steps changes, moving statistics neither. The batch passes through a network whose activations are
-    /// rectified where their levels have no sign and else left as they are, so that no step depends on another that
-    /// is not set yet.
+    /// Use training mode for a network that is about to be trained, so that its normalizations use batch moments.
+    /// Nothing but step sizes changes; moving statistics do not. The batch passes through a copy of the network with
+    /// unquantized activations (rectified for unsigned levels), so no step size depends on another that is not set
+    /// yet.
     ///
     /// # Shapes
     /// `x` (batch, then the input's shape).
     ///
     /// # Errors
-    /// As [`Model::forward`].
+    /// Those of [`Model::forward`].
     ///
     /// # Source
-    /// Esser and others, 2020, arXiv 1902.08153, section 2.1: the initial step from the first batch of activations.
-    /// Different on purpose: `v` of a later layer is that of unquantized activations before it.
+    /// Esser and others, 2020, arXiv 1902.08153, section 2.1: the initial step size from the first batch of
+    /// activations. Deviation: the inputs of later layers come from unquantized activations.
     pub fn calibrate(&self, x: &Tensor, mode: Mode) -> Result<usize> {
         let sites = self.uncalibrated()?;
         if sites.is_empty() {
@@ -50,7 +50,7 @@ impl Model {
         let values = float.activations_of(&[x], mode)?;
         let mut found = BTreeMap::new();
         for Site { layer, op, parameter } in sites {
-            // A layer that a normalization is folded into has no values of its own.
+            // A layer that a normalization is folded into has no output of its own.
             let Some(v) = values.find(&self.spec.layers[layer].name) else { continue };
             let steps = op.initial(&v.flatten_all()?.to_vec1::<f32>()?, v.dims())?;
             if steps.iter().all(|step| step.is_finite()) {
@@ -64,15 +64,15 @@ impl Model {
         Ok(found.len())
     }
 
-    /// Whether there is something that [`Model::calibrate`] would set.
+    /// Returns true if [`Model::calibrate`] would set a step size.
     ///
     /// # Errors
-    /// [`crate::LayersError::Tensor`] where the device fails.
+    /// [`crate::LayersError::Tensor`] if the device fails.
     pub fn is_uncalibrated(&self) -> Result<bool> {
         Ok(!self.uncalibrated()?.is_empty())
     }
 
-    /// Activations whose steps are as the network was built.
+    /// Activations whose step sizes still have their initial value.
     fn uncalibrated(&self) -> Result<Vec<Site>> {
         let mut sites = Vec::new();
         for (layer, node) in self.spec.layers.iter().enumerate() {
@@ -93,7 +93,7 @@ impl Model {
         Ok(sites)
     }
 
-    /// A copy whose activations at `sites` are not quantized.
+    /// Copies the model with the activations at `sites` unquantized.
     fn without_steps(&self, sites: &[Site]) -> Result<Self> {
         let mut spec = self.spec.clone();
         for site in sites {

@@ -1,4 +1,4 @@
-//! What only weights know: non-zeros, and a summary with them.
+//! Facts that depend on weight values: non-zeros, and a summary with them.
 
 use tinsmith_network::quantizer::LearnedQuantizer;
 use tinsmith_network::{ModelSpec, Role, Weight, WeightFacts};
@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::layer::param_name;
 
 impl Model {
-    /// The specification with the non-zeros of every kernel written into its facts, and the bits of those whose widths
-    /// are learned (`learned_bits`); storage, and what was known of other widths, stay.
+    /// Returns the specification with the non-zeros of every kernel, and the bits of kernels with learned bit widths
+    /// (`learned_bits`), written into its facts. Storage and previously known bit widths are kept.
     ///
     /// # Errors
-    /// [`crate::LayersError::Tensor`] where the device fails.
+    /// [`crate::LayersError::Tensor`] if the device fails.
     pub fn facts(&self) -> Result<ModelSpec> {
         let mut spec = self.spec.clone();
         for (i, layer) in spec.layers.iter_mut().enumerate() {
@@ -43,7 +43,7 @@ impl Model {
         Ok(spec)
     }
 
-    /// Non-zeros and bits of a weight whose widths are learned; None for others.
+    /// Non-zeros and bits of a weight with learned bit widths; None for others.
     fn learned_facts(&self, layer: &str, weights: &[Weight], weight: &Weight) -> Result<Option<WeightFacts>> {
         let own = weights.iter().find(|w| w.learned.is_some_and(|l| l.weight == Some(weight.name)));
         let Some((own, learned)) = own.and_then(|own| Some((own, own.learned?))) else { return Ok(None) };
@@ -53,11 +53,11 @@ impl Model {
         Ok(Some(LearnedBits::new(&settings)?.facts(weight.name, &values, &weight.shape, &bits)?))
     }
 
-    /// A table of layers, output shapes, parameters and non-zeros, and the sums; below it the mean bits of kernels whose
-    /// widths are learned.
+    /// Formats a table of layers, output shapes, parameters and non-zeros with totals, followed by the mean bit width
+    /// of kernels with learned bit widths.
     ///
     /// # Errors
-    /// [`crate::LayersError::Tensor`] where the device fails.
+    /// [`crate::LayersError::Tensor`] if the device fails.
     pub fn summary(&self) -> Result<String> {
         let mut rows = vec![["layer", "kind", "output", "parameters", "non-zeros"].map(str::to_owned)];
         let (mut total, mut total_kept) = (0, 0);
@@ -99,7 +99,7 @@ impl Model {
     }
 }
 
-/// Columns as wide as their widest entry, the last two aligned to the right.
+/// Pads columns to their widest entry; the last two are right-aligned.
 fn table(rows: &[[String; 5]]) -> String {
     let mut widths = [0; 5];
     for row in rows {

@@ -1,4 +1,4 @@
-//! Where the first NaN or infinity of a network stands.
+//! Locates the first NaN or infinity of a network.
 
 use std::fmt;
 
@@ -10,28 +10,28 @@ use crate::error::Result;
 use crate::layer::param_name;
 use crate::mode::Mode;
 
-/// A number that is none, or has no end, and where it stands.
+/// A non-finite value and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NonFinite {
-    /// The layer.
+    /// Name of the layer.
     pub layer: String,
-    /// What of it.
+    /// Location within the layer.
     pub place: Place,
-    /// The first such value there: NaN or an infinity.
+    /// First such value there: NaN or an infinity.
     pub value: f32,
 }
 
-/// What of a layer is not finite.
+/// Non-finite part of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
-    /// What is fed to an input layer.
+    /// The values fed to an input layer.
     Input,
     /// The weight of this name.
     Weight(&'static str),
-    /// Its output, while its inputs and weights are finite.
+    /// The output, with finite inputs and weights.
     Output,
-    /// The gradient of the weight of this name, while all outputs are finite.
+    /// The gradient of the weight of this name, with all outputs finite.
     Gradient(&'static str),
 }
 
@@ -50,12 +50,12 @@ impl fmt::Display for NonFinite {
 }
 
 impl Model {
-    /// Where the first NaN or infinity stands: layer by layer in the order in which they run, what is fed, the weights,
-    /// then the output for `inputs` in inference; if all are finite, the gradients, against that order, for backward
-    /// that is where the first was made. None where all is finite.
+    /// Locates the first NaN or infinity. Layers are searched in execution order: fed values, weights, then the
+    /// output for `inputs` in inference. If all are finite, gradients are searched in reverse order, since the
+    /// backward pass produces them from the last layer to the first. None if everything is finite.
     ///
     /// # Errors
-    /// As [`Model::activations`].
+    /// Those of [`Model::activations`].
     pub fn first_non_finite(
         &self,
         inputs: &[&Tensor],

@@ -1,4 +1,4 @@
-//! Running a network.
+//! Forward passes of a network.
 
 use candle_core::{DType, Tensor};
 use tinsmith_core_tensor::TensorError;
@@ -8,15 +8,15 @@ use crate::error::{LayersError, Result};
 use crate::layer::Context;
 use crate::mode::Mode;
 
-/// What each layer of a network gave for one batch, in the specification's order.
+/// Output of every layer for one batch, in the specification's order.
 #[derive(Debug, Clone)]
 pub struct Activations {
     outputs: Vec<(String, Option<Tensor>)>,
 }
 
 impl Activations {
-    /// The output of a layer; None where there is no such layer, and for a layer that a batch normalization is
-    /// folded into: the two run as one, and the normalization has their output.
+    /// Returns the output of a layer. None for unknown layers and for a layer that a batch normalization is folded
+    /// into: the two run as one, and the normalization holds the output.
     #[must_use]
     pub fn find(&self, layer: &str) -> Option<&Tensor> {
         self.outputs.iter().find(|(name, _)| name == layer).and_then(|(_, output)| output.as_ref())
@@ -35,48 +35,48 @@ enum Keep {
 }
 
 impl Model {
-    /// The output for a batch, of a network with one input and one output.
+    /// Computes the output for a batch, for a network with one input and one output.
     ///
     /// # Shapes
-    /// `x` (batch, then the input's shape); the result (batch, then the output's shape).
+    /// `x` (batch, then the input's shape); the result is (batch, then the output's shape).
     ///
     /// # Errors
-    /// [`LayersError::InputShape`] and [`LayersError::InputCount`] where the input does not fit,
-    /// [`LayersError::OutputCount`] where there are several outputs, [`LayersError::Layer`] where a layer fails.
+    /// [`LayersError::InputShape`] and [`LayersError::InputCount`] if the input does not match,
+    /// [`LayersError::OutputCount`] if there are several outputs, [`LayersError::Layer`] if a layer fails.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         self.single(self.run(&[x], mode, false, Keep::Outputs)?)
     }
 
-    /// As [`Model::forward`] without the softmax at the end, where there is one: what a loss is taken from.
+    /// Like [`Model::forward`] without a softmax at the end: the logits that losses expect.
     ///
     /// # Errors
-    /// As [`Model::forward`].
+    /// Those of [`Model::forward`].
     pub fn forward_logits(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         self.single(self.run(&[x], mode, true, Keep::Outputs)?)
     }
 
-    /// All outputs for all inputs, each in the specification's order; `keeps_logits` leaves out the softmax of those
-    /// outputs that end in one.
+    /// Computes all outputs for all inputs, in the specification's order. `keeps_logits` leaves out a final softmax
+    /// of each output.
     ///
     /// # Errors
-    /// As [`Model::forward`], for any number of outputs.
+    /// Those of [`Model::forward`], for any number of outputs.
     pub fn forward_many(&self, inputs: &[&Tensor], mode: Mode, keeps_logits: bool) -> Result<Vec<Tensor>> {
         let values = self.run(inputs, mode, keeps_logits, Keep::Outputs)?;
         Ok(self.graph.outputs.iter().filter_map(|&i| values[i].clone()).collect())
     }
 
-    /// Every layer's output in inference.
+    /// Returns every layer's output in inference.
     ///
     /// # Errors
-    /// As [`Model::forward`], for any number of outputs.
+    /// Those of [`Model::forward`], for any number of outputs.
     pub fn activations(&self, x: &Tensor) -> Result<Activations> {
         self.activations_of(&[x], Mode::Infer)
     }
 
-    /// Every layer's output for several inputs, in the given mode.
+    /// Returns every layer's output for several inputs, in the given mode.
     ///
     /// # Errors
-    /// As [`Model::activations`].
+    /// Those of [`Model::activations`].
     pub fn activations_of(&self, inputs: &[&Tensor], mode: Mode) -> Result<Activations> {
         let values = self.run(inputs, mode, false, Keep::Everything)?;
         let names = self.spec.layers.iter().map(|layer| layer.name.clone());
@@ -109,7 +109,7 @@ impl Model {
     ) -> Result<Vec<Option<Tensor>>> {
         self.check_inputs(inputs)?;
         let mut values: Vec<Option<Tensor>> = vec![None; self.layers.len()];
-        // How often each value is still to be read; at 0 it is let go, so that inference holds only live tensors.
+        // Readers left per value; at 0 the tensor is dropped, so inference holds live tensors only.
         let mut readers = self.wiring.readers.clone();
         for &i in &self.graph.order {
             if !self.wiring.runs[i] {

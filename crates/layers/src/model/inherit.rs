@@ -1,4 +1,4 @@
-//! Weights carried over from another network, so that it goes on computing the same where that is possible.
+//! Weight inheritance: initializes a network from another so that it computes the same function if possible.
 
 mod channels;
 mod identity;
@@ -14,74 +14,74 @@ use super::Model;
 use crate::error::Result;
 use crate::layer::param_name;
 
-/// What one parameter took.
+/// Origin of one parameter's values after inheritance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inherited {
-    /// All of its namesake as it was.
+    /// Copied unchanged from the parameter of the same name.
     Whole,
-    /// Its namesake, with units repeated or left out and kernels padded or cut.
+    /// Copied with units repeated or dropped and kernels padded or cropped.
     Rearranged,
-    /// The part that both have, from the origin on: this shape. The rest keeps its own values.
-    Part(Vec<usize>),
-    /// Values that make a new layer give back its input.
+    /// The common region of both shapes, starting at the origin. The rest keeps its own values.
+    Common(Vec<usize>),
+    /// Values that make a new layer the identity.
     Identity,
-    /// Nothing: there is no namesake, or its number of axes is another.
+    /// Nothing: no parameter of that name, or a different number of axes.
     Nothing,
 }
 
-/// What was carried over, parameter by parameter.
+/// Report of an inheritance, parameter by parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inheritance {
-    /// Names in the order of the parameters, and what each took.
+    /// Parameter names in order, each with the origin of its values.
     pub params: Vec<(String, Inherited)>,
 }
 
 impl Inheritance {
-    /// How many parameters took something.
+    /// Number of parameters that inherited values.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.params.iter().filter(|(_, what)| *what != Inherited::Nothing).count()
     }
 }
 
-/// Where an index along one axis of a parameter takes its values.
+/// Source of the values at one index along an axis of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Source {
-    /// From this index, times a factor.
+pub(super) enum ValueSource {
+    /// This index of the other parameter, times a factor.
     From(usize, f32),
     /// Zero.
     Zero,
-    /// From nowhere: the parameter's own value stays.
+    /// The parameter's own value stays.
     Own,
 }
 
 impl Model {
-    /// Takes over the values of `other`'s layers of the same names.
+    /// Inherits the values of `other`'s layers by name.
     ///
-    /// - Layers of equal shape take everything.
-    /// - A *wider* layer repeats units, and what reads them divides their weights among the repetitions (unevenly, so
-    ///   that training tells them apart): the network computes the same. Layers that are added up are widened
-    ///   together.
-    /// - A *narrower* layer keeps the units whose incoming weights have the largest norm, in their order.
-    /// - A larger kernel is the old one in the middle of zeros, where padding `same` or `causal` looks at the same
-    ///   elements: it computes the same. A smaller one is the middle.
-    /// - A *new* dense layer, convolution or normalization with as many outputs as inputs begins as the identity, if
-    ///   its activation leaves what it takes as it is (none, or a rectifier after a rectifier).
-    /// - What a quantizer learned goes along where the quantizer is the same; else it begins anew from the weights that
-    ///   were taken.
-    /// - All else keeps its initial values; where units cannot be followed (reshaped, grouped), the common part from
-    ///   index 0 along each axis is taken.
+    /// - Layers of equal shape inherit everything.
+    /// - A *wider* layer repeats units, and its readers divide their weights among the repetitions. The division is
+    ///   uneven so that training separates the copies; the network computes the same function. Layers that are added
+    ///   up are widened together.
+    /// - A *narrower* layer keeps the units with the largest norm of incoming weights, in their order.
+    /// - A larger kernel is the old one padded with zeros, if padding `same` or `causal` aligns it with the same
+    ///   elements; the network computes the same function. A smaller one is the center of the old one.
+    /// - A *new* dense layer, convolution or normalization with as many outputs as inputs starts as the identity, if
+    ///   its activation leaves its input unchanged (none, or a rectifier after a rectifier).
+    /// - Learned quantizer parameters are inherited if the quantizer is the same, else initialized from the inherited
+    ///   weights.
+    /// - Everything else keeps its initial values. If units cannot be matched (reshaped, grouped), the common region
+    ///   from index 0 along each axis is inherited.
     ///
-    /// "The same" is exact but for rounding, in inference, and for quantized layers as far as the quantizer's scale does
-    /// not follow the weights. Layer normalizations over repeated units change their output.
+    /// Equality holds up to rounding, in inference, and for quantized layers as far as the quantizer's scale does not
+    /// depend on the weights. Layer normalizations over repeated units change their output.
     ///
     /// # Source
-    /// Chen and others, `Net2Net`, 2016, arXiv 1511.05641, section 2; the uneven division in place of its noise keeps the
-    /// function.
+    /// Chen and others, `Net2Net`, 2016, arXiv 1511.05641, section 2. The uneven division replaces its noise and
+    /// keeps the function.
     ///
     /// # Errors
-    /// [`crate::LayersError::Tensor`] and [`crate::LayersError::Candle`] where the device fails.
+    /// [`crate::LayersError::Tensor`] and [`crate::LayersError::Candle`] if the device fails.
     pub fn inherit(&self, other: &Self) -> Result<Inheritance> {
         let routes = channels::Routes::new(self, other)?;
         let mut report = Inheritance::default();
@@ -95,12 +95,12 @@ impl Model {
                 let what = match (namesake, from) {
                     (Some(old), Some(from))
                         if weight.learned.is_some()
-                            && goes_on(&weight, &layer.name, &old_weights(other, old), &report) =>
+                            && stays_valid(&weight, &layer.name, &old_weights(other, old), &report) =>
                     {
                         gather(param, from, &kernels::axes(self, other, &routes, (i, old), &weight))?
                     }
                     _ if weight.learned.is_some() => {
-                        self.begin_anew(&layer.name, &weight)?;
+                        self.reset_learned(&layer.name, &weight)?;
                         Inherited::Nothing
                     }
                     (Some(old), Some(from)) if from.dims().len() == param.dims().len() => {
@@ -121,8 +121,8 @@ impl Model {
         Ok(report)
     }
 
-    /// Sets what a quantizer learns for a weight to what it begins with for the weight's present values.
-    fn begin_anew(&self, layer: &str, weight: &Weight) -> Result<()> {
+    /// Initializes the learned quantizer parameters of a weight from its present values.
+    fn reset_learned(&self, layer: &str, weight: &Weight) -> Result<()> {
         let Some((quantizer, of)) = weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) else {
             return Ok(());
         };
@@ -138,9 +138,9 @@ fn old_weights(other: &Model, layer: usize) -> Vec<Weight> {
     shapes.first().map(|input| other.spec.layers[layer].op.weights(input)).unwrap_or_default()
 }
 
-/// Whether what a quantizer learned holds for the weight that was carried over: the quantizer is the same, and where
-/// each element has a parameter of its own, each is where it was.
-fn goes_on(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -> bool {
+/// Returns true if learned quantizer parameters are valid for the inherited weight: the quantizer is the same and,
+/// for one parameter per element, no element moved.
+fn stays_valid(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -> bool {
     let Some(learned) = weight.learned else { return false };
     let is_same = old.iter().any(|w| w.name == weight.name && w.learned == weight.learned);
     let is_in_place = || {
@@ -151,8 +151,9 @@ fn goes_on(weight: &Weight, layer: &str, old: &[Weight], report: &Inheritance) -
 }
 
 /// Fills a parameter from another, axis by axis.
-fn gather(param: &Param, from: &Param, axes: &[Vec<Source>]) -> Result<Inherited> {
-    let is_plain = |axis: &[Source]| axis.iter().enumerate().all(|(i, s)| *s == Source::From(i, 1.0));
+fn gather(param: &Param, from: &Param, axes: &[Vec<ValueSource>]) -> Result<Inherited> {
+    let is_plain =
+        |axis: &[ValueSource]| axis.iter().enumerate().all(|(i, s)| *s == ValueSource::From(i, 1.0));
     if param.dims() == from.dims() && axes.iter().all(|axis| is_plain(axis)) {
         param.set(&from.tensor().detach())?;
         return Ok(Inherited::Whole);
@@ -164,12 +165,12 @@ fn gather(param: &Param, from: &Param, axes: &[Vec<Source>]) -> Result<Inherited
         let (mut is_zero, mut is_own) = (false, false);
         for axis in (0..axes.len()).rev() {
             match axes[axis][rest % param.dims()[axis]] {
-                Source::From(index, share) => {
+                ValueSource::From(index, fraction) => {
                     at += index * stride;
-                    factor *= share;
+                    factor *= fraction;
                 }
-                Source::Zero => is_zero = true,
-                Source::Own => is_own = true,
+                ValueSource::Zero => is_zero = true,
+                ValueSource::Own => is_own = true,
             }
             rest /= param.dims()[axis];
             stride *= from.dims()[axis];
@@ -177,11 +178,13 @@ fn gather(param: &Param, from: &Param, axes: &[Vec<Source>]) -> Result<Inherited
         if is_own {
             continue;
         }
-        *value = if is_zero { 0.0 } else { theirs.get(at).copied().unwrap_or_default() * factor };
+        *value = if is_zero { 0.0 } else { theirs[at] * factor };
     }
     param.set(&Tensor::from_vec(values, param.dims(), param.tensor().device())?)?;
-    if axes.iter().flatten().any(|source| *source == Source::Own) {
-        return Ok(Inherited::Part(param.dims().iter().zip(from.dims()).map(|(&a, &b)| a.min(b)).collect()));
+    if axes.iter().flatten().any(|source| *source == ValueSource::Own) {
+        return Ok(Inherited::Common(
+            param.dims().iter().zip(from.dims()).map(|(&a, &b)| a.min(b)).collect(),
+        ));
     }
     Ok(Inherited::Rearranged)
 }

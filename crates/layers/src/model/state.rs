@@ -1,4 +1,4 @@
-//! Weights in and out: in memory, as safetensors, npz, and in the files of Keras.
+//! Saves and loads weights: in memory, as safetensors and npz, and in Keras files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,48 +12,48 @@ use super::Model;
 use crate::error::{LayersError, Result};
 use crate::layer::param_name;
 
-/// The values of all parameters at one moment.
+/// Values of all parameters at one moment.
 #[derive(Debug, Clone)]
 pub struct ModelState {
     values: BTreeMap<String, Tensor>,
 }
 
 impl ModelState {
-    /// The values by name.
+    /// Values by parameter name.
     #[must_use]
     pub const fn values(&self) -> &BTreeMap<String, Tensor> {
         &self.values
     }
 }
 
-/// The key under which a weight file says what wrote it.
+/// Metadata key of the format that wrote a weight file.
 const FORMAT_KEY: &str = "format";
 const FORMAT: &str = "tinsmith-layers 1";
 
 impl Model {
-    /// A copy of all values: one flat copy for each parameter.
+    /// Copies all values, one flat copy per parameter.
     ///
     /// # Errors
-    /// [`LayersError::Tensor`] where the device fails.
+    /// [`LayersError::Tensor`] if the device fails.
     pub fn state(&self) -> Result<ModelState> {
         Ok(ModelState { values: self.params.snapshot()? })
     }
 
-    /// Goes back to a copy. Masks stay as they are now, and hold.
+    /// Restores a copy. The present masks stay and are applied.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] where the copy is of another network.
+    /// [`LayersError::Mismatch`] if the copy is of another network.
     pub fn restore(&self, state: &ModelState) -> Result<()> {
         self.set_weights(&state.values, "the state")
     }
 
-    /// Writes all parameters, by the file's name as safetensors, `.npz` (with Keras' names, `layer/weight`), `.keras` or
-    /// `.h5` (see [`crate::keras::save`]); the file is whole or as it was. The metadata of safetensors hold the format,
-    /// the specification's name and JSON, and `metadata`; the other kinds have no place for them.
+    /// Writes all parameters. The extension selects safetensors, `.npz` (with Keras' names, `layer/weight`), `.keras`
+    /// or `.h5` (see [`crate::keras::save`]). The write is atomic. The metadata of safetensors hold the format, the
+    /// specification's name and JSON, and `metadata`; the other formats cannot store it.
     ///
     /// # Errors
-    /// [`LayersError::FileKind`] for other names; [`LayersError::Tensor`], [`LayersError::Npz`] and what
-    /// [`crate::keras::save`] says where the file cannot be written.
+    /// [`LayersError::FileKind`] for other extensions; [`LayersError::Tensor`], [`LayersError::Npz`] and the errors
+    /// of [`crate::keras::save`] if the file cannot be written.
     pub fn save_weights(&self, path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => {}
@@ -76,14 +76,14 @@ impl Model {
         Ok(safetensors::save(path, &values, &texts)?)
     }
 
-    /// Reads all parameters from a `.safetensors`, `.npz`, `.h5` or `.keras` file and returns the file's metadata (only
-    /// safetensors have them). Names are those that [`Model::param_called`] knows. Nothing is set unless everything
-    /// fits.
+    /// Loads all parameters from a `.safetensors`, `.npz`, `.h5` or `.keras` file. Returns the file's metadata, which
+    /// only safetensors have. Names are resolved by [`Model::param_called`]. Nothing is changed unless everything
+    /// matches.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] with every missing and unknown tensor and every wrong shape,
-    /// [`LayersError::FileKind`], [`LayersError::Npz`], [`LayersError::Keras`] and [`LayersError::Tensor`] where the file
-    /// cannot be read.
+    /// [`LayersError::Mismatch`] with every missing tensor, unknown tensor and wrong shape;
+    /// [`LayersError::FileKind`], [`LayersError::Npz`], [`LayersError::Keras`] and [`LayersError::Tensor`] if the
+    /// file cannot be read.
     pub fn load_weights(&self, path: &Path) -> Result<BTreeMap<String, String>> {
         let (values, metadata) = match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => {
@@ -91,7 +91,7 @@ impl Model {
                 (contents.tensors, contents.metadata)
             }
             Some("npz") => (crate::npz::read(path)?, BTreeMap::new()),
-            _ if crate::keras::is_named_so(path) => {
+            _ if crate::keras::has_keras_extension(path) => {
                 (crate::keras::load_weights(path, &self.spec)?, BTreeMap::new())
             }
             _ => return Err(LayersError::FileKind { path: path.to_owned() }),
@@ -100,11 +100,11 @@ impl Model {
         Ok(metadata)
     }
 
-    /// Sets all parameters; `origin` says in errors where the values came from. Names are those that
-    /// [`Model::param_called`] knows. Nothing is set unless everything fits.
+    /// Sets all parameters. `origin` names the source of the values in errors. Names are resolved by
+    /// [`Model::param_called`]. Nothing is changed unless everything matches.
     ///
     /// # Errors
-    /// [`LayersError::Mismatch`] with every missing and unknown tensor and every wrong shape.
+    /// [`LayersError::Mismatch`] with every missing tensor, unknown tensor and wrong shape.
     pub fn set_weights(&self, values: &BTreeMap<String, Tensor>, origin: &str) -> Result<()> {
         let mut faults = Vec::new();
         let mut found: BTreeMap<&str, &Tensor> = BTreeMap::new();
@@ -132,9 +132,9 @@ impl Model {
         Ok(())
     }
 
-    /// The parameter that a name in a weight file means: `layer.weight`, or `layer/weight` as Keras has it. `QKeras`
-    /// gives a convolution that is trained folded the normalization's weights too: they are found under its name.
-    /// Keras 3 calls the kernel of a depthwise convolution `kernel`: that is found too.
+    /// Resolves a name of a weight file: `layer.weight`, or `layer/weight` as in Keras. `QKeras` stores the weights
+    /// of a normalization in the convolution it is folded into; they resolve to the normalization. Keras 3 calls the
+    /// kernel of a depthwise convolution `kernel`; that resolves too.
     #[must_use]
     pub fn param_called(&self, name: &str) -> Option<&Param> {
         self.params.find(name).or_else(|| {
@@ -154,7 +154,7 @@ impl Model {
         norm.into_iter().find(|l| matches!(&l.op, Op::BatchNorm(norm) if norm.fold)).map(|l| l.name.as_str())
     }
 
-    /// Whether `name` is the counter of training steps that `QKeras` keeps in a layer trained folded: no weight.
+    /// Returns true if `name` is the training step counter that `QKeras` keeps in a layer trained folded.
     fn is_step_counter(&self, name: &str) -> bool {
         name.rsplit_once(['/', '.'])
             .is_some_and(|(layer, weight)| weight == "iteration" && self.folded_norm(layer).is_some())

@@ -1,4 +1,4 @@
-//! Parameters of a plan: values, gradients and optimizer state, each in one flat piece of memory.
+//! Parameters of a plan: values, gradients and optimizer state, each in one flat arena.
 
 use std::ops::Range;
 
@@ -10,9 +10,9 @@ use tinsmith_kernels::epilogue::{Epilogue, apply_gate};
 use tinsmith_kernels::gate::Gate;
 use tinsmith_quant::QuantizerOp;
 
-use super::operator::{BlockSpec, Pieces, Start};
+use super::operator::{BlockInit, BlockSpec, ShortList};
 use super::segment::Segments;
-use super::step::Step;
+use super::step::PlanStep;
 use crate::error::{LayersError, Result};
 use crate::layer::{is_random, quantizer_mode};
 use crate::mode::Mode;
@@ -27,72 +27,72 @@ pub struct Block {
     pub(super) prune_mask: Option<Vec<f32>>,
     pub(super) update_mask: Option<Vec<f32>>,
     pub(super) quantizer: Option<BlockQuantizer>,
-    /// Where it lies among the values.
+    /// Range among the values.
     pub(super) range: Range<usize>,
-    /// Where its gradients by the shares of a batch but the first begin.
+    /// Offset of the gradients of all shards but the first.
     more_gradients: usize,
 }
 
 impl Block {
-    /// Where its gradient by a share of a batch lies; that by the first becomes that by all.
-    pub(super) fn gradient(&self, share: usize) -> Range<usize> {
-        if share == 0 {
+    /// Range of the gradient for one batch shard. The other shards are reduced into shard 0.
+    pub(super) fn gradient(&self, shard: usize) -> Range<usize> {
+        if shard == 0 {
             return self.range.clone();
         }
-        let start = self.more_gradients + (share - 1) * self.range.len().next_multiple_of(LINE);
+        let start = self.more_gradients + (shard - 1) * self.range.len().next_multiple_of(LINE);
         start..start + self.range.len()
     }
 
-    /// `layer.weight`.
+    /// Name, `layer.weight`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its shape.
+    /// Shape.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         &self.dims
     }
 
-    /// Elements.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.range.len()
     }
 
-    /// Whether it has none.
+    /// True if it has no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.range.is_empty()
     }
 
-    /// Whether it is a parameter and no statistic, frozen or not.
+    /// True for parameters, frozen or not; false for statistics.
     #[must_use]
     pub const fn is_trainable(&self) -> bool {
         self.trainable
     }
 
-    /// Whether an optimizer changes it: trainable and not frozen.
+    /// True if an optimizer updates it: trainable and not frozen.
     #[must_use]
     pub const fn takes_updates(&self) -> bool {
         self.trainable && !self.frozen
     }
 
-    /// 1 for weights that stay, 0 for those that are pruned.
+    /// Prune mask: 1 for kept weights, 0 for pruned ones.
     #[must_use]
     pub fn prune_mask(&self) -> Option<&[f32]> {
         self.prune_mask.as_deref()
     }
 
-    /// What gradients are multiplied by.
+    /// Update mask: a factor for the gradients.
     #[must_use]
     pub fn update_mask(&self) -> Option<&[f32]> {
         self.update_mask.as_deref()
     }
 }
 
-/// A block's quantizer and where the quantized values lie.
+/// Quantizer of a block, and the range of its quantized values.
 #[derive(Debug, Clone)]
 pub(super) struct BlockQuantizer {
     op: QuantizerOp,
@@ -103,40 +103,40 @@ pub(super) struct BlockQuantizer {
     pub(super) range: Range<usize>,
 }
 
-/// What an optimizer changes in one step: a block with its gradient and state.
+/// Arguments of an optimizer step: a block, or a tile of it, with gradient and state.
 #[derive(Debug)]
 pub struct Update<'a> {
-    /// The block's name.
+    /// Name of the block.
     pub name: &'a str,
-    /// The number of the first element: 0, but where [gradients come in pieces](super::Plan::backward_in_pieces).
+    /// Index of the first element. 0 unless [gradients come in tiles](super::Plan::backward_by_tiles).
     pub first: usize,
-    /// Its values.
+    /// Values to update.
     pub values: &'a mut [f32],
-    /// Their gradient, masked; may be used up.
+    /// Masked gradient. May be overwritten.
     pub gradient: &'a mut [f32],
-    /// The optimizer's state: as many numbers for each element as [`Plan::set_slots`](super::Plan::set_slots) said.
-    pub slots: Pieces<&'a mut [f32]>,
-    /// 0 where weight and state stay 0.
+    /// Optimizer state: as many slots as [`Plan::set_slots`](super::Plan::set_slots) allocated.
+    pub slots: ShortList<&'a mut [f32]>,
+    /// Weight and state stay 0 under a 0.
     pub prune_mask: Option<&'a [f32]>,
-    /// 0 where the weight stays as it is.
+    /// The weight stays unchanged under a 0.
     pub update_mask: Option<&'a [f32]>,
-    /// Threads that may be used.
+    /// Threads available.
     pub threads: Threads,
 }
 
-/// Who changes blocks after a backward pass.
+/// Receiver of finished gradients after a backward pass.
 pub(super) enum Change<'c> {
-    /// Takes whole blocks, one after the other.
+    /// Receives whole blocks, one after another.
     Blocks(&'c mut dyn FnMut(Update<'_>)),
-    /// Also takes pieces, on several threads at a time.
-    Pieces(&'c (dyn Fn(Update<'_>) + Sync)),
+    /// Also receives tiles, on several threads at a time.
+    Tiles(&'c (dyn Fn(Update<'_>) + Sync)),
 }
 
 impl Change<'_> {
     fn take(&mut self, update: Update<'_>) {
         match self {
             Self::Blocks(change) => change(update),
-            Self::Pieces(change) => change(update),
+            Self::Tiles(change) => change(update),
         }
     }
 }
@@ -151,12 +151,12 @@ pub(super) struct Blocks {
     pub(super) used: Arena,
     pub(super) slots: Arena,
     pub(super) slot_count: usize,
-    /// Whether values changed since they were quantized last.
+    /// True if values changed since they were last quantized.
     is_stale: bool,
 }
 
 impl Blocks {
-    /// Adds a block. Returns its number.
+    /// Adds a block and returns its id.
     pub(super) fn add(&mut self, spec: BlockSpec) -> usize {
         let last = self.list.last().map_or(0, |b| b.range.end);
         let start = last.next_multiple_of(LINE);
@@ -185,8 +185,8 @@ impl Blocks {
         self.list.len() - 1
     }
 
-    /// Finds a place for gradients by every share of a batch. Returns how many elements values and gradients have.
-    pub(super) fn lay_out_gradients(&mut self, steps: &[Step], segments: &Segments) -> usize {
+    /// Assigns gradient ranges for every shard. Returns the number of elements of values and gradients.
+    pub(super) fn lay_out_gradients(&mut self, steps: &[PlanStep], segments: &Segments) -> usize {
         let len = self.list.last().map_or(0, |b| b.range.end);
         self.gradients_len = len.next_multiple_of(LINE);
         for segment in &segments.backward {
@@ -194,15 +194,15 @@ impl Blocks {
                 let block = &mut self.list[block];
                 block.more_gradients = self.gradients_len;
                 if block.takes_updates() {
-                    self.gradients_len += (segment.shares - 1) * block.range.len().next_multiple_of(LINE);
+                    self.gradients_len += (segment.shards - 1) * block.range.len().next_multiple_of(LINE);
                 }
             }
         }
         len + self.gradients_len
     }
 
-    /// Lays out the memory once all blocks are there, and fills it by `starts`, one for each block.
-    pub(super) fn lay_out(&mut self, starts: &[Start], seed: Seed, training: bool) -> Result<()> {
+    /// Allocates memory once all blocks are known. Values are 0.
+    pub(super) fn allocate(&mut self, training: bool) {
         let len = self.list.last().map_or(0, |b| b.range.end);
         let mut used = 0;
         for quantizer in self.list.iter_mut().filter_map(|b| Some((b.range.len(), b.quantizer.as_mut()?))) {
@@ -213,32 +213,29 @@ impl Blocks {
         self.values = Arena::new(len);
         self.used = Arena::new(used);
         self.gradients = Arena::new(if training { self.gradients_len } else { 0 });
-        for (block, start) in self.list.iter().zip(starts) {
-            let learned = match start {
-                Start::Learned(op, of) => {
-                    let of = self.find(of)?;
-                    Some(op.initial(self.values_of(of), &self.list[of].dims)?)
-                }
-                _ => None,
-            };
-            let values = &mut self.values.as_mut_slice()[block.range.clone()];
-            match start {
-                Start::Drawn(initializer, fans) => {
-                    let mut rng = seed.derive(&block.name, 0).rng();
-                    initializer.fill(values, *fans, &mut rng)?;
-                }
-                Start::Values(given) => {
-                    check_len(&block.name, "values", given.len(), values.len())?;
-                    values.copy_from_slice(given);
-                }
-                Start::Learned(..) => {
-                    let given = learned.unwrap_or_default();
-                    check_len(&block.name, "values", given.len(), values.len())?;
-                    values.copy_from_slice(&given);
-                }
-            }
-        }
         self.is_stale = true;
+    }
+
+    /// Initializes each block from its entry of `starts`, in order: a learned quantizer parameter is computed from the
+    /// values of a block before it.
+    pub(super) fn initialize(&mut self, starts: &[BlockInit], seed: Seed) -> Result<()> {
+        for (block, start) in self.list.iter().zip(starts) {
+            let given = match start {
+                BlockInit::Drawn(initializer, fans) => {
+                    let mut rng = seed.derive(&block.name, 0).rng();
+                    let values = &mut self.values.as_mut_slice()[block.range.clone()];
+                    initializer.fill(values, *fans, &mut rng)?;
+                    continue;
+                }
+                BlockInit::Values(given) => given.clone(),
+                BlockInit::Learned(op, of) => {
+                    let of = self.find(of)?;
+                    op.initial(self.values_of(of), &self.list[of].dims)?
+                }
+            };
+            check_len(&block.name, "values", given.len(), block.range.len())?;
+            self.values.as_mut_slice()[block.range.clone()].copy_from_slice(&given);
+        }
         Ok(())
     }
 
@@ -269,7 +266,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Sets or takes away the prune mask: values and optimizer state under a 0 are 0 from now on.
+    /// Sets or removes the prune mask. Values and optimizer state under a 0 are 0 from now on.
     pub(super) fn set_prune_mask(&mut self, block: usize, mask: Option<Vec<f32>>) -> Result<()> {
         let own = &mut self.list[block];
         if let Some(mask) = &mask {
@@ -294,7 +291,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Quantizes what changed.
+    /// Quantizes the blocks that changed.
     pub(super) fn refresh(&mut self, mode: Mode, threads: usize) -> Result<()> {
         let Self { list, values, used, is_stale, .. } = self;
         for block in list {
@@ -316,24 +313,25 @@ impl Blocks {
                 }
             }
         }
-        // Random draws of a training step are not those of an inference.
+        // The random draws of a training step must not be reused by inference.
         *is_stale =
             mode.is_training() && self.list.iter().any(|b| b.quantizer.as_ref().is_some_and(|q| q.is_random));
         Ok(())
     }
 
-    /// Adds up a block's gradients by so many shares of a batch.
-    pub(super) fn add_shares(&mut self, block: usize, shares: usize) {
+    /// Reduces a block's shard gradients into shard 0.
+    pub(super) fn reduce_shards(&mut self, block: usize, shards: usize) {
         let (block, first) = (&self.list[block], self.values.len().next_multiple_of(LINE));
         let (total, more) = self.gradients.as_mut_slice().split_at_mut(first);
         let total = &mut total[block.range.clone()];
-        for share in 1..shares {
-            let Range { start, end } = block.gradient(share);
+        for shard in 1..shards {
+            let Range { start, end } = block.gradient(shard);
             total.iter_mut().zip(&more[start - first..end - first]).for_each(|(sum, g)| *sum += g);
         }
     }
 
-    /// Turns a finished gradient of what was used into that of the values: through the quantizer, under the masks.
+    /// Turns a finished gradient by the quantized values into the gradient by the values: through the quantizer, then
+    /// the masks.
     pub(super) fn finish_gradient(&mut self, block: usize, mode: Mode) -> Result<()> {
         let Self { list, values, gradients, .. } = self;
         let block = &list[block];
@@ -351,7 +349,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Lends a block to an optimizer.
+    /// Passes a block to an optimizer.
     pub(super) fn update(&mut self, block: usize, change: &mut Change<'_>, threads: Threads) {
         let Self { list, values, gradients, slots, slot_count, is_stale, .. } = self;
         let block = &list[block];
@@ -370,22 +368,24 @@ impl Blocks {
         });
     }
 
-    /// Whether a block's gradient is that of what was used, up to masks.
+    /// True if the gradient by the quantized values is, up to masks, the gradient by the values.
     pub(super) fn is_gradient_final(&self, block: usize, mode: Mode) -> bool {
         self.list[block].quantizer.as_ref().is_none_or(|q| q.op.is_gradient_one(q.mode(mode)))
     }
 
-    /// Lends pieces of a block to an optimizer as `compute` hands out those of its gradient.
-    pub(super) fn update_in_pieces(
+    /// Passes tiles of a block to an optimizer as `compute` produces the tiles of its gradient.
+    pub(super) fn update_by_tiles(
         &mut self,
         block: usize,
         change: &(dyn Fn(Update<'_>) + Sync),
         ledger: &Ledger,
         compute: impl FnOnce(&dyn GradientConsumer),
     ) {
+        // Tiles of one block are disjoint, and each thread lends the values and the state of its tile only, so tiles
+        // can be updated in parallel. The gradient of a tile never reaches the gradient arena.
         let Self { list, values, slots, slot_count, is_stale, .. } = self;
         *is_stale = true;
-        compute(&BlockInPieces {
+        compute(&TiledBlock {
             block: &list[block],
             slot_count: *slot_count,
             values: values.lend(ledger),
@@ -413,8 +413,8 @@ impl Blocks {
     }
 }
 
-/// A block that an optimizer changes piece by piece.
-struct BlockInPieces<'a> {
+/// A block that an optimizer updates tile by tile.
+struct TiledBlock<'a> {
     block: &'a Block,
     slot_count: usize,
     values: Lender<'a, f32>,
@@ -423,27 +423,27 @@ struct BlockInPieces<'a> {
     change: &'a (dyn Fn(Update<'_>) + Sync),
 }
 
-impl BlockInPieces<'_> {
-    /// Where some of the block's elements lie among all values.
-    fn values_at(&self, part: &Range<usize>) -> Range<usize> {
+impl TiledBlock<'_> {
+    /// Range of some elements among all values.
+    fn values_at(&self, tile: &Range<usize>) -> Range<usize> {
         let start = self.block.range.start;
-        start + part.start..start + part.end
+        start + tile.start..start + tile.end
     }
 
-    /// Where their state lies, slot by slot.
-    fn slots_at(&self, part: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    /// Ranges of their optimizer state, slot by slot.
+    fn slots_at(&self, tile: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let (Range { start, end }, count) = (self.block.range.clone(), self.slot_count);
-        let Range { start: first, end: last } = part.clone();
+        let Range { start: first, end: last } = tile.clone();
         let slots = (0..count).map(move |slot| count * start + slot * (end - start));
         slots.map(move |at| at + first..at + last)
     }
 }
 
-impl GradientConsumer for BlockInPieces<'_> {
+impl GradientConsumer for TiledBlock<'_> {
     fn consume(&self, first: usize, gradient: &mut [f32]) {
-        let part = first..first + gradient.len();
+        let tile = first..first + gradient.len();
         let masks = [&self.block.prune_mask, &self.block.update_mask];
-        let [prune_mask, update_mask] = masks.map(|mask| mask.as_ref().map(|mask| &mask[part.clone()]));
+        let [prune_mask, update_mask] = masks.map(|mask| mask.as_ref().map(|mask| &mask[tile.clone()]));
         for mask in [prune_mask, update_mask].into_iter().flatten() {
             multiply(gradient, mask);
         }
@@ -451,9 +451,9 @@ impl GradientConsumer for BlockInPieces<'_> {
         let update = Update {
             name: &self.block.name,
             first,
-            values: loan.write(&self.values, self.values_at(&part)),
+            values: loan.write(&self.values, self.values_at(&tile)),
             gradient,
-            slots: self.slots_at(&part).map(|range| loan.write(&self.slots, range)).collect(),
+            slots: self.slots_at(&tile).map(|range| loan.write(&self.slots, range)).collect(),
             prune_mask,
             update_mask,
             threads: Threads::ONE,
@@ -470,6 +470,11 @@ impl GradientConsumer for BlockInPieces<'_> {
 }
 
 impl BlockQuantizer {
+    /// Textual form of the quantizer.
+    pub(super) fn description(&self) -> String {
+        self.op.quantizer().to_string()
+    }
+
     fn mode(&self, mode: Mode) -> tinsmith_quant::Mode {
         quantizer_mode(mode, self.is_random, &self.layer, &self.weight)
     }

@@ -1,13 +1,13 @@
-//! Operators of several inputs, and copies.
+//! Operators with several inputs.
 
 use tinsmith_kernels::epilogue::{Epilogue, add_gated};
 use tinsmith_kernels::gate::Gate;
 
-use super::operator::{Backward, Forward, Operator, Passing};
+use super::operator::{Backward, Forward, Operator, Traversal};
 use super::product::fuse_into;
 use crate::error::Result;
 
-/// The sum of two inputs of one shape.
+/// Sum of two inputs of the same shape.
 #[derive(Debug)]
 pub(super) struct Sum {
     channels: usize,
@@ -38,8 +38,8 @@ impl Operator for Sum {
         false
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 
     fn fuse(&mut self, gate: Gate) -> bool {
@@ -51,15 +51,15 @@ impl Operator for Sum {
     }
 }
 
-/// Inputs side by side along an axis.
+/// Concatenation of inputs along an axis.
 #[derive(Debug)]
 pub(super) struct Concat {
-    /// Elements that each input gives to a block.
+    /// Elements that each input contributes to one contiguous run of the output.
     widths: Vec<usize>,
 }
 
 impl Concat {
-    /// Of samples of these shapes, along `axis`.
+    /// For samples of these shapes, along `axis`.
     pub(super) fn new(shapes: &[&[usize]], axis: usize) -> Self {
         Self { widths: shapes.iter().map(|s| s[axis..].iter().product()).collect() }
     }
@@ -106,7 +106,7 @@ impl Operator for Concat {
         false
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 }

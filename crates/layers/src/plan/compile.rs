@@ -1,4 +1,4 @@
-//! From a specification to the steps of a plan.
+//! Compiles a specification into the steps of a plan.
 
 use std::collections::BTreeSet;
 
@@ -10,34 +10,35 @@ use tinsmith_kernels::gate::Gate;
 use tinsmith_network::{Graph, ModelSpec, Op};
 
 use super::blocks::Blocks;
-use super::operator::{Part, Pieces, Start};
+use super::operator::{BlockInit, LayerOperator, ShortList};
 use super::pointwise::Gated;
 use super::segment::Segments;
-use super::step::{Sink, Step, Value};
-use super::translate::{Draft, Source, translate};
-use super::{Custom, Ends, Memory, Plan, PlanOptions, Site, memory};
+use super::step::{PlanStep, PlanTensor, Sink};
+use super::translate::{StepDraft, StepSource, translate};
+use super::{Custom, Memory, Plan, PlanEnds, PlanOptions, Site, memory};
 use crate::error::{LayersError, Result};
 use crate::layer::Blueprint;
 use crate::model::Wiring;
 
-/// What is compiled.
+/// State of a compilation.
 struct Compiler<'a> {
     spec: &'a ModelSpec,
     graph: &'a Graph,
     options: &'a PlanOptions,
-    values: Vec<Value>,
-    steps: Vec<Step>,
+    values: Vec<PlanTensor>,
+    steps: Vec<PlanStep>,
     blocks: Blocks,
-    starts: Vec<Start>,
-    /// The value that each layer puts out.
+    starts: Vec<BlockInit>,
+    /// Tensor holding each layer's output.
     value_of: Vec<Option<usize>>,
-    /// How many layers of the plan (and its end) read each layer's value.
+    /// Number of readers of each layer's output within the plan, its end included.
     readers: Vec<usize>,
 }
 
+/// Compiles `spec`. Without a seed the blocks are left at 0, for a caller that copies all of them from a model.
 pub(super) fn compile(
     spec: &ModelSpec,
-    seed: Seed,
+    seed: Option<Seed>,
     options: &PlanOptions,
     customize: Custom<'_>,
 ) -> Result<Plan> {
@@ -74,7 +75,8 @@ pub(super) fn compile(
     }
     for &i in graph.order.iter().filter(|i| needed.contains(i)) {
         let is_begin = begins.contains(&i);
-        // An input's own quantizer is part of the plan; what a layer in the middle computes is not, where the plan begins there.
+        // An input's own quantizer is part of the plan. If the plan starts at an inner layer, the caller supplies
+        // that layer's output, and the layer itself is not computed.
         if is_begin && !matches!(spec.layers[i].op, Op::Input(_)) {
             continue;
         }
@@ -83,11 +85,14 @@ pub(super) fn compile(
             .layer(i, &wiring.sources[i], keeps_logits, &mut *customize)
             .map_err(|e| e.of_layer(&spec.layers[i].name))?;
     }
-    let outputs: Vec<usize> = ends.iter().filter_map(|&i| compiler.value_of[i]).collect();
+    let outputs: Vec<usize> = ends
+        .iter()
+        .map(|&i| compiler.value_of[i].expect("invariant: every layer that the plan ends at was compiled"))
+        .collect();
     compiler.finish(seed, inputs, outputs, &begins, &ends)
 }
 
-/// The layers called so, or others where no name is given.
+/// Layers with the given names, or `default` if none are given.
 fn named(spec: &ModelSpec, names: &[String], others: &[usize]) -> Result<Vec<usize>> {
     if names.is_empty() {
         return Ok(others.to_vec());
@@ -97,7 +102,7 @@ fn named(spec: &ModelSpec, names: &[String], others: &[usize]) -> Result<Vec<usi
             let known: Vec<&str> = spec.layers.iter().map(|l| l.name.as_str()).collect();
             LayersError::Unsupported {
                 layer: name.clone(),
-                what: format!("is no layer; layers are {}", known.join(", ")),
+                what: format!("is not a layer; layers are {}", known.join(", ")),
             }
         })
     };
@@ -117,7 +122,7 @@ fn needed(spec: &ModelSpec, wiring: &Wiring, begins: &[usize], ends: &[usize]) -
             return Err(LayersError::Unsupported {
                 layer: spec.layers[i].name.clone(),
                 what: format!(
-                    "is needed by the layers that the plan ends at, want it among those that it begins at ({})",
+                    "is an input of the layers that the plan ends at; add it to the layers that the plan starts from ({})",
                     names.join(", ")
                 ),
             });
@@ -129,7 +134,7 @@ fn needed(spec: &ModelSpec, wiring: &Wiring, begins: &[usize], ends: &[usize]) -
 
 impl Compiler<'_> {
     fn value(&mut self, sample: &[usize]) -> usize {
-        self.values.push(Value {
+        self.values.push(PlanTensor {
             len: sample.iter().product(),
             channels: sample.last().copied().unwrap_or(1),
             range: 0..0,
@@ -137,7 +142,7 @@ impl Compiler<'_> {
             gradient: 0..0,
             bits: 0..0,
             closes_itself: false,
-            is_part: [false; 3],
+            is_chunk: [false; 3],
         });
         self.values.len() - 1
     }
@@ -147,7 +152,7 @@ impl Compiler<'_> {
         i: usize,
         sources: &[usize],
         keeps_logits: bool,
-        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<Part>>,
+        customize: &mut dyn FnMut(&Site<'_>) -> Result<Option<LayerOperator>>,
     ) -> Result<()> {
         let (spec, graph) = (self.spec, self.graph);
         let layer = &spec.layers[i];
@@ -156,18 +161,23 @@ impl Compiler<'_> {
         } else {
             sources.iter().map(|&k| graph.shape(k)).collect()
         };
-        let inputs: Pieces<(usize, usize)> = if sources.is_empty() {
-            self.value_of[i].into_iter().map(|v| (v, graph.shape(i).last().copied().unwrap_or(1))).collect()
+        let inputs: ShortList<(usize, usize)> = if sources.is_empty() {
+            let value = self.value_of[i].expect("invariant: a layer without sources is an input of the plan");
+            SmallVec::from_slice(&[(value, graph.shape(i).last().copied().unwrap_or(1))])
         } else {
             let values = sources.iter().zip(&shapes);
             values
-                .filter_map(|(&k, shape)| Some((self.value_of[k]?, shape.last().copied().unwrap_or(1))))
+                .map(|(&k, shape)| {
+                    let value =
+                        self.value_of[k].expect("invariant: sources are compiled before their readers");
+                    (value, shape.last().copied().unwrap_or(1))
+                })
                 .collect()
         };
         let site = Site { layer, inputs: &shapes, output: graph.shape(i) };
-        if let Some(part) = customize(&site)? {
+        if let Some(layer_operator) = customize(&site)? {
             let output = self.value(graph.shape(i));
-            self.step(&layer.name, part, inputs, output);
+            self.step(&layer.name, layer_operator, inputs, output);
             self.value_of[i] = Some(output);
             return Ok(());
         }
@@ -178,30 +188,36 @@ impl Compiler<'_> {
         let mut last = inputs.first().map(|&(value, _)| value);
         for (n, draft) in drafts.into_iter().enumerate() {
             last = match draft {
-                Draft::Alias => last,
-                Draft::Gate(gate) => {
+                StepDraft::Alias => last,
+                StepDraft::Gate(gate) => {
                     let fusable = n > 0 || may_fuse_into_source;
-                    let Some(value) = last else { continue };
+                    let value = last.expect("invariant: a gate follows a value");
                     if fusable && self.fuse(value, gate) {
                         Some(value)
                     } else {
                         let channels = graph.shape(i).last().copied().unwrap_or(1);
                         let output = self.value(graph.shape(i));
-                        let part = Part::new(Gated::new(gate, channels));
-                        self.step(&layer.name, part, SmallVec::from_slice(&[(value, channels)]), output);
+                        let layer_operator = LayerOperator::new(Gated::new(gate, channels));
+                        self.step(
+                            &layer.name,
+                            layer_operator,
+                            SmallVec::from_slice(&[(value, channels)]),
+                            output,
+                        );
                         Some(output)
                     }
                 }
-                Draft::Step { part, source, sample } => {
-                    let from = match (source, last) {
-                        (Source::Inputs, _) => inputs.clone(),
-                        (Source::Last, Some(value)) => {
+                StepDraft::Step { layer_operator, source, sample } => {
+                    let from = match source {
+                        StepSource::Inputs => inputs.clone(),
+                        StepSource::Last => {
+                            let value =
+                                last.expect("invariant: a step that reads the last value follows one");
                             SmallVec::from_slice(&[(value, self.values[value].channels)])
                         }
-                        (Source::Last, None) => SmallVec::new(),
                     };
                     let output = self.value(&sample);
-                    self.step(&layer.name, part, from, output);
+                    self.step(&layer.name, layer_operator, from, output);
                     Some(output)
                 }
             };
@@ -210,35 +226,41 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Hands `gate` to the step that makes `value`, if it takes it.
+    /// Fuses `gate` into the step that produces `value`, if that step accepts it.
     fn fuse(&mut self, value: usize, gate: Gate) -> bool {
         self.steps.iter_mut().any(|s| s.output == value && s.operator.fuse(gate))
     }
 
-    fn step(&mut self, layer: &str, part: Part, inputs: Pieces<(usize, usize)>, output: usize) {
-        let mut distinct: Pieces<(usize, usize)> = SmallVec::new();
+    fn step(
+        &mut self,
+        layer: &str,
+        layer_operator: LayerOperator,
+        inputs: ShortList<(usize, usize)>,
+        output: usize,
+    ) {
+        let mut distinct: ShortList<(usize, usize)> = SmallVec::new();
         for (value, channels) in inputs {
-            // A value that is read twice has two gradients to add: the second reading gets a copy.
+            // A value read twice by one step has two gradients to add, so the second read gets a copy.
             if distinct.iter().any(|&(v, _)| v == value) {
                 let len = self.values[value].len;
                 let copy = self.value(&[len / channels.max(1), channels]);
-                let part = Part::new(Gated::new(Gate::LINEAR, channels));
-                self.step(layer, part, SmallVec::from_slice(&[(value, channels)]), copy);
+                let layer_operator = LayerOperator::new(Gated::new(Gate::LINEAR, channels));
+                self.step(layer, layer_operator, SmallVec::from_slice(&[(value, channels)]), copy);
                 distinct.push((copy, channels));
             } else {
                 distinct.push((value, channels));
             }
         }
         let (mut weights, mut state) = (SmallVec::new(), SmallVec::new());
-        for spec in part.blocks {
+        for spec in layer_operator.blocks {
             let is_trainable = spec.trainable;
             self.starts.push(spec.start.clone());
             let number = self.blocks.add(spec);
             if is_trainable { weights.push(number) } else { state.push(number) }
         }
-        self.steps.push(Step {
+        self.steps.push(PlanStep {
             layer: layer.to_owned(),
-            operator: part.operator,
+            operator: layer_operator.operator,
             inputs: distinct,
             output,
             weights,
@@ -252,7 +274,7 @@ impl Compiler<'_> {
 
     fn finish(
         mut self,
-        seed: Seed,
+        seed: Option<Seed>,
         inputs: Vec<usize>,
         outputs: Vec<usize>,
         begins: &[usize],
@@ -273,30 +295,34 @@ impl Compiler<'_> {
         }
         let bits = memory::lay_out_bits(&mut self.values, rows);
         let names = |layers: &[usize]| layers.iter().map(|&i| self.spec.layers[i].name.clone()).collect();
-        let weights = |step: &Step| step.weights.iter().map(|&b| self.blocks.list[b].len()).sum();
+        let weights = |step: &PlanStep| step.weights.iter().map(|&b| self.blocks.list[b].len()).sum();
         let weights: Vec<usize> = self.steps.iter().map(weights).collect();
         let segments = Segments::new(&self.steps, &self.values, &weights, &outputs, options);
-        let ends = Ends { inputs, outputs, input_names: names(begins), output_names: names(ends) };
+        let ends = PlanEnds { inputs, outputs, input_names: names(begins), output_names: names(ends) };
         let (shared, own_floats) =
             memory::lay_out(&mut self.values, &mut self.steps, &segments, &ends, options);
         let memory = Memory {
             shared,
             own: own_floats,
-            slots: options.threads.count().min(segments.most_shares()),
+            slots: options.threads.count().min(segments.max_shards()),
             bits,
             kept: if options.training { memory::lay_out_kept(&mut self.steps, rows) } else { 0 },
             sums: memory::lay_out_sums(&mut self.steps, &segments),
             operators: own,
         };
+        // Checked before any of it is allocated.
         let bytes = memory.bytes() + self.blocks.lay_out_gradients(&self.steps, &segments) * size_of::<f32>();
         if let Some(limit) = options.memory_limit.filter(|&limit| bytes > limit) {
             return Err(LayersError::Memory { bytes, limit, rows });
         }
-        self.blocks.lay_out(&self.starts, seed, options.training)?;
+        self.blocks.allocate(options.training);
+        if let Some(seed) = seed {
+            self.blocks.initialize(&self.starts, seed)?;
+        }
         Ok(Plan::new(self.values, self.steps, segments, self.blocks, ends, memory, options))
     }
 
-    /// Which steps have a backward pass, who gives what to which gradient, and who closes gates.
+    /// Decides which steps have a backward pass, which writes or adds to each gradient, and which applies the gates.
     fn plan_backward(&mut self, inputs: &[usize], outputs: &[usize]) {
         let options = self.options;
         let mut wants = vec![false; self.values.len()];
@@ -307,7 +333,10 @@ impl Compiler<'_> {
             let trains = step.weights.iter().any(|&b| self.blocks.list[b].takes_updates());
             wants[step.output] = trains || step.inputs.iter().any(|&(v, _)| wants[v]);
         }
-        // Values whose gradient something has been given to already; a loss gives the first to the outputs.
+        // Steps are visited in reverse execution order, as in the backward pass: the first visitor that gives a
+        // gradient to a tensor overwrites the buffer, all later ones add to it. The last one (`last_giver`) finds the
+        // complete sum, so it also applies the gate of the tensor's producer. Tensors whose gradient has been written
+        // already. The loss writes first to the outputs.
         let mut given = vec![false; self.values.len()];
         outputs.iter().for_each(|&v| given[v] = wants[v]);
         let mut last_giver: Vec<Option<(usize, usize)>> = vec![None; self.values.len()];
@@ -316,7 +345,7 @@ impl Compiler<'_> {
             if !(wants[output] && given[output]) {
                 continue;
             }
-            let mut sinks: Pieces<Option<Sink>> = SmallVec::new();
+            let mut sinks: ShortList<Option<Sink>> = SmallVec::new();
             for (k, &(v, _)) in self.steps[s].inputs.iter().enumerate() {
                 sinks.push(wants[v].then_some(Sink { accumulate: given[v], closes_gate: false }));
                 if wants[v] {
@@ -335,6 +364,7 @@ impl Compiler<'_> {
             let own = self.values[value].channels;
             let closed = last_giver[value].is_some_and(|(giver, k)| {
                 let seen = self.steps[giver].inputs[k].1;
+                // Gate bits come in words of 16 channels: reader and producer must cut the rows in the same way.
                 let same = seen == own || (seen.is_multiple_of(16) && own.is_multiple_of(16));
                 if let Some(Some(sink)) = self.steps[giver].sinks.as_mut().map(|sinks| &mut sinks[k]) {
                     sink.closes_gate = same;
@@ -342,7 +372,7 @@ impl Compiler<'_> {
                 same
             });
             self.values[value].closes_itself = !closed;
-            // The place is found later; that it is not empty says that bits are kept.
+            // The range is assigned later. A non-empty one marks that bits are kept.
             self.values[value].bits = 0..1;
         }
         for (value, wants) in self.values.iter_mut().zip(wants) {

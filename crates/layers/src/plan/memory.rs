@@ -1,4 +1,4 @@
-//! Where everything lies that a plan's steps read and write.
+//! Memory layout of a plan's steps and tensors.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -6,13 +6,13 @@ use std::ops::Range;
 use tinsmith_kernels::arena::LINE;
 use tinsmith_kernels::gate::gate_words;
 
-use super::layout::{Lifetime, place};
-use super::segment::{Life, Moment, Segments, Times, Use};
-use super::step::{Step, Value};
-use super::{Ends, PlanOptions};
+use super::placement::{Lifetime, place};
+use super::segment::{BufferLifetime, Moment, Segments, Times, UsedTimes};
+use super::step::{PlanStep, PlanTensor};
+use super::{PlanEnds, PlanOptions};
 
-/// Where words of gate bits lie, of the values that have some.
-pub(super) fn lay_out_bits(values: &mut [Value], rows: usize) -> usize {
+/// Assigns ranges for gate bits. Returns the number of words.
+pub(super) fn lay_out_bits(values: &mut [PlanTensor], rows: usize) -> usize {
     let mut at = 0;
     for value in values.iter_mut().filter(|v| !v.bits.is_empty()) {
         let words = gate_words(rows * value.len / value.channels.max(1), value.channels);
@@ -22,8 +22,8 @@ pub(super) fn lay_out_bits(values: &mut [Value], rows: usize) -> usize {
     at
 }
 
-/// Where bytes lie that steps keep for the backward pass.
-pub(super) fn lay_out_kept(steps: &mut [Step], rows: usize) -> usize {
+/// Assigns ranges for the bytes that steps save for the backward pass. Returns their number.
+pub(super) fn lay_out_kept(steps: &mut [PlanStep], rows: usize) -> usize {
     let mut at = 0;
     for step in steps {
         step.kept = at..at + rows * step.operator.kept();
@@ -32,12 +32,12 @@ pub(super) fn lay_out_kept(steps: &mut [Step], rows: usize) -> usize {
     at
 }
 
-/// Where the sums lie that steps gather, each as often as there are shares.
-pub(super) fn lay_out_sums(steps: &mut [Step], segments: &Segments) -> usize {
+/// Assigns ranges for the sums that steps gather, one copy per shard. Returns their number.
+pub(super) fn lay_out_sums(steps: &mut [PlanStep], segments: &Segments) -> usize {
     let mut at = 0;
     for segment in segments.forward.iter().chain(&segments.backward) {
         let Some(s) = segment.gathers else { continue };
-        let len = segment.shares * steps[s].operator.sums();
+        let len = segment.shards * steps[s].operator.sums();
         if steps[s].sums.len() < len {
             steps[s].sums = at..at + len;
             at = (at + len).next_multiple_of(LINE / 2);
@@ -46,17 +46,17 @@ pub(super) fn lay_out_sums(steps: &mut [Step], segments: &Segments) -> usize {
     at
 }
 
-/// Finds a place for every value, gradient and scratch. Time runs through the forward steps, the loss, and the
-/// backward steps. Returns the size of the memory that all threads share, and that of what each has for itself.
+/// Assigns ranges for all values, gradients and scratch buffers. Time runs through the forward steps, the loss, and
+/// the backward steps. Returns the size of the memory shared by all threads, and of that owned by each thread.
 pub(super) fn lay_out(
-    all: &mut [Value],
-    steps: &mut [Step],
+    all: &mut [PlanTensor],
+    steps: &mut [PlanStep],
     segments: &Segments,
-    Ends { inputs, outputs, .. }: &Ends,
+    PlanEnds { inputs, outputs, .. }: &PlanEnds,
     options: &PlanOptions,
 ) -> (usize, usize) {
     let times = Times::new(segments, steps.len());
-    let nothing = || vec![Use::default(); all.len()];
+    let nothing = || vec![UsedTimes::default(); all.len()];
     let (mut values, mut repeated, mut gradients) = (nothing(), nothing(), nothing());
     let repeats = segments.backward.iter().flat_map(|segment| &segment.repeats);
     let is_repeated: BTreeSet<usize> = repeats.map(|&(r, _)| steps[r].output).collect();
@@ -89,15 +89,15 @@ pub(super) fn lay_out(
     if options.input_gradients {
         inputs.iter().for_each(|&v| gradients[v].touch_at(times.end));
     }
-    let mut layout = Layout::default();
+    let mut layout = BufferLayout::default();
     for (v, value) in all.iter_mut().enumerate() {
         let wanted = if value.gradient.is_empty() { 0 } else { value.len };
-        let mut buffer = |used: &Use, len: usize| {
+        let mut buffer = |used: &UsedTimes, len: usize| {
             let life = used.life(&times, options.rows.max(1));
             layout.add(life.map(|life| (life, life.rows * len)));
-            life.is_some_and(|life| life.is_part)
+            life.is_some_and(|life| life.is_chunk)
         };
-        value.is_part =
+        value.is_chunk =
             [buffer(&values[v], value.len), buffer(&repeated[v], value.len), buffer(&gradients[v], wanted)];
     }
     for (s, step) in steps.iter().enumerate() {
@@ -105,7 +105,7 @@ pub(super) fn lay_out(
             layout.add(time.map(|time| {
                 let (at, rows) = (time.at, times.rows_at(time));
                 let is_own = times.is_shared(time);
-                let life = Life { first: at, last: at, rows, is_part: true, is_own };
+                let life = BufferLifetime { first: at, last: at, rows, is_chunk: true, is_own };
                 (life, len(step.operator.scratch(rows)))
             }));
         };
@@ -114,7 +114,8 @@ pub(super) fn lay_out(
     }
     let (ranges, shared, own) = layout.place();
     let mut ranges = ranges.into_iter();
-    let mut next = || ranges.next().unwrap_or_default();
+    let mut next =
+        || ranges.next().expect("invariant: one range for each buffer, in the order they were added");
     for value in all {
         value.range = next();
         value.repeated = next();
@@ -126,35 +127,38 @@ pub(super) fn lay_out(
     (shared, own)
 }
 
-/// Buffers in the memory that all threads share and in that which each has for itself, behind it.
+/// Buffers in the memory shared by all threads, followed by those in the memory owned by each thread.
 #[derive(Debug, Default)]
-struct Layout {
+struct BufferLayout {
     buffers: Vec<(Lifetime, bool)>,
 }
 
-impl Layout {
-    /// A buffer's life and its elements; none takes no room.
-    fn add(&mut self, buffer: Option<(Life, usize)>) {
+impl BufferLayout {
+    /// Adds a buffer with its lifetime and length. None occupies no memory.
+    fn add(&mut self, buffer: Option<(BufferLifetime, usize)>) {
         let nothing = (Lifetime { len: 0, first: 0, last: 0 }, false);
         self.buffers.push(
             buffer.map_or(nothing, |(l, len)| (Lifetime { len, first: l.first, last: l.last }, l.is_own)),
         );
     }
 
-    /// Where each buffer lies (the first thread's, where each has its own), and the sizes of both memories.
+    /// Returns each buffer's range (for thread-owned buffers that of the first thread) and the sizes of both
+    /// memories.
     fn place(&self) -> (Vec<Range<usize>>, usize, usize) {
         let of = |own: bool| -> Vec<Lifetime> {
             self.buffers.iter().filter(|(_, is_own)| *is_own == own).map(|(life, _)| *life).collect()
         };
         let ((shared, size), (own, own_size)) = (place(&of(false)), place(&of(true)));
+        // Thread-owned memory follows the shared one, one copy per thread at a fixed distance, so that a thread finds
+        // its buffers by adding one offset.
         let start = size.next_multiple_of(LINE);
         let (mut shared, mut own) = (shared.into_iter(), own.into_iter());
         let ranges = self.buffers.iter().map(|(_, is_own)| {
             if *is_own {
-                let range = own.next().unwrap_or_default();
+                let range = own.next().expect("invariant: one range for each thread-owned buffer");
                 range.start + start..range.end + start
             } else {
-                shared.next().unwrap_or_default()
+                shared.next().expect("invariant: one range for each shared buffer")
             }
         });
         (ranges.collect(), start, own_size.next_multiple_of(LINE))

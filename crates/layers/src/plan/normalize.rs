@@ -1,4 +1,4 @@
-//! Batch normalization in float.
+//! Batch normalization in floating point.
 
 use tinsmith_kernels::batch_norm::{
     add_gradient_sums, add_moments, batch_norm_fused, finish_moments, input_gradient_into, join_moments,
@@ -7,12 +7,12 @@ use tinsmith_kernels::batch_norm::{
 use tinsmith_kernels::epilogue::Epilogue;
 use tinsmith_kernels::gate::Gate;
 
-use super::operator::{Backward, Batch, Forward, Gather, Operator, Passing};
+use super::operator::{Backward, Batch, Forward, Gather, Operator, Traversal};
 use super::product::fuse_into;
 use crate::error::Result;
 
-/// Scale and shift by learned factors after normalization by the batch's moments, or the moving ones in inference
-/// (Ioffe and Szegedy, arXiv 1502.03167). Blocks: gamma and beta where they are learned; state: moving mean and variance.
+/// Normalization by the batch moments, or by the moving ones in inference, followed by a learned scale and shift
+/// (Ioffe and Szegedy, arXiv 1502.03167). Blocks: gamma and beta, if learned. State: moving mean and variance.
 #[derive(Debug)]
 pub(super) struct BatchNorm {
     channels: usize,
@@ -20,21 +20,21 @@ pub(super) struct BatchNorm {
     has_beta: bool,
     epsilon: f32,
     momentum: f64,
-    /// Whether the moving variance takes the batch's unbiased one.
+    /// True if the moving variance tracks the unbiased batch variance.
     unbiased: bool,
-    own: Own,
+    own: BatchMoments,
     gate: Gate,
 }
 
 #[derive(Debug)]
-struct Own {
+struct BatchMoments {
     mean: Vec<f32>,
     variance: Vec<f32>,
     ones: Vec<f32>,
     zeros: Vec<f32>,
-    /// Of the rows of this batch.
+    /// Moment sums over the rows of this batch.
     moments: Vec<f64>,
-    /// Of the gradients of this batch: for beta, then for gamma.
+    /// Gradient sums of this batch: for beta, then for gamma.
     sums: Vec<f64>,
     d_gamma: Vec<f32>,
     d_beta: Vec<f32>,
@@ -42,7 +42,7 @@ struct Own {
 
 impl BatchNorm {
     pub(super) fn new(l: &tinsmith_network::op::BatchNorm, sample: &[usize], unbiased: bool) -> Self {
-        let channels = sample.last().copied().unwrap_or_default();
+        let channels = *sample.last().expect("invariant: a normalized sample has an axis of channels");
         let zeros = || vec![0.0; channels];
         Self {
             channels,
@@ -51,7 +51,7 @@ impl BatchNorm {
             epsilon: l.epsilon as f32,
             momentum: l.momentum,
             unbiased,
-            own: Own {
+            own: BatchMoments {
                 mean: zeros(),
                 variance: zeros(),
                 ones: vec![1.0; channels],
@@ -87,10 +87,10 @@ impl Operator for BatchNorm {
 
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let x = io.inputs[0];
-        let Own { mean, variance, sums, d_gamma, d_beta, .. } = &self.own;
+        let BatchMoments { mean, variance, sums, d_gamma, d_beta, .. } = &self.own;
         if let Some(dx) = &mut io.d_inputs[0] {
             let (gamma, _) = self.scale_shift(&io.weights);
-            let rows = io.span.batch * (x.len() / io.span.rows / self.channels.max(1));
+            let rows = io.chunk.batch * (x.len() / io.chunk.rows / self.channels.max(1));
             let (moments, sums, threads) = ((&**mean, &**variance), (&**sums, rows), io.threads.count());
             input_gradient_into(
                 dx.values,
@@ -110,8 +110,8 @@ impl Operator for BatchNorm {
         let found = [(self.has_gamma, d_gamma), (self.has_beta, d_beta)];
         let found = found.into_iter().filter(|(learned, _)| *learned).map(|(_, values)| values);
         for (gradient, found) in io.gradients.iter_mut().zip(found).filter(|(g, _)| !g.is_empty()) {
-            // They were found for the whole batch at once.
-            if io.span.share == 0 {
+            // The gradients were computed for the whole batch at once, so shard 0 takes all of them.
+            if io.chunk.shard == 0 {
                 gradient.copy_from_slice(found);
             } else {
                 gradient.fill(0.0);
@@ -120,22 +120,22 @@ impl Operator for BatchNorm {
         Ok(())
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Gathered
+    fn traversal(&self) -> Traversal {
+        Traversal::GatheredChunks
     }
 
-    /// Reading the input once more costs less than writing the output and reading it again, both through main memory.
+    /// Reading the input again costs less than writing the output and reading it back, both through main memory.
     fn repeats(&self) -> bool {
         true
     }
 
-    fn gather(&self, part: &mut Gather<'_>) {
-        add_moments(part.sums, part.inputs[0], part.threads.count());
+    fn gather(&self, chunk: &mut Gather<'_>) {
+        add_moments(chunk.sums, chunk.inputs[0], chunk.threads.count());
     }
 
-    fn gather_backward(&self, part: &mut Gather<'_>) {
-        let sums = &mut part.sums[..2 * self.channels];
-        add_gradient_sums(sums, part.d_output, part.inputs[0], &self.own.mean, part.threads.count());
+    fn gather_backward(&self, chunk: &mut Gather<'_>) {
+        let sums = &mut chunk.sums[..2 * self.channels];
+        add_gradient_sums(sums, chunk.d_output, chunk.inputs[0], &self.own.mean, chunk.threads.count());
     }
 
     fn sums(&self) -> usize {
@@ -146,14 +146,14 @@ impl Operator for BatchNorm {
         if !batch.mode.is_training() {
             return;
         }
-        let Own { mean, variance, moments, .. } = &mut self.own;
+        let BatchMoments { mean, variance, moments, .. } = &mut self.own;
         moments.fill(0.0);
-        batch.sums.chunks_exact(moments.len()).for_each(|share| join_moments(moments, share));
+        batch.sums.chunks_exact(moments.len()).for_each(|shard| join_moments(moments, shard));
         finish_moments(moments, mean, variance);
     }
 
     fn after(&mut self, state: &mut [&mut [f32]]) -> Result<()> {
-        let Own { mean, variance, moments, .. } = &self.own;
+        let BatchMoments { mean, variance, moments, .. } = &self.own;
         let rows = moments[0];
         let correction = if self.unbiased && rows > 1.0 { rows / (rows - 1.0) } else { 1.0 };
         if let [moving_mean, moving_variance] = state {
@@ -164,10 +164,10 @@ impl Operator for BatchNorm {
     }
 
     fn before_backward(&mut self, batch: &Batch<'_>) {
-        let Own { variance, sums, d_gamma, d_beta, .. } = &mut self.own;
+        let BatchMoments { variance, sums, d_gamma, d_beta, .. } = &mut self.own;
         sums.fill(0.0);
-        for share in batch.sums.chunks_exact(moment_sums(self.channels)) {
-            sums.iter_mut().zip(share).for_each(|(sum, share)| *sum += share);
+        for shard in batch.sums.chunks_exact(moment_sums(self.channels)) {
+            sums.iter_mut().zip(shard).for_each(|(sum, shard)| *sum += shard);
         }
         parameter_gradients((d_gamma, d_beta), sums, variance, self.epsilon);
     }
@@ -183,8 +183,8 @@ impl Operator for BatchNorm {
 
 /// `momentum * old + (1 - momentum) * factor * new`.
 fn move_towards(old: &mut [f32], new: &[f32], momentum: f64, factor: f64) {
-    let (keep, share) = (momentum as f32, ((1.0 - momentum) * factor) as f32);
+    let (keep, step) = (momentum as f32, ((1.0 - momentum) * factor) as f32);
     for (old, new) in old.iter_mut().zip(new) {
-        *old = *old * keep + new * share;
+        *old = *old * keep + new * step;
     }
 }

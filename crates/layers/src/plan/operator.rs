@@ -1,4 +1,4 @@
-//! What a step of a plan computes: an open trait, so that other crates bring operators of their own.
+//! The operator trait: the computation of one plan step, open for other crates to implement.
 
 use std::fmt;
 
@@ -14,155 +14,154 @@ use tinsmith_quant::{LearnedOp, QuantizerOp};
 use crate::error::Result;
 use crate::mode::Mode;
 
-/// Some slices, without asking the system for memory where they are few.
-pub type Pieces<T> = SmallVec<[T; 4]>;
+/// A short list of slices, stored inline up to four.
+pub type ShortList<T> = SmallVec<[T; 4]>;
 
-/// How an operator may pass over a batch. Networks of many small images are faster where a few samples go through
-/// several layers while they are in the cache, than where each layer passes over the whole batch; and threads wait less
-/// for each other where each takes its own samples through several layers.
+/// Access pattern of an operator over a batch. Networks of many small images run faster if a few rows pass through
+/// several layers while they are in the cache than if each layer passes over the whole batch. Threads also wait less
+/// for each other if each one takes its own rows through several layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
-    /// All samples at once.
+pub enum Traversal {
+    /// All rows at once.
     Whole,
-    /// In parts, in any order and several at a time: no sample's result depends on other samples.
-    Parts,
-    /// As [`Passing::Parts`], but training needs to know something of all samples first:
-    /// [`Operator::gather`] and [`Operator::gather_backward`] see every part before the pass itself begins.
-    Gathered,
+    /// In chunks, in any order and in parallel. The result of a row depends on no other row.
+    Chunks,
+    /// Like [`Traversal::Chunks`], but training needs statistics over all rows first: [`Operator::gather`] and
+    /// [`Operator::gather_backward`] see every chunk before the pass itself starts.
+    GatheredChunks,
 }
 
-/// Which samples of a batch are passed over.
+/// Rows of a batch that are processed together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The first of them.
+pub struct Chunk {
+    /// Index of the first row.
     pub first: usize,
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// Samples of the whole batch.
+    /// Rows of the whole batch.
     pub batch: usize,
-    /// Which share of the batch they are in: gradients of blocks are computed share by share and then added up.
-    pub share: usize,
+    /// Index of the shard that holds them. Block gradients are computed per shard and then summed.
+    pub shard: usize,
 }
 
-impl Span {
-    /// All samples of a batch.
+impl Chunk {
+    /// All rows of a batch, as one chunk.
     #[must_use]
     pub const fn whole(batch: usize) -> Self {
-        Self { first: 0, rows: batch, batch, share: 0 }
+        Self { first: 0, rows: batch, batch, shard: 0 }
     }
 }
 
-/// What an operator learns of a batch as a whole, before it passes over its parts.
+/// Statistics of a whole batch, passed to an operator before it processes the chunks.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// Samples.
+    /// Rows of the batch.
     pub rows: usize,
-    /// What [`Operator::gather`] (before the backward pass: [`Operator::gather_backward`]) left: [`Operator::sums`] numbers of
-    /// each share of the batch, one share after the other.
+    /// Results of [`Operator::gather`] (before the backward pass: [`Operator::gather_backward`]): [`Operator::sums`]
+    /// numbers per shard, one shard after another.
     pub sums: &'a [f64],
     /// Training or inference, and the seed of this step.
     pub mode: Mode,
 }
 
-/// What an operator learns of a part of a batch before it passes over the batch.
+/// Arguments of [`Operator::gather`] and [`Operator::gather_backward`]: one chunk, seen before the pass itself.
 #[derive(Debug)]
 pub struct Gather<'a> {
-    /// Which samples.
-    pub span: Span,
-    /// Values of the inputs; in the backward pass empty where [`Operator::keeps_inputs`] is false.
-    pub inputs: Pieces<&'a [f32]>,
-    /// In the backward pass the gradient of the result, closed where the gate is.
+    /// Rows of the chunk.
+    pub chunk: Chunk,
+    /// Input values. Empty in the backward pass if [`Operator::keeps_inputs`] is false.
+    pub inputs: ShortList<&'a [f32]>,
+    /// In the backward pass the gradient of the output, with the gate applied.
     pub d_output: &'a [f32],
-    /// What is gathered of this share of the batch: as many numbers as [`Operator::sums`] asked for, 0 before the first part.
+    /// Accumulators of this shard, [`Operator::sums`] numbers, 0 before the first chunk.
     pub sums: &'a mut [f64],
-    /// Threads that may be used.
+    /// Threads available.
     pub threads: Threads,
 }
 
-/// What an operator computes with in [`Operator::forward`]. Buffers are row-major, samples first, `span.rows` samples
-/// each.
+/// Arguments of [`Operator::forward`]. Buffers are row-major, samples first, `chunk.rows` rows each.
 #[derive(Debug)]
 pub struct Forward<'a> {
-    /// Which samples: all, unless [`Operator::passing`] allows parts.
-    pub span: Span,
-    /// Values of the inputs.
-    pub inputs: Pieces<&'a [f32]>,
-    /// Where the result goes.
+    /// Rows to process: all, unless [`Operator::traversal`] allows chunks.
+    pub chunk: Chunk,
+    /// Input values.
+    pub inputs: ShortList<&'a [f32]>,
+    /// Output buffer.
     pub output: &'a mut [f32],
-    /// Where the gate's bits go (see [`Gate`]); empty where nothing asks for them.
+    /// Destination of the gate's bits (see [`Gate`]). Empty if no step reads them.
     pub bits: &'a mut [u16],
-    /// The trainable blocks as they are to be used: masked, quantized.
-    pub weights: Pieces<&'a [f32]>,
-    /// The blocks that no optimizer changes; the operator changes them in [`Operator::after`].
-    pub state: Pieces<&'a [f32]>,
-    /// As many bytes as [`Operator::kept`] asked for these samples, for the backward pass; empty in inference.
+    /// Trainable blocks as used: masked and quantized.
+    pub weights: ShortList<&'a [f32]>,
+    /// Blocks that no optimizer updates. The operator updates them in [`Operator::after`].
+    pub state: ShortList<&'a [f32]>,
+    /// Bytes saved for the backward pass, [`Operator::kept`] per row. Empty in inference.
     pub kept: &'a mut [u8],
-    /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
+    /// Scratch memory of [`Operator::scratch`] elements with unspecified contents.
     pub scratch: &'a mut [f32],
     /// Training or inference, and the seed of this step.
     pub mode: Mode,
-    /// Threads that may be used.
+    /// Threads available.
     pub threads: Threads,
 }
 
-/// What an operator computes with in [`Operator::backward`].
+/// Arguments of [`Operator::backward`].
 #[derive(Debug)]
 pub struct Backward<'a> {
-    /// As in the forward pass.
-    pub span: Span,
-    /// Values of the inputs, as in the forward pass; empty where [`Operator::keeps_inputs`] is false.
-    pub inputs: Pieces<&'a [f32]>,
-    /// The result of the forward pass; empty where [`Operator::keeps_output`] is false.
+    /// Rows to process, as in the forward pass.
+    pub chunk: Chunk,
+    /// Input values, as in the forward pass. Empty if [`Operator::keeps_inputs`] is false.
+    pub inputs: ShortList<&'a [f32]>,
+    /// Output of the forward pass. Empty if [`Operator::keeps_output`] is false.
     pub output: &'a [f32],
-    /// Gradient of the result, closed where the gate is. The operator may use it up.
+    /// Gradient of the output, with the gate applied. The operator may overwrite it.
     pub d_output: &'a mut [f32],
-    /// For each input, where its gradient goes; None where nothing asks for it.
-    pub d_inputs: Pieces<Option<InputGradient<'a>>>,
-    /// The trainable blocks as they were used.
-    pub weights: Pieces<&'a [f32]>,
-    /// Their gradients by this share of the batch; empty for frozen blocks.
-    pub gradients: Pieces<&'a mut [f32]>,
-    /// Whether to add to these gradients: false for the first part of a share, which overwrites them.
+    /// Gradient buffer of each input. None if no step reads that gradient.
+    pub d_inputs: ShortList<Option<InputGradient<'a>>>,
+    /// Trainable blocks as used in the forward pass.
+    pub weights: ShortList<&'a [f32]>,
+    /// Their gradients for this shard. Empty for frozen blocks.
+    pub gradients: ShortList<&'a mut [f32]>,
+    /// True to add to these gradients. False for the first chunk of a shard, which overwrites them.
     pub accumulate: bool,
-    /// What the forward pass left there.
+    /// Bytes saved by the forward pass.
     pub kept: &'a [u8],
-    /// As many elements as [`Operator::scratch`] asked for, of unspecified value.
+    /// Scratch memory of [`Operator::scratch`] elements with unspecified contents.
     pub scratch: &'a mut [f32],
-    /// As in the forward pass.
+    /// Mode of the forward pass.
     pub mode: Mode,
-    /// Threads that may be used.
+    /// Threads available.
     pub threads: Threads,
 }
 
-/// What an operator computes a gradient in pieces from.
+/// Operands of a gradient that is computed in tiles.
 #[derive(Debug)]
 pub struct GradientSource<'a> {
-    /// Samples: all of the batch.
+    /// Rows of the whole batch.
     pub rows: usize,
     /// Values of the first input.
     pub input: &'a [f32],
-    /// Gradient of the result, closed where the gate is.
+    /// Gradient of the output, with the gate applied.
     pub d_output: &'a [f32],
-    /// Threads that may be used.
+    /// Threads available.
     pub threads: Threads,
 }
 
-/// Where the gradient of an input goes.
+/// Destination of the gradient of an input.
 #[derive(Debug)]
 pub struct InputGradient<'a> {
-    /// Its buffer.
+    /// Gradient buffer.
     pub values: &'a mut [f32],
-    /// Whether to add, and which gate to close on what is stored.
+    /// Store or add, and the gate to apply to the result.
     pub sink: GradientSink<'a>,
-    /// Size of the input's last axis, which gates go by.
+    /// Size of the input's last axis, which gate bits are grouped by.
     pub channels: usize,
 }
 
 impl InputGradient<'_> {
-    /// Stores (or adds) a gradient and closes the gate, for operators whose kernels do not do it themselves.
+    /// Stores (or adds) a gradient and applies the gate, for operators whose kernels do not do so.
     ///
     /// # Panics
-    /// Where `gradient` has another length.
+    /// If `gradient` has another length.
     pub fn put(&mut self, gradient: &[f32], threads: Threads) {
         if self.sink.accumulate {
             for (sum, g) in self.values.iter_mut().zip(gradient) {
@@ -174,13 +173,13 @@ impl InputGradient<'_> {
         self.close(threads);
     }
 
-    /// Whether the gradient may simply be written into the buffer.
+    /// True if the gradient can be written to the buffer directly.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         !self.sink.accumulate && self.sink.gate.is_empty()
     }
 
-    /// Closes the gate on what the buffer holds.
+    /// Applies the gate to the buffer.
     pub fn close(&mut self, threads: Threads) {
         if !self.sink.gate.is_empty() {
             close_gate(self.values, self.sink.gate, self.channels, threads.count());
@@ -188,173 +187,182 @@ impl InputGradient<'_> {
     }
 }
 
-/// One step of a plan: values from values, and gradients from gradients.
+/// One step of a plan: computes values from values, and gradients from gradients.
 ///
-/// What sees a part of a batch is called on several threads at a time where [`passing`](Self::passing) allows parts; what
-/// changes the operator runs alone.
+/// Methods with `&self` are called on several threads at a time if [`traversal`](Self::traversal) allows chunks.
+/// Methods with `&mut self` run alone.
 pub trait Operator: fmt::Debug + Send + Sync {
+    /// Name of its kernel, for [`Plan::describe`](super::Plan::describe). By default the name of the type.
+    fn kernel(&self) -> &'static str {
+        let path = std::any::type_name::<Self>();
+        path.rsplit("::").next().unwrap_or(path)
+    }
+
     /// Computes the output.
     ///
     /// # Errors
-    /// Whatever keeps it from doing so.
+    /// Any failure of the operator.
     fn forward(&self, io: &mut Forward<'_>) -> Result<()>;
 
-    /// Computes the gradients of the blocks and of the inputs. Runs after [`forward`](Self::forward) for the same batch.
+    /// Computes the gradients of the blocks and of the inputs. Runs after [`forward`](Self::forward) for the same
+    /// batch.
     ///
     /// # Errors
-    /// Whatever keeps it from doing so.
+    /// Any failure of the operator.
     fn backward(&self, io: &mut Backward<'_>) -> Result<()>;
 
-    /// Whether it can compute the gradient of its first block in pieces, so that each is used while it is in the cache. Where
-    /// a plan wants that, [`backward`](Self::backward) finds no place for that gradient, as if the block were frozen, must not
-    /// use up [`Backward::d_output`], and is followed by [`gradient_in_pieces`](Self::gradient_in_pieces).
-    fn gives_pieces(&self) -> bool {
+    /// True if it can compute the gradient of its first block in tiles, each consumed while in the cache. In that
+    /// mode [`backward`](Self::backward) receives no buffer for that gradient, as if the block were frozen, must not
+    /// overwrite [`Backward::d_output`], and is followed by [`gradient_by_tiles`](Self::gradient_by_tiles).
+    fn has_tiled_gradient(&self) -> bool {
         false
     }
 
-    /// Computes the gradient of its first block, and hands every element over once.
-    fn gradient_in_pieces(&self, source: &GradientSource<'_>, to: &dyn GradientConsumer) {
+    /// Computes the gradient of its first block and passes every element to `to` exactly once.
+    fn gradient_by_tiles(&self, source: &GradientSource<'_>, to: &dyn GradientConsumer) {
         let _ = (source, to);
     }
 
-    /// How it may pass over a batch.
-    fn passing(&self) -> Passing {
-        Passing::Whole
+    /// Access pattern over a batch.
+    fn traversal(&self) -> Traversal {
+        Traversal::Whole
     }
 
-    /// Looks at a part of a batch's inputs before [`forward`](Self::forward) in training, where
-    /// [`passing`](Self::passing) asks for it.
-    fn gather(&self, part: &mut Gather<'_>) {
-        let _ = part;
+    /// Accumulates statistics of a chunk of inputs before [`forward`](Self::forward) in training, if
+    /// [`traversal`](Self::traversal) requires it.
+    fn gather(&self, chunk: &mut Gather<'_>) {
+        let _ = chunk;
     }
 
-    /// Looks at a part of a batch's gradients before [`backward`](Self::backward), likewise.
-    fn gather_backward(&self, part: &mut Gather<'_>) {
-        let _ = part;
+    /// Accumulates statistics of a chunk of gradients before [`backward`](Self::backward), under the same condition.
+    fn gather_backward(&self, chunk: &mut Gather<'_>) {
+        let _ = chunk;
     }
 
-    /// How many numbers [`gather`](Self::gather) and [`gather_backward`](Self::gather_backward) keep of a share of a batch.
+    /// Number of accumulators that [`gather`](Self::gather) and [`gather_backward`](Self::gather_backward) use per
+    /// shard.
     fn sums(&self) -> usize {
         0
     }
 
-    /// Readies itself for the forward pass of a batch, of which everything has been gathered.
+    /// Prepares the forward pass of a batch from the gathered statistics.
     fn before(&mut self, batch: &Batch<'_>) {
         let _ = batch;
     }
 
-    /// Changes the blocks that no optimizer changes, after the forward pass of a batch in training.
+    /// Updates the blocks that no optimizer updates, after the forward pass of a batch in training.
     ///
     /// # Errors
-    /// Whatever keeps it from doing so.
+    /// Any failure of the operator.
     fn after(&mut self, state: &mut [&mut [f32]]) -> Result<()> {
         let _ = state;
         Ok(())
     }
 
-    /// Readies itself for the backward pass of a batch, of whose gradients everything has been gathered.
+    /// Prepares the backward pass of a batch from the gathered gradient statistics.
     fn before_backward(&mut self, batch: &Batch<'_>) {
         let _ = batch;
     }
 
-    /// Bytes of a sample that the forward pass in training leaves for the backward pass.
+    /// Bytes per row that the forward pass in training saves for the backward pass.
     fn kept(&self) -> usize {
         0
     }
 
-    /// Readies memory of its own for batches of up to `rows` samples. Returns how many bytes that is.
+    /// Allocates private memory for batches of up to `rows` rows. Returns its size in bytes.
     fn prepare(&mut self, rows: usize, training: bool) -> usize {
         let _ = (rows, training);
         0
     }
 
-    /// Elements of scratch memory for batches of up to `rows` samples, in the forward and in the backward pass.
+    /// Scratch elements for batches of up to `rows` rows, in the forward and in the backward pass.
     fn scratch(&self, rows: usize) -> (usize, usize) {
         let _ = rows;
         (0, 0)
     }
 
-    /// Whether the backward pass reads the inputs.
+    /// True if the backward pass reads the inputs.
     fn keeps_inputs(&self) -> bool {
         true
     }
 
-    /// Whether the backward pass reads the output.
+    /// True if the backward pass reads the output.
     fn keeps_output(&self) -> bool {
         false
     }
 
-    /// Whether the output may be computed anew for the backward pass, by [`forward`](Self::forward) from the same inputs and
-    /// with nothing changed in between, where keeping it would cost more: it then needs its own inputs there, and no scratch
-    /// memory.
+    /// True if recomputing the output for the backward pass is cheaper than keeping it. It is recomputed by
+    /// [`forward`](Self::forward) from the same inputs and unchanged state; the operator must keep its inputs and use
+    /// no scratch memory.
     fn repeats(&self) -> bool {
         false
     }
 
-    /// Takes in a function of its output, applied as values are stored. False where it cannot, or has one already.
+    /// Fuses an element-wise function into the store of its output. Returns false if it cannot, or already has one.
     fn fuse(&mut self, gate: Gate) -> bool {
         let _ = gate;
         false
     }
 
-    /// The function that it applies to its output.
+    /// The function fused into its output.
     fn gate(&self) -> Gate {
         Gate::LINEAR
     }
 }
 
-/// How a block's values begin.
+/// Initial values of a block.
 #[derive(Debug, Clone)]
-pub enum Start {
-    /// Drawn, from the plan's seed and the block's name.
+pub enum BlockInit {
+    /// Drawn from the plan's seed and the block's name.
     Drawn(Initializer, Fans),
-    /// These.
+    /// Given values.
     Values(Vec<f32>),
-    /// As a quantizer begins that learns, for the values of the block of this name, which comes before.
+    /// Initial parameters of a learned quantizer, computed from the values of the block of this name, which must come
+    /// before.
     Learned(LearnedOp, String),
 }
 
-/// A block of parameters that an operator asks for. Its length is its own affair: a sparse operator has as many
-/// elements as it has non-zeros.
+/// A parameter block requested by an operator. Its length is arbitrary: a sparse operator has as many elements as
+/// non-zeros.
 #[derive(Debug, Clone)]
 pub struct BlockSpec {
-    /// Its name in the network: `layer.weight`. What carries over to another plan goes by it.
+    /// Name in the network, `layer.weight`. Values are carried to another plan by name.
     pub name: String,
-    /// Its shape, row-major.
+    /// Shape, row-major.
     pub dims: Vec<usize>,
-    /// How it begins.
-    pub start: Start,
-    /// Whether an optimizer changes it.
+    /// Initial values.
+    pub start: BlockInit,
+    /// True if an optimizer updates it.
     pub trainable: bool,
-    /// What its values go through before they are used.
+    /// Quantizer applied before use.
     pub quantizer: Option<QuantizerOp>,
 }
 
 impl BlockSpec {
-    /// Elements.
+    /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.dims.iter().product()
     }
 
-    /// Whether it has none.
+    /// True if it has no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// An operator and the blocks that it computes with: the trainable ones in the order of [`Forward::weights`], the
-/// others in that of [`Forward::state`].
+/// An operator and its blocks: the trainable ones in the order of [`Forward::weights`], the others in the order of
+/// [`Forward::state`].
 #[derive(Debug)]
-pub struct Part {
-    /// What is computed.
+pub struct LayerOperator {
+    /// The operator.
     pub operator: Box<dyn Operator>,
-    /// What with.
+    /// Its blocks.
     pub blocks: Vec<BlockSpec>,
 }
 
-impl Part {
+impl LayerOperator {
     /// An operator without parameters.
     #[must_use]
     pub fn new(operator: impl Operator + 'static) -> Self {

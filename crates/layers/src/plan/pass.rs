@@ -1,4 +1,5 @@
-//! What threads do in a pass of a plan: each takes its shares of the batch through a segment, part by part, step by step.
+//! Passes of a plan as run by its threads: each takes shards of the batch through a segment, chunk by chunk, step by
+//! step.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -10,14 +11,14 @@ use tinsmith_kernels::epilogue::{GradientSink, close_gate};
 
 use super::Plan;
 use super::blocks::Block;
-use super::operator::{Backward, Forward, Gather, InputGradient, Pieces, Span};
-use super::segment::{MOST_SHARES, Segment, Segments};
-use super::step::{Place, Sink, Step, Value};
+use super::operator::{Backward, Chunk, Forward, Gather, InputGradient, ShortList};
+use super::segment::{MAX_SHARDS, Segment, Segments};
+use super::step::{ChunkPlace, PlanStep, PlanTensor, Sink};
 use crate::error::Result;
 use crate::mode::Mode;
 
 impl Plan {
-    /// What threads see of the plan while they pass over one of its segments.
+    /// Lends the plan's buffers to the threads that run one of its segments.
     pub(super) fn open_pass(&mut self, rows: usize, mode: Mode) -> (Pass<'_>, &Segments) {
         let Self {
             values, steps, segments, blocks, memory, ledger, arena, bits, kept, sums, threads, ..
@@ -44,10 +45,10 @@ impl Plan {
     }
 }
 
-/// A pass over a batch, as all its threads see it.
+/// A pass over a batch, shared by all its threads.
 pub(super) struct Pass<'a> {
-    values: &'a [Value],
-    steps: &'a [Step],
+    values: &'a [PlanTensor],
+    steps: &'a [PlanStep],
     list: &'a [Block],
     params: &'a [f32],
     used: &'a [f32],
@@ -58,51 +59,59 @@ pub(super) struct Pass<'a> {
     kept: Lender<'a, u8>,
     sums: Lender<'a, f64>,
     threads: Threads,
-    /// Threads that have memory of their own, and how much.
+    /// Threads with memory of their own, and floats for each.
     slots: usize,
     own: usize,
     rows: usize,
     mode: Mode,
 }
 
-/// What is done with a part of a batch, whether it is not the first of its share, and on how many threads.
-type Visit<'a> = &'a (dyn Fn(Place, bool, Threads) -> Result<()> + Sync);
+/// Callback for a chunk, with a flag that is false for the first chunk of its shard, and the threads available.
+type Visit<'a> = &'a (dyn Fn(ChunkPlace, bool, Threads) -> Result<()> + Sync);
 
 impl Pass<'_> {
-    /// Visits every part of the batch: those of each share one after the other, the shares side by side on threads that
-    /// each have their own, and who is done helps out. Odd segments go backwards, as what was visited last is in the cache.
+    /// Visits every chunk of the batch. The chunks of a shard run one after another; the shards run side by side on
+    /// threads, and a thread that finishes early takes over remaining shards. Odd segments run backwards, since the
+    /// chunks visited last are still in the cache.
     pub(super) fn over(&self, segment: &Segment, number: usize, visit: Visit<'_>) -> Result<()> {
-        let (rows, goes_back) = (segment.share(self.rows), number % 2 == 1);
-        let shares = segment.shares_of(self.rows);
-        let pass_share = |share: usize, slot: usize, threads: Threads| {
-            let (begin, end) = (share * rows, ((share + 1) * rows).min(self.rows));
-            let parts = (end - begin).div_ceil(segment.rows);
-            (0..parts).try_for_each(|turn| {
-                let part = if goes_back { parts - 1 - turn } else { turn };
-                let first = begin + part * segment.rows;
-                let span = Span { first, rows: segment.rows.min(end - first), batch: self.rows, share };
-                visit(Place { span, shift: slot * self.own }, turn > 0, threads)
+        // Every shard has its own range of rows in whole-batch buffers, its own gradients and its own gathered sums, so
+        // threads with different shards write disjoint memory. Buffers of a single chunk belong to a thread slot
+        // (`shift`), not to a shard. Results depend on the number of shards, which the plan fixes, and not on the
+        // number of threads or on which thread takes which shard.
+        let (rows, goes_back) = (segment.shard_rows(self.rows), number % 2 == 1);
+        let shards = segment.shards_of(self.rows);
+        let pass_shard = |shard: usize, slot: usize, threads: Threads| {
+            let (begin, end) = (shard * rows, ((shard + 1) * rows).min(self.rows));
+            let chunks = (end - begin).div_ceil(segment.rows);
+            (0..chunks).try_for_each(|turn| {
+                let number = if goes_back { chunks - 1 - turn } else { turn };
+                let first = begin + number * segment.rows;
+                let chunk = Chunk { first, rows: segment.rows.min(end - first), batch: self.rows, shard };
+                visit(ChunkPlace { chunk, shift: slot * self.own }, turn > 0, threads)
             })
         };
-        if segment.shares == 1 {
-            return pass_share(0, 0, self.threads);
+        if segment.shards == 1 {
+            return pass_shard(0, 0, self.threads);
         }
         let threads = self.threads.for_work(segment.work * self.rows);
-        let slots = threads.count().min(self.slots).min(shares);
-        let taken: [AtomicBool; MOST_SHARES] = Default::default();
+        let slots = threads.count().min(self.slots).min(shards);
+        let taken: [AtomicBool; MAX_SHARDS] = Default::default();
         let fault = Mutex::new(None);
         threads.each(slots, |slot| {
-            let own = slot * shares / slots..(slot + 1) * shares / slots;
-            for turn in 0..shares {
-                let share = if !goes_back {
-                    (own.start + turn) % shares
+            // Each thread starts with its own shards, in the order of the pass, and then takes what others have left.
+            let own = slot * shards / slots..(slot + 1) * shards / slots;
+            for turn in 0..shards {
+                let shard = if !goes_back {
+                    (own.start + turn) % shards
                 } else {
-                    (own.end + 2 * shares - 1 - turn) % shares
+                    (own.end + 2 * shards - 1 - turn) % shards
                 };
-                if taken[share].swap(true, Relaxed) {
+                // Relaxed suffices: the swap alone decides who takes the shard, and the end of `each` publishes the
+                // results to the caller.
+                if taken[shard].swap(true, Relaxed) {
                     continue;
                 }
-                if let Err(e) = pass_share(share, slot, Threads::ONE) {
+                if let Err(e) = pass_shard(shard, slot, Threads::ONE) {
                     fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
                 }
             }
@@ -110,7 +119,7 @@ impl Pass<'_> {
         fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn weights(&self, step: &Step) -> Pieces<&[f32]> {
+    fn weights(&self, step: &PlanStep) -> ShortList<&[f32]> {
         let of = |&b: &usize| match &self.list[b].quantizer {
             Some(quantizer) => &self.used[quantizer.range.clone()],
             None => &self.params[self.list[b].range.clone()],
@@ -121,25 +130,25 @@ impl Pass<'_> {
     pub(super) fn forward(
         &self,
         s: usize,
-        place: Place,
+        place: ChunkPlace,
         threads: Threads,
         non_finite: Option<&AtomicUsize>,
     ) -> Result<()> {
         let step = &self.steps[s];
-        let (output, span, trains) = (&self.values[step.output], place.span, self.mode.is_training());
+        let (output, chunk, trains) = (&self.values[step.output], place.chunk, self.mode.is_training());
         let loan = self.ledger.open();
         let mut io = Forward {
-            span,
+            chunk,
             inputs: step
                 .inputs
                 .iter()
                 .map(|&(v, _)| loan.read(&self.numbers, self.values[v].rows(place)))
                 .collect(),
             output: loan.write(&self.numbers, output.rows(place)),
-            bits: loan.write(&self.bits, if trains { output.bit_rows(span) } else { 0..0 }),
+            bits: loan.write(&self.bits, if trains { output.bit_rows(chunk) } else { 0..0 }),
             weights: self.weights(step),
             state: self.state(step),
-            kept: loan.write(&self.kept, if trains { step.kept_rows(span) } else { 0..0 }),
+            kept: loan.write(&self.kept, if trains { step.kept_rows(chunk) } else { 0..0 }),
             scratch: loan.write(&self.numbers, place.own(&step.scratch.0)),
             mode: self.mode,
             threads,
@@ -152,68 +161,73 @@ impl Pass<'_> {
         Ok(())
     }
 
-    pub(super) fn gather(&self, s: usize, place: Place, threads: Threads) {
+    pub(super) fn gather(&self, s: usize, place: ChunkPlace, threads: Threads) {
         let step = &self.steps[s];
         let loan = self.ledger.open();
-        let mut part = Gather {
-            span: place.span,
+        let mut gathering = Gather {
+            chunk: place.chunk,
             inputs: step
                 .inputs
                 .iter()
                 .map(|&(v, _)| loan.read(&self.numbers, self.values[v].rows(place)))
                 .collect(),
             d_output: &[],
-            sums: loan.write(&self.sums, step.sums_of(place.span)),
+            sums: loan.write(&self.sums, step.sums_of(place.chunk)),
             threads,
         };
         loan.seal();
-        step.operator.gather(&mut part);
+        step.operator.gather(&mut gathering);
     }
 
-    /// The values that the backward pass reads.
-    fn kept_inputs<'p>(&'p self, loan: &'p Loan<'_>, step: &Step, place: Place) -> Pieces<&'p [f32]> {
+    /// Values that the backward pass reads.
+    fn kept_inputs<'p>(
+        &'p self,
+        loan: &'p Loan<'_>,
+        step: &PlanStep,
+        place: ChunkPlace,
+    ) -> ShortList<&'p [f32]> {
         let keeps = step.operator.keeps_inputs();
         let rows = |v: usize| if keeps { self.values[v].kept_rows(place) } else { 0..0 };
         step.inputs.iter().map(|&(v, _)| loan.read(&self.numbers, rows(v))).collect()
     }
 
-    /// The gradient of a step's output, and the gate to close on it where nobody has done so.
+    /// Gradient of a step's output, and the gate that no consumer has applied to it yet.
     fn gradient_of_output<'p>(
         &'p self,
         loan: &'p Loan<'_>,
-        step: &Step,
-        place: Place,
+        step: &PlanStep,
+        place: ChunkPlace,
     ) -> (&'p mut [f32], &'p [u16]) {
         let value = &self.values[step.output];
-        let gate = if value.closes_itself { value.bit_rows(place.span) } else { 0..0 };
+        let gate = if value.closes_itself { value.bit_rows(place.chunk) } else { 0..0 };
         (loan.write(&self.numbers, value.gradient_rows(place)), loan.read(&self.bits, gate))
     }
 
-    pub(super) fn gather_backward(&self, s: usize, place: Place, threads: Threads) {
+    pub(super) fn gather_backward(&self, s: usize, place: ChunkPlace, threads: Threads) {
         let step = &self.steps[s];
         let loan = self.ledger.open();
         let (d_output, gate) = self.gradient_of_output(&loan, step, place);
         let inputs = self.kept_inputs(&loan, step, place);
-        let sums = loan.write(&self.sums, step.sums_of(place.span));
+        let sums = loan.write(&self.sums, step.sums_of(place.chunk));
         loan.seal();
         close_gate(d_output, gate, self.values[step.output].channels, threads.count());
-        let mut part = Gather { span: place.span, inputs, d_output, sums, threads };
-        step.operator.gather_backward(&mut part);
+        let mut gathering = Gather { chunk: place.chunk, inputs, d_output, sums, threads };
+        step.operator.gather_backward(&mut gathering);
     }
 
-    /// Computes anew what step `s` is the first to need.
+    /// Recomputes the outputs that step `s` is the first to need.
     pub(super) fn repeat_for(
         &self,
         s: usize,
         segment: &Segment,
-        place: Place,
+        place: ChunkPlace,
         threads: Threads,
     ) -> Result<()> {
         for &(repeated, _) in segment.repeats.iter().filter(|&&(_, reader)| reader == s) {
             let step = &self.steps[repeated];
             let loan = self.ledger.open();
             let mut io = Forward {
-                span: place.span,
+                chunk: place.chunk,
                 inputs: self.kept_inputs(&loan, step, place),
                 output: loan.write(&self.numbers, self.values[step.output].kept_rows(place)),
                 bits: &mut [],
@@ -230,31 +244,33 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn state(&self, step: &Step) -> Pieces<&[f32]> {
+    fn state(&self, step: &PlanStep) -> ShortList<&[f32]> {
         step.state.iter().map(|&b| &self.params[self.list[b].range.clone()]).collect()
     }
 
-    /// The backward pass of step `s`, without the gradient of the block `left_out`.
+    /// Backward pass of step `s`, without the gradient of the block `left_out`.
     pub(super) fn backward(
         &self,
         s: usize,
-        place: Place,
+        place: ChunkPlace,
         (accumulate, left_out): (bool, Option<usize>),
         threads: Threads,
     ) -> Result<()> {
         let step = &self.steps[s];
         let Some(sinks) = &step.sinks else { return Ok(()) };
-        let (output, span) = (&self.values[step.output], place.span);
+        // The loan registers every range before the first access and panics on an overlap with a range that this or
+        // another thread holds for writing.
+        let (output, chunk) = (&self.values[step.output], place.chunk);
         let loan = self.ledger.open();
         let keeps_output = step.operator.keeps_output();
         let gradient = |&b: &usize| {
             let block = &self.list[b];
             let is_wanted = block.takes_updates() && left_out != Some(b);
-            loan.write(&self.gradients, if is_wanted { block.gradient(span.share) } else { 0..0 })
+            loan.write(&self.gradients, if is_wanted { block.gradient(chunk.shard) } else { 0..0 })
         };
         let d_input = |(&(v, channels), sink): (&(usize, usize), &Option<Sink>)| {
             let (sink, value) = ((*sink)?, &self.values[v]);
-            let gate = loan.read(&self.bits, if sink.closes_gate { value.bit_rows(span) } else { 0..0 });
+            let gate = loan.read(&self.bits, if sink.closes_gate { value.bit_rows(chunk) } else { 0..0 });
             Some(InputGradient {
                 values: loan.write(&self.numbers, value.gradient_rows(place)),
                 sink: GradientSink { gate, accumulate: sink.accumulate },
@@ -263,7 +279,7 @@ impl Pass<'_> {
         };
         let (d_output, gate) = self.gradient_of_output(&loan, step, place);
         let mut io = Backward {
-            span,
+            chunk,
             inputs: self.kept_inputs(&loan, step, place),
             output: loan.read(&self.numbers, if keeps_output { output.rows(place) } else { 0..0 }),
             d_output,
@@ -271,7 +287,7 @@ impl Pass<'_> {
             weights: self.weights(step),
             gradients: step.weights.iter().map(gradient).collect(),
             accumulate,
-            kept: loan.read(&self.kept, step.kept_rows(span)),
+            kept: loan.read(&self.kept, step.kept_rows(chunk)),
             scratch: loan.write(&self.numbers, place.own(&step.scratch.1)),
             mode: self.mode,
             threads,

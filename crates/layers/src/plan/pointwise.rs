@@ -1,4 +1,4 @@
-//! Functions of each element: gates, activations, quantized ones, dropout.
+//! Element-wise operators: gates, activations, quantizers, dropout.
 
 use tinsmith_core_tensor::ops::dropout_factors;
 use tinsmith_kernels::Activation;
@@ -7,12 +7,12 @@ use tinsmith_kernels::epilogue::{Epilogue, apply_gate};
 use tinsmith_kernels::gate::Gate;
 use tinsmith_quant::QuantizerOp;
 
-use super::operator::{Backward, Batch, Forward, Operator, Passing, Pieces};
+use super::operator::{Backward, Batch, Forward, Operator, ShortList, Traversal};
 use crate::error::Result;
 use crate::layer::{draw_seed, is_random, quantizer_mode};
 use crate::mode::Mode;
 
-/// A gate of its own, behind what cannot take it in.
+/// A gate as an operator, after an operator that cannot fuse it.
 #[derive(Debug)]
 pub(super) struct Gated {
     gate: Gate,
@@ -33,15 +33,15 @@ impl Operator for Gated {
     }
 
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
-        // The gradient comes with the gate closed on it.
+        // The gate has been applied to the gradient already.
         if let Some(dx) = &mut io.d_inputs[0] {
             dx.put(io.d_output, io.threads);
         }
         Ok(())
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 
     fn keeps_inputs(&self) -> bool {
@@ -53,7 +53,7 @@ impl Operator for Gated {
     }
 }
 
-/// An activation function that is no gate.
+/// An activation function that cannot be expressed as a gate.
 #[derive(Debug)]
 pub(super) struct Activated {
     function: Activation,
@@ -95,12 +95,12 @@ impl Operator for Activated {
         true
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 }
 
-/// A quantizer as a function of activations.
+/// A quantizer of activations.
 #[derive(Debug)]
 pub(super) struct Quantized {
     op: QuantizerOp,
@@ -116,7 +116,7 @@ impl Quantized {
         Self { op, layer: layer.to_owned(), purpose, is_random, sample: sample.to_vec() }
     }
 
-    fn dims(&self, rows: usize) -> Pieces<usize> {
+    fn dims(&self, rows: usize) -> ShortList<usize> {
         std::iter::once(rows).chain(self.sample.iter().copied()).collect()
     }
 
@@ -127,13 +127,13 @@ impl Quantized {
 
 impl Operator for Quantized {
     fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
-        self.op.apply_slice(io.inputs[0], &self.dims(io.span.rows), io.output, None, self.mode(io.mode))?;
+        self.op.apply_slice(io.inputs[0], &self.dims(io.chunk.rows), io.output, None, self.mode(io.mode))?;
         Ok(())
     }
 
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
-        self.op.pull_back_slice(io.inputs[0], &self.dims(io.span.rows), io.d_output, self.mode(io.mode))?;
+        self.op.pull_back_slice(io.inputs[0], &self.dims(io.chunk.rows), io.d_output, self.mode(io.mode))?;
         dx.put(io.d_output, io.threads);
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Operator for Dropout {
             io.output.copy_from_slice(x);
             return Ok(());
         }
-        let factors = &self.factors[io.span.first * self.len..];
+        let factors = &self.factors[io.chunk.first * self.len..];
         for ((y, x), f) in io.output.iter_mut().zip(x).zip(factors) {
             *y = x * *f;
         }
@@ -171,7 +171,7 @@ impl Operator for Dropout {
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
         let Some(dx) = &mut io.d_inputs[0] else { return Ok(()) };
         if io.mode.is_training() {
-            for (g, f) in io.d_output.iter_mut().zip(&self.factors[io.span.first * self.len..]) {
+            for (g, f) in io.d_output.iter_mut().zip(&self.factors[io.chunk.first * self.len..]) {
                 *g *= f;
             }
         }
@@ -191,8 +191,8 @@ impl Operator for Dropout {
         self.factors.len() * size_of::<f32>()
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 
     fn keeps_inputs(&self) -> bool {

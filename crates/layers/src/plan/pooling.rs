@@ -1,13 +1,13 @@
-//! Pooling over windows and over everything.
+//! Pooling over windows and over whole samples.
 
 use tinsmith_kernels::pool::{
     PoolShape, average_pool, average_pool_gradient_into, max_pool, max_pool_gradient_into,
 };
 
-use super::operator::{Backward, Forward, Operator, Passing};
+use super::operator::{Backward, Forward, Operator, Traversal};
 use crate::error::Result;
 
-/// The largest value of each window.
+/// Maximum of each window.
 #[derive(Debug)]
 pub(super) struct MaxPool {
     shape: PoolShape,
@@ -21,20 +21,20 @@ impl MaxPool {
 
 impl Operator for MaxPool {
     fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
-        let shape = PoolShape { batch: io.span.rows, ..self.shape };
+        let shape = PoolShape { batch: io.chunk.rows, ..self.shape };
         max_pool(io.output, io.kept, io.inputs[0], &shape, io.threads.count());
         Ok(())
     }
 
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
-        let shape = PoolShape { batch: io.span.rows, ..self.shape };
+        let shape = PoolShape { batch: io.chunk.rows, ..self.shape };
         if let Some(dx) = &mut io.d_inputs[0] {
             max_pool_gradient_into(dx.values, io.d_output, io.kept, dx.sink, &shape, io.threads.count());
         }
         Ok(())
     }
 
-    /// Which element of its window each output was.
+    /// Index of the maximum within each window.
     fn kept(&self) -> usize {
         PoolShape { batch: 1, ..self.shape }.taps_len()
     }
@@ -43,12 +43,12 @@ impl Operator for MaxPool {
         false
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 }
 
-/// The mean of each window, or of everything where the window is the whole image.
+/// Mean of each window; global if the window covers the whole image.
 #[derive(Debug)]
 pub(super) struct AveragePool {
     shape: PoolShape,
@@ -62,13 +62,13 @@ impl AveragePool {
 
 impl Operator for AveragePool {
     fn forward(&self, io: &mut Forward<'_>) -> Result<()> {
-        let shape = PoolShape { batch: io.span.rows, ..self.shape };
+        let shape = PoolShape { batch: io.chunk.rows, ..self.shape };
         average_pool(io.output, io.inputs[0], &shape, io.threads.count());
         Ok(())
     }
 
     fn backward(&self, io: &mut Backward<'_>) -> Result<()> {
-        let shape = PoolShape { batch: io.span.rows, ..self.shape };
+        let shape = PoolShape { batch: io.chunk.rows, ..self.shape };
         if let Some(dx) = &mut io.d_inputs[0] {
             average_pool_gradient_into(dx.values, io.d_output, dx.sink, &shape, io.threads.count());
         }
@@ -79,7 +79,7 @@ impl Operator for AveragePool {
         false
     }
 
-    fn passing(&self) -> Passing {
-        Passing::Parts
+    fn traversal(&self) -> Traversal {
+        Traversal::Chunks
     }
 }

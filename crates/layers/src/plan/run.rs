@@ -1,45 +1,47 @@
-//! The passes of a plan, segment by segment, and what happens between segments: what steps gathered, state, gradients.
+//! Runs the passes of a plan segment by segment. Between segments it combines gathered statistics, updates state, and
+//! finishes gradients.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Plan;
 use super::blocks::{Change, Update};
-use super::operator::{Batch, GradientSource, Pieces};
-use super::step::{Place, Step};
+use super::operator::{Batch, GradientSource, ShortList};
+use super::step::{ChunkPlace, PlanStep};
 use crate::error::{LayersError, Result};
 use crate::mode::Mode;
 
 impl Plan {
-    /// Computes the outputs of the `rows` samples that were written to the inputs.
+    /// Computes the outputs of the `rows` rows written to the inputs.
     ///
     /// # Errors
-    /// [`LayersError::Rows`], [`LayersError::NoTraining`] for a training pass of a plan for inference, and
-    /// [`LayersError::Layer`] where a layer fails.
+    /// [`LayersError::Rows`], [`LayersError::NoTraining`] for a training pass of a plan compiled for inference, and
+    /// [`LayersError::Layer`] if a layer fails.
     pub fn forward(&mut self, rows: usize, mode: Mode) -> Result<()> {
         self.pass_forward(rows, mode, None)?;
         self.last = Some((rows, mode));
         Ok(())
     }
 
-    /// The first layer, in the order in which they run, whose values for the batch in the inputs hold a NaN or an
-    /// infinity: what a loss that is not finite is to be traced with. The inputs have to be written anew before.
+    /// Returns the first layer in execution order whose output for the current inputs holds a NaN or an infinity, to
+    /// diagnose a non-finite loss. Write the inputs again before calling.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// Those of [`forward`](Self::forward).
     pub fn find_non_finite(&mut self, rows: usize, mode: Mode) -> Result<Option<&str>> {
         let found = AtomicUsize::new(usize::MAX);
         self.pass_forward(rows, mode, Some(&found))?;
         Ok(self.steps.get(found.into_inner()).map(|step| step.layer.as_str()))
     }
 
-    /// The forward pass. With `non_finite` it ends with the first segment where values are not finite, and leaves the first
-    /// such step there.
+    /// Runs the forward pass. With `non_finite`, stops after the first segment with non-finite values and stores the
+    /// first such step.
     fn pass_forward(&mut self, rows: usize, mode: Mode, non_finite: Option<&AtomicUsize>) -> Result<()> {
         self.check_rows(rows)?;
         if mode.is_training() && !self.is_training {
             return Err(LayersError::NoTraining);
         }
+        // Until the pass has succeeded there are no outputs to read and nothing to run backward from.
         self.last = None;
         self.blocks.refresh(mode, self.threads.count())?;
         self.sums.as_mut_slice().fill(0.0);
@@ -69,43 +71,44 @@ impl Plan {
         Ok(())
     }
 
-    /// Lets the steps of a segment of the forward pass change the blocks that no optimizer changes.
+    /// Lets the steps of a forward segment update the blocks that no optimizer updates.
     fn change_state(&mut self, segment: usize) -> Result<()> {
         let Self { segments, steps, blocks, ledger, .. } = self;
         let params = blocks.values.lend(ledger);
         for &s in &segments.forward[segment].steps {
-            let Step { layer, operator, state, .. } = &mut steps[s];
+            let PlanStep { layer, operator, state, .. } = &mut steps[s];
             if state.is_empty() {
                 continue;
             }
             let loan = ledger.open();
             let ranges = state.iter().map(|&b| blocks.list[b].range.clone());
-            let mut state: Pieces<&mut [f32]> = ranges.map(|range| loan.write(&params, range)).collect();
+            let mut state: ShortList<&mut [f32]> = ranges.map(|range| loan.write(&params, range)).collect();
             operator.after(&mut state).map_err(|e| e.of_layer(layer))?;
         }
         Ok(())
     }
 
-    /// Computes gradients from those that were written to the outputs, and hands each block that changes to `change`
-    /// as soon as its gradient is complete and its values are no longer needed. A `change` that only looks leaves the
-    /// gradients to [`change_all`](Self::change_all): for what needs all of them before the first weight changes, as a
-    /// limit of their common norm does.
+    /// Computes gradients from those written to the outputs. Each trained block is passed to `change` as soon as its
+    /// gradient is complete and its values are no longer read. To inspect all gradients before the first weight
+    /// changes, as clipping by the global norm does, leave the blocks unchanged in `change` and update them by
+    /// [`change_all`](Self::change_all).
     ///
     /// # Errors
-    /// [`LayersError::NoForward`] where no forward pass in training came before it, [`LayersError::Layer`] where a
-    /// layer fails.
+    /// [`LayersError::NoForward`] without a preceding forward pass in training, [`LayersError::Layer`] if a layer
+    /// fails.
     pub fn backward(&mut self, change: &mut dyn FnMut(Update<'_>)) -> Result<()> {
         self.pass_backward(Change::Blocks(change))
     }
 
-    /// As [`backward`](Self::backward) for a `change` that treats every element by itself and may be called on several threads
-    /// at a time: large blocks come in pieces ([`Update::first`]), each while its gradient is in the cache, where it is faster
-    /// than to write the gradient and read it again. Weights become the same, bit by bit; gradients are not kept.
+    /// Like [`backward`](Self::backward), for a `change` that is element-wise and can be called on several threads at
+    /// a time. Large blocks arrive in tiles ([`Update::first`]), each while its gradient is in the cache, if that is
+    /// faster than writing and rereading the gradient. Updated weights are identical bit for bit; gradients are not
+    /// kept.
     ///
     /// # Errors
-    /// As [`backward`](Self::backward).
-    pub fn backward_in_pieces(&mut self, change: &(dyn Fn(Update<'_>) + Sync)) -> Result<()> {
-        self.pass_backward(Change::Pieces(change))
+    /// Those of [`backward`](Self::backward).
+    pub fn backward_by_tiles(&mut self, change: &(dyn Fn(Update<'_>) + Sync)) -> Result<()> {
+        self.pass_backward(Change::Tiles(change))
     }
 
     fn pass_backward(&mut self, mut change: Change<'_>) -> Result<()> {
@@ -119,11 +122,11 @@ impl Plan {
                 let sums = &self.sums.as_slice()[step.sums.clone()];
                 step.operator.before_backward(&Batch { rows, mode, sums });
             }
-            let in_pieces = match change {
-                Change::Pieces(change) => self.in_pieces(number, mode).map(|(s, block)| (s, block, change)),
+            let by_tiles = match change {
+                Change::Tiles(change) => self.by_tiles(number, mode).map(|(s, block)| (s, block, change)),
                 Change::Blocks(_) => None,
             };
-            let left_out = in_pieces.map(|(_, block, _)| block);
+            let left_out = by_tiles.map(|(_, block, _)| block);
             let (pass, segments) = self.open_pass(rows, mode);
             let segment = &segments.backward[number];
             pass.over(segment, number, &|place, accumulate, threads| {
@@ -136,15 +139,16 @@ impl Plan {
                 }
                 Ok(())
             })?;
-            if let Some((s, block, change)) = in_pieces {
-                self.change_in_pieces(s, block, rows, change);
+            if let Some((s, block, change)) = by_tiles {
+                self.change_by_tiles(s, block, rows, change);
             }
             let Self { segments, steps, blocks, threads, .. } = self;
             let segment = &segments.backward[number];
-            let shares = segment.shares_of(rows);
+            // Values are read by no later segment of this pass, so they may change now.
+            let shards = segment.shards_of(rows);
             for &block in segment.steps.iter().flat_map(|&s| &steps[s].weights) {
                 if blocks.list[block].takes_updates() && left_out != Some(block) {
-                    blocks.add_shares(block, shares);
+                    blocks.reduce_shards(block, shards);
                     blocks.finish_gradient(block, mode)?;
                     blocks.update(block, &mut change, *threads);
                 }
@@ -153,40 +157,34 @@ impl Plan {
         Ok(())
     }
 
-    /// The step of a segment of the backward pass, and its first block, where that may change piece by piece.
-    fn in_pieces(&self, segment: usize, mode: Mode) -> Option<(usize, usize)> {
+    /// The step of a backward segment and its first block, if that block can be updated in tiles.
+    fn by_tiles(&self, segment: usize, mode: Mode) -> Option<(usize, usize)> {
         let s = self.segments.backward[segment].alone()?;
         let (step, blocks) = (&self.steps[s], &self.blocks);
         let block = *step.weights.first()?;
-        let may = step.operator.gives_pieces()
+        let may = step.operator.has_tiled_gradient()
             && blocks.list[block].takes_updates()
             && blocks.is_gradient_final(block, mode);
         may.then_some((s, block))
     }
 
-    /// Changes a block as its step hands out the gradient.
-    fn change_in_pieces(
-        &mut self,
-        s: usize,
-        block: usize,
-        rows: usize,
-        change: &(dyn Fn(Update<'_>) + Sync),
-    ) {
+    /// Updates a block while its step produces the gradient in tiles.
+    fn change_by_tiles(&mut self, s: usize, block: usize, rows: usize, change: &(dyn Fn(Update<'_>) + Sync)) {
         let Self { values, steps, blocks, arena, ledger, threads, .. } = self;
-        let (step, place) = (&steps[s], Place::whole(rows));
+        let (step, place) = (&steps[s], ChunkPlace::whole(rows));
         let (numbers, loan) = (arena.lend(ledger), ledger.open());
-        let input = step.inputs.first().map_or(0..0, |&(v, _)| values[v].kept_rows(place));
+        let &(input, _) = step.inputs.first().expect("invariant: a step with a tiled gradient has an input");
         let source = GradientSource {
             rows,
-            input: loan.read(&numbers, input),
+            input: loan.read(&numbers, values[input].kept_rows(place)),
             d_output: loan.read(&numbers, values[step.output].gradient_rows(place)),
             threads: *threads,
         };
         loan.seal();
-        blocks.update_in_pieces(block, change, ledger, |to| step.operator.gradient_in_pieces(&source, to));
+        blocks.update_by_tiles(block, change, ledger, |to| step.operator.gradient_by_tiles(&source, to));
     }
 
-    /// Hands every block that changes to `change`, with the gradient that the last [`backward`](Self::backward) left.
+    /// Passes every trained block to `change`, with the gradient of the last [`backward`](Self::backward).
     pub fn change_all(&mut self, change: &mut dyn FnMut(Update<'_>)) {
         let mut change = Change::Blocks(change);
         for s in (0..self.steps.len()).rev().filter(|&s| self.steps[s].sinks.is_some()) {

@@ -1,75 +1,73 @@
-//! Which steps pass over a batch together, part by part, so that what one writes is still in the cache when the next
-//! reads it.
+//! Segments: runs of steps that process a batch together, chunk by chunk, so that each step reads its inputs from the
+//! cache.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::PlanOptions;
-use super::operator::Passing;
-use super::step::{Step, Value};
+use super::operator::Traversal;
+use super::step::{PlanStep, PlanTensor};
 
-/// Bytes of values and gradients that a part of a segment should touch at most: three quarters of the second-level cache of
-/// a core (2 MiB on today's servers).
-const PART: usize = 3 << 19;
+/// Limit in bytes of the values and gradients that a chunk touches: three quarters of a core's second-level cache (2
+/// MiB on current servers).
+const CHUNK_BYTES: usize = 3 << 19;
 
-/// Parameters from which a step takes the whole batch at once: each part would read them anew.
-const HEAVY: usize = 1 << 16;
+/// Number of parameters above which a step takes the whole batch at once, because every chunk would read them again.
+const HEAVY_PARAMETERS: usize = 1 << 16;
 
-/// Samples that a part has a multiple of where threads share it: fewer would be mostly overhead.
-const EVEN: usize = 4;
+/// Chunk sizes are multiples of this if threads split a chunk; fewer rows per thread would be mostly overhead.
+const CHUNK_MULTIPLE: usize = 4;
 
-/// The most shares of a batch: as many threads can pass over their own samples.
-pub(super) const MOST_SHARES: usize = 8;
+/// Maximum number of shards, and so of threads that process rows of their own.
+pub(super) const MAX_SHARDS: usize = 8;
 
-/// How often a share has to use each parameter at least: every share computes gradients of its own, and adding them up should
-/// take little of the time that it takes to compute them.
-const USES: usize = 512;
+/// Minimum number of uses of each parameter per shard. Every shard has gradients of its own, and reducing them should
+/// cost little compared with computing them.
+const MIN_USES_PER_SHARD: usize = 512;
 
-/// What moving one value costs, in multiplications.
-const VALUE: usize = 16;
+/// Cost of moving one value, in multiplications.
+const MOVE_COST: usize = 16;
 
-/// Steps that pass over a batch together: each part of it goes through all of them before the next part does.
+/// Steps that process a batch together: each chunk passes through all of them before the next chunk starts.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
-    /// In the order in which they run.
+    /// Step indices in execution order.
     pub(super) steps: Vec<usize>,
-    /// Shares of a batch, which threads pass over side by side. They depend on the network and the largest batch alone, so
-    /// that results do not depend on threads.
-    pub(super) shares: usize,
-    /// Samples of a part of a share.
+    /// Number of shards. It depends on the network and the largest batch only, so results do not depend on threads.
+    pub(super) shards: usize,
+    /// Rows of a chunk.
     pub(super) rows: usize,
-    /// The step that looks at each part after all others, since it comes next and has to see all parts first.
+    /// Step of the next segment that gathers statistics over all chunks of this one.
     pub(super) gathers: Option<usize>,
-    /// In the backward pass steps whose outputs are computed anew, each with the step before which that happens, the first
-    /// to need it.
+    /// Backward pass: steps whose outputs are recomputed, each with the step that needs it first.
     pub(super) repeats: Vec<(usize, usize)>,
-    /// Multiplications, or what takes as long, of a sample.
+    /// Cost of a row, in multiplications.
     pub(super) work: usize,
     is_whole: bool,
 }
 
 impl Segment {
     const fn of(steps: Vec<usize>) -> Self {
-        Self { steps, shares: 1, rows: 0, gathers: None, repeats: Vec::new(), work: 0, is_whole: false }
+        Self { steps, shards: 1, rows: 0, gathers: None, repeats: Vec::new(), work: 0, is_whole: false }
     }
 
-    /// Samples of a share of a batch of `rows`; the last may have fewer.
-    pub(super) const fn share(&self, rows: usize) -> usize {
-        rows.div_ceil(self.shares)
+    /// Rows of a shard for a batch of `rows` rows; the last shard can have fewer.
+    pub(super) const fn shard_rows(&self, rows: usize) -> usize {
+        rows.div_ceil(self.shards)
     }
 
-    /// The step whose gradients may be had in pieces: one that takes all samples at once, alone.
+    /// The only step of a whole-batch segment, whose gradient can be computed in tiles.
     pub(super) fn alone(&self) -> Option<usize> {
         self.steps.first().copied().filter(|_| self.is_whole)
     }
 
-    /// Shares of such a batch that have any samples.
-    pub(super) const fn shares_of(&self, rows: usize) -> usize {
-        rows.div_ceil(self.share(rows))
+    /// Number of non-empty shards for a batch of `rows` rows.
+    pub(super) const fn shards_of(&self, rows: usize) -> usize {
+        rows.div_ceil(self.shard_rows(rows))
     }
 }
 
-/// The segments of a forward pass, and those of a backward pass.
+/// Segments of the forward pass and of the backward pass.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     pub(super) forward: Vec<Segment>,
@@ -77,26 +75,26 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// As the options say; `weights` are the numbers of parameters of each step.
+    /// Cuts the steps into segments according to the options; `weights` is the number of parameters of each step.
     pub(super) fn new(
-        steps: &[Step],
-        values: &[Value],
+        steps: &[PlanStep],
+        values: &[PlanTensor],
         weights: &[usize],
         outputs: &[usize],
         options: &PlanOptions,
     ) -> Self {
-        let passing = |s: usize| {
-            let passing = steps[s].operator.passing();
-            match passing {
-                // Inference needs to know nothing of other samples.
-                Passing::Gathered if !options.training => Passing::Parts,
-                Passing::Parts if weights[s] > HEAVY => Passing::Whole,
-                _ => passing,
+        let traversal = |s: usize| {
+            let traversal = steps[s].operator.traversal();
+            match traversal {
+                // Inference needs no statistics over other rows.
+                Traversal::GatheredChunks if !options.training => Traversal::Chunks,
+                Traversal::Chunks if weights[s] > HEAVY_PARAMETERS => Traversal::Whole,
+                _ => traversal,
             }
         };
-        let mut forward = cut((0..steps.len()).map(|s| (s, passing(s))));
+        let mut forward = cut((0..steps.len()).map(|s| (s, traversal(s))));
         let back = (0..steps.len()).rev().filter(|&s| steps[s].sinks.is_some());
-        let mut backward = cut(back.map(|s| (s, passing(s))));
+        let mut backward = cut(back.map(|s| (s, traversal(s))));
         for r in
             (0..steps.len()).filter(|&r| steps[r].operator.repeats() && !outputs.contains(&steps[r].output))
         {
@@ -127,17 +125,17 @@ impl Segments {
         Self { forward, backward }
     }
 
-    /// Shares that are passed over side by side at most.
-    pub(super) fn most_shares(&self) -> usize {
-        self.forward.iter().chain(&self.backward).map(|segment| segment.shares).max().unwrap_or(1)
+    /// Maximum number of shards of any segment.
+    pub(super) fn max_shards(&self) -> usize {
+        self.forward.iter().chain(&self.backward).map(|segment| segment.shards).max().unwrap_or(1)
     }
 }
 
-/// The segment of the backward pass that alone needs the output of step `r`, and the first step there that does, where it may
-/// be computed anew.
-fn repeated(steps: &[Step], backward: &[Segment], r: usize) -> Option<(usize, usize)> {
-    let Step { operator, output, .. } = &steps[r];
-    // Its own backward pass, which comes later, keeps its inputs until then.
+/// Returns the backward segment that alone needs the output of step `r`, and the first step there that reads it, if
+/// the output can be recomputed.
+fn repeated(steps: &[PlanStep], backward: &[Segment], r: usize) -> Option<(usize, usize)> {
+    let PlanStep { operator, output, .. } = &steps[r];
+    // Its own backward pass, which comes later, keeps its inputs alive until then.
     let is_possible = steps[r].sinks.is_some() && operator.keeps_inputs() && !operator.keeps_output();
     let reads = |s: usize| {
         steps[s].operator.keeps_inputs() && steps[s].inputs.iter().any(|&(value, _)| value == *output)
@@ -149,17 +147,17 @@ fn repeated(steps: &[Step], backward: &[Segment], r: usize) -> Option<(usize, us
     (found.next().is_none() && !backward[number].is_whole).then_some((number, reader))
 }
 
-fn cut(steps: impl Iterator<Item = (usize, Passing)>) -> Vec<Segment> {
+fn cut(steps: impl Iterator<Item = (usize, Traversal)>) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut open: Option<Segment> = None;
-    for (s, passing) in steps {
-        match passing {
-            Passing::Parts => open.get_or_insert_with(|| Segment::of(Vec::new())).steps.push(s),
-            Passing::Whole => {
+    for (s, traversal) in steps {
+        match traversal {
+            Traversal::Chunks => open.get_or_insert_with(|| Segment::of(Vec::new())).steps.push(s),
+            Traversal::Whole => {
                 segments.extend(open.take());
                 segments.push(Segment { is_whole: true, ..Segment::of(vec![s]) });
             }
-            Passing::Gathered => {
+            Traversal::GatheredChunks => {
                 let before = open.take().or_else(|| segments.pop_if(|last| last.gathers.is_none()));
                 segments
                     .push(Segment { gathers: Some(s), ..before.unwrap_or_else(|| Segment::of(Vec::new())) });
@@ -171,10 +169,10 @@ fn cut(steps: impl Iterator<Item = (usize, Passing)>) -> Vec<Segment> {
     segments
 }
 
-/// What the sizes of shares and parts depend on.
+/// Inputs of the shard and chunk size choice.
 struct Sizes<'a> {
-    steps: &'a [Step],
-    values: &'a [Value],
+    steps: &'a [PlanStep],
+    values: &'a [PlanTensor],
     weights: &'a [usize],
     options: &'a PlanOptions,
 }
@@ -188,50 +186,59 @@ impl Sizes<'_> {
             params += self.weights[s];
             // A kernel is used once at each position of the output.
             products += self.weights[s] * (output.len / output.channels.max(1));
-            moved += output.len * VALUE;
+            moved += output.len * MOVE_COST;
         }
         segment.work = products + moved;
         segment.rows = rows;
         if segment.is_whole {
             return;
         }
+        // The largest power of two with enough uses of each parameter per shard; parameters without products (none at
+        // all, for example) do not limit it.
         let uses = (rows * products).checked_div(params).unwrap_or(usize::MAX);
-        segment.shares =
-            (1..=MOST_SHARES.min(rows)).rev().find(|&n| n.is_power_of_two() && uses / n >= USES).unwrap_or(1);
-        let share = segment.share(rows);
+        let most_shards = MAX_SHARDS.min(rows);
+        segment.shards = match self.options.shards {
+            Some(given) => given.clamp(1, most_shards),
+            None => (1..=most_shards)
+                .rev()
+                .find(|&n| n.is_power_of_two() && uses / n >= MIN_USES_PER_SHARD)
+                .unwrap_or(1),
+        };
+        let shard = segment.shard_rows(rows);
         let sample: usize = touched.iter().map(|&(v, _)| self.values[v].len * size_of::<f32>()).sum();
-        segment.rows = match self.options.part_rows {
-            Some(given) => given.clamp(1, share),
+        segment.rows = match self.options.chunk_rows {
+            Some(given) => given.clamp(1, shard),
             None => {
-                let even = if segment.shares == 1 { EVEN } else { 1 };
-                let most = (PART / sample.max(1)).max(even);
-                let rows = share.div_ceil(share.div_ceil(most));
-                rows.next_multiple_of(even).min(share)
+                let even = if segment.shards == 1 { CHUNK_MULTIPLE } else { 1 };
+                // Chunks of equal size rather than full ones and a small rest.
+                let most = (CHUNK_BYTES / sample.max(1)).max(even);
+                let rows = shard.div_ceil(shard.div_ceil(most));
+                rows.next_multiple_of(even).min(shard)
             }
         };
     }
 }
 
-/// When what happens, for the layout of memory: each step at its own time.
+/// Execution times for the memory layout; every step has a time of its own.
 #[derive(Debug)]
 pub(super) struct Times {
-    pub(super) forward: Steps,
-    pub(super) backward: Steps,
+    pub(super) forward: StepTimes,
+    pub(super) backward: StepTimes,
     pub(super) loss: usize,
     pub(super) end: usize,
-    spans: Vec<SpanOf>,
+    segments: Vec<SegmentTimes>,
 }
 
-/// Times in one direction: of each step's pass, and of its look at the parts before it.
+/// Times in one direction: of each step's pass, and of its gathering.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub(super) struct StepTimes {
     pub(super) pass: Vec<Option<Moment>>,
     pub(super) gather: Vec<Option<Moment>>,
 }
 
-/// A segment: from its beginning to its end, the samples of a part, and whether threads pass over it side by side.
+/// A segment's time range, its chunk size, and a flag for parallel shards.
 #[derive(Debug)]
-struct SpanOf {
+struct SegmentTimes {
     times: Range<usize>,
     rows: usize,
     is_shared: bool,
@@ -246,20 +253,20 @@ pub(super) struct Moment {
 
 impl Times {
     pub(super) fn new(segments: &Segments, steps: usize) -> Self {
-        let mut spans: Vec<SpanOf> = Vec::new();
-        // The inputs are written at time 0.
+        let mut placed: Vec<SegmentTimes> = Vec::new();
+        // Inputs are written at time 0.
         let mut at = 1;
-        let mut walk = |segments: &[Segment], at: &mut usize| {
-            let mut times = Steps { pass: vec![None; steps], gather: vec![None; steps] };
-            for Segment { steps, gathers, rows, shares, .. } in segments {
-                let (number, begin) = (spans.len(), *at);
+        let mut walk = |list: &[Segment], at: &mut usize| {
+            let mut times = StepTimes { pass: vec![None; steps], gather: vec![None; steps] };
+            for Segment { steps, gathers, rows, shards, .. } in list {
+                let (number, begin) = (placed.len(), *at);
                 let mut next = || {
                     *at += 1;
                     Some(Moment { at: *at - 1, segment: number })
                 };
                 steps.iter().for_each(|&s| times.pass[s] = next());
                 gathers.iter().for_each(|&s| times.gather[s] = next());
-                spans.push(SpanOf { times: begin..*at, rows: *rows, is_shared: *shares > 1 });
+                placed.push(SegmentTimes { times: begin..*at, rows: *rows, is_shared: *shards > 1 });
             }
             times
         };
@@ -267,46 +274,46 @@ impl Times {
         let loss = at;
         at += 1;
         let backward = walk(&segments.backward, &mut at);
-        Self { forward, backward, loss, end: at, spans }
+        Self { forward, backward, loss, end: at, segments: placed }
     }
 
     pub(super) fn rows_at(&self, moment: Moment) -> usize {
-        self.spans[moment.segment].rows
+        self.segments[moment.segment].rows
     }
 
-    /// Whether several threads pass over their own samples at this time.
+    /// True if several threads process shards of their own at this time.
     pub(super) fn is_shared(&self, moment: Moment) -> bool {
-        self.spans[moment.segment].is_shared
+        self.segments[moment.segment].is_shared
     }
 }
 
-/// What a buffer has to hold, and when.
+/// Lifetime and size of a buffer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Life {
+pub(super) struct BufferLifetime {
     pub(super) first: usize,
     pub(super) last: usize,
-    /// Samples that it holds.
+    /// Rows that it holds.
     pub(super) rows: usize,
-    /// Whether these are those of a part.
-    pub(super) is_part: bool,
-    /// Whether every thread needs one of its own.
+    /// True if these are the rows of one chunk.
+    pub(super) is_chunk: bool,
+    /// True if every thread needs a copy of its own.
     pub(super) is_own: bool,
 }
 
-/// From when to when a buffer is in use.
+/// Time range in which a buffer is used.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Use {
-    /// First and last time, each with the segment that it is in, if any.
+pub(super) struct UsedTimes {
+    /// First and last time, each with its segment, if any.
     ends: Option<[(usize, Option<usize>); 2]>,
     crosses: bool,
 }
 
-impl Use {
+impl UsedTimes {
     pub(super) fn touch(&mut self, moment: Moment) {
         self.put(moment.at, Some(moment.segment));
     }
 
-    /// Outside of all segments: by the caller.
+    /// Use by the caller, outside of all segments.
     pub(super) fn touch_at(&mut self, at: usize) {
         self.put(at, None);
     }
@@ -318,17 +325,26 @@ impl Use {
         self.ends = Some([if at < first.0 { new } else { first }, if at > last.0 { new } else { last }]);
     }
 
-    /// None where it is never used. What is used in one segment only needs to hold one part; anything else is in use over
-    /// whole segments.
-    pub(super) fn life(&self, times: &Times, rows: usize) -> Option<Life> {
+    /// None if it is never used. A buffer used within one segment holds one chunk; any other is live over whole
+    /// segments.
+    pub(super) fn life(&self, times: &Times, rows: usize) -> Option<BufferLifetime> {
         let [first, last] = self.ends?;
-        let in_parts = |segment: Option<usize>| segment.map(|s| &times.spans[s]).filter(|s| s.rows < rows);
-        if let Some(span) = in_parts(first.1).filter(|_| !self.crosses) {
+        let in_chunks =
+            |segment: Option<usize>| segment.map(|s| &times.segments[s]).filter(|s| s.rows < rows);
+        if let Some(times) = in_chunks(first.1).filter(|_| !self.crosses) {
             let (first, last) = (first.0, last.0);
-            return Some(Life { first, last, rows: span.rows, is_part: true, is_own: span.is_shared });
+            return Some(BufferLifetime {
+                first,
+                last,
+                rows: times.rows,
+                is_chunk: true,
+                is_own: times.is_shared,
+            });
         }
-        let first = in_parts(first.1).map_or(first.0, |s| s.times.start);
-        let last = in_parts(last.1).map_or(last.0, |s| s.times.end - 1);
-        Some(Life { first, last, rows, is_part: false, is_own: false })
+        // Chunks of a segment are processed in turn, so a buffer that outlives one chunk is live from the segment's
+        // first step (of the first chunk) to its last step (of the last chunk).
+        let first = in_chunks(first.1).map_or(first.0, |s| s.times.start);
+        let last = in_chunks(last.1).map_or(last.0, |s| s.times.end - 1);
+        Some(BufferLifetime { first, last, rows, is_chunk: false, is_own: false })
     }
 }

@@ -1,4 +1,4 @@
-//! Which operators a layer is made of.
+//! Translates a layer into operators.
 
 use candle_core::{DType, Tensor};
 use tinsmith_core_tensor::{Fans, Param, Params};
@@ -9,77 +9,81 @@ use tinsmith_network::{Activation, Op, Role, Weight};
 use tinsmith_quant::{LearnedOp, QuantizerOp};
 
 use super::combine::{Concat, Sum};
-use super::layered::Layered;
+use super::graph_layer::GraphLayer;
 use super::normalize::BatchNorm;
-use super::operator::{BlockSpec, Operator, Part, Start};
+use super::operator::{BlockInit, BlockSpec, LayerOperator, Operator};
 use super::pointwise::{Activated, Dropout, Quantized};
 use super::pooling::{AveragePool, MaxPool};
-use super::product::{Kind, Product};
+use super::product::{Product, ProductKind};
 use crate::error::Result;
 use crate::layer::{
-    Blueprint, Shape, Window, effective_quantizer, function_of, param_name, pool_geometry, product_shapes,
+    Blueprint, ProductShape, Window, effective_quantizer, function_of, param_name, pool_geometry,
+    product_shapes,
 };
 use crate::model::initializer;
 
-/// What a step of a layer reads.
+/// Input of a layer's step.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Source {
+pub(super) enum StepSource {
     /// The layer's inputs.
     Inputs,
-    /// What the step before it put out.
+    /// The output of the preceding step.
     Last,
 }
 
-/// A part of a layer.
+/// One operation of a layer.
 #[derive(Debug)]
-pub(super) enum Draft {
+pub(super) enum StepDraft {
     /// The same elements in another shape.
     Alias,
-    /// A function that the step before it may take in.
+    /// A function that the preceding step may fuse.
     Gate(Gate),
-    /// A step of its own, with the shape of its output's samples.
-    Step { part: Part, source: Source, sample: Vec<usize> },
+    /// A step with the sample shape of its output.
+    Step { layer_operator: LayerOperator, source: StepSource, sample: Vec<usize> },
 }
 
-/// Layer number `index`, whose inputs have samples of `shapes`.
+/// Translates layer number `index`, whose inputs have sample shapes `shapes`.
 pub(super) fn translate(
     blueprint: &Blueprint<'_>,
     index: usize,
     shapes: &[&[usize]],
     keeps_logits: bool,
-) -> Result<Vec<Draft>> {
+) -> Result<Vec<StepDraft>> {
     let layer = &blueprint.layers[index];
     let sample = blueprint.graph.shape(index);
-    let input = shapes.first().copied().unwrap_or_default();
+    let input = *shapes.first().expect("invariant: every layer reads a value, input layers their own");
     let translation = Translation { blueprint, index, input, sample, keeps_logits };
     let native = match &layer.op {
         Op::Input(l) => Some(match &l.quantizer {
-            None => vec![Draft::Alias],
+            None => vec![StepDraft::Alias],
             Some(quantizer) => {
-                vec![translation.quantizer(QuantizerOp::new(quantizer)?, "input", Source::Inputs)]
+                vec![translation.quantizer(QuantizerOp::new(quantizer)?, "input", StepSource::Inputs)]
             }
         }),
         Op::Dropout(l) if l.rate > 0.0 => {
             let dropout = Dropout::new(l.rate, &layer.name, sample.iter().product());
-            Some(vec![translation.step(Part::new(dropout), Source::Inputs)])
+            Some(vec![translation.step(LayerOperator::new(dropout), StepSource::Inputs)])
         }
-        Op::Flatten(_) | Op::Reshape(_) | Op::Dropout(_) => Some(vec![Draft::Alias]),
+        Op::Flatten(_) | Op::Reshape(_) | Op::Dropout(_) => Some(vec![StepDraft::Alias]),
         Op::Add(_) if shapes.len() == 2 && shapes[0] == shapes[1] => {
             let sum = Sum::new(sample.last().copied().unwrap_or(1));
-            Some(vec![translation.step(Part::new(sum), Source::Inputs)])
+            Some(vec![translation.step(LayerOperator::new(sum), StepSource::Inputs)])
         }
-        Op::Concat(l) => l
-            .sample_axis(input.len())
-            .map(|axis| vec![translation.step(Part::new(Concat::new(shapes, axis)), Source::Inputs)]),
+        Op::Concat(l) => l.sample_axis(input.len()).map(|axis| {
+            vec![translation.step(LayerOperator::new(Concat::new(shapes, axis)), StepSource::Inputs)]
+        }),
         Op::BatchNorm(l) => {
             let is_quantized = translation.weights().iter().any(|w| w.quantizer.is_some());
-            (!l.fold && !is_quantized).then(|| {
+            if l.fold || is_quantized {
+                None
+            } else {
                 let norm = BatchNorm::new(l, sample, sample.len() == 3);
-                let part = Part { operator: Box::new(norm), blocks: translation.blocks() };
-                vec![translation.step(part, Source::Inputs)]
-            })
+                let blocks = translation.blocks()?;
+                let layer_operator = LayerOperator { operator: Box::new(norm), blocks };
+                Some(vec![translation.step(layer_operator, StepSource::Inputs)])
+            }
         }
-        Op::Activation(activation) => translation.activation(activation, Source::Inputs)?,
+        Op::Activation(activation) => translation.activation(activation, StepSource::Inputs)?,
         op => match product_shapes(op, input)? {
             Some(products) => translation.products(&products)?,
             None => translation.pool()?,
@@ -108,19 +112,19 @@ impl Translation<'_> {
         &self.blueprint.layers[self.index].op
     }
 
-    fn step(&self, part: Part, source: Source) -> Draft {
-        Draft::Step { part, source, sample: self.sample.to_vec() }
+    fn step(&self, layer_operator: LayerOperator, source: StepSource) -> StepDraft {
+        StepDraft::Step { layer_operator, source, sample: self.sample.to_vec() }
     }
 
     fn weights(&self) -> Vec<Weight> {
         self.op().weights(self.input)
     }
 
-    fn blocks(&self) -> Vec<BlockSpec> {
-        self.weights().iter().filter_map(|w| self.block(w).ok()).collect()
+    fn blocks(&self) -> Result<Vec<BlockSpec>> {
+        self.weights().iter().map(|w| self.block(w)).collect()
     }
 
-    /// A layer's weight as a block, quantized as it is used.
+    /// A layer's weight as a block, quantized before use.
     fn block(&self, weight: &Weight) -> Result<BlockSpec> {
         let quantizer = weight.quantizer.as_ref().map(|q| effective_quantizer(q, weight.role));
         Ok(BlockSpec {
@@ -129,10 +133,10 @@ impl Translation<'_> {
         })
     }
 
-    /// One product, or a depthwise and a pointwise one, and the activation.
-    fn products(&self, products: &[Shape]) -> Result<Option<Vec<Draft>>> {
+    /// One product, or a depthwise and a pointwise one, followed by the activation.
+    fn products(&self, products: &[ProductShape]) -> Result<Option<Vec<StepDraft>>> {
         let Some(activation) = self.op().activation() else { return Ok(None) };
-        let Some(after) = self.activation(activation, Source::Last)? else { return Ok(None) };
+        let Some(after) = self.activation(activation, StepSource::Last)? else { return Ok(None) };
         let weights = self.weights();
         if weights.iter().any(|w| !matches!(w.role, Role::Kernel | Role::Bias)) {
             return Ok(None);
@@ -149,26 +153,26 @@ impl Translation<'_> {
                 }
             }
             let (kind, sample) = match *shape {
-                Shape::Dense { outer, inputs, outputs } => {
-                    (Kind::Dense { outer, inputs, outputs }, self.sample.to_vec())
+                ProductShape::Dense { outer, inputs, outputs } => {
+                    (ProductKind::Dense { outer, inputs, outputs }, self.sample.to_vec())
                 }
-                Shape::Convolution(shape) => (Kind::Convolution(shape), image(&shape)),
-                Shape::Depthwise(shape) => (Kind::Depthwise(shape), image(&shape)),
+                ProductShape::Convolution(shape) => (ProductKind::Convolution(shape), image(&shape)),
+                ProductShape::Depthwise(shape) => (ProductKind::Depthwise(shape), image(&shape)),
             };
-            let part = Part { operator: Box::new(Product::new(kind)), blocks };
-            let source = if k == 0 { Source::Inputs } else { Source::Last };
-            drafts.push(Draft::Step { part, source, sample });
+            let layer_operator = LayerOperator { operator: Box::new(Product::new(kind)), blocks };
+            let source = if k == 0 { StepSource::Inputs } else { StepSource::Last };
+            drafts.push(StepDraft::Step { layer_operator, source, sample });
         }
         drafts.extend(after);
         Ok(Some(drafts))
     }
 
-    fn pool(&self) -> Result<Option<Vec<Draft>>> {
+    fn pool(&self) -> Result<Option<Vec<StepDraft>>> {
         let Some(pool) = pool_geometry(self.op(), self.input) else { return Ok(None) };
         if pool.quantizer.is_some() {
             return Ok(None);
         }
-        let Some(after) = self.activation(pool.activation, Source::Last)? else { return Ok(None) };
+        let Some(after) = self.activation(pool.activation, StepSource::Last)? else { return Ok(None) };
         let (height, width) =
             if self.input.len() == 2 { (1, self.input[0]) } else { (self.input[0], self.input[1]) };
         let channels = self.input.last().copied().unwrap_or(1);
@@ -179,13 +183,13 @@ impl Translation<'_> {
         let shape = geometry.resolve("pool", &[1, height, width, channels])?;
         let operator: Box<dyn Operator> =
             if pool.takes_mean { Box::new(AveragePool::new(shape)) } else { Box::new(MaxPool::new(shape)) };
-        let part = Part { operator, blocks: Vec::new() };
-        let step = self.step(part, Source::Inputs);
+        let layer_operator = LayerOperator { operator, blocks: Vec::new() };
+        let step = self.step(layer_operator, StepSource::Inputs);
         Ok(Some(std::iter::once(step).chain(after).collect()))
     }
 
-    /// None for the activations that only candle's graph computes.
-    fn activation(&self, activation: &Activation, source: Source) -> Result<Option<Vec<Draft>>> {
+    /// None for activations that only candle's graph computes.
+    fn activation(&self, activation: &Activation, source: StepSource) -> Result<Option<Vec<StepDraft>>> {
         if let Activation::Quantized(quantizer) = activation {
             if quantizer.learned().is_some() {
                 return Ok(None);
@@ -196,34 +200,39 @@ impl Translation<'_> {
         if let Activation::Clip(clip) = activation {
             let (low, high) = (clip.min as f32, clip.max as f32);
             let open = (low.next_down(), high.next_up());
-            return Ok(Some(vec![Draft::Gate(Gate { function: GateFunction::Clip { low, high }, open })]));
+            return Ok(Some(vec![StepDraft::Gate(Gate {
+                function: GateFunction::Clip { low, high },
+                open,
+            })]));
         }
         let Some(function) = function_of(activation) else { return Ok(None) };
         let relu6 = Gate { function: GateFunction::Clip { low: 0.0, high: 6.0 }, open: (0.0, 6.0) };
         Ok(Some(match function {
-            Function::Linear => vec![Draft::Alias],
-            Function::Softmax if self.keeps_logits => vec![Draft::Alias],
-            Function::Relu => vec![Draft::Gate(Gate::RELU)],
-            Function::Relu6 => vec![Draft::Gate(relu6)],
+            Function::Linear => vec![StepDraft::Alias],
+            Function::Softmax if self.keeps_logits => vec![StepDraft::Alias],
+            Function::Relu => vec![StepDraft::Gate(Gate::RELU)],
+            Function::Relu6 => vec![StepDraft::Gate(relu6)],
             function => {
                 let channels = self.sample.last().copied().unwrap_or(1);
                 let activated = Activated::new(function, channels, self.sample.iter().product());
-                vec![self.step(Part::new(activated), source)]
+                vec![self.step(LayerOperator::new(activated), source)]
             }
         }))
     }
 
-    fn quantizer(&self, op: QuantizerOp, purpose: &'static str, source: Source) -> Draft {
+    fn quantizer(&self, op: QuantizerOp, purpose: &'static str, source: StepSource) -> StepDraft {
         match op.gate() {
-            Some(gate) => Draft::Gate(gate),
-            None => self.step(Part::new(Quantized::new(op, self.name(), purpose, self.sample)), source),
+            Some(gate) => StepDraft::Gate(gate),
+            None => {
+                self.step(LayerOperator::new(Quantized::new(op, self.name(), purpose, self.sample)), source)
+            }
         }
     }
 
-    /// The layer as candle's graph has it.
-    fn layered(&self, shapes: &[&[usize]]) -> Result<Draft> {
+    /// Falls back to the layer of candle's graph.
+    fn layered(&self, shapes: &[&[usize]]) -> Result<StepDraft> {
         let Blueprint { layers, graph, device, .. } = *self.blueprint;
-        // A folded normalization runs from the input of the layer that it is folded into, with both their weights.
+        // A folded normalization reads the input of the layer that it is folded into, and uses the weights of both.
         let mut owners = vec![self.index];
         if let Op::BatchNorm(norm) = self.op()
             && norm.fold
@@ -233,7 +242,8 @@ impl Translation<'_> {
         let (mut blocks, mut weights, mut state) = (Vec::new(), Vec::new(), Vec::new());
         let mut params = Params::new();
         for owner in owners {
-            let input = graph.input_shapes(owner).first().copied().unwrap_or_default();
+            let input =
+                *graph.input_shapes(owner).first().expect("invariant: a layer with weights has an input");
             for weight in layers[owner].op.weights(input) {
                 let block = plain_block(&layers[owner].name, &weight)?;
                 if block.trainable {
@@ -248,7 +258,7 @@ impl Translation<'_> {
             }
         }
         let layer = Blueprint { layers, graph, device, params: &params }.build(self.index)?;
-        let layered = Layered {
+        let layered = GraphLayer {
             layer,
             name: self.name().to_owned(),
             params,
@@ -258,16 +268,16 @@ impl Translation<'_> {
             keeps_logits: self.keeps_logits,
             graph: std::sync::Mutex::default(),
         };
-        let part = Part { operator: Box::new(layered), blocks };
-        Ok(self.step(part, Source::Inputs))
+        let layer_operator = LayerOperator { operator: Box::new(layered), blocks };
+        Ok(self.step(layer_operator, StepSource::Inputs))
     }
 }
 
-/// A weight as a block that is used as it is.
+/// A weight as a block that is used as stored.
 fn plain_block(layer: &str, weight: &Weight) -> Result<BlockSpec> {
     let start = match weight.learned.and_then(|l| Some((l.quantizer, l.weight?))) {
-        Some((quantizer, of)) => Start::Learned(LearnedOp::new(&quantizer)?, param_name(layer, of)),
-        None => Start::Drawn(
+        Some((quantizer, of)) => BlockInit::Learned(LearnedOp::new(&quantizer)?, param_name(layer, of)),
+        None => BlockInit::Drawn(
             initializer(weight.initializer),
             Fans { fan_in: weight.fans.0, fan_out: weight.fans.1 },
         ),

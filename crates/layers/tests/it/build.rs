@@ -1,4 +1,4 @@
-//! Building from specifications, and what forward passes refuse.
+//! Building from specifications, and the refusals of forward passes.
 
 use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::Param;
@@ -63,7 +63,10 @@ fn one_output_cannot_be_asked_of_two() {
         "{layers: [{name: x, input: {shape: [3]}}, {name: a, dense: {units: 2}}, {name: b, dense: {units: 2}}], outputs: [a, b]}",
     );
     let error = model.forward(&input(&[1, 3]), Mode::Infer).expect_err("two outputs");
-    assert_eq!(error.to_string(), "the network has 2 outputs (a, b), want all of them asked for");
+    assert_eq!(
+        error.to_string(),
+        "the network has 2 outputs (a, b), request all of them with `forward_many`"
+    );
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn the_first_number_that_is_none_is_found() {
     set("b.bias", 0.0);
     assert_eq!(find(&ones), None);
 
-    // A loss whose gradient is infinite at 0: backward, the last layer has it first.
+    // A loss with an infinite gradient at 0: backward reaches the last layer first.
     let zeros = Tensor::zeros((2, 2), candle_core::DType::F32, &Device::Cpu).expect("zeros");
     let out = model.forward(&zeros, Mode::Train { seed: Seed::new(1) }).expect("a run");
     let loss = (out * f64::from(f32::MAX)).and_then(|t| t * 10.0).and_then(|t| t.sum_all()).expect("a sum");

@@ -57,11 +57,11 @@ pub(crate) fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().and_then(|t| t.to_vec1()).expect("values")
 }
 
-/// How far computed values are from golden ones.
+/// Error of computed values against golden ones.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Score {
     pub(crate) elements: usize,
-    /// Elements farther off than the tolerance.
+    /// Elements beyond the tolerance.
     pub(crate) off: usize,
     /// The largest `|a - b| / (1 + |b|)` of the others.
     pub(crate) worst: f32,
@@ -88,7 +88,7 @@ impl Score {
         }
     }
 
-    /// At most one element in ten thousand may have stepped to a neighboring level.
+    /// At most one element in ten thousand may be off by one level.
     #[track_caller]
     pub(crate) fn check(&self, file: &str) {
         println!(

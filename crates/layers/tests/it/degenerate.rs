@@ -1,4 +1,4 @@
-//! Shapes at the edge: sizes of one, odd channel counts, kernels larger than what they look at, nothing at all.
+//! Edge-case shapes: sizes of one, odd channel counts, kernels larger than their input, empty batches.
 
 use candle_core::{DType, Device, Tensor};
 use tinsmith_foundation::Seed;
@@ -14,7 +14,7 @@ fn network(shape: &[usize], layer: &str) -> Result<Model, String> {
     Model::build(&spec, Seed::new(3), &BuildOptions::default()).map_err(|e| e.to_string())
 }
 
-/// The layer runs and is trained on batches of one and three samples, and puts out what its shape says.
+/// Runs and trains a layer on batches of one and three samples, and checks the output shape.
 #[track_caller]
 fn runs(shape: &[usize], layer: &str) {
     let model = network(shape, layer).unwrap_or_else(|e| panic!("{layer} on {shape:?}: {e}"));
@@ -93,7 +93,7 @@ fn odd_channel_counts_are_right() {
     refused(&[5, 7], "conv1d: {filters: 9, kernel: 3, groups: 3}", "groups");
 }
 
-/// A kernel that reaches over both ends sees each element once: the sum of products is that of the elements alone.
+/// A kernel that extends beyond both ends sees each element once: the sum of products is that of the elements alone.
 #[test]
 fn kernels_larger_than_the_input_are_right_with_padding() {
     for (shape, layer) in [

@@ -8,7 +8,7 @@ use crate::build::{input, model};
 use crate::data::{self, values};
 use crate::golden_models::load;
 
-/// Gives normalizations statistics and scales that are not those of the start.
+/// Sets statistics and scales of normalizations to other than their initial values.
 fn stir(model: &Model) {
     let mut rng = Seed::new(21).rng();
     for param in model.params() {

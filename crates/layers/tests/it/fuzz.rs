@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets over the committed corpora and changed copies of them, the same each time.
+//! Runs the bodies of the fuzz targets over the committed corpora and over deterministic mutations of them.
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +19,14 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(|path| (path.clone(), std::fs::read(&path).expect("bytes"))).collect()
 }
 
-/// A copy with a few bytes changed, parts cut out, repeated or taken from another seed, or the end missing.
+/// A copy with a few bytes changed, ranges removed, repeated or taken from another seed, or truncated.
 fn changed(seed: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut data = seed.to_vec();
     for _ in 0..=rng.index(4) {
         if data.is_empty() {
             break;
         }
-        // Headers stand at the front: half of the changes go there.
+        // Headers are at the front, so half of the changes go there.
         let end = if rng.chance(0.5) { data.len().min(512) } else { data.len() };
         let at = rng.index(end);
         match rng.index(8) {
@@ -34,7 +34,7 @@ fn changed(seed: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
             1 => data[at] = 0,
             2 => data[at] ^= 1 << rng.index(8),
             3 => data[at] = rng.next_u32() as u8,
-            // A number of eight bytes that claims too much.
+            // An eight-byte number that claims too much.
             4 => {
                 for byte in data.iter_mut().skip(at).take(8) {
                     *byte = if rng.chance(0.7) { 0xff } else { *byte };

@@ -1,4 +1,4 @@
-//! Every network that the generator draws can be built and run.
+//! Every generated network can be built and run.
 
 use tinsmith_cost::{Limits, Target};
 use tinsmith_foundation::Seed;
@@ -10,7 +10,7 @@ use tinsmith_modelgen::{
 use crate::build::input;
 use crate::data::values;
 
-/// Draws `n` networks of at most a million MACs, builds them and runs them, as in inference and as in training.
+/// Draws `n` networks of at most a million MACs, builds them, and runs them in inference and in training.
 #[track_caller]
 fn check(config: GeneratorConfig, n: usize) {
     let generator = ModelGenerator::new(config).unwrap_or_else(|e| panic!("{e}"));

@@ -9,7 +9,7 @@ use tinsmith_layers::{BuildOptions, Mode, Model};
 
 use crate::data::{self, Score};
 
-/// Layers that the specification has no form for, each with what stands in the case's configuration.
+/// Layers without a form in the specification, each with the reason found in the case's configuration.
 const REFUSED: [(&str, &str); 9] = [
     ("Activation", "selu"),
     ("Activation", "softplus"),

@@ -19,7 +19,7 @@ pub(crate) fn load(folder: &Path) -> Model {
     model
 }
 
-/// A folded layer of QKeras is several of ours, the last of which has its output.
+/// A folded layer of QKeras is several of ours; the last holds its output.
 fn find<'a>(activations: &'a Activations, layer: &str) -> &'a Tensor {
     ["_activation", "_batch_norm", ""]
         .iter()

@@ -141,10 +141,10 @@ fn golden_gradients() {
     }
 }
 
-/// A quantized network whose sums lie on the grid has many values exactly where a rectifier's gradient jumps (a sum
-/// of branches that is 0). QKeras computes `x + (q - x)` in `float32`, a last digit beside the grid, and that digit
-/// decides its gradient; ours is that of the exact value. Noise of 1e-7 on the sums of `qresnet` moves its loss after
-/// two steps by up to 2e-2. From such a step on the two trainings part, and are held to this tolerance.
+/// In a quantized network with sums on the grid, many values lie exactly at the kink of a rectifier (a sum of
+/// branches that is 0). QKeras computes `x + (q - x)` in `float32`, off the grid by the last digit, and that digit
+/// decides its gradient; ours follows the exact value. Noise of 1e-7 on the sums of `qresnet` moves its loss after
+/// two steps by up to 2e-2. From such a step on the two trainings diverge and are compared with this tolerance.
 const AFTER_FORK: f32 = 3e-2;
 
 #[test]

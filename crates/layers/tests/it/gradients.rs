@@ -7,7 +7,7 @@ use tinsmith_layers::{Mode, Model};
 use crate::build::{input, model};
 use crate::data::values;
 
-/// Kinds of layers with the input shape that they are tried on.
+/// Layer kinds with the input shape of each test.
 const CASES: &[(&[usize], &str)] = &[
     (&[3], "dense: {units: 4, activation: tanh}"),
     (&[5, 3], "dense: {units: 2, activation: sigmoid}"),
@@ -58,7 +58,7 @@ fn loss(model: &Model, x: &Tensor, weights: &Tensor) -> Tensor {
     (out.flatten_all().expect("a vector") * weights).and_then(|p| p.sum_all()).expect("a sum")
 }
 
-/// The gradient of a weighted sum of outputs by `x` and by every trainable parameter.
+/// Gradient of a weighted sum of outputs by `x` and by every trainable parameter.
 #[track_caller]
 fn check(model: &Model, shape: &[usize], what: &str) {
     let x = Var::from_tensor(&input(&[&[3], shape].concat())).expect("a variable");
@@ -78,7 +78,8 @@ fn check(model: &Model, shape: &[usize], what: &str) {
             };
             let step = 4e-3;
             let slope = ((at(start[i] + step) - at(start[i] - step)) / f64::from(2.0 * step)) as f32;
-            // Kinks within the step, and 32-bit sums, are why this is coarse; a wrong formula is farther off.
+            // The tolerance is coarse because of kinks within the step and 32-bit sums; a wrong formula is farther
+            // off.
             assert!((slope - g).abs() < 0.02 * (1.0 + g.abs()), "{what}: {name}[{i}] is {g}, want {slope}");
         }
         var.set(&Tensor::from_vec(start, var.dims(), &Device::Cpu).expect("a tensor")).expect("a value");

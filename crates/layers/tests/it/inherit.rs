@@ -1,4 +1,4 @@
-//! Weights carried over between specifications.
+//! Weights inherited between specifications.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
@@ -9,7 +9,7 @@ use tinsmith_network::ModelSpec;
 use crate::build::{input, model};
 use crate::data::values;
 
-/// A network whose weights have no pattern: biases, statistics and slopes too.
+/// A network with weights without a pattern, biases, statistics and slopes included.
 fn trained(yaml: &str) -> Model {
     let model = model(yaml);
     for (k, param) in model.params().iter().enumerate() {
@@ -22,7 +22,7 @@ fn trained(yaml: &str) -> Model {
     model
 }
 
-/// A network of other initial weights.
+/// A network with other initial weights.
 fn heir(yaml: &str) -> Model {
     let spec = ModelSpec::parse(yaml, "test").unwrap_or_else(|e| panic!("{e}"));
     Model::build(&spec, Seed::new(71), &BuildOptions::default()).unwrap_or_else(|e| panic!("{e}"))
@@ -33,7 +33,7 @@ fn what<'a>(report: &'a Inheritance, name: &str) -> &'a Inherited {
     &report.params.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("{name}")).1
 }
 
-/// The heir computes what the network computed, and its repeated units are not alike.
+/// Checks that the heir computes the network's function and that its repeated units differ.
 #[track_caller]
 fn preserves(old: &str, new: &str, shape: &[usize]) -> Inheritance {
     let (old, new) = (trained(old), heir(new));
@@ -46,7 +46,7 @@ fn preserves(old: &str, new: &str, shape: &[usize]) -> Inheritance {
     report
 }
 
-/// A residual network with everything that has channels; widths, kernels and inserted layers are the holes.
+/// A residual network with every layer kind that has channels; widths, kernels and inserted layers are placeholders.
 fn residual(a: usize, b: usize, c: usize, kernel: usize, inserted: &str) -> String {
     format!(
         "{{layers: [{{name: x, input: {{shape: [8, 6, 2]}}}},
@@ -184,7 +184,7 @@ fn a_narrower_network_keeps_the_largest_units() {
     assert_eq!(get("a.kernel"), [5.0, 1.0, -4.0, -3.0]);
     assert_eq!(get("a.bias"), [2.0, 4.0]);
     assert_eq!(get("o.kernel"), [20.0, 40.0]);
-    // Narrower throughout: nothing fails, and everything is taken.
+    // Narrower throughout: nothing fails, and every parameter inherits.
     let (old, new) = (trained(&residual(5, 7, 6, 5, "")), heir(&residual(2, 3, 4, 3, "")));
     let report = new.inherit(&old).expect("a report");
     assert_eq!(report.taken(), report.params.len(), "{report:?}");
@@ -202,8 +202,8 @@ fn what_cannot_be_followed_takes_the_common_part() {
     let (old, new) = (trained(&text(4, 2)), heir(&text(8, 5)));
     let own = new.params().get("b.kernel").and_then(Param::values).expect("values");
     let report = new.inherit(&old).expect("a report");
-    assert_eq!(what(&report, "b.kernel"), &Inherited::Part(vec![2, 3]));
-    assert_eq!(what(&report, "o.kernel"), &Inherited::Part(vec![6, 2]));
+    assert_eq!(what(&report, "b.kernel"), &Inherited::Common(vec![2, 3]));
+    assert_eq!(what(&report, "o.kernel"), &Inherited::Common(vec![6, 2]));
     assert_eq!(what(&report, "b.bias"), &Inherited::Whole);
     let (now, was) = (
         new.params().get("b.kernel").and_then(Param::values).expect("values"),
@@ -211,7 +211,7 @@ fn what_cannot_be_followed_takes_the_common_part() {
     );
     assert_eq!(now[..6], was[..]);
     assert_eq!(now[6..], own[6..]);
-    // Another kind under the same name, with as many axes: the common part; with others: nothing.
+    // Another kind under the same name: the common region if the number of axes is equal, else nothing.
     let kind = |l: &str| format!("{{layers: [{{name: x, input: {{shape: [4, 4, 2]}}}}, {{name: a, {l}}}]}}");
     let (old, new) = (
         trained(&kind("conv2d: {filters: 2, kernel: 3}")),

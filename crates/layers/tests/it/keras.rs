@@ -28,7 +28,7 @@ fn same_weights(a: &Model, b: &Model, what: &str) {
     }
 }
 
-/// A network that Keras saved gives Keras' outputs, from the file and from its copies in every format.
+/// A network saved by Keras gives Keras' outputs, from the file and from its copies in every format.
 #[track_caller]
 fn check(path: &Path, io: &Path) {
     let what = path.display().to_string();
@@ -42,7 +42,7 @@ fn check(path: &Path, io: &Path) {
     copies(&model, &what);
 }
 
-/// What is written is read as the same network.
+/// Written files read back as the same network.
 #[track_caller]
 fn copies(model: &Model, what: &str) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -104,7 +104,7 @@ fn keras_3_models_give_the_logits_of_their_training() {
     }
 }
 
-/// Every `.keras` and `.h5` below `TINSMITH_DATA`, where that is set.
+/// Every `.keras` and `.h5` below `TINSMITH_DATA`, if that is set.
 #[test]
 fn keras_files_of_the_data_folder_are_read() {
     let Some(root) = std::env::var_os("TINSMITH_DATA").map(PathBuf::from) else { return };
@@ -115,7 +115,7 @@ fn keras_files_of_the_data_folder_are_read() {
         for path in entries.map(|entry| entry.expect("an entry").path()) {
             if path.is_dir() {
                 folders.push(path);
-            } else if keras::is_named_so(&path) {
+            } else if keras::has_keras_extension(&path) {
                 copies(&load(&path), &path.display().to_string());
                 count += 1;
             }
@@ -188,7 +188,7 @@ fn what_cannot_be_read_says_why() {
     assert!(matches!(error, LayersError::FileKind { .. }));
 }
 
-/// Branches whose layers stand in an order that Keras would not have chosen.
+/// Branches with layers in an order that Keras would not choose.
 #[test]
 fn layers_in_any_order_find_their_weights() {
     let model = model(

@@ -1,4 +1,4 @@
-//! Networks whose quantizers learn: parameters, gradients, both engines, files.
+//! Networks with learned quantizers: parameters, gradients, both engines, files.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn set(model: &Model, name: &str, new: &[f32]) {
     model.params().set(name, &tensor).expect("a value");
 }
 
-/// Every kind of layer that can have one, with every quantizer that learns.
+/// Every layer kind that accepts one, with every learned quantizer.
 const NETWORKS: &[(&str, &str)] = &[
     (
         "learned steps of dense layers, per channel and per tensor",
@@ -82,15 +82,15 @@ fn learned_parameters_begin_as_their_sources_say() {
     let kernel = of(model.params(), "a.kernel");
     let step = LearnedStep::new(4, true, Some(1)).expect("a quantizer");
     assert_eq!(of(model.params(), "a.kernel_step"), step.initial_steps(&kernel, &[7, 9]).expect("steps"));
-    // For what a standard normal variable is when rectified: half of 2 (2 / pi)^(1/2) / 15^(1/2).
+    // For a rectified standard normal variable: half of 2 (2 / pi)^(1/2) / 15^(1/2).
     let expected = (2.0 / std::f32::consts::PI / 15.0).sqrt();
     assert!((of(model.params(), "a.activation_step")[0] - expected).abs() < 1e-6);
-    // Biases begin at 0: the largest of 128 levels is 1.
+    // Biases are initially 0, so the largest of 128 levels is 1.
     assert_eq!(of(model.params(), "b.bias_step"), [1.0 / 128.0]);
     assert!(model.params().iter().all(tinsmith_core_tensor::Param::takes_updates));
     let model = self::model(NETWORKS[2].1);
     assert_eq!(of(model.params(), "a.kernel_fractional_bits"), [3.0; 72]);
-    // The plan that is built from the specification alone begins with the same.
+    // A plan built from the specification alone has the same initial values.
     let options = tinsmith_layers::plan::PlanOptions { rows: 2, ..<_>::default() };
     let plan = tinsmith_layers::plan::Plan::compile(model.spec(), Seed::new(3), &options).expect("a plan");
     for param in model.params() {
@@ -112,13 +112,13 @@ fn steps_of_activations_begin_where_a_batch_says() {
     let before = model.state().expect("values");
     let mode = Mode::Train { seed: Seed::new(5) };
     assert!(model.is_uncalibrated().expect("steps"));
-    // The second step is set beforehand, as if it had been trained.
+    // The second step size is set beforehand, as if it had been trained.
     set(&model, "b.activation_step", &[0.75]);
     assert_eq!(model.calibrate(&x, mode).expect("steps"), 2);
     assert!(!model.is_uncalibrated().expect("steps"));
     assert_eq!(of(model.params(), "b.activation_step"), [0.75]);
 
-    // By hand: the rectified outputs of `a`, and those normalized by the batch.
+    // Computed by hand: the rectified outputs of `a`, and those normalized by the batch.
     let (kernel, shape) = (of(model.params(), "a.kernel"), (6, 9));
     let kernel = Tensor::from_vec(kernel, (7, 9), &Device::Cpu).expect("a kernel");
     let v = x.matmul(&kernel).and_then(|v| v.relu()).expect("outputs");
@@ -130,16 +130,16 @@ fn steps_of_activations_begin_where_a_batch_says() {
         let mean = column.iter().sum::<f32>() / 6.0;
         let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 6.0;
         let sum: f32 = column.iter().map(|v| ((v - mean) / (variance + 1e-3).sqrt()).abs()).sum();
-        // Where a channel is 0 for all samples its largest level is 1.
+        // If a channel is 0 for all samples its largest level is 1.
         let expected = if sum > 1e-6 { 2.0 * sum / 6.0 / 3.0_f32.sqrt() } else { 0.25 };
         close(found, expected, "s");
     }
-    // Nothing else moved.
+    // Nothing else changed.
     for (name, value) in before.values().iter().filter(|(name, _)| !name.ends_with("activation_step")) {
         let value = value.flatten_all().and_then(|v| v.to_vec1::<f32>()).expect("values");
         assert_eq!(of(model.params(), name), value, "{name}");
     }
-    // What has no steps to learn has nothing to set, and frozen steps stay.
+    // Without learned step sizes there is nothing to set, and frozen ones stay.
     assert_eq!(two_layers("", "relu").calibrate(&input(&[2, 4]), Mode::Infer).expect("none"), 0);
     let mut frozen = two_layers("", "'learned_step(4)'");
     for param in frozen.params_mut().iter_mut() {
@@ -155,7 +155,7 @@ fn loss(model: &Model, x: &Tensor) -> Tensor {
     (out.flatten_all().expect("a vector") * weights).and_then(|p| p.sum_all()).expect("a sum")
 }
 
-/// The slope of the loss by element `i` of a parameter, by finite differences.
+/// Slope of the loss by element `i` of a parameter, by finite differences.
 fn slope(model: &Model, x: &Tensor, name: &str, i: usize, step: f32) -> f32 {
     let start = of(model.params(), name);
     let at = |value: f32| {
@@ -181,7 +181,7 @@ fn two_layers(kernel: &str, activation: &str) -> Model {
     ))
 }
 
-/// With this many levels rounding is far finer than the differences, and gradients are those of the clipping alone.
+/// With this many levels rounding is far finer than the differences, so gradients are those of the clipping alone.
 #[test]
 fn gradients_through_fine_learned_levels_are_finite_differences() {
     let x = input(&[5, 4]);
@@ -212,8 +212,8 @@ fn gradients_through_fine_learned_levels_are_finite_differences() {
     }
 }
 
-/// Where every weight is clipped, the derivative by a step is exact; LSQ divides it by the root of its number of weights
-/// times the levels.
+/// If every weight is clipped, the derivative by a step size is exact; LSQ divides it by the square root of its
+/// number of weights times the levels.
 #[test]
 fn gradients_of_learned_steps_are_finite_differences_where_weights_are_clipped() {
     let x = input(&[5, 4]);
@@ -229,7 +229,7 @@ fn gradients_of_learned_steps_are_finite_differences_where_weights_are_clipped()
     close(gradient[0], expected, "step");
 }
 
-/// By the quantized weights the gradient is that of a network whose weights they are; from there on it is the source's.
+/// The gradient by the quantized weights is that of a network with these weights; the rest follows the source.
 #[test]
 fn gradients_of_coarse_learned_levels_follow_from_those_of_the_levels() {
     let x = input(&[5, 4]);
@@ -340,13 +340,13 @@ fn what_was_learned_is_inherited_where_the_quantizer_is_the_same() {
     assert!(report.params.iter().all(|(_, what)| *what == Inherited::Whole), "{report:?}");
     assert_eq!(of(new.params(), "h.activation_upper"), [2.5]);
     assert_eq!(of(new.params(), "y.kernel_fractional_bits"), [2.0; 18]);
-    // More units: each repetition has the step of what it repeats, and the network computes the same.
+    // More units: each repetition has the step size of its original, and the network computes the same.
     let (wider, _) =
         take(&learned.replace("units: 6", "units: 9").replace("learned_bits(3.0)", "learned_bits(18.0)"));
     let steps = of(wider.params(), "h.kernel_step");
     assert_eq!(steps[..6], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]);
     assert!(steps[6..].iter().all(|step| steps[..6].contains(step)), "{steps:?}");
-    // Another width: the steps are those that the inherited weights ask for.
+    // Another bit width: step sizes are initialized from the inherited weights.
     let (other, _) = take(&learned.replace("learned_step(4", "learned_step(6"));
     let asked = LearnedStep::new(6, true, Some(1)).expect("a quantizer");
     let kernel = of(old.params(), "h.kernel");

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, clippy::print_stdout, reason = "a test says what is wrong and what it covered")]
 
 mod build;
+mod candle_nn;
 mod data;
 mod degenerate;
 mod fold;
@@ -15,4 +16,5 @@ mod inherit;
 mod keras;
 mod learned;
 mod plan;
+mod plan_description;
 mod weights;

@@ -10,7 +10,7 @@ use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::optimizer::{Adam, Terms, adam};
 use tinsmith_layers::plan::{
-    Backward, BlockSpec, Forward, Operator, Part, Plan, PlanOptions, Site, Start, Update,
+    Backward, BlockInit, BlockSpec, Forward, LayerOperator, Operator, Plan, PlanOptions, Site, Update,
 };
 use tinsmith_layers::{BuildOptions, LayersError, Mode, Model};
 use tinsmith_network::{ModelSpec, Op};
@@ -28,7 +28,7 @@ fn spec(layers: &str) -> ModelSpec {
     ModelSpec::parse(&format!("layers:\n{layers}"), "test").unwrap_or_else(|e| panic!("{e}\n{layers}"))
 }
 
-/// Inputs that a seed decides, of the shapes that the network takes.
+/// Inputs drawn from a seed, in the network's input shapes.
 fn inputs(model: &Model, rows: usize) -> Vec<Tensor> {
     let mut rng = Seed::new(11).rng();
     let graph = model.graph();
@@ -41,14 +41,14 @@ fn inputs(model: &Model, rows: usize) -> Vec<Tensor> {
 }
 
 /// Runs one training step on both engines, with the square of the outputs as the loss, and compares everything.
-fn compare(what: &str, model: &Model, threads: usize, part_rows: Option<usize>, shares: Option<usize>) {
+fn compare(what: &str, model: &Model, threads: usize, chunk_rows: Option<usize>, shards: Option<usize>) {
     let inputs = inputs(model, ROWS);
     let options = PlanOptions {
         rows: ROWS + 2,
         threads: Threads::new(threads),
         input_gradients: true,
-        part_rows,
-        shares,
+        chunk_rows,
+        shards,
         ..PlanOptions::default()
     };
     let mut plan = Plan::of_model(model, &options).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -125,13 +125,13 @@ pub(crate) fn compare_spec(what: &str, layers: &str) {
         (3, Some(1), Some(4)),
         (1, None, Some(8)),
     ];
-    for (threads, part_rows, shares) in cases {
-        compare(what, &model, threads, part_rows, shares);
+    for (threads, chunk_rows, shards) in cases {
+        compare(what, &model, threads, chunk_rows, shards);
     }
 }
 
-/// Weights after some steps of a network with every way of passing over a batch: parts, what is gathered, all at once.
-fn trained(threads: &[usize], shares: usize) -> Vec<u32> {
+/// Weights after some steps of a network with every traversal: chunks, gathered chunks, whole batches.
+fn trained(threads: &[usize], shards: usize) -> Vec<u32> {
     let spec = spec(
         "- {name: x, input: {shape: [9, 9, 3]}}
 - {name: c, conv2d: {filters: 20, kernel: 3, padding: same}}
@@ -148,8 +148,8 @@ fn trained(threads: &[usize], shares: usize) -> Vec<u32> {
     let options = PlanOptions {
         rows: 23,
         threads: Threads::new(threads[0]),
-        part_rows: Some(3),
-        shares: Some(shares),
+        chunk_rows: Some(3),
+        shards: Some(shards),
         ..PlanOptions::default()
     };
     let mut plan = Plan::compile(&spec, Seed::new(1), &options).expect("a plan");
@@ -171,12 +171,12 @@ fn trained(threads: &[usize], shares: usize) -> Vec<u32> {
 }
 
 #[test]
-fn shares_of_a_batch_do_not_depend_on_threads() {
-    for shares in [1, 2, 3, 8] {
-        let want = trained(&[1], shares);
+fn results_do_not_depend_on_threads_for_any_number_of_shards() {
+    for shards in [1, 2, 3, 8] {
+        let want = trained(&[1], shards);
         assert!(want.iter().all(|&w| f32::from_bits(w).is_finite()));
         for threads in [&[2][..], &[3], &[8], &[1, 4, 2]] {
-            assert!(trained(threads, shares) == want, "{shares} shares on {threads:?} threads");
+            assert!(trained(threads, shards) == want, "{shards} shards on {threads:?} threads");
         }
     }
 }
@@ -217,7 +217,7 @@ fn blocks_that_change_piece_by_piece_become_the_same() {
                 adam(u.values, u.gradient, (m, v, &mut []), constants, &terms, u.threads.count());
             };
             if in_pieces {
-                plan.backward_in_pieces(&change).expect("gradients");
+                plan.backward_by_tiles(&change).expect("gradients");
             } else {
                 plan.backward(&mut |u| change(u)).expect("gradients");
             }
@@ -234,7 +234,7 @@ fn blocks_that_change_piece_by_piece_become_the_same() {
     }
 }
 
-/// Networks that between them hold every kind of layer and every way in which steps are fused.
+/// Networks that together hold every layer kind and every way of fusing steps.
 const NETWORKS: &[(&str, &str)] = &[
     (
         "dense layers of odd widths",
@@ -397,8 +397,8 @@ fn every_kind_of_layer_computes_what_the_graph_computes() {
 #[test]
 fn golden_models_in_a_plan() {
     for folder in data::models() {
-        for (threads, part_rows, shares) in [(1, None, None), (1, Some(2), None), (2, Some(1), Some(3))] {
-            compare(&folder.display().to_string(), &load(&folder), threads, part_rows, shares);
+        for (threads, chunk_rows, shards) in [(1, None, None), (1, Some(2), None), (2, Some(1), Some(3))] {
+            compare(&folder.display().to_string(), &load(&folder), threads, chunk_rows, shards);
         }
     }
 }
@@ -533,7 +533,7 @@ fn what_is_not_finite_is_traced_to_its_layer() {
     assert_eq!(plan.find_non_finite(2, Mode::Infer).expect("run"), Some("b"));
 }
 
-/// A dense layer of which only some weights exist: a block of its own length, and an operator of this test's own.
+/// A dense layer with only some of its weights: a block of its own length, and a custom operator.
 #[derive(Debug)]
 struct Sparse {
     places: Vec<(usize, usize)>,
@@ -589,12 +589,12 @@ fn an_operator_from_outside_trains_like_the_dense_layer_it_stands_for() {
         let block = BlockSpec {
             name: "b.kernel".to_owned(),
             dims: vec![start.len()],
-            start: Start::Values(start.clone()),
+            start: BlockInit::Values(start.clone()),
             trainable: true,
             quantizer: None,
         };
         let operator = Sparse { places, inputs: site.inputs[0][0], outputs: site.output[0] };
-        Ok(Some(Part { operator: Box::new(operator), blocks: vec![block] }))
+        Ok(Some(LayerOperator { operator: Box::new(operator), blocks: vec![block] }))
     };
     let mut linear = spec;
     if let Op::Dense(layer) = &mut linear.layers[2].op {

@@ -1,4 +1,4 @@
-//! Weights in and out.
+//! Saving and loading weights.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Layers without weights: shapes, merges, borders, random zeros.
+//! Layers without weights: shapes, merges, borders, dropout.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,68 +6,68 @@ use serde::{Deserialize, Serialize};
 use super::omitted::is_default;
 use crate::window::Pair;
 
-/// All axes into one, the last axis fastest.
+/// Merges all axes into one, the last axis fastest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Flatten {}
 
-/// Inputs of one shape (axes of length 1 stretch), combined element by element.
+/// Element-wise combination of inputs of one shape; axes of length 1 are broadcast.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Merge {}
 
-/// The same elements in another shape.
+/// Changes the shape and keeps the order of the elements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reshape {
-    /// The new shape of a sample; one entry may be -1 and takes what is left.
+    /// New shape of a sample; one entry may be -1, for the remaining elements.
     pub shape: Vec<i64>,
 }
 
-/// Axes in another order.
+/// Transposes the axes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Permute {
-    /// For each output axis the input axis it comes from, from 1 (as in Keras).
+    /// Source axis of each output axis, counted from 1 as in Keras.
     pub dims: Vec<usize>,
 }
 
-/// Channels to blocks of pixels: `[h, w, c] -> [h * block, w * block, c / block^2]` (TensorFlow's order).
+/// Moves channels into blocks of pixels: `[h, w, c] -> [h * block, w * block, c / block^2]` (TensorFlow's order).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DepthToSpace {
-    /// Side of a block, at least 2.
+    /// Side length of a block, at least 2.
     pub block: usize,
 }
 
-/// How new pixels are made.
+/// Interpolation of new pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
-    /// Copies of the nearest.
+    /// Copies of the nearest pixel.
     #[default]
     Nearest,
     /// Bilinear, pixel centers at halves.
     Bilinear,
 }
 
-/// Each step of time repeated.
+/// Repeats each time step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpSampling1d {
-    /// How often. Default 2.
+    /// Repetitions. Default 2.
     #[serde(default = "two")]
     pub size: usize,
 }
 
-/// Each pixel repeated.
+/// Enlarges an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpSampling2d {
-    /// How often, down and across. Default 2.
+    /// Factors for height and width. Default 2.
     #[serde(default = "pair_two")]
     pub size: Pair,
-    /// How new pixels are made. Default nearest.
+    /// Interpolation of new pixels. Default nearest.
     #[serde(default, skip_serializing_if = "is_default")]
     pub interpolation: Interpolation,
 }
@@ -80,7 +80,7 @@ fn pair_two() -> Pair {
     Pair::square(2)
 }
 
-/// Amounts cut from or added to both ends of time.
+/// Amounts removed from or added to both ends of the time axis.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Border1d {
@@ -90,7 +90,7 @@ pub struct Border1d {
     pub after: usize,
 }
 
-/// Amounts cut from or added to an image's borders.
+/// Amounts removed from or added to an image's borders.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Border2d {
@@ -104,7 +104,7 @@ pub struct Border2d {
     pub right: usize,
 }
 
-/// Inputs side by side.
+/// Concatenation of inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Concat {
@@ -123,10 +123,10 @@ impl Default for Concat {
     }
 }
 
-/// Random zeros in training.
+/// Random zeros in training; the other values are scaled up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
-    /// Share that is set to zero, in [0, 1).
+    /// Fraction of values that are set to zero, in [0, 1).
     pub rate: f64,
 }

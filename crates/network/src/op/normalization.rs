@@ -9,17 +9,17 @@ use crate::quantizer::Quantizer;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNorm {
-    /// Weight of the old moving statistics at each step. Default 0.99.
+    /// Weight of the previous moving statistics at each step. Default 0.99.
     pub momentum: f64,
     /// Added to the variance. Default 0.001.
     pub epsilon: f64,
-    /// Whether `beta` is learned. Default true.
+    /// Has a learned `beta`. Default true.
     pub center: bool,
-    /// Whether `gamma` is learned. Default true.
+    /// Has a learned `gamma`. Default true.
     pub scale: bool,
-    /// Whether it is trained folded into the weights of the layer before it (which is then quantized after folding),
-    /// as `QConv2DBatchnorm` of QKeras does. The layer before must be a dense, convolution or depthwise layer with a linear activation
-    /// that feeds nothing else. Default false.
+    /// Trains it folded into the preceding layer's weights, which are quantized after folding, as QKeras'
+    /// `QConv2DBatchnorm` does. The preceding layer must be dense, a convolution or depthwise, have a linear activation
+    /// and feed nothing else. Default false.
     pub fold: bool,
     /// Quantizer of gamma. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,9 +57,9 @@ impl Default for BatchNorm {
 pub struct LayerNorm {
     /// Added to the variance. Default 0.001.
     pub epsilon: f64,
-    /// Whether `beta` is learned. Default true.
+    /// Has a learned `beta`. Default true.
     pub center: bool,
-    /// Whether `gamma` is learned. Default true.
+    /// Has a learned `gamma`. Default true.
     pub scale: bool,
 }
 

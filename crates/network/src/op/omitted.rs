@@ -1,5 +1,6 @@
-//! Values that a specification leaves out: defaults, and whether a value is its default.
+//! Defaults of fields that a specification may omit, and the tests for them.
 
+use super::Initializer;
 use crate::window::Pair;
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -30,4 +31,12 @@ pub(super) fn is_one(value: &usize) -> bool {
 
 pub(super) fn is_pair_one(value: &Pair) -> bool {
     *value == Pair::ONE
+}
+
+pub(super) fn zeros() -> Initializer {
+    Initializer::Zeros
+}
+
+pub(super) fn is_zeros(value: &Initializer) -> bool {
+    *value == Initializer::Zeros
 }

@@ -1,4 +1,4 @@
-//! Pooling over windows and over everything.
+//! Pooling over windows and over all positions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,16 @@ use crate::window::{Padding, Pair};
 pub struct Pool1d {
     /// Size of the window. Default 2.
     pub size: usize,
-    /// Steps between windows. Default: the window's size.
+    /// Stride, in input elements. Default: the window's size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
-    /// Border rule (valid or same). Default valid.
+    /// Border rule, valid or same. Default valid.
     #[serde(skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Quantizer of the result's mean factor, of average pooling only (`QAveragePooling2D`). Default none.
+    /// Quantizer of the mean's reciprocal factor; average pooling only (`QAveragePooling2D`). Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average_quantizer: Option<Quantizer>,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(skip_serializing_if = "is_default")]
     pub activation: Activation,
 }
@@ -41,13 +41,13 @@ impl Default for Pool1d {
 }
 
 impl Pool1d {
-    /// Windows of `size` side by side.
+    /// Creates adjacent windows of `size`.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self { size, ..Self::default() }
     }
 
-    /// The stride in effect.
+    /// The stride, `size` if not set.
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride.unwrap_or(self.size)
@@ -60,16 +60,16 @@ impl Pool1d {
 pub struct Pool2d {
     /// Size of the window. Default 2.
     pub size: Pair,
-    /// Steps between windows. Default: the window's size.
+    /// Stride, in input elements. Default: the window's size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// Border rule (valid or same). Default valid.
+    /// Border rule, valid or same. Default valid.
     #[serde(skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Quantizer of the result's mean factor, of average pooling only (`QAveragePooling2D`). Default none.
+    /// Quantizer of the mean's reciprocal factor; average pooling only (`QAveragePooling2D`). Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average_quantizer: Option<Quantizer>,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(skip_serializing_if = "is_default")]
     pub activation: Activation,
 }
@@ -87,13 +87,13 @@ impl Default for Pool2d {
 }
 
 impl Pool2d {
-    /// Windows of `size` side by side.
+    /// Creates adjacent windows of `size`.
     #[must_use]
     pub fn new(size: impl Into<Pair>) -> Self {
         Self { size: size.into(), ..Self::default() }
     }
 
-    /// The stride in effect.
+    /// The stride, `size` if not set.
     #[must_use]
     pub fn stride(&self) -> Pair {
         self.stride.unwrap_or(self.size)
@@ -104,12 +104,12 @@ impl Pool2d {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlobalPool {
-    /// Whether the pooled axes stay, with length 1. Default false.
+    /// Keeps the pooled axes, with length 1. Default false.
     pub keep_dims: bool,
-    /// Quantizer of the result's mean factor, of average pooling only (`QGlobalAveragePooling2D`). Default none.
+    /// Quantizer of the mean's reciprocal factor; average pooling only (`QGlobalAveragePooling2D`). Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average_quantizer: Option<Quantizer>,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(skip_serializing_if = "is_default")]
     pub activation: Activation,
 }

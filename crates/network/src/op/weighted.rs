@@ -4,21 +4,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Initializer;
-use super::omitted::{is_default, is_one, is_pair_one, is_true, one, pair_one, yes};
+use super::omitted::{is_default, is_one, is_pair_one, is_true, is_zeros, one, pair_one, yes, zeros};
 use crate::activation::Activation;
 use crate::quantizer::Quantizer;
 use crate::window::{Padding, Pair};
 
-/// Fully connected on the last axis: `[.., in] -> [.., units]`; kernel `(in, units)`.
+/// Fully connected layer on the last axis: `[.., in] -> [.., units]`; kernel `(in, units)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Output features.
     pub units: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the kernel. Default none (float).
@@ -27,13 +27,16 @@ pub struct Dense {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub kernel_initializer: Initializer,
 }
 
 impl Dense {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(units: usize) -> Self {
         Self {
@@ -42,6 +45,7 @@ impl Dense {
             activation: Activation::Linear,
             kernel_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             kernel_initializer: Initializer::default(),
         }
     }
@@ -55,22 +59,22 @@ pub struct Conv1d {
     pub filters: usize,
     /// Size of the kernel.
     pub kernel: usize,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stride: usize,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub dilation: usize,
-    /// Groups of channels that do not see each other; divides input channels and filters. Default 1.
+    /// Groups of channels that are convolved independently; divides input channels and filters. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the kernel. Default none (float).
@@ -79,13 +83,16 @@ pub struct Conv1d {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub kernel_initializer: Initializer,
 }
 
 impl Conv1d {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(filters: usize, kernel: usize) -> Self {
         Self {
@@ -99,6 +106,7 @@ impl Conv1d {
             activation: Activation::Linear,
             kernel_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             kernel_initializer: Initializer::default(),
         }
     }
@@ -112,22 +120,22 @@ pub struct Conv2d {
     pub filters: usize,
     /// Size of the kernel.
     pub kernel: Pair,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub stride: Pair,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub dilation: Pair,
-    /// Groups of channels that do not see each other; divides input channels and filters. Default 1.
+    /// Groups of channels that are convolved independently; divides input channels and filters. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the kernel. Default none (float).
@@ -136,13 +144,16 @@ pub struct Conv2d {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub kernel_initializer: Initializer,
 }
 
 impl Conv2d {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(filters: usize, kernel: impl Into<Pair>) -> Self {
         Self {
@@ -156,6 +167,7 @@ impl Conv2d {
             activation: Activation::Linear,
             kernel_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             kernel_initializer: Initializer::default(),
         }
     }
@@ -169,19 +181,19 @@ pub struct Conv2dTranspose {
     pub filters: usize,
     /// Size of the kernel.
     pub kernel: Pair,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub stride: Pair,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub dilation: Pair,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the kernel. Default none (float).
@@ -190,13 +202,16 @@ pub struct Conv2dTranspose {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub kernel_initializer: Initializer,
 }
 
 impl Conv2dTranspose {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(filters: usize, kernel: impl Into<Pair>) -> Self {
         Self {
@@ -209,33 +224,34 @@ impl Conv2dTranspose {
             activation: Activation::Linear,
             kernel_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             kernel_initializer: Initializer::default(),
         }
     }
 }
 
-/// Each channel over time by itself: `[t, in] -> [t', in * multiplier]`; kernel `(kernel, in, multiplier)`, output channel `in * multiplier + j`.
+/// Depthwise convolution over time: `[t, in] -> [t', in * multiplier]`; kernel `(kernel, in, multiplier)`, output channel `in * multiplier + j`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DepthwiseConv1d {
     /// Size of the kernel.
     pub kernel: usize,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stride: usize,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub dilation: usize,
     /// Output channels per input channel. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub depth_multiplier: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the depthwise kernel. Default none (float).
@@ -244,13 +260,16 @@ pub struct DepthwiseConv1d {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub depthwise_initializer: Initializer,
 }
 
 impl DepthwiseConv1d {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         Self {
@@ -263,33 +282,34 @@ impl DepthwiseConv1d {
             activation: Activation::Linear,
             depthwise_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             depthwise_initializer: Initializer::default(),
         }
     }
 }
 
-/// Each channel over an image by itself: `[h, w, in] -> [h', w', in * multiplier]`; kernel `(kh, kw, in, multiplier)`.
+/// Depthwise convolution over an image: `[h, w, in] -> [h', w', in * multiplier]`; kernel `(kh, kw, in, multiplier)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DepthwiseConv2d {
     /// Size of the kernel.
     pub kernel: Pair,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub stride: Pair,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub dilation: Pair,
     /// Output channels per input channel. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub depth_multiplier: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the depthwise kernel. Default none (float).
@@ -298,13 +318,16 @@ pub struct DepthwiseConv2d {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub depthwise_initializer: Initializer,
 }
 
 impl DepthwiseConv2d {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(kernel: impl Into<Pair>) -> Self {
         Self {
@@ -317,12 +340,13 @@ impl DepthwiseConv2d {
             activation: Activation::Linear,
             depthwise_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             depthwise_initializer: Initializer::default(),
         }
     }
 }
 
-/// Depthwise over time, then pointwise: kernels `(kernel, in, multiplier)` and `(1, in * multiplier, filters)`, one bias.
+/// Separable convolution over time, depthwise then pointwise: kernels `(kernel, in, multiplier)` and `(1, in * multiplier, filters)`, one bias.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeparableConv1d {
@@ -330,22 +354,22 @@ pub struct SeparableConv1d {
     pub filters: usize,
     /// Size of the kernel.
     pub kernel: usize,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stride: usize,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub dilation: usize,
     /// Output channels per input channel. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub depth_multiplier: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the depthwise kernel. Default none (float).
@@ -357,16 +381,19 @@ pub struct SeparableConv1d {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the depthwise kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the depthwise kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub depthwise_initializer: Initializer,
-    /// How the pointwise kernel starts. Default Glorot uniform.
+    /// Distribution of the pointwise kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pointwise_initializer: Initializer,
 }
 
 impl SeparableConv1d {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(filters: usize, kernel: usize) -> Self {
         Self {
@@ -381,13 +408,14 @@ impl SeparableConv1d {
             depthwise_quantizer: None,
             pointwise_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             depthwise_initializer: Initializer::default(),
             pointwise_initializer: Initializer::default(),
         }
     }
 }
 
-/// Depthwise over an image, then pointwise: kernels `(kh, kw, in, multiplier)` and `(1, 1, in * multiplier, filters)`, one bias.
+/// Separable convolution over an image, depthwise then pointwise: kernels `(kh, kw, in, multiplier)` and `(1, 1, in * multiplier, filters)`, one bias.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeparableConv2d {
@@ -395,22 +423,22 @@ pub struct SeparableConv2d {
     pub filters: usize,
     /// Size of the kernel.
     pub kernel: Pair,
-    /// Steps between outputs. Default 1.
+    /// Stride, in input elements. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub stride: Pair,
     /// Border rule. Default valid.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padding: Padding,
-    /// Distance between the kernel's taps; 1 means adjacent. Default 1.
+    /// Dilation: distance between the kernel's taps, 1 for adjacent. Default 1.
     #[serde(default = "pair_one", skip_serializing_if = "is_pair_one")]
     pub dilation: Pair,
     /// Output channels per input channel. Default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub depth_multiplier: usize,
-    /// Whether a bias is added. Default true.
+    /// Adds a bias to each output channel. Default true.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub use_bias: bool,
-    /// Function of the result. Default linear.
+    /// Activation of the result. Default linear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activation: Activation,
     /// Quantizer of the depthwise kernel. Default none (float).
@@ -422,16 +450,19 @@ pub struct SeparableConv2d {
     /// Quantizer of the bias. Default none (float).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias_quantizer: Option<Quantizer>,
-    /// How the depthwise kernel starts. Default Glorot uniform.
+    /// Distribution of the bias' initial values. Default zeros.
+    #[serde(default = "zeros", skip_serializing_if = "is_zeros")]
+    pub bias_initializer: Initializer,
+    /// Distribution of the depthwise kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub depthwise_initializer: Initializer,
-    /// How the pointwise kernel starts. Default Glorot uniform.
+    /// Distribution of the pointwise kernel's initial values. Default Glorot uniform.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pointwise_initializer: Initializer,
 }
 
 impl SeparableConv2d {
-    /// With the given sizes and every option at its default.
+    /// Creates the layer with every option at its default.
     #[must_use]
     pub fn new(filters: usize, kernel: impl Into<Pair>) -> Self {
         Self {
@@ -446,6 +477,7 @@ impl SeparableConv2d {
             depthwise_quantizer: None,
             pointwise_quantizer: None,
             bias_quantizer: None,
+            bias_initializer: Initializer::Zeros,
             depthwise_initializer: Initializer::default(),
             pointwise_initializer: Initializer::default(),
         }

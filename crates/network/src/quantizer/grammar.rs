@@ -1,4 +1,4 @@
-//! The grammar of quantizer texts:
+//! Grammar of quantizer texts:
 //!
 //! ```text
 //! call     = name [ "(" [ argument { "," argument } ] ")" ]
@@ -6,67 +6,67 @@
 //! value    = number | "True" | "False" | "None" | name | "'" word "'" | '"' word '"'
 //! ```
 //!
-//! Blanks may stand between any two parts. Positional arguments come before named ones; parameters behind
-//! `qnoise_factor` are given by name. A whole number may be written as one with a point (`4.0`), a boolean as 0 or 1.
+//! Blanks are allowed between any two tokens. Positional arguments precede named ones; parameters after `qnoise_factor`
+//! must be named. A whole number may have a decimal point (`4.0`), a boolean may be 0 or 1.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-/// Why a text is no quantizer. `at` counts characters from 0.
+/// Syntax or parameter error in a quantizer text. `at` counts characters from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrammarError {
-    /// Something else was expected.
+    /// Unexpected character or end.
     #[error("at character {at}: want {wanted}, found {found}")]
     Syntax {
-        /// Where.
+        /// Position in characters.
         at: usize,
-        /// What would be right.
+        /// Accepted input.
         wanted: &'static str,
-        /// What stands there.
+        /// Character or word at the position.
         found: String,
     },
-    /// No such quantizer.
+    /// Unknown quantizer.
     #[error("at character {at}: no quantizer is called `{found}`; there are {kinds}")]
     Kind {
-        /// Where.
+        /// Position in characters.
         at: usize,
         /// The name.
         found: String,
-        /// The names that there are.
+        /// Known names.
         kinds: String,
     },
-    /// No such parameter, or one given twice, or too many.
+    /// Unknown, repeated or surplus parameter.
     #[error("at character {at}: {found}; parameters are {parameters}")]
     Parameter {
-        /// Where.
+        /// Position in characters.
         at: usize,
-        /// What is wrong.
+        /// Description of the fault.
         found: String,
-        /// The names, in order.
+        /// Parameter names, in order.
         parameters: String,
     },
-    /// A parameter cannot have this value.
+    /// Value out of the parameter's domain.
     #[error("at character {at}: {parameter} is {found}, want {wanted}")]
     Argument {
-        /// Where.
+        /// Position in characters.
         at: usize,
         /// The parameter's name.
         parameter: &'static str,
-        /// What would be right.
+        /// Accepted input.
         wanted: &'static str,
         /// The value.
         found: String,
     },
-    /// A stored configuration, which has no places, is wrong.
+    /// Fault in a stored configuration, which has no positions.
     #[error("{0}")]
     Config(String),
 }
 
 impl GrammarError {
-    /// The same of a stored configuration, where no character can be pointed at.
+    /// Converts the error for a stored configuration, which has no positions.
     pub(super) fn without_place(self) -> Self {
         Self::Config(match self {
             Self::Kind { found, kinds, .. } => format!("no quantizer is called `{found}`; there are {kinds}"),
@@ -78,7 +78,7 @@ impl GrammarError {
         })
     }
 
-    /// The message with the text it is about.
+    /// The message, preceded by the text.
     #[must_use]
     pub fn in_text(&self, text: &str) -> String {
         format!("`{text}`: {self}")
@@ -96,7 +96,7 @@ pub(super) enum Argument {
 }
 
 impl Argument {
-    /// A single stored value; None for lists and maps.
+    /// Converts a stored scalar; None for lists and maps.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
         Some(match value {
             Value::Null => Self::None,
@@ -109,7 +109,7 @@ impl Argument {
     pub(super) fn as_integer(&self) -> Option<i64> {
         match *self {
             Self::Integer(v) => Some(v),
-            // Python's 1e1 is a whole number in a floating-point dress; beyond 2^53 not every number is itself.
+            // Python prints whole numbers as 1e1 too. Beyond 2^53 a float no longer identifies one integer.
             Self::Number(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(v as i64),
             _ => None,
         }
@@ -155,7 +155,7 @@ impl fmt::Display for Argument {
     }
 }
 
-/// A parsed text whose arguments have not been given to parameters yet.
+/// Parsed text with arguments not yet assigned to parameters.
 pub(super) struct Call<'a> {
     pub(super) name: &'a str,
     pub(super) at: usize,
@@ -187,7 +187,7 @@ impl<'a> Call<'a> {
         Ok(Call { name, at, arguments })
     }
 
-    /// The arguments by parameter, positional ones named by their place.
+    /// Assigns arguments to parameters, positional ones by their position.
     pub(super) fn arguments(
         &self,
         parameters: &'static [&'static str],
@@ -326,15 +326,15 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether a parameter must be named: behind `qnoise_factor` QKeras has a parameter that is none here (`var_name`), so
-/// that places differ.
+/// True for parameters that must be given by name. After `qnoise_factor` QKeras has a further parameter (`var_name`), so
+/// positions differ from there on.
 fn is_named_only(parameters: &[&str], place: usize) -> bool {
     parameters.iter().position(|p| *p == LAST_BY_PLACE).is_some_and(|last| place > last)
 }
 
 const LAST_BY_PLACE: &str = "qnoise_factor";
 
-/// Writes the separators of an argument list: positional while nothing was left out, named after that.
+/// Writes the separators of an argument list: positional until an argument is omitted, named from then on.
 pub(super) struct ListWriter {
     written: bool,
     skipped: bool,
@@ -360,7 +360,7 @@ impl ListWriter {
     }
 }
 
-/// Widths are written even at their defaults: a reader should not have to know them.
+/// True for widths, which are printed even at their defaults for readability.
 pub(super) fn always_written(parameter: &str) -> bool {
     matches!(parameter, "bits" | "integer")
 }

@@ -1,14 +1,14 @@
-//! Quantizers as QKeras stores them in a model: a class name and a map of its constructor's arguments.
+//! Quantizers in stored QKeras models: a class name and the arguments of its constructor.
 
 use serde_json::{Map, Value};
 
 use super::grammar::{Argument, Call, GrammarError};
 use super::{Alpha, Quantizer};
 
-/// Arguments of QKeras' constructors that name or place a variable and change no value.
+/// Arguments of QKeras' constructors that name or place a variable and do not affect values.
 const IDLE: [&str; 3] = ["var_name", "use_variables", "name"];
 
-/// Keys that QKeras writes for a kind, besides those that are not at their defaults.
+/// True for keys that QKeras writes even at their defaults.
 fn is_stored(kind: &str, parameter: &str) -> bool {
     match parameter {
         "scale_axis" | "use_ste" | "is_quantized_clip" => false,
@@ -17,11 +17,11 @@ fn is_stored(kind: &str, parameter: &str) -> bool {
 }
 
 impl Quantizer {
-    /// A quantizer from the class name and the constructor's arguments, as QKeras stores it in a model:
-    /// `"quantized_bits"`, `{"bits": 4, "integer": 0, "alpha": null}`. What is left out is at its default.
+    /// Reads a quantizer from a stored QKeras model: `"quantized_bits"`, `{"bits": 4, "integer": 0, "alpha": null}`. Missing
+    /// arguments have their defaults.
     ///
     /// # Errors
-    /// [`GrammarError`] for an unknown kind or parameter and for a value that the parameter cannot have.
+    /// [`GrammarError`] for an unknown kind or parameter and for a value out of the parameter's domain.
     pub fn from_config(kind: &str, config: &Map<String, Value>) -> Result<Self, GrammarError> {
         let mut arguments = Vec::with_capacity(config.len());
         for (key, value) in config {
@@ -30,7 +30,7 @@ impl Quantizer {
             {
                 continue;
             }
-            // QKeras writes this for quantized_hswish, whose constructor does not have it.
+            // QKeras stores this argument for quantized_hswish although its constructor refuses it.
             if kind == "quantized_hswish" && key == "keep_negative" && *value == Value::Bool(true) {
                 continue;
             }
@@ -41,7 +41,7 @@ impl Quantizer {
         Self::from_call(&Call { name: kind, at: 0, arguments }).map_err(GrammarError::without_place)
     }
 
-    /// The arguments that QKeras stores for this kind, and those that are not at their defaults.
+    /// The arguments in a stored QKeras model: those that QKeras always stores, and those that differ from the default.
     #[must_use]
     pub fn to_config(&self) -> Map<String, Value> {
         let mut config = Map::new();
@@ -56,8 +56,8 @@ impl Quantizer {
         config
     }
 
-    /// What the quantized layers of QKeras make of a quantizer that they use for a kernel: one without a scale gets
-    /// [`Alpha::AutoPo2`] (fixed point becomes symmetric with it). Kinds without a scale stay as they are.
+    /// Returns the quantizer that a quantized QKeras layer applies to its kernel: without a scale it gets
+    /// [`Alpha::AutoPo2`], and fixed point becomes symmetric. Kinds without a scale are unchanged.
     #[must_use]
     pub fn for_kernel(mut self) -> Self {
         let alpha = match &mut self {

@@ -1,4 +1,4 @@
-//! Quantizers with parameters of their own that training changes, as text: `learned_bits(6.0,per='weight')`.
+//! Quantizers with trained parameters, as in `learned_bits(6.0,per='weight')`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::Parameter;
 use super::grammar::{self, Argument, Call, GrammarError};
 
-/// Which values share a learned parameter.
+/// Granularity of a learned parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sharing {
-    /// All of a tensor.
+    /// One for the whole tensor.
     Tensor,
-    /// Those with the same index along this axis; -1, also read as `'channel'`, is the last.
+    /// One per index of this axis; -1, also read as `'channel'`, is the last.
     Axis(i32),
-    /// None: each has its own.
+    /// One per element.
     #[default]
     Weight,
 }
@@ -52,50 +52,50 @@ impl Parameter for Sharing {
 const WANTED: &str = "'tensor', 'channel', 'weight' or the number of an axis";
 
 quantizers! {
-    /// The kind and the settings of a quantizer with parameters of its own.
+    /// Kind and settings of a quantizer with trained parameters.
     LearnedQuantizer:
-    /// LSQ: the step between levels is trained.
+    /// LSQ: a trained step size.
     LearnedStep = "learned_step" {
-        /// Bits in all, 2..=24.
+        /// Total bits, 2..=24.
         bits: u32 = 4,
-        /// Whether negative values are kept.
+        /// Keeps negative values.
         signed: bool = true,
-        /// The axis that has a step for each index, -1 being the last; one step for the tensor where None.
+        /// Axis with one step per index, -1 for the last; one step for the tensor if None.
         axis: Option<i32> = None,
     }
-    /// PACT: the upper end of a rectifier is trained.
+    /// PACT: a rectifier with a trained upper bound.
     Pact = "pact" {
-        /// Bits in all, 1..=24.
+        /// Total bits, 1..=24.
         bits: u32 = 4,
-        /// The upper end to begin with, above 0.
+        /// Initial upper bound, above 0.
         upper: f64 = 10.0,
     }
-    /// HGQ: the number of bits behind the point is trained.
+    /// HGQ: a trained number of fractional bits.
     LearnedBits = "learned_bits" {
-        /// Bits behind the point to begin with, -23 to 23.
+        /// Initial fractional bits, -23 to 23.
         fractional: f64 = 6.0,
-        /// Which values share a number of bits.
+        /// Granularity of the widths.
         per: Sharing = Sharing::Weight,
     }
 }
 
 impl LearnedQuantizer {
-    /// Bits that one quantized value takes. Where they are learned, what they begin with: those behind the point and a
-    /// sign, 24 at most; how many they become, [`WeightFacts`](crate::WeightFacts) say.
+    /// Bits of one quantized value. For a learned width the initial one: fractional bits and a sign, at most 24. The trained
+    /// width is in [`WeightFacts`](crate::WeightFacts).
     #[must_use]
     pub const fn bits(&self) -> u32 {
         match self {
             Self::LearnedStep(q) => q.bits,
             Self::Pact(q) => q.bits,
             Self::LearnedBits(q) => {
-                // To the nearest, as a cast that stops at 0.
+                // The cast saturates at 0, and adding a half first rounds to nearest.
                 let behind = (q.fractional + 0.5) as u32;
                 if behind < 23 { behind + 1 } else { 24 }
             }
         }
     }
 
-    /// Whether negative values can come out.
+    /// True if negative values can come out.
     #[must_use]
     pub const fn is_signed(&self) -> bool {
         match self {
@@ -105,10 +105,10 @@ impl LearnedQuantizer {
         }
     }
 
-    /// What is wrong with the parameters, if anything.
+    /// Checks the ranges of the parameters.
     ///
     /// # Errors
-    /// A sentence that says which parameter is out of its range.
+    /// A message that names the parameter, its value and the accepted range.
     pub fn validate(&self) -> Result<(), String> {
         match self {
             Self::LearnedStep(q) if !(2..=24).contains(&q.bits) => {
@@ -125,7 +125,7 @@ impl LearnedQuantizer {
         }
     }
 
-    /// Which values share a learned parameter.
+    /// Granularity of the learned parameter.
     #[must_use]
     pub const fn sharing(&self) -> Sharing {
         match self {
@@ -137,7 +137,7 @@ impl LearnedQuantizer {
 }
 
 impl Sharing {
-    /// How many parameters a tensor of this shape has; None where it has no such axis.
+    /// Number of parameters for a tensor of this shape; None if the axis does not exist.
     #[must_use]
     pub fn count(self, shape: &[usize]) -> Option<usize> {
         match self {
@@ -147,7 +147,7 @@ impl Sharing {
         }
     }
 
-    /// The number of an axis from the front, among `rank` axes.
+    /// Index of `axis` from the front among `rank` axes; None if it does not exist.
     #[must_use]
     pub fn place(axis: i32, rank: usize) -> Option<usize> {
         let place = i64::from(axis) + if axis < 0 { rank as i64 } else { 0 };

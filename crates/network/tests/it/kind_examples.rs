@@ -16,6 +16,7 @@ pub(crate) const KINDS: &[(&str, &str, &[usize], &[usize])] = &[
     ("activation", "activation: relu", &[4], &[4]),
     ("batch_norm", "batch_norm: {}", &[5, 4], &[5, 4]),
     ("layer_norm", "layer_norm: {epsilon: 1.0e-5}", &[4], &[4]),
+    ("rescaling", "rescaling: {scale: [0.5, 2.0], offset: -1.0}", &[5, 2], &[5, 2]),
     ("max_pool1d", "max_pool1d: {}", &[9, 2], &[4, 2]),
     ("max_pool2d", "max_pool2d: {size: 3, stride: 2, padding: same}", &[7, 8, 2], &[4, 4, 2]),
     ("average_pool1d", "average_pool1d: {size: 3}", &[9, 2], &[3, 2]),

@@ -1,4 +1,4 @@
-//! From a description to constants.
+//! Computes the constants of a kernel from its description.
 
 use super::{
     Alpha, Binary, BinaryDraw, BySign, ByThreshold, Chance, Exponents, FixedPoint, HardSwish, Kernel,
@@ -6,10 +6,10 @@ use super::{
     Squash, Squashed, Swished, Ternary, TernaryDraw, ThreeLevels, TwoLevels, spec,
 };
 
-/// What QKeras takes where no threshold is given.
+/// Default threshold of QKeras.
 const DEFAULT_THRESHOLD: f64 = 0.33;
 
-/// What the description's own check does not look at.
+/// Validates settings that the description's own check does not cover.
 pub(super) fn check(quantizer: &Quantizer) -> Result<(), String> {
     quantizer.validate()?;
     let integer = match quantizer {
@@ -20,7 +20,7 @@ pub(super) fn check(quantizer: &Quantizer) -> Result<(), String> {
         _ => 0,
     };
     if !(-80..=80).contains(&integer) {
-        return Err(format!("integer is {integer}, want -80..=80, what f32 can hold"));
+        return Err(format!("integer is {integer}, want -80..=80, the range of f32"));
     }
     let positive = |name: &str, value: f64| {
         if value.is_finite() && value > 0.0 {
@@ -43,7 +43,7 @@ pub(super) fn check(quantizer: &Quantizer) -> Result<(), String> {
     }
 }
 
-/// The kernel, how much of it acts, and whether it rounds at random in training.
+/// Returns the kernel, its mix factor, and a flag for random rounding in training.
 pub(super) fn kernel(quantizer: &Quantizer) -> Result<(Kernel, Mix, bool), String> {
     Ok(match quantizer {
         Quantizer::QuantizedBits(q) => {
@@ -132,7 +132,7 @@ pub(super) fn kernel(quantizer: &Quantizer) -> Result<(Kernel, Mix, bool), Strin
             (ternary(q.alpha, q.threshold, q.number_of_unrolls, draw)?, Mix::FULL, false)
         }
         Quantizer::Learned(_) => {
-            return Err("has parameters of its own, want one that learns nothing, or LearnedOp".to_owned());
+            return Err("has learned parameters, want a quantizer without them, or LearnedOp".to_owned());
         }
         other => return Err(format!("{} has no arithmetic here", other.kind())),
     })
@@ -174,7 +174,7 @@ fn fixed_point(q: &spec::QuantizedBits, swish: Option<HardSwish>) -> Result<Kern
         spec::Alpha::Value(alpha) => fixed_scale(alpha)?,
         spec::Alpha::Auto | spec::Alpha::AutoPo2 => {
             if q.bits < 2 {
-                return Err("one bit has no level to choose a scale for, want bits of 2 or more, \
+                return Err("one bit has no level to fit a scale to, want bits of 2 or more, \
                             alpha=1.0, or binary(alpha='auto')"
                     .to_owned());
             }
@@ -224,7 +224,7 @@ fn relu(q: &spec::QuantizedRelu) -> Kernel {
             bound: user_bound,
         });
     }
-    // The negative end, -2^integer slope, is a level even where the step is larger than that.
+    // The negative end, -2^integer slope, is a level even if the step size exceeds it.
     let unit = if slope == 0.0 { span / levels } else { (span / levels).min(span * slope) };
     Kernel::LeakyRelu(LeakyRelu {
         levels,
@@ -238,7 +238,7 @@ fn relu(q: &spec::QuantizedRelu) -> Kernel {
     })
 }
 
-/// `exponent_bits` includes the exponent's sign, which is there unless `max_value` is at most 1.
+/// `exponent_bits` includes the exponent's sign bit, which exists unless `max_value` is at most 1.
 fn exponents(
     exponent_bits: i32,
     max_value: Option<f64>,
@@ -248,9 +248,9 @@ fn exponents(
     let sign_bit = i32::from(max_value.is_none_or(|v| v > 1.0));
     let bits = exponent_bits - sign_bit;
     if bits < 0 {
-        return Err("bits leave none for the exponent, want one more, or a max_value of at most 1".to_owned());
+        return Err("no bit is left for the exponent, want one more, or a max_value of at most 1".to_owned());
     }
-    // More than 2^20 is beyond every f32, so that larger counts of bits come to the same.
+    // Exponents of 2^20 and more exceed every f32, so higher bit widths are equivalent.
     let limit = exp2(bits.min(20));
     let max = if quadratic { 2.0 * ((limit - 1.0) / 2.0).floor() } else { limit - 1.0 };
     Ok(Exponents {
@@ -298,11 +298,11 @@ fn ternary(
         Alpha::Fixed(alpha) => alpha,
         Alpha::Fitted { .. } if threshold.is_some() => {
             return Err(
-                "a chosen scale sets the threshold, want no threshold or a number for alpha".to_owned()
+                "a fitted scale sets the threshold, want no threshold or a number for alpha".to_owned()
             );
         }
         Alpha::Fitted { .. } if unrolls == 0 => {
-            return Err("number_of_unrolls is 0, want 1 or more where the scale is chosen".to_owned());
+            return Err("number_of_unrolls is 0, want 1 or more for a fitted scale".to_owned());
         }
         Alpha::Fitted { .. } => 1.0,
     };

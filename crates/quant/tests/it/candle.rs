@@ -1,4 +1,4 @@
-//! Quantizers in candle's graph.
+//! Quantizers on candle's graph.
 
 use candle_core::{DType, Device, Tensor, Var};
 use tinsmith_foundation::Seed;

@@ -1,10 +1,10 @@
-//! Codes decode to what the quantizer gives, for every kind.
+//! Codes decode to the quantizer's output, for every kind.
 
 use proptest::prelude::*;
 use tinsmith_network::Quantizer;
 use tinsmith_quant::{Codes, Mode, QuantError, QuantizerOp, Scale};
 
-/// One of every kind and of every variant that has its own arithmetic.
+/// One of every kind and of every variant with its own arithmetic.
 pub(crate) const KINDS: &[&str] = &[
     "quantized_bits(4,0,alpha=1.0)",
     "quantized_bits(6,2,True,alpha=0.3)",

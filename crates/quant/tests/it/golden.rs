@@ -1,4 +1,4 @@
-//! Values and gradients equal to QKeras 0.9.0's.
+//! Values and gradients equal to those of QKeras 0.9.0.
 
 use serde_json::Value;
 use tinsmith_foundation::Seed;
@@ -10,7 +10,7 @@ use crate::reference::{number, numbers, quantizer, read};
 /// A function of one number.
 type Function = fn(f32) -> f32;
 
-/// What was compared; printed at the end of each test.
+/// Comparison counts, printed at the end of each test.
 #[derive(Default)]
 struct Tally {
     cases: usize,
@@ -38,7 +38,7 @@ impl Tally {
         assert!(self.ties * 10_000 <= self.elements, "{} ties of {}", self.ties, self.elements);
     }
 
-    /// Compares values; one that is a neighboring level of what is wanted counts as a tie.
+    /// Compares values; a level next to the expected one counts as a tie.
     fn compare(&mut self, what: &str, xs: &[f32], got: &[f32], want: &[f32], levels: &[f32]) {
         if got.len() != want.len() {
             self.failures.push(format!("{what}: {} values, want {}", got.len(), want.len()));
@@ -60,7 +60,7 @@ impl Tally {
     }
 }
 
-/// 1e-6 relative, and what the reference's `x + (q - x)` loses.
+/// 1e-6 relative, plus the rounding loss of the reference's `x + (q - x)`.
 fn is_close(y: f32, want: f32, x: f32) -> bool {
     (y.is_nan() && want.is_nan())
         || y == want
@@ -80,7 +80,7 @@ fn levels_of(ys: &[f32]) -> Vec<f32> {
     levels
 }
 
-/// Values and gradients of one case against ours, by both ways that give a gradient.
+/// Compares values and gradients of one case, by both ways of computing a gradient.
 fn check_case(tally: &mut Tally, case: &Value, shape: &[usize], xs: &[f32]) {
     let quantizer = quantizer(case);
     let what = format!("case {} {quantizer}", case["id"]);
@@ -93,7 +93,8 @@ fn check_case(tally: &mut Tally, case: &Value, shape: &[usize], xs: &[f32]) {
     };
     tally.cases += 1;
     let mut want = numbers(&case["y"]);
-    // Where the residual x + (q - x) is off the reference's y, the exact value is given apart.
+    // The exact value is stored separately for elements at which the residual x + (q - x) makes the reference's y
+    // inexact.
     for pair in case["xq_where_different"].as_array().into_iter().flatten() {
         want[pair[0].as_u64().unwrap() as usize] = number(&pair[1]);
     }
@@ -166,8 +167,8 @@ fn golden_tensors() {
         let shape: Vec<usize> =
             tensor["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
         if case["call_error"].is_string() || case["y_shape"].is_array() {
-            // The reference fails, or returns another shape than it was given. Ours is what it is elsewhere: the
-            // same as without random rounding.
+            // The reference fails, or returns a shape other than the input's. Ours is the same as without random
+            // rounding.
             let random = QuantizerOp::new(&quantizer(case)).unwrap();
             let mut plain = case.clone();
             plain["kwargs"].as_object_mut().unwrap().remove("use_stochastic_rounding");

@@ -25,7 +25,7 @@ fn learned_step_gradients_are_the_paper_s() {
     let y = lsq.apply(&x, &step).unwrap();
     let w = Tensor::from_slice(&weights, &shape, &Device::Cpu).unwrap();
     let grads = (&y * &w).unwrap().sum_all().unwrap().backward().unwrap();
-    // Equations 1 to 3 of the paper, in f64, element by element; 8 values share a step, high is 3.
+    // Equations 1 to 3 of the paper, in f64, element by element; 8 values share a step size, high is 3.
     let mut want_step = [0.0_f64; 3];
     for i in 0..24 {
         let channel = i / 2 % 3;
@@ -46,8 +46,8 @@ fn learned_step_gradients_are_the_paper_s() {
     assert_eq!(codes.format().to_string(), "fixed<3,2>");
 }
 
-/// Where nothing is rounded to another level, values follow the step: the limits' part of the gradient is the true
-/// derivative there.
+/// As long as no value is rounded to another level, values follow the step size, so the limits' part of the gradient
+/// is the true derivative.
 #[test]
 fn learned_step_gradient_agrees_with_differences_where_limits_act() {
     let lsq = LearnedStep::new(2, true, None).unwrap();
@@ -71,7 +71,7 @@ fn learned_step_gradient_agrees_with_differences_where_limits_act() {
 fn training_a_step_reduces_the_error() {
     let xs = inputs(256);
     let lsq = LearnedStep::new(3, true, None).unwrap();
-    // Far too small to begin with.
+    // Far too small initially.
     let mut step = [lsq.initial_steps(&xs, &[256]).unwrap()[0] * 0.2];
     let error = |step: &[f32]| {
         let mut out = vec![0.0; 256];
@@ -160,7 +160,7 @@ fn affine_activations_hold_zero_exactly_and_pass_gradients_within_their_range() 
     assert!(Affine::activations(f32::NEG_INFINITY, 1.0).is_err());
 }
 
-/// A described quantizer, which must be learned bits.
+/// Parses a quantizer that must be `learned_bits`.
 fn learned_bits(text: &str) -> LearnedBits {
     match text.parse().unwrap() {
         LearnedQuantizer::LearnedBits(settings) => LearnedBits::new(&settings).unwrap(),
@@ -229,8 +229,8 @@ fn learned_bits_round_half_up_at_each_granularity() {
     assert!(matches!(bits.apply_slice(&xs, &shape, &[1.0], &mut [0.0; 6]), Err(QuantError::Length { .. })));
 }
 
-/// The surrogate is the derivative of the expected error: over many values, differences of the squared error between
-/// neighboring widths agree with it, summed over the way.
+/// The surrogate is the derivative of the expected error: over many values it agrees, integrated over the interval,
+/// with differences of the squared error between neighboring bit widths.
 #[test]
 fn learned_bits_gradient_agrees_with_differences_of_the_error() {
     let xs = inputs(4096);
@@ -246,7 +246,7 @@ fn learned_bits_gradient_agrees_with_differences_of_the_error() {
     };
     for f in 1..6 {
         let ((here, slope), (next, _)) = (error(f as f32), error(f as f32 + 1.0));
-        // e(f) falls by 4 with each bit, e'(f) = -2 ln 2 e(f), whose integral over one bit is 3/4 e(f).
+        // e(f) falls by 4 with each bit; e'(f) = -2 ln 2 e(f) integrates to 3/4 e(f) over one bit.
         assert!((slope / here + 2.0 * std::f64::consts::LN_2).abs() < 1e-4, "{f}");
         let difference = next - here;
         assert!((difference / here + 0.75).abs() < 0.05, "{f}: {}", difference / here);
@@ -315,7 +315,7 @@ fn effective_bit_operations_are_counted_by_hand() {
     assert!(ebops(&codes, &[1, 2, 2, 1], &[4], 10).is_err());
     assert!(ebops(&[1], &[1], &[1], 1).is_err());
 
-    // The bound uses widths: a weight for each column shares its bits.
+    // The bound uses bit widths: the weights of a column share their bits.
     let bits = learned_bits("learned_bits(per=1)");
     let (xs, shape, f) = ([0.5_f32, 0.0, 0.75, 0.0], [2, 2], [2.0, 3.0]);
     let penalty = bits.penalty_slice(&xs, &shape, &f, &[4.0, 6.0], 1).unwrap();
@@ -327,8 +327,8 @@ fn effective_bit_operations_are_counted_by_hand() {
     assert_eq!(exact, 4 + 2 * 6);
 }
 
-/// A linear map of which half the inputs do not matter: with the penalty, those weights lose all their bits, and the
-/// others keep enough.
+/// A linear map with irrelevant inputs in half of its places: under the penalty those weights lose all their bits,
+/// and the others keep enough.
 #[test]
 fn training_widths_saves_bits_where_they_do_not_matter() {
     let (rows, inputs_, outputs) = (64, 6, 2);

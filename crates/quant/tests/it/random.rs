@@ -1,4 +1,4 @@
-//! What is random in training: the same for the same seed, and with the right means.
+//! Random draws in training: equal for equal seeds, and with the right means.
 
 use tinsmith_foundation::Seed;
 use tinsmith_quant::{Mode, QuantizerOp};
@@ -66,7 +66,7 @@ fn stochastic_binary_has_the_probability_of_the_sigmoid() {
         let upper = 1.0 / (1.0 + (-4.0 * f64::from(x)).exp());
         assert!((mean - 0.5 * (2.0 * upper - 1.0)).abs() < 0.03, "{x}: {mean}");
     }
-    // With a chosen scale, values are first divided by their channel's deviation.
+    // With a fitted scale, values are first divided by the standard deviation of their channel.
     let op = self::op("stochastic_binary(alpha='auto')");
     let column = [-0.6_f32, -0.2, 0.0, 0.1, 0.35, 0.9];
     let mean = column.iter().sum::<f32>() / 6.0;
@@ -100,7 +100,7 @@ fn binary_and_ternary_with_random_rounding() {
     assert!(means_of_binary[1] > 0.0 && means_of_binary[1] < 0.6, "{means_of_binary:?}");
     assert_eq!(&means_of_binary[2..], &[1.0, -1.0]);
     let ternary = op("ternary(alpha='auto',use_stochastic_rounding=True,number_of_unrolls=1)");
-    // The scale before refinement is 2/3, so 1/3 lies half-way: kept where it is rounded up to 2 thirds.
+    // The scale before refinement is 2/3, so 1/3 lies half-way: kept if it is rounded up to 2 thirds.
     let xs = [1.0, -1.0, 1.0 / 3.0, 0.1];
     let kept = (0..4000).filter(|draw| {
         let (ys, _) = ternary.quantize(&xs, &[4, 1], Mode::Training(Seed::new(*draw))).unwrap();

@@ -1,5 +1,5 @@
-//! Reads the reference data: the files in `tests/golden`, or those of a directory of the same layout that the
-//! environment variable `TINSMITH_GOLDEN` names.
+//! Reads the reference data from `tests/golden`, or from a folder of the same structure named by the environment
+//! variable `TINSMITH_GOLDEN`.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(crate) fn read(file: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// One number; those that are not finite are written as texts.
+/// One number; non-finite ones are written as texts.
 pub(crate) fn number(value: &Value) -> f32 {
     match value.as_str() {
         Some("NaN") => f32::NAN,
@@ -29,7 +29,7 @@ pub(crate) fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().map(|items| items.iter().map(number).collect()).unwrap_or_default()
 }
 
-/// The quantizer of a case, by the text form of its constructor's arguments.
+/// The quantizer of a case, from the textual form of its constructor's arguments.
 pub(crate) fn quantizer(case: &Value) -> Quantizer {
     let arguments: Vec<String> = case["kwargs"]
         .as_object()

@@ -1,4 +1,4 @@
-//! Sobol's sequence.
+//! Sobol sequence.
 
 use tinsmith_foundation::Rng;
 
@@ -40,14 +40,14 @@ const DIRECTIONS: [(u32, u32, &[u32]); 31] = [
     (7, 42, &[1, 3, 7, 3, 13, 59, 17]),
 ];
 
-/// The greatest number of dimensions.
+/// Maximum number of dimensions.
 pub const SOBOL_DIMENSIONS: usize = DIRECTIONS.len() + 1;
 
 const BITS: u32 = 32;
 
-/// The first `points` points of Sobol's sequence, in Gray-code order (Antonov and Saleev, 1979). Powers of two are
-/// the sizes at which it is balanced. With `shift`, all points are moved by one random digital shift, which keeps
-/// that and takes away the point at the origin.
+/// Returns the first `points` points of the Sobol sequence, in Gray-code order (Antonov and Saleev, 1979).
+/// The sequence is balanced at powers of two. With `shift`, all points are moved by one random digital shift,
+/// which preserves the balance and removes the point at the origin.
 ///
 /// # Shapes
 /// `points` rows of `dimensions`.
@@ -70,7 +70,7 @@ pub fn sobol(points: usize, dimensions: usize, shift: Option<&mut Rng>) -> Resul
     let mut design = Vec::with_capacity(points);
     for i in 0..points {
         design.push(state.iter().map(|&x| f64::from(x) / f64::from(BITS).exp2()).collect());
-        // The next point differs in the direction of the lowest zero of the index.
+        // The next point differs in the direction number of the index's lowest zero bit.
         let bit = (!i).trailing_zeros() as usize;
         for (x, v) in state.iter_mut().zip(&directions) {
             *x ^= v.get(bit).copied().unwrap_or(0);
@@ -79,7 +79,7 @@ pub fn sobol(points: usize, dimensions: usize, shift: Option<&mut Rng>) -> Resul
     Ok(design)
 }
 
-/// The direction numbers of one dimension, by the recurrence of its primitive polynomial.
+/// Returns the direction numbers of one dimension, by the recurrence of its primitive polynomial.
 fn directions(dimension: usize) -> [u32; BITS as usize] {
     let mut v = [0_u32; BITS as usize];
     let Some(&(degree, coefficients, first)) = dimension.checked_sub(1).and_then(|i| DIRECTIONS.get(i))

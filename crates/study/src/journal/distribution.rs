@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::{number, quote_literals};
 use crate::parameter::{CategoricalDomain, Domain, FloatDomain, IntDomain, ParamValue};
 
-/// A domain in the full form, the only one that Rustuna reads too.
+/// Formats a domain in the full form, the only one that Rustuna reads too.
 pub(crate) fn to_distribution(domain: &Domain) -> String {
     let (name, attributes) = match domain {
         Domain::Float(d) => {
-            // Optuna stores the upper end lowered to a full step.
+            // Optuna stores the upper end rounded down to a full step.
             let high = d.step.and(domain.at(u64::MAX)).and_then(|v| v.as_f64()).unwrap_or(d.high);
             let high = if d.low < d.high { high } else { d.high };
             ("FloatDistribution", json!({"step": d.step, "low": d.low, "high": high, "log": d.log}))
@@ -23,7 +23,7 @@ pub(crate) fn to_distribution(domain: &Domain) -> String {
     json!({"name": name, "attributes": attributes}).to_string()
 }
 
-/// A value as the format stores it: a number, or the index of a choice.
+/// Returns a value as the format stores it: a number, or the index of a choice.
 pub(crate) fn internal_value(domain: &Domain, value: &ParamValue) -> Option<Value> {
     match domain {
         Domain::Categorical(_) => domain.index_of(value).map(Value::from),
@@ -35,7 +35,7 @@ pub(crate) fn internal_value(domain: &Domain, value: &ParamValue) -> Option<Valu
     }
 }
 
-/// The value behind a stored number.
+/// Returns the value represented by a stored number.
 pub(super) fn external_value(domain: &Domain, internal: &Value) -> Result<ParamValue, String> {
     let x = number(internal).ok_or_else(|| format!("parameter value {internal} is no number"))?;
     match domain {
@@ -48,7 +48,7 @@ pub(super) fn external_value(domain: &Domain, internal: &Value) -> Result<ParamV
     }
 }
 
-/// Reads a distribution in the full form, the short form, or under one of the names before Optuna 3.
+/// Parses a distribution in the full form, the short form, or under a name from before Optuna 3.
 pub(super) fn from_distribution(text: &str) -> Result<Domain, String> {
     let value: Value =
         serde_json::from_str(&quote_literals(text)).map_err(|e| format!("distribution: {e}"))?;
@@ -101,7 +101,7 @@ pub(super) fn from_distribution(text: &str) -> Result<Domain, String> {
     Ok(domain)
 }
 
-/// A choice; what is none of the five kinds that Optuna stores faithfully is kept as its JSON text.
+/// Converts a choice. Anything but the five kinds that Optuna stores faithfully is kept as its JSON text.
 fn choice(value: &Value) -> ParamValue {
     match value {
         Value::Null => ParamValue::Null,
@@ -114,8 +114,8 @@ fn choice(value: &Value) -> ParamValue {
     }
 }
 
-/// Whether trials of one study may have both domains under one name: the same class and scale, and the same choices
-/// in the same order.
+/// Returns true if trials of one study may use both domains under one name: the same class and scale, and the
+/// same choices in the same order.
 pub(super) fn is_compatible(a: &Domain, b: &Domain) -> bool {
     match (a, b) {
         (Domain::Float(a), Domain::Float(b)) => a.log == b.log,

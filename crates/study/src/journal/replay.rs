@@ -1,4 +1,4 @@
-//! Replaying a journal: what each record does to the studies and trials before it.
+//! Replay of a journal: the effect of each record on studies and trials.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::distribution::{external_value, from_distribution, is_compatible};
-use super::{Journal, JournalState, JournalStudy, JournalTrial, number, quote_literals};
+use super::{Journal, JournalState, JournalStudy, JournalTrial, MARK, NUMBER, number, quote_literals};
 use crate::parameter::{Domain, ParamValue};
 
 type Fault<T> = Result<T, String>;
 
-/// One line. Which fields a record has depends on its code; readers ignore the others.
+/// One line. The fields of a record depend on its code; readers ignore all others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Record {
@@ -41,11 +41,11 @@ struct Record {
 
 #[derive(Debug, Default)]
 pub(super) struct Replay {
-    /// By id; deleted ones are None.
+    /// Studies by id; `None` once deleted.
     studies: Vec<Option<JournalStudy>>,
-    /// By trial id: the study's id and the number within it.
+    /// Study id and number of each trial, by trial id.
     trials: Vec<(u64, u64)>,
-    /// The domain that a name has in a study, from the first trial that used it.
+    /// Domain of a name in a study, from the first trial that used it.
     domains: BTreeMap<(u64, String), Domain>,
 }
 
@@ -56,7 +56,7 @@ impl Replay {
 
     pub(super) fn apply(&mut self, line: &str) -> Fault<()> {
         let record: Record =
-            serde_json::from_str(&quote_literals(line)).map_err(|e| format!("is no record: {e}"))?;
+            serde_json::from_str(&quote_literals(line)).map_err(|e| format!("is not a record: {e}"))?;
         match want(record.op_code, "op_code")? {
             0 => self.create_study(record),
             1 => {
@@ -92,9 +92,9 @@ impl Replay {
                 let attributes = want(record.system_attr, "system_attr")?;
                 self.with_trial(record.trial_id, |trial| trial.system_attributes.extend(attributes))
             }
-            // Rustuna's own; Optuna 5 passes over it.
+            // Rustuna's own code, which Optuna 5 skips.
             10 => Ok(()),
-            code => Err(format!("op_code {code} is not known, want 0 to 10")),
+            code => Err(format!("op_code {code} is unknown, want 0 to 10")),
         }
     }
 
@@ -125,7 +125,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Changes a trial that is there and not finished; others are passed over, as Optuna's readers do.
+    /// Changes a trial that exists and is unfinished. Others are skipped, as Optuna's readers do.
     fn with_trial(&mut self, id: Option<u64>, change: impl FnOnce(&mut JournalTrial)) -> Fault<()> {
         let id = want(id, "trial_id")?;
         let Some(&(study, number)) = usize::try_from(id).ok().and_then(|i| self.trials.get(i)) else {
@@ -146,9 +146,13 @@ impl Replay {
         else {
             return Ok(());
         };
+        let due = study.trials.len() as u64;
+        if study.user_attributes.contains_key(MARK) {
+            check_number(record.user_attrs.as_ref().and_then(|a| a.get(NUMBER)), due)?;
+        }
         let mut trial = JournalTrial {
             id,
-            number: study.trials.len() as u64,
+            number: due,
             state: record.state.map_or(Ok(JournalState::Running), state)?,
             values: None,
             params: crate::Params::default(),
@@ -173,7 +177,7 @@ impl Replay {
             trial.domains.insert(name, domain);
         }
         for (step, value) in record.intermediate_values.unwrap_or_default() {
-            let step = step.parse().map_err(|_| format!("step `{step}` is no whole number"))?;
+            let step = step.parse().map_err(|_| format!("step `{step}` is not an integer"))?;
             trial.intermediate_values.insert(step, want(number(&value), "intermediate_values")?);
         }
         self.trials.push((study_id, trial.number));
@@ -220,12 +224,27 @@ impl Replay {
     }
 }
 
+/// Refuses a trial whose recorded number is not its position. Journals from before numbers were recorded have none.
+fn check_number(recorded: Option<&Value>, due: u64) -> Fault<()> {
+    match recorded.map(|n| n.as_u64().ok_or(n)) {
+        None => Ok(()),
+        Some(Ok(found)) if found == due => Ok(()),
+        Some(Ok(found)) if found < due => Err(format!(
+            "is trial {found} again; this line repeats an earlier one, delete it if both are equal"
+        )),
+        Some(Ok(found)) => Err(format!(
+            "is trial {found}, want trial {due}; the lines between them are lost, restore them from a copy"
+        )),
+        Some(Err(found)) => Err(format!("has trial number {found}, want {due}")),
+    }
+}
+
 fn want<T>(field: Option<T>, name: &str) -> Fault<T> {
     field.ok_or_else(|| format!("has no usable `{name}`"))
 }
 
 fn numbers(values: &[Value]) -> Fault<Vec<f64>> {
-    values.iter().map(|v| number(v).ok_or_else(|| format!("value {v} is no number"))).collect()
+    values.iter().map(|v| number(v).ok_or_else(|| format!("value {v} is not a number"))).collect()
 }
 
 fn state(code: i64) -> Fault<JournalState> {
@@ -235,6 +254,6 @@ fn state(code: i64) -> Fault<JournalState> {
         2 => JournalState::Pruned,
         3 => JournalState::Failed,
         4 => JournalState::Waiting,
-        _ => return Err(format!("state {code} is not known, want 0 to 4")),
+        _ => return Err(format!("state {code} is unknown, want 0 to 4")),
     })
 }

@@ -1,4 +1,4 @@
-//! Evolution of arbitrary candidates: whoever can make a random one and change one can search with it.
+//! Evolution of arbitrary candidates that can be created at random and mutated.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use crate::error::Result;
 use crate::pareto;
 use crate::trial::{History, Proposal, Trial, TrialState};
 
-/// What an evolution must know of its candidates.
+/// Operations of an evolution on its candidates.
 pub trait Breed<C>: Sync {
-    /// A candidate out of nothing.
+    /// Creates a random candidate.
     ///
     /// # Errors
-    /// Whatever keeps it from being made; ends the study.
+    /// Any error; it ends the study.
     fn random(&self, rng: &mut Rng) -> Result<C, Box<dyn std::error::Error + Send + Sync>>;
 
-    /// A candidate that differs a little from `parent`.
+    /// Creates a candidate that differs slightly from `parent`.
     ///
     /// # Errors
-    /// Whatever keeps it from being made; ends the study.
+    /// Any error; it ends the study.
     fn mutate(&self, parent: &C, rng: &mut Rng) -> Result<C, Box<dyn std::error::Error + Send + Sync>>;
 
-    /// A candidate between two; None where candidates do not mix, then the first is mutated.
+    /// Creates a candidate between two. `None` if candidates cannot be crossed; the first is then mutated.
     ///
     /// # Errors
-    /// Whatever keeps it from being made; ends the study.
+    /// Any error; it ends the study.
     fn cross(
         &self,
         _first: &C,
@@ -37,41 +37,41 @@ pub trait Breed<C>: Sync {
         Ok(None)
     }
 
-    /// Whether a candidate is worth a trial, for example fits a budget that is quick to check. Others are made
-    /// anew, up to [`EvolutionConfig::attempts`] times.
+    /// Returns true if a candidate deserves a trial, for example fits a budget that is quick to check. Others
+    /// are created anew, up to [`EvolutionConfig::attempts`] times.
     fn is_acceptable(&self, _candidate: &C) -> bool {
         true
     }
 }
 
-/// Who may become a parent.
+/// Rule that selects the survivors, which may become parents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Survival {
-    /// The best of all: (mu + lambda).
+    /// The best of all trials: (mu + lambda).
     #[default]
     Elitist,
-    /// The youngest, however good: regularized evolution (Real et al., arXiv 1802.01548).
+    /// The youngest, regardless of quality: regularized evolution (Real et al., arXiv 1802.01548).
     Aging,
 }
 
-/// How an evolution goes.
+/// Configuration of an evolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvolutionConfig {
-    /// How many trials make up the population; as many random ones come first. Default 24.
+    /// Population size, which is also the number of random trials at the start. Default 24.
     pub population: usize,
-    /// How many members a parent is the best of. Default 4.
+    /// Tournament size: a parent is the best of this many members. Default 4.
     pub tournament: usize,
-    /// Who may become a parent. Default elitist.
+    /// Survival rule. Default elitist.
     pub survival: Survival,
-    /// Share of children with two parents, in [0, 1]. Default 0.25.
+    /// Fraction of children with two parents, in [0, 1]. Default 0.25.
     pub crossover: f64,
-    /// Share of random candidates among later ones, in [0, 1]. Default 0.05.
+    /// Fraction of random candidates after the start, in [0, 1]. Default 0.05.
     pub random: f64,
-    /// How often a candidate is made anew where it is not acceptable or was proposed before. Default 100.
+    /// Number of attempts to create an acceptable candidate that was not proposed before. Default 100.
     pub attempts: u32,
-    /// Whether a child's evaluation begins with its first parent's artifact. Default false.
+    /// Start a child's evaluation from its first parent's artifact. Default false.
     pub inherit: bool,
 }
 
@@ -90,7 +90,7 @@ impl Default for EvolutionConfig {
 }
 
 impl EvolutionConfig {
-    /// Notes what is wrong.
+    /// Reports invalid values.
     pub fn check(&self, faults: &mut Faults) {
         if self.population == 0 {
             faults.add("population", "is 0, want at least 1");
@@ -108,10 +108,10 @@ impl EvolutionConfig {
         }
     }
 
-    /// All faults at once.
+    /// Validates the configuration, reporting all faults at once.
     ///
     /// # Errors
-    /// [`ConfigErrors`] where anything is wrong.
+    /// [`ConfigErrors`] if any value is invalid.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         self.check(&mut faults);
@@ -119,10 +119,11 @@ impl EvolutionConfig {
     }
 }
 
-/// Evolution with Pareto ranking (non-dominated sort, crowding distance; constraints first), for any candidate.
+/// Evolution with Pareto ranking (non-dominated sort, crowding distance; constraints first), for any
+/// candidate.
 ///
-/// Differs from the sources in being steady-state under the window: a child is born for each trial from the
-/// population that its history shows, so there are no generations to wait for.
+/// Unlike in the sources it is steady-state under the window: each trial's child is born from the population
+/// that its history shows, so there are no generations to wait for.
 #[derive(Debug, Clone)]
 pub struct Evolution<B> {
     breed: B,
@@ -130,16 +131,17 @@ pub struct Evolution<B> {
 }
 
 impl<B> Evolution<B> {
-    /// An evolution of what `breed` makes.
+    /// Creates an evolution with the operations of `breed`.
     ///
     /// # Errors
-    /// [`crate::StudyError::Config`] where a share or a size cannot be used.
+    /// [`crate::StudyError::Config`] if a fraction or a size is invalid.
     pub fn new(breed: B, config: EvolutionConfig) -> Result<Self> {
         config.validate()?;
         Ok(Self { breed, config })
     }
 
-    /// The population, best first: members with values, filled up by refused ones that violate least.
+    /// Returns the population, best first: members with values, then the refused ones with the smallest
+    /// violations.
     fn population<'a, C>(&self, history: &History<'a, C>) -> Vec<&'a Arc<Trial<C>>> {
         let size = self.config.population;
         let mut members: Vec<&Arc<Trial<C>>> = match self.config.survival {
@@ -161,7 +163,8 @@ impl<B> Evolution<B> {
         members
     }
 
-    /// The place of a tournament's winner: the smallest of some random places, since best stand first.
+    /// Returns the index of a tournament's winner: the smallest of some random indices, because the best come
+    /// first.
     fn select(&self, members: usize, rng: &mut Rng) -> usize {
         (0..self.config.tournament).map(|_| rng.index(members)).min().unwrap_or(0)
     }
@@ -204,7 +207,8 @@ impl<C: PartialEq, B: Breed<C>> Proposer<C> for Evolution<B> {
             };
             let new = history.candidates().all(|seen| *seen != candidate);
             let acceptable = self.breed.is_acceptable(&candidate);
-            // Should all attempts fail, an acceptable candidate that was tried before beats a fresh one that is not.
+            // If all attempts fail, an acceptable candidate that was tried before is preferred to a new one
+            // that is not acceptable.
             if last.as_ref().is_none_or(|(_, _, was)| acceptable || !was) {
                 last = Some((candidate, parents, acceptable));
             }

@@ -1,4 +1,4 @@
-//! Candidates without regard to results: random points, or a list made beforehand.
+//! Candidates chosen independently of results: random points, or a given list.
 
 use tinsmith_foundation::Rng;
 
@@ -8,15 +8,15 @@ use crate::parameter::Params;
 use crate::space::Space;
 use crate::trial::{History, Proposal};
 
-/// Uniform points of a space. Draws again, up to 20 times, where a point was proposed before (Keras Tuner's rule);
-/// then takes it all the same.
+/// Random search: uniform points of a space. Draws again, up to 20 times, if a point was proposed before
+/// (Keras Tuner's rule), then accepts it.
 #[derive(Debug, Clone)]
 pub struct RandomSearch {
     space: Space,
 }
 
 impl RandomSearch {
-    /// Random search over `space`.
+    /// Creates a random search over `space`.
     #[must_use]
     pub const fn new(space: Space) -> Self {
         Self { space }
@@ -40,14 +40,14 @@ pub(super) fn fresh(space: &Space, history: &History<'_, Params>, rng: &mut Rng)
     params
 }
 
-/// Candidates made beforehand, one trial each: a design, a list from a file, a generator's family.
+/// Given candidates, one trial each: a design, a list from a file, a generator's family.
 #[derive(Debug, Clone)]
 pub struct Sequence<C> {
     candidates: Vec<C>,
 }
 
 impl<C> Sequence<C> {
-    /// Tries `candidates` in this order, then is done.
+    /// Creates a proposer that tries `candidates` in order and then ends.
     #[must_use]
     pub const fn new(candidates: Vec<C>) -> Self {
         Self { candidates }
@@ -61,7 +61,7 @@ impl<C: Clone + Sync> Proposer<C> for Sequence<C> {
     }
 }
 
-/// Given candidates first (baselines, results of an earlier search), then what another proposer says.
+/// Given candidates first (baselines, results of an earlier search), then those of another proposer.
 #[derive(Debug, Clone)]
 pub struct StartWith<C, P> {
     first: Vec<C>,
@@ -69,7 +69,8 @@ pub struct StartWith<C, P> {
 }
 
 impl<C, P> StartWith<C, P> {
-    /// Tries `first` in this order, then asks `then`, which sees their results like any other.
+    /// Creates a proposer that tries `first` in order and then queries `then`, which sees their results like
+    /// any other.
     #[must_use]
     pub const fn new(first: Vec<C>, then: P) -> Self {
         Self { first, then }

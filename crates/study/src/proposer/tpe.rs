@@ -1,4 +1,4 @@
-//! The tree-structured Parzen estimator over parameter spaces.
+//! Tree-structured Parzen estimator (TPE) over parameter spaces.
 
 use serde::{Deserialize, Serialize};
 use tinsmith_foundation::{ConfigErrors, Faults, Rng};
@@ -10,17 +10,17 @@ use crate::parameter::{Domain, Params};
 use crate::space::Space;
 use crate::trial::{History, Proposal, TrialState};
 
-/// How TPE goes.
+/// Configuration of TPE.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TpeConfig {
-    /// Random trials before the estimator is asked. Default 10.
+    /// Random trials before the estimator is used. Default 10.
     pub startup: u64,
-    /// How many points are drawn from the density of good trials; the best ratio wins. Default 24.
+    /// Points drawn from the density of good trials; the one with the best ratio is proposed. Default 24.
     pub draws: usize,
-    /// Share of the trials that count as good, in (0, 1). Default 0.1.
+    /// Fraction of trials that count as good, in (0, 1). Default 0.1.
     pub good_share: f64,
-    /// Upper limit of the number of good trials. Default 25.
+    /// Maximum number of good trials. Default 25.
     pub good_limit: usize,
 }
 
@@ -31,7 +31,7 @@ impl Default for TpeConfig {
 }
 
 impl TpeConfig {
-    /// Notes what is wrong.
+    /// Reports invalid values.
     pub fn check(&self, faults: &mut Faults) {
         if self.draws == 0 {
             faults.add("draws", "is 0, want at least 1");
@@ -44,10 +44,10 @@ impl TpeConfig {
         }
     }
 
-    /// All faults at once.
+    /// Validates the configuration, reporting all faults at once.
     ///
     /// # Errors
-    /// [`ConfigErrors`] where anything is wrong.
+    /// [`ConfigErrors`] if any value is invalid.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
         let mut faults = Faults::new();
         self.check(&mut faults);
@@ -55,22 +55,23 @@ impl TpeConfig {
     }
 }
 
-/// Multivariate TPE: trials are ranked and cut into good and other; a density is put over each; of some draws from
-/// the density of the good ones, the one with the greatest ratio of the two is proposed.
+/// Multivariate TPE. Ranks the trials and splits them into good ones and the rest, estimates a density of
+/// each, draws points from the density of the good ones, and proposes the point with the greatest ratio of
+/// the two.
 ///
-/// A density is a mixture with equal weights of one product kernel for each trial and one prior kernel. In the unit
-/// interval of a parameter, a number's kernel is a normal distribution truncated to it, of deviation
-/// `0.2 n^(-1/(d+4))` and at least `1/min(100, n+1)`; the prior's has mean 1/2 and deviation 1. Numbers with
-/// finitely many values take the kernel's mass over their share. A choice's kernel puts equal shares on all
-/// choices and `1/(n+1)` in relation to 1 of them on the rest.
+/// A density is a mixture with equal weights of one product kernel per trial and one prior kernel. In the
+/// unit interval of a parameter, a number's kernel is a normal distribution truncated to it, with standard
+/// deviation `0.2 n^(-1/(d+4))` and at least `1/min(100, n+1)`; the prior's has mean 1/2 and deviation 1.
+/// Numbers with finitely many values take the kernel's mass over their interval. The kernel of a choice mixes
+/// a uniform distribution over all choices and its own choice with weights `1/(n+1)` to 1.
 ///
 /// With several objectives or constraints the ranking is by violation, Pareto front and crowding distance.
-/// Trials that are running (by number) count as not good, so that neighbors in a window do not propose the same;
-/// so do refused ones. Failed trials are left out.
+/// Running and refused trials count as not good, so that neighbors in a window do not propose the same.
+/// Failed trials are left out.
 ///
-/// Sources: J. Bergstra et al., "Algorithms for hyper-parameter optimization", 2011; bandwidths and the share of
-/// good trials as in Optuna 4 (`multivariate=True`), which weighs trials by age and ranks several objectives by
-/// hypervolume instead.
+/// Sources: J. Bergstra et al., "Algorithms for hyper-parameter optimization", 2011; bandwidths and the
+/// fraction of good trials as in Optuna 4 (`multivariate=True`), which weighs trials by age and ranks several
+/// objectives by hypervolume instead.
 #[derive(Debug, Clone)]
 pub struct Tpe {
     space: Space,
@@ -78,10 +79,10 @@ pub struct Tpe {
 }
 
 impl Tpe {
-    /// TPE over `space`.
+    /// Creates TPE over `space`.
     ///
     /// # Errors
-    /// [`crate::StudyError::Config`] where a share or a size cannot be used.
+    /// [`crate::StudyError::Config`] if a fraction or a size is invalid.
     pub fn new(space: Space, config: TpeConfig) -> Result<Self> {
         config.validate()?;
         Ok(Self { space, config })
@@ -111,7 +112,7 @@ impl Proposer<Params> for Tpe {
             let Some(point) = place(&params) else { continue };
             let mut ratio = good.log(&point) - other.log(&point);
             if history.candidates().any(|seen| *seen == params) {
-                // A point tried before teaches little; it is taken only where all draws are such.
+                // Repeating a point teaches little; a repeated one is proposed only if all draws are repeats.
                 ratio -= 1e9;
             }
             if best.as_ref().is_none_or(|(most, _)| ratio > *most) {
@@ -123,12 +124,12 @@ impl Proposer<Params> for Tpe {
     }
 }
 
-/// What a parameter looks like in the unit interval.
+/// Representation of a parameter in the unit interval.
 enum Shape {
     Continuous,
-    /// Equal shares with an order.
+    /// Equal intervals with an order.
     Ordered(f64),
-    /// Equal shares without one.
+    /// Equal intervals without an order.
     Choices(f64),
 }
 
@@ -144,7 +145,7 @@ impl Shape {
 
 struct Density<'a> {
     centers: Vec<Vec<f64>>,
-    /// How much of each center's normal distribution lies in [0, 1], by parameter.
+    /// Mass of each center's normal distribution in [0, 1], by parameter.
     masses: Vec<Vec<f64>>,
     shapes: &'a [Shape],
     deviation: f64,
@@ -160,7 +161,7 @@ impl<'a> Density<'a> {
         Self { centers, masses, shapes, deviation }
     }
 
-    /// A point of a random kernel; the one after the last center is the prior.
+    /// Draws a point of a random kernel; the index after the last center stands for the prior.
     fn sample(&self, rng: &mut Rng) -> Vec<f64> {
         let center = self.centers.get(rng.index(self.centers.len() + 1));
         let rest = 1.0 / (self.centers.len() as f64 + 1.0);
@@ -171,7 +172,7 @@ impl<'a> Density<'a> {
                 (Shape::Choices(count), Some(c)) => {
                     let elsewhere = rest / (1.0 + rest);
                     let at = c[d];
-                    // `elsewhere` is spread over all choices, the present one included.
+                    // `elsewhere` is spread over all choices, including the center's own.
                     if rng.chance(elsewhere) { (rng.below(*count as u64) as f64 + 0.5) / count } else { at }
                 }
                 (Shape::Choices(count), None) => (rng.below(*count as u64) as f64 + 0.5) / count,
@@ -223,7 +224,7 @@ impl<'a> Density<'a> {
     }
 }
 
-/// The share of a normal distribution that lies in [0, 1].
+/// Returns the mass of a normal distribution in [0, 1].
 fn mass(mean: f64, deviation: f64) -> f64 {
     cdf((1.0 - mean) / deviation) - cdf(-mean / deviation)
 }
@@ -232,8 +233,8 @@ fn cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
 }
 
-/// A normal draw truncated to [0, 1], by rejection; the mean lies inside, so half of the draws or more would do
-/// but for deviations near 1, where a third does.
+/// Draws from a normal distribution truncated to [0, 1], by rejection. The mean lies inside, so at least half
+/// of the draws are accepted, or a third for deviations near 1.
 fn truncated(mean: f64, deviation: f64, rng: &mut Rng) -> f64 {
     loop {
         let x = mean + deviation * rng.normal();

@@ -1,9 +1,10 @@
-//! What a study writes into its journal, and how it finds it again.
+//! Journal records of a study: writing trials, and recovering them.
 //!
-//! A finished trial is one line: a ready-made trial (op 4), so one sync. Optuna numbers trials by the order of
-//! lines, so the journal takes trials in the order of their numbers; one that finishes before a smaller number goes
-//! into a second log beside the journal (`<journal>.ahead`) at once, and into the journal when its turn comes. So
-//! nothing that is finished can be lost, and number k is line k for every number of workers.
+//! A finished trial is one line: a complete trial (op 4), so one sync. Optuna numbers trials by the order of
+//! lines, so the journal receives trials in the order of their numbers. A trial that finishes before a
+//! smaller number goes into a second log beside the journal (`<journal>.ahead`) at once, and into the journal
+//! when its turn comes. Thus no finished trial can be lost, and trial k is line k for any number of workers. Each
+//! record also carries its number as a user attribute, so replaying detects lost and repeated lines.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -13,17 +14,19 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tinsmith_foundation::clock;
 use tinsmith_foundation::files::{self, LineLog};
 
-use crate::clock;
 use crate::config::{Direction, StudyConfig};
 use crate::error::{Result, StudyError};
 use crate::evaluate::{Artifact, Budget, Scores};
-use crate::journal::{Journal, JournalState, JournalStudy, JournalTrial, internal_value, to_distribution};
+use crate::journal::{
+    Journal, JournalState, JournalStudy, JournalTrial, MARK, NUMBER, internal_value, to_distribution,
+};
 use crate::parameter::Parameter;
 use crate::trial::{Proposal, Trial, TrialState, TrialTimes};
 
-/// The journal of one study, open for appending.
+/// Journal of one study, open for appending.
 #[derive(Debug)]
 pub(super) struct Recorder {
     path: PathBuf,
@@ -34,20 +37,21 @@ pub(super) struct Recorder {
     worker: String,
 }
 
-/// What a journal held when it was opened.
+/// Trials and state recovered from a journal.
 #[derive(Debug)]
 pub(super) struct Recovered<C> {
     /// Trials 0, 1, 2 … without gaps.
     pub(super) trials: Vec<Arc<Trial<C>>>,
     /// Finished trials beyond a gap.
     pub(super) ahead: BTreeMap<u64, Arc<Trial<C>>>,
-    /// The time limit that ended the study, if one did.
+    /// Time limit that ended the study, if any.
     pub(super) ended_by_limit_s: Option<f64>,
-    /// Whether the journal has no such study yet.
+    /// The journal does not contain this study yet.
     is_new: bool,
 }
 
-/// A finished trial as the journal stores it: op 4 with all its fields, in the order that Optuna writes them.
+/// A finished trial as the journal stores it: op 4 with all its fields, in the order in which Optuna writes
+/// them.
 #[derive(Debug, Serialize)]
 struct ReadyTrial<'a> {
     op_code: u8,
@@ -73,7 +77,8 @@ struct Ahead {
 }
 
 impl Recorder {
-    /// Opens the journal for appending: cuts off a torn line, adds what the header lacks. The caller has the lock.
+    /// Opens the journal for appending: cuts off a torn line, and adds missing header lines. The caller holds
+    /// the lock.
     pub(super) fn open<C: DeserializeOwned>(
         config: &StudyConfig,
         path: &Path,
@@ -89,7 +94,7 @@ impl Recorder {
             let (log, lines) = LineLog::open(&beside)?;
             recorder.ahead = Some(log);
             if recovered.is_new {
-                // Left over from a journal that somebody deleted.
+                // Left by a journal that was deleted since.
                 recorder.tidy()?;
             } else {
                 recovered.ahead = recover_ahead(config, &lines, recovered.trials.len() as u64, &beside)?;
@@ -104,7 +109,7 @@ impl Recorder {
         Ok(self.log.append(&lines)?)
     }
 
-    /// Keeps a finished trial whose turn has not come.
+    /// Stores a finished trial whose turn has not come.
     pub(super) fn keep<C: Serialize>(&mut self, trial: &Trial<C>, parameters: &[Parameter]) -> Result<()> {
         let record = self.line(trial, parameters)?;
         let line = format!("{{\"number\":{},\"record\":{record}}}", trial.number);
@@ -115,13 +120,13 @@ impl Recorder {
         Ok(self.ahead.insert(log).append(&[line])?)
     }
 
-    /// Notes that the time limit ended the study after `trials` trials.
+    /// Records that the time limit ended the study after `trials` trials.
     pub(super) fn note_limit(&mut self, limit_s: f64, trials: u64) -> Result<()> {
         let ended = json!({"ended": {"time_limit_s": limit_s, "trials": trials}});
         Ok(self.log.append(&[attribute(2, self.study_id, &self.worker, &ended)])?)
     }
 
-    /// Removes the second log, once everything in it is in the journal.
+    /// Removes the second log once the journal holds all its trials.
     pub(super) fn tidy(&mut self) -> Result<()> {
         if self.ahead.take().is_some() {
             let path = ahead_path(&self.path);
@@ -132,7 +137,7 @@ impl Recorder {
 
     fn line<C: Serialize>(&self, trial: &Trial<C>, parameters: &[Parameter]) -> Result<String> {
         let fault = |e: serde_json::Error| candidate(trial.number, &e);
-        // Optuna's samplers stop at a pruned trial with intermediate values in a study of several objectives.
+        // With several objectives, Optuna's samplers reject a pruned trial that has intermediate values.
         let is_multi = self.objectives > 1;
         let values = trial.values.as_deref();
         let single = values.filter(|v| v.len() == 1).map(|v| v[0]);
@@ -140,11 +145,13 @@ impl Recorder {
         let text = serde_json::to_string(&proposal.candidate).map_err(fault)?;
         let mut user = BTreeMap::from([("candidate", Value::String(text))]);
         let scores = serde_json::to_value(&trial.scores).map_err(fault)?;
+        let artifact = trial.artifact.as_ref().map(|artifact| relative(artifact, &self.path));
         let optional = [
-            ("artifact", trial.artifact.as_ref().map(serde_json::to_value).transpose().map_err(fault)?),
+            ("artifact", artifact.as_ref().map(serde_json::to_value).transpose().map_err(fault)?),
             ("budget", proposal.budget.map(serde_json::to_value).transpose().map_err(fault)?),
             ("failed", trial.reason.clone().filter(|_| trial.state == TrialState::Failed).map(Value::from)),
             ("inherit", proposal.inherit.map(Value::from)),
+            (NUMBER, Some(Value::from(trial.number))),
             ("proposal", (!proposal.attributes.is_empty()).then(|| json!(proposal.attributes))),
             ("refused", trial.reason.clone().filter(|_| trial.state == TrialState::Refused).map(Value::from)),
             ("reports", (is_multi && !trial.reports.is_empty()).then(|| json!(trial.reports))),
@@ -185,7 +192,7 @@ impl Recorder {
     }
 }
 
-/// What a journal holds while another run writes to it; changes nothing.
+/// Reads a journal while another run writes to it; changes nothing.
 pub(super) fn look<C: DeserializeOwned>(config: &StudyConfig, path: &Path) -> Result<Recovered<C>> {
     let text = files::read_text(path)?;
     let (recovered, _, _) = recover(config, &whole_lines(&text), "", path)?;
@@ -196,7 +203,7 @@ fn whole_lines(text: &str) -> Vec<String> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
 }
 
-/// The trials without gaps, the study's id, and the lines that the header lacks.
+/// Returns the trials without gaps, the study's id, and the missing header lines.
 fn recover<C: DeserializeOwned>(
     config: &StudyConfig,
     lines: &[String],
@@ -221,7 +228,7 @@ fn recover<C: DeserializeOwned>(
     Ok((Recovered { trials, ahead: BTreeMap::new(), ended_by_limit_s, is_new }, study_id, header))
 }
 
-/// The trials of the second log, without those that the journal has by now.
+/// Returns the trials of the second log that the journal does not hold yet.
 fn recover_ahead<C: DeserializeOwned>(
     config: &StudyConfig,
     lines: &[String],
@@ -235,7 +242,7 @@ fn recover_ahead<C: DeserializeOwned>(
         if ahead.number < from {
             continue;
         }
-        // Replayed as the only trial of a study of its own, whose id the record must then name.
+        // Replayed as the only trial of a study of its own, whose id the record must then contain.
         let mut record = ahead.record;
         if let Some(id) = record.get_mut("study_id") {
             *id = 0.into();
@@ -243,14 +250,14 @@ fn recover_ahead<C: DeserializeOwned>(
         let study = json!({"op_code": 0, "worker_id": "", "study_name": "", "directions": []});
         let journal = Journal::parse(&format!("{study}\n{record}\n"), path)?;
         let trial = journal.studies.first().and_then(|s| s.trials.first());
-        let trial = trial.ok_or_else(|| fault("holds no trial".to_owned()))?;
+        let trial = trial.ok_or_else(|| fault("contains no trial".to_owned()))?;
         trials.insert(ahead.number, Arc::new(restore(config, trial, ahead.number, path)?));
     }
     Ok(trials)
 }
 
-/// The right to write to a journal, which is created where it is missing, until the file is dropped. Other runs of
-/// ours respect it.
+/// Acquires the right to write to a journal, which is created if missing, until the file is dropped. Only
+/// this crate's runs respect the lock.
 pub(super) fn lock(path: &Path) -> Result<File> {
     let fault = |source| StudyError::Access { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
@@ -279,7 +286,7 @@ fn attribute(op_code: u8, study_id: u64, worker: &str, value: &Value) -> String 
     json!({"op_code": op_code, "worker_id": worker, "study_id": study_id, field: value}).to_string()
 }
 
-/// The lines that say what the study is, without those that are there already.
+/// Returns the lines that define the study, without those that exist already.
 fn header(
     config: &StudyConfig,
     study_id: u64,
@@ -297,7 +304,7 @@ fn header(
         .collect();
     let names: Vec<&str> = config.objectives.iter().map(|o| o.name.as_str()).collect();
     let system = json!({"study:metric_names": names});
-    let mut users = vec![json!({"tinsmith": {"schema": 1, "seed": config.seed, "window": config.window}})];
+    let mut users = vec![json!({MARK: {"schema": 1, "seed": config.seed, "window": config.window}})];
     if !config.constraints.is_empty() {
         users.push(json!({"constraint_names": config.constraints}));
     }
@@ -331,7 +338,21 @@ fn header(
     Ok(lines)
 }
 
-/// The trial that a record was written from.
+/// The artifact as the journal stores it: relative to the journal's folder where it lies below it, so that a study whose
+/// folder is moved, or that is resumed from another working directory, finds its artifacts.
+fn relative(artifact: &Artifact, journal: &Path) -> Artifact {
+    let folder = journal.parent().unwrap_or(Path::new(""));
+    let path = artifact.path.strip_prefix(folder).unwrap_or(&artifact.path);
+    Artifact { path: path.to_owned() }
+}
+
+/// The artifact that a journal's entry names. Journals of earlier versions hold paths relative to the working directory.
+fn absolute(artifact: Artifact, journal: &Path) -> Artifact {
+    let below = journal.parent().unwrap_or(Path::new("")).join(&artifact.path);
+    if below.exists() || !artifact.path.exists() { Artifact { path: below } } else { artifact }
+}
+
+/// Restores the trial that a record was written from.
 fn restore<C: DeserializeOwned>(
     config: &StudyConfig,
     stored: &JournalTrial,
@@ -365,7 +386,7 @@ fn restore<C: DeserializeOwned>(
     let mut reports = reports.map_err(|e| broken("reports", e))?.unwrap_or_default();
     reports.extend(stored.intermediate_values.iter().map(|(&k, &v)| (k.max(0) as u64, v)));
     if stored.values.as_ref().is_some_and(|v| v.len() != config.objectives.len()) {
-        return Err(foreign(format!("has not {} values", config.objectives.len())));
+        return Err(foreign(format!("does not have {} values", config.objectives.len())));
     }
     Ok(Trial {
         number,
@@ -381,7 +402,7 @@ fn restore<C: DeserializeOwned>(
         constraints: stored.constraints(),
         scores: scores.map_err(|e| broken("scores", e))?.unwrap_or_default(),
         reports,
-        artifact: artifact.map_err(|e| broken("artifact", e))?,
+        artifact: artifact.map_err(|e| broken("artifact", e))?.map(|artifact| absolute(artifact, path)),
         reason: refused.or_else(|| user.get("failed").and_then(Value::as_str)).map(str::to_owned),
         times: TrialTimes {
             start: stored.start.clone().unwrap_or_default(),

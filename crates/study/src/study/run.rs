@@ -1,4 +1,4 @@
-//! The workers of a run. One lock guards what they share; evaluations run outside it.
+//! Workers of a run. One lock guards their shared state; evaluations run outside it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tinsmith_foundation::Grant;
+use tinsmith_foundation::{Grant, clock};
 
 use super::{Check, Ended, Recorder, Runner, Study, record};
-use crate::clock;
 use crate::config::{Direction, StudyConfig};
 use crate::error::{Result, StudyError};
 use crate::evaluate::{Artifact, Decision, EvaluateError, Report, Request, Scores};
@@ -17,16 +16,16 @@ use crate::parameter::Parameter;
 use crate::proposer::{Step, propose_error};
 use crate::trial::{History, Proposal, Trial, TrialState, TrialTimes};
 
-/// How long a waiting worker sleeps before it looks whether somebody cancelled.
+/// Interval at which a waiting worker checks for cancellation.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 struct Shared<'s, C> {
     trials: &'s mut Vec<Arc<Trial<C>>>,
     ahead: &'s mut BTreeMap<u64, Arc<Trial<C>>>,
     recorder: Option<&'s mut Recorder>,
-    /// What trial k tries, for all k that were proposed.
+    /// Proposal of each trial, for all trials proposed so far.
     proposals: Vec<Arc<Proposal<C>>>,
-    /// Whether the next proposer waits for all trials before it.
+    /// The next trial's proposer waits for all earlier trials.
     is_waiting: bool,
     ended: Option<Ended>,
     fault: Option<StudyError>,
@@ -37,17 +36,17 @@ impl<C> Shared<'_, C> {
         self.ended.is_some() || self.fault.is_some()
     }
 
-    /// The first reason counts.
+    /// Records the first fault; later ones are consequences.
     fn fail(&mut self, fault: StudyError) {
         self.fault.get_or_insert(fault);
     }
 }
 
-/// What a worker took on.
+/// A trial taken by a worker.
 struct Job<C> {
     number: u64,
     proposal: Arc<Proposal<C>>,
-    /// The trials that its proposal was made from.
+    /// Trials that its proposal was made from.
     view: Vec<Arc<Trial<C>>>,
     resume: Option<Artifact>,
     inherit: Option<Artifact>,
@@ -67,7 +66,7 @@ where
     C: Serialize + DeserializeOwned + Clone + Send + Sync,
 {
     let config = study.config.clone();
-    // Held until the run ends. What another process did since the study was opened is read first.
+    // Held until the run ends. Trials recorded by other processes since the study was opened are read first.
     let _lock = match study.journal.clone() {
         Some(path) => {
             let lock = record::lock(&path)?;
@@ -141,7 +140,8 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared<'s, C>> {
-        // A poisoned lock means that a worker panicked; the panic goes on to the caller when the workers are joined.
+        // A poisoned lock means that a worker panicked; the panic reaches the caller when the workers are
+        // joined.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,7 +167,7 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
         alarm.is_armed = false;
     }
 
-    /// The next trial to run, or None where the run is over. Waits while the window does not allow one.
+    /// Takes the next trial to run; `None` if the run is over. Waits while the window does not allow one.
     fn take(&self) -> Option<Job<C>> {
         let mut shared = self.lock();
         loop {
@@ -181,14 +181,14 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
             if number >= self.config.trials {
                 return None;
             }
-            // Finished before an interruption, and by now perhaps recorded in its turn.
+            // Finished before an interruption, and possibly recorded since.
             let recorded = usize::try_from(number).ok().and_then(|i| shared.trials.get(i));
             if let Some(trial) = recorded.or_else(|| shared.ahead.get(&number)) {
                 let proposal = Arc::clone(&trial.proposal);
                 shared.proposals.push(proposal);
                 continue;
             }
-            // A gap before finished trials is filled first: they are not to be lost.
+            // A gap before finished trials is filled first, so that these can be recorded.
             let is_gap = shared.ahead.last_key_value().is_some_and(|(&last, _)| last > number);
             if !is_gap && self.config.time_limit_s.is_some_and(|limit| self.elapsed_s() >= limit) {
                 shared.ended = Some(Ended::TimeLimit);
@@ -215,7 +215,7 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
         }
     }
 
-    /// Asks the proposer. None where it waits or is done, which `shared` then says.
+    /// Queries the proposer. Returns `None` if it waits or is done, and records this in `shared`.
     fn propose(&self, shared: &mut Shared<'_, C>, number: u64, seen: usize) -> Result<Option<Job<C>>> {
         let history =
             History::new(&self.config.objectives, &shared.trials[..seen], &shared.proposals[seen..]);
@@ -243,7 +243,7 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
             Ok::<_, StudyError>(trial.artifact.clone())
         };
         let (resume, inherit) = (artifact(proposal.resume)?, artifact(proposal.inherit)?);
-        // A resumed study sees candidates as the journal gives them back, so this one does from the beginning.
+        // A resumed study sees candidates as read back from the journal, so the first run must see the same.
         let fault = |e: serde_json::Error| StudyError::Candidate { trial: number, reason: e.to_string() };
         let text = serde_json::to_string(&proposal).map_err(fault)?;
         let proposal: Arc<Proposal<C>> = Arc::new(serde_json::from_str(&text).map_err(fault)?);
@@ -252,7 +252,7 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
         Ok(Some(Job { number, proposal, view, resume, inherit }))
     }
 
-    /// Checks and evaluates; None where it was cancelled.
+    /// Checks and evaluates a trial; `None` if it was cancelled.
     fn try_out(&self, job: &Job<C>, grant: Grant) -> Result<Option<Trial<C>>> {
         let start = clock::now();
         let check = self.runner.check.map(|check| check(&job.proposal.candidate)).unwrap_or_default();
@@ -276,7 +276,7 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
         Ok(Some(trial))
     }
 
-    /// Fills in what an evaluation finds out; false where it was cancelled.
+    /// Completes a trial with the evaluation's outcome; false if it was cancelled.
     fn evaluate(&self, job: &Job<C>, grant: Grant, check: &Check, trial: &mut Trial<C>) -> Result<bool> {
         let score = self.config.reported_score();
         let direction = (self.config.objectives.iter().find(|o| o.name == score))
@@ -335,17 +335,17 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
         Ok(true)
     }
 
-    /// The constraints in order, or nothing where one is not known.
+    /// Returns the constraints in order; empty if one is not known.
     fn constraints(&self, check: &Check, scores: &Scores) -> Vec<f64> {
         let value = |name: &String| {
             let value = check.constraints.get(name).or_else(|| scores.get(name)).copied()?;
-            // Infinities have no JSON form, and what is not a number satisfies nothing.
+            // JSON has no infinities, and NaN satisfies nothing.
             Some(if value.is_nan() { f64::MAX } else { value.clamp(f64::MIN, f64::MAX) })
         };
         self.config.constraints.iter().map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
     }
 
-    /// Why the candidate is not evaluated, if it is not.
+    /// Returns the reason to refuse an evaluation, if any.
     fn refusal(&self, check: &Check) -> Option<String> {
         if check.refused.is_some() || self.config.evaluate_infeasible {
             return check.refused.clone();
@@ -394,7 +394,7 @@ impl<'s, C: Serialize + DeserializeOwned + Clone + Send + Sync> Run<'_, 's, C> {
     }
 }
 
-/// Ends the run where a worker panics, so that the others do not wait for its trial for ever.
+/// Ends the run if a worker panics; the others would otherwise wait for its trial forever.
 struct Alarm<'a, 'r, 's, C> {
     run: &'a Run<'r, 's, C>,
     is_armed: bool,
@@ -415,7 +415,7 @@ fn finite(scores: Scores) -> Scores {
     scores.into_iter().filter(|(_, v)| v.is_finite()).collect()
 }
 
-/// One line on a trial.
+/// Summarizes a trial in one line.
 fn summary<C>(config: &StudyConfig, trial: &Trial<C>) -> String {
     let values = config.objectives.iter().zip(trial.values.iter().flatten());
     let values: Vec<String> = values.map(|(o, v)| format!("{} {v:.4}", o.name)).collect();

@@ -16,7 +16,7 @@ pub(crate) fn mixed_space() -> Result<Space> {
     ])
 }
 
-/// A bowl over [`mixed_space`], its least value at act tanh, bits 5, rate 0.01, width 0.5.
+/// A bowl over [`mixed_space`] with its minimum at act tanh, bits 5, rate 0.01, width 0.5.
 pub(crate) fn bowl(params: &Params) -> f64 {
     let act = if params.str("act") == Some("tanh") { 0.0 } else { 1.0 };
     let bits = params.f64("bits").unwrap_or(0.0) - 5.0;
@@ -25,8 +25,8 @@ pub(crate) fn bowl(params: &Params) -> f64 {
     act + 0.1 * bits * bits + 0.2 * rate * rate + width * width
 }
 
-/// Evaluates [`bowl`] in three steps, taking a random time that depends on the trial's seed; widths above 1.8 fail.
-/// Its `size` is the second objective.
+/// Evaluates [`bowl`] in three steps, taking a random time that depends on the trial's seed; widths above 1.8
+/// fail. `size` is the second objective.
 pub(crate) struct Bowl {
     /// Longest time of an evaluation.
     pub(crate) longest: Duration,

@@ -54,7 +54,7 @@ proptest! {
             (0..count).map(|_| (0..objectives).map(|_| rng.below(6) as f64).collect()).collect();
         let side = 5_usize;
         let reference = vec![side as f64; objectives];
-        // A unit cell counts where some point dominates its lower corner.
+        // A unit cell counts if some point dominates its lower corner.
         let cells = (0..side.pow(objectives as u32)).filter(|&cell| {
             let corner = |d: usize| (cell / side.pow(d as u32) % side) as f64;
             points.iter().any(|p| (0..objectives).all(|d| p[d] <= corner(d)))

@@ -5,8 +5,6 @@ mod closed_form;
 #[cfg(test)]
 mod designs;
 #[cfg(test)]
-mod events;
-#[cfg(test)]
 mod fronts;
 #[cfg(test)]
 mod hyperband;
@@ -19,7 +17,8 @@ mod resume;
 #[cfg(test)]
 mod search;
 
-/// The golden files of this folder: all those of `TINSMITH_GOLDEN` where that has the folder, or else our own.
+/// Reads a golden file, from `TINSMITH_GOLDEN` if that has this crate's folder, otherwise from the tests' own
+/// folder.
 #[cfg(test)]
 fn golden(folder: &str) -> Vec<std::path::PathBuf> {
     let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);

@@ -79,3 +79,23 @@ fn spaces_are_read_and_checked() {
     assert!(read("x: {int: {low: 2, high: 8, steps: 1}}").unwrap_err().to_string().contains("steps"));
     assert!(Space::new([("a", Domain::int(0, 1)), ("a", Domain::int(0, 1))]).is_err());
 }
+
+#[test]
+fn the_ends_of_a_domain_are_exact() {
+    for (low, high) in [(0.001, 0.1), (1e-4, 1e-2), (0.003, 0.7)] {
+        for domain in [Domain::log_float(low, high), Domain::float(low, high)] {
+            assert_eq!(domain.from_unit(0.0), ParamValue::Float(low));
+            assert_eq!(domain.from_unit(1.0), ParamValue::Float(high));
+        }
+    }
+}
+
+#[test]
+fn the_widest_integers_do_not_wrap() {
+    let domain = Domain::int(i64::MIN, i64::MAX);
+    assert_eq!(domain.cardinality(), None);
+    assert_eq!(domain.at(u64::MAX), Some(ParamValue::Int(i64::MAX)));
+    assert_eq!(domain.from_unit(0.5), ParamValue::Int(0));
+    assert_eq!(domain.from_unit(1.0), ParamValue::Int(i64::MAX));
+    assert_eq!(domain.to_unit(&ParamValue::Int(0)), Some(0.5));
+}

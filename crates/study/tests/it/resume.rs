@@ -1,4 +1,4 @@
-//! The same trials whatever the number of workers, and whenever the program was killed.
+//! Equal trials for any number of workers, and after a kill at any instant.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tinsmith_study::{
 
 use crate::closed_form::{Bowl, mixed_space};
 
-/// A folder in memory where there is one: these tests sync thousands of times.
+/// Creates a folder in memory if possible: these tests sync thousands of times.
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
@@ -34,7 +34,7 @@ fn config(trials: u64) -> StudyConfig {
     }
 }
 
-/// Runs what is missing of the study at `path` with `jobs` workers.
+/// Runs the missing trials of the study at `path` with `jobs` workers.
 fn run(config: StudyConfig, path: &Path, jobs: usize, longest_ms: u64) -> Trials {
     let space = mixed_space().unwrap();
     let proposer = Tpe::new(space.clone(), TpeConfig { startup: 5, ..TpeConfig::default() }).unwrap();
@@ -74,7 +74,7 @@ fn any_number_of_jobs_gives_the_same_trials() {
     for jobs in [2, 4] {
         let path = folder.path().join(format!("{jobs}.log"));
         assert_same(&alone, &run(config(40), &path, jobs, 8), &format!("{jobs} jobs"));
-        // The journals agree too, line for line, but for times and the writer's name.
+        // The journals agree line by line, except for times and the writer's name.
         let (one, other) =
             (Journal::load(&folder.path().join("1.log")).unwrap(), Journal::load(&path).unwrap());
         for (a, b) in one.studies[0].trials.iter().zip(&other.studies[0].trials) {
@@ -103,7 +103,7 @@ fn a_journal_cut_at_any_byte_resumes_to_the_same_trials() {
     }
 }
 
-/// Counts evaluations; cancels the run in the middle of a certain one, and keeps trial `slow` from finishing
+/// Counts evaluations; cancels the run in the middle of a given one, and keeps trial `slow` from finishing
 /// before that.
 struct Interrupted {
     inner: Bowl,
@@ -166,7 +166,7 @@ fn trials_that_finished_ahead_survive_and_are_not_run_again() {
     let is_kept = |number: u64| ahead.contains(&format!("{{\"number\":{number},"));
     assert_eq!([2, 3, 4, 5].map(is_kept), [false, true, true, false], "{ahead}");
 
-    // A kill in the middle of the second log loses the torn line alone.
+    // A kill while writing the second log loses only the torn line.
     let torn = folder.path().join("torn.log");
     fs::copy(&path, &torn).unwrap();
     fs::write(folder.path().join("torn.log.ahead"), &ahead[..ahead.len() - 3]).unwrap();
@@ -214,7 +214,7 @@ fn a_time_limit_ends_between_trials_and_is_recorded() {
     assert!(count > 0 && count < 10_000);
     let ended = Journal::load(&path).unwrap().studies[0].user_attributes["ended"].clone();
     assert_eq!(ended["trials"], count);
-    // Resuming under the same limit adds nothing, under a later one goes on.
+    // Resuming under the same limit adds nothing; a later limit continues.
     let mut again = Study::open(limited, &path).unwrap();
     assert_eq!(again.run(&Runner::new(&proposer, &evaluate)).unwrap(), Ended::TimeLimit);
     assert_eq!(again.trials().len(), count);
@@ -258,7 +258,7 @@ fn failed_trials_are_recorded_and_broken_ones_end_the_study() {
     );
 }
 
-/// Looks at the journal from within an evaluation, as another process would; panics in trial `panics`.
+/// Reads the journal from within an evaluation, as another process would; panics in trial `panics`.
 struct Nosy<'a> {
     path: &'a Path,
     panics: u64,
@@ -275,7 +275,7 @@ impl Evaluate<Params> for Nosy<'_> {
         let proposer = tinsmith_study::RandomSearch::new(mixed_space().unwrap());
         let error = other.run(&Runner::new(&proposer, self)).unwrap_err();
         assert!(matches!(error, StudyError::Busy { .. }), "{error}");
-        // A note that somebody adds meanwhile neither harms nor is lost.
+        // A note added by another program meanwhile neither harms nor is lost.
         let mut file = fs::OpenOptions::new().append(true).open(self.path).unwrap();
         let note = format!("n{}", request.trial);
         let line = serde_json::json!({"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {note: 1}});
@@ -294,7 +294,7 @@ fn others_may_read_and_annotate_but_not_run() {
     let journal = Journal::load(&path).unwrap();
     assert_eq!(journal.studies[0].trials.len(), 8);
     assert!((0..8).all(|i| journal.studies[0].user_attributes.contains_key(&format!("n{i}"))));
-    // A study that was opened before goes on from what the journal has by now.
+    // A study that was opened before continues from the journal's present content.
     let mut early: Study<Params> = Study::open(config(9), &path).unwrap();
     study = Study::open(config(9), &path).unwrap();
     study.run(&Runner::new(&proposer, &Nosy { path: &path, panics: u64::MAX })).unwrap();
@@ -318,4 +318,46 @@ fn a_panic_reaches_the_caller_and_leaves_the_others_no_wait() {
     assert!(result.is_err());
     let reopened: Study<Params> = Study::open(config(30), &path).unwrap();
     assert_eq!(reopened.trials().len(), 2);
+}
+
+#[test]
+fn lost_and_repeated_lines_are_refused_by_number() {
+    let dir = scratch();
+    let path = dir.path().join("journal.log");
+    run(config(6), &path, 1, 0);
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let first = lines.iter().position(|l| l.contains("\"op_code\":4")).unwrap();
+    let open = |lines: &[&str]| {
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        Study::<Params>::open(config(6), &path).map(drop)
+    };
+    open(&lines).unwrap();
+    let mut lost = lines.clone();
+    lost.remove(first + 2);
+    let StudyError::Journal { line, reason, .. } = open(&lost).unwrap_err() else { panic!("want a line") };
+    assert_eq!(line, first + 3);
+    assert!(reason.starts_with("is trial 3, want trial 2"), "{reason}");
+    let mut twice = lines.clone();
+    twice.insert(first + 2, lines[first + 1]);
+    let StudyError::Journal { line, reason, .. } = open(&twice).unwrap_err() else { panic!("want a line") };
+    assert_eq!(line, first + 3);
+    assert!(reason.starts_with("is trial 1 again"), "{reason}");
+    // Journals from before numbers were recorded are accepted.
+    let old: Vec<String> = (0..6)
+        .fold(lines.iter().map(|l| (*l).to_owned()).collect(), |lines: Vec<String>, k| {
+            lines.iter().map(|l| l.replace(&format!("\"number\":{k},"), "")).collect()
+        });
+    assert!(!old.concat().contains("\"number\""));
+    open(&old.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+}
+
+#[test]
+fn a_message_cuts_the_line_that_it_quotes() {
+    let line = format!(
+        "{{\"op_code\":7,\"trial_id\":0,\"step\":0,\"intermediate_value\":1,\"state\":\"{}\"}}\n",
+        "x".repeat(300_000)
+    );
+    let error = Journal::parse(&line, "j".as_ref()).unwrap_err().to_string();
+    assert!(error.starts_with("j:1: ") && error.len() < 1000, "{} bytes", error.len());
 }

@@ -1,4 +1,4 @@
-//! What the proposers find.
+//! Results of the proposers.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn tpe_beats_random_search() {
 
 #[test]
 fn tpe_finds_a_better_front_than_random_search() {
-    // Two bowls: the least losses are at x = 0 and x = 1 with y = 0 (z does not matter); between them lies the front.
+    // Two bowls with minima at x = 0 and x = 1 with y = 0 (z does not matter); the front lies between them.
     struct Two;
     impl Evaluate<Params> for Two {
         fn evaluate(
@@ -91,7 +91,7 @@ fn halving_stops_what_is_not_among_the_best() {
     assert_eq!(stopped.values.as_deref(), Some(&[*last][..]));
 }
 
-/// Asks for what a proposer must not ask for.
+/// A proposer that makes invalid requests.
 struct Wrong(u64);
 
 impl Proposer<Params> for Wrong {
@@ -254,7 +254,23 @@ fn a_start_is_tried_first_and_learned_from() {
     let start = StartWith::new(vec![good.clone()], tpe);
     study.run(&Runner::new(&start, &Bowl { longest: Duration::ZERO })).unwrap();
     assert_eq!(study.trials()[0].candidate(), &good);
-    // Half of the draws come from the one good trial's kernel, so most others are near it in what does not order.
+    // Half of the draws come from the one good trial's kernel, so most others are near it in the unordered
+    // parameter.
     let tanh = study.trials()[1..].iter().filter(|t| t.candidate().str("act") == Some("tanh")).count();
     assert!(tanh > 15, "{tanh} of 29");
+}
+
+#[test]
+fn levels_thin_integers_out_and_counts_do_not_wrap() {
+    let space = |domain: Domain| Space::new([("n", domain)]).unwrap();
+    let values = |domain: Domain, levels: u64| {
+        let grid = GridSearch::with_integer_levels(space(domain), levels, Some(levels)).unwrap();
+        (0..grid.len()).map(|i| grid.point(i).unwrap().i64("n").unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(values(Domain::int(4, 1024), 3), [4, 514, 1024]);
+    assert_eq!(values(Domain::log_int(1, 1000), 4), [1, 10, 96, 1000]);
+    assert_eq!(values(Domain::int(1, 5), 9), [1, 2, 3, 4, 5]);
+    assert_eq!(values(Domain::int(i64::MIN, i64::MAX), 2), [i64::MIN, i64::MAX]);
+    let error = GridSearch::new(space(Domain::int(i64::MIN, i64::MAX)), 3).unwrap_err().to_string();
+    assert!(error.contains("2^64 values"), "{error}");
 }

@@ -134,7 +134,7 @@ impl Planned {
                 optimizer.apply(rate, number, scale, tensor(change, is_kernel), threads);
             });
         } else if earlier.is_empty() && optimizer.is_elementwise() {
-            plan.backward_in_pieces(&|mut change| {
+            plan.backward_by_tiles(&|mut change| {
                 let (is_kernel, threads) = (prepared(&mut change), change.threads);
                 optimizer.apply(rate, number, 1.0, tensor(change, is_kernel), threads);
             })?;

@@ -3,7 +3,7 @@
 use tinsmith_kernels::Threads;
 use tinsmith_kernels::optimizer::{Adam, Rmsprop, Terms};
 use tinsmith_kernels::optimizer::{adam, lion, rmsprop, sgd, sgd_momentum, squared_norm};
-use tinsmith_layers::plan::Pieces;
+use tinsmith_layers::plan::ShortList;
 
 use super::rare::{adadelta, adagrad, adamax, nadam};
 use super::{OptimizerConfig, Rule, power_of};
@@ -14,7 +14,7 @@ pub(crate) struct Tensor<'a> {
     pub(crate) weights: &'a mut [f32],
     pub(crate) gradient: &'a mut [f32],
     /// [`slots`](Rule::slots) slices as long as the weights.
-    pub(crate) state: Pieces<&'a mut [f32]>,
+    pub(crate) state: ShortList<&'a mut [f32]>,
     /// Whether penalties are for it.
     pub(crate) is_kernel: bool,
     /// Where 0, weight and state become 0.

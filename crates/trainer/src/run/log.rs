@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tinsmith_foundation::{FoundationError, files};
 use tinsmith_layers::Model;
-use tinsmith_study::tensorboard::{EventWriter, SessionStatus};
 use tinsmith_study::{Decision, ParamValue};
+use tinsmith_tensorboard::{EventWriter, SessionStatus};
 
 use super::Plan;
 use crate::callback::Callback;

@@ -7,6 +7,7 @@ mod folds;
 mod metrics;
 mod optimizers;
 mod options;
+mod pool;
 mod resume;
 mod runs;
 mod schedules;

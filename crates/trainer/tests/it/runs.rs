@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tinsmith_foundation::{CancelToken, Grant, Seed};
-use tinsmith_study::tensorboard::read_events;
+use tinsmith_tensorboard::read_events;
 use tinsmith_trainer::run::load_model;
 use tinsmith_trainer::{Context, OptimizerConfig, Plan, Rule, Run, TrainConfig, TrainError, Undisturbed};
 

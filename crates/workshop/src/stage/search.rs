@@ -1,99 +1,138 @@
-//! Stage 2: architectures. The best of the study are trained in full, and the best of those is the one that the later
-//! stages make small.
+//! Stage 2: the architecture search.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
-use tinsmith_fleet::{Member, Pool, PoolContext};
+use serde_json::json;
+use tinsmith_foundation::FoundationError;
 use tinsmith_nas::{ArchitectureSearch, SearchConfig};
 use tinsmith_network::ModelSpec;
 use tinsmith_study::{Ended, SearchRun, Study, Trial};
-use tinsmith_trainer::{Callback, Plan, RunResult, Trainer, Undisturbed};
+use tinsmith_trainer::{TrainConfig, Trainer};
 
+use crate::bench::Workbench;
 use crate::error::{Result, WorkshopError};
-use crate::pipeline::Bench;
+use crate::identity::{WorkRecord, to_value};
+use crate::stage::StageJournal;
 
-/// What the search found.
-pub(crate) struct Found {
-    pub(crate) study: Study<ModelSpec>,
-    pub(crate) ended: Ended,
-    /// The chosen network, float and dense.
-    pub(crate) spec: ModelSpec,
-    /// Its weights.
-    pub(crate) weights: PathBuf,
+/// Searches architectures under hard limits, from given networks.
+#[derive(Debug, Clone)]
+pub struct SearchStage<'a> {
+    /// Trials, mutations, selection of parents; the budget's epochs replace those of `training`.
+    pub config: SearchConfig,
+    /// Networks to start from.
+    pub start: Vec<ModelSpec>,
+    /// Training recipe of a trial.
+    pub training: TrainConfig,
+    /// Folder of the journal, and of the front if the stage runs alone.
+    pub folder: &'a Path,
 }
 
-pub(crate) fn run(bench: &Bench<'_>, candidates: Vec<ModelSpec>) -> Result<Found> {
-    const STAGE: &str = "search";
-    let stage = &bench.config.search;
-    let budget = stage.budget.unwrap_or_default();
-    let config = SearchConfig {
-        trials: bench.config.trials,
-        budget,
-        time_limit_s: bench.time_limit_s(0.5),
-        mutations: stage.mutations,
-        evolution: stage.evolution.clone(),
-        ..SearchConfig::default()
-    };
-    let search = ArchitectureSearch::new(config, candidates, bench.limits, bench.target.clone())?;
-    let trainer =
-        Trainer::new(bench.train.clone(), bench.validation.clone(), bench.config.training(budget.epochs));
-    let (study, ended) = search.run(&SearchRun {
-        journal: &bench.folder.search_journal(),
-        seed: bench.seed.derive(STAGE, 0),
-        evaluate: &trainer,
-        scope: bench.scope,
-        jobs: bench.scope.cores(),
-        progress: bench.progress,
-        cancel: bench.cancel.clone(),
-    })?;
-    let ended = bench.ended(ended)?;
-    let (spec, weights) = choose(bench, &study)?;
-    Ok(Found { study, ended, spec, weights })
+/// Result of an architecture search.
+#[derive(Debug)]
+pub struct SearchOutcome {
+    /// All trials.
+    pub study: Study<ModelSpec>,
+    /// Reason for the end.
+    pub ended: Ended,
+    /// True if all trials were in the journal already.
+    pub is_unchanged: bool,
 }
 
-/// Trains the best trials in full and returns the best of them.
-fn choose(bench: &Bench<'_>, study: &Study<ModelSpec>) -> Result<(ModelSpec, PathBuf)> {
-    const STAGE: &str = "finalists";
-    let accuracy = |t: &Trial<ModelSpec>| t.scores.get("val_accuracy").copied().unwrap_or(0.0);
-    let mut ranked: Vec<_> =
-        study.trials().iter().filter(|t| t.is_feasible() && t.values.is_some()).collect();
-    ranked.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)).then(a.number.cmp(&b.number)));
-    ranked.truncate(bench.config.search.finalists);
-    let config = bench.config.training(bench.config.full_epochs());
-    let members = ranked.iter().map(|trial| Member {
-        name: format!("trial-{:05}", trial.number),
-        plan: Plan {
-            spec: ModelSpec { name: format!("trial-{:05}", trial.number), ..trial.candidate().clone() },
-            config: config.clone(),
-            seed: bench.seed.derive(STAGE, trial.number),
-            start: None,
-            attributes: BTreeMap::new(),
-        },
-    });
-    let fleet = Pool::new(bench.folder.finalists(), members.collect())?;
-    let results = fleet
-        .train(
-            &bench.train,
-            Some(&bench.validation),
-            &PoolContext {
-                scope: bench.scope,
-                stage: STAGE,
-                progress: bench.progress,
-                cancel: &bench.cancel,
-                callback: &|_| Ok(Box::new(Undisturbed) as Box<dyn Callback>),
-            },
+impl SearchStage<'_> {
+    /// Runs the trials that the journal lacks.
+    ///
+    /// # Errors
+    /// [`WorkshopError::Nas`] if no start network keeps the limits or the journal is of another study,
+    /// [`WorkshopError::Cancelled`] after a requested stop.
+    pub fn run(&self, bench: &Workbench<'_>) -> Result<SearchOutcome> {
+        self.run_with(
+            bench,
+            Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone()),
         )
-        .map_err(|error| bench.stopped(error))?;
-    let mut best: Option<(&Member, &RunResult)> = None;
-    for (member, result) in fleet.members().iter().zip(&results) {
-        if best.is_none_or(|(_, other)| result.is_better_than(other)) {
-            best = Some((member, result));
+    }
+
+    fn run_with(&self, bench: &Workbench<'_>, trainer: Trainer) -> Result<SearchOutcome> {
+        let search = self.search(bench)?;
+        let journal = StageJournal::of(self.folder);
+        let (study, ended) = search.run(&SearchRun {
+            journal: &journal.path,
+            seed: bench.seed.derive("search", 0),
+            evaluate: &trainer,
+            scope: bench.scope,
+            jobs: bench.scope.cores(),
+            progress: bench.progress,
+            cancel: bench.cancel.clone(),
+        })?;
+        let ended = Workbench::ended(ended, self.folder)?;
+        Ok(SearchOutcome { study, ended, is_unchanged: journal.is_unchanged() })
+    }
+
+    fn search(&self, bench: &Workbench<'_>) -> Result<ArchitectureSearch> {
+        bench.require_classes()?;
+        let start = self.start.clone();
+        Ok(ArchitectureSearch::new(self.config.clone(), start, bench.limits, bench.target.clone())?)
+    }
+
+    /// Runs the stage as a command of its own: claims the folder, keeps the weights of every trial, and writes the
+    /// normalization and the specifications on the Pareto front.
+    ///
+    /// # Errors
+    /// [`WorkshopError::OtherWork`] and [`WorkshopError::Occupied`] if the folder holds something else,
+    /// [`WorkshopError::NoResult`] if no trial is on the front; as [`Self::run`] otherwise.
+    pub fn run_alone(&self, bench: &Workbench<'_>) -> Result<SearchOutcome> {
+        self.search(bench)?;
+        self.record(bench)?.claim(self.folder)?;
+        bench.save_normalizer(&self.folder.join("normalizer.yaml"))?;
+        let trainer =
+            Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone())
+                .keeping_weights_in(self.folder.join("weights"));
+        let outcome = self.run_with(bench, trainer)?;
+        let front = outcome.study.pareto_front();
+        if front.is_empty() {
+            return Err(WorkshopError::NoResult { stage: "search", reason: reasons(&outcome.study) });
+        }
+        write_front(&front.into_iter().map(AsRef::as_ref).collect::<Vec<_>>(), &self.folder.join("front"))?;
+        Ok(outcome)
+    }
+
+    fn record(&self, bench: &Workbench<'_>) -> Result<WorkRecord> {
+        let hashes = self.start.iter().map(|spec| Ok(spec.structural_hash()?.to_string()));
+        let hashes = hashes.collect::<Result<Vec<String>>>()?;
+        // More trials or time only continue the same search.
+        let config = SearchConfig { trials: 0, time_limit_s: None, ..self.config.clone() };
+        bench.record(
+            "search",
+            &[
+                ("search", to_value("search", &config)?),
+                ("training", to_value("training", &self.training)?),
+                ("start", json!(hashes.join(" "))),
+            ],
+        )
+    }
+}
+
+/// Returns the first reasons for which trials of a study have no result.
+pub(crate) fn reasons<C>(study: &Study<C>) -> String {
+    let reasons: Vec<&str> = study.trials().iter().filter_map(|t| t.reason.as_deref()).take(3).collect();
+    if reasons.is_empty() { "no trial keeps the limits".to_owned() } else { reasons.join("; ") }
+}
+
+/// Makes `folder` hold the specifications of these trials and of no others.
+fn write_front(front: &[&Trial<ModelSpec>], folder: &Path) -> Result<()> {
+    let name = |trial: &Trial<ModelSpec>| format!("trial-{:05}.yaml", trial.number);
+    for trial in front {
+        trial.candidate().save(&folder.join(name(trial)))?;
+    }
+    let names: Vec<String> = front.iter().map(|trial| name(trial)).collect();
+    let read = |source| FoundationError::Read { path: folder.to_owned(), source };
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        let file = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        // An earlier front; files of other names are the user's.
+        if file.starts_with("trial-") && file.ends_with(".yaml") && !names.contains(&file) {
+            std::fs::remove_file(&path)
+                .map_err(|source| FoundationError::Write { path: path.clone(), source })?;
         }
     }
-    let Some((best, _)) = best else {
-        let reasons = study.trials().iter().filter_map(|t| t.reason.as_deref()).take(3).collect::<Vec<_>>();
-        return Err(WorkshopError::NoResult { stage: "search", reason: reasons.join("; ") });
-    };
-    Ok((best.plan.spec.clone(), fleet.run_of(best).weights()))
+    Ok(())
 }

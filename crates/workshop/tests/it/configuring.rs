@@ -1,8 +1,8 @@
-//! Configurations are read with their defaults, written out in full, and refused with a place.
+//! Configurations are read with defaults, resolved into plans, and refused with a position.
 
 use std::path::Path;
 
-use tinsmith_workshop::{ByteSize, DesignConfig, WorkshopError};
+use tinsmith_workshop::{ByteSize, DesignConfig, DesignPlan, WorkshopError};
 
 fn read(text: &str) -> Result<DesignConfig, Box<WorkshopError>> {
     let dir = tempfile::tempdir().unwrap();
@@ -12,7 +12,7 @@ fn read(text: &str) -> Result<DesignConfig, Box<WorkshopError>> {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn omitted_fields_have_their_defaults() {
     let config = read("flash: 4KiB\nsearch: {mutations: 3}\n").unwrap();
     assert_eq!(config.flash, ByteSize(4096));
     assert_eq!(config.search.mutations, 3);
@@ -22,18 +22,27 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn what_depends_on_the_data_is_written_out() {
+fn a_plan_decides_everything_that_depends_on_the_data() {
     let data = tinsmith_data::load("digits8x8").unwrap().train;
-    let config = DesignConfig::default().resolved(&data);
-    assert_eq!((config.epochs, config.batch_size, config.refit), (Some(60), Some(32), Some(true)));
-    assert!(config.search.budget.is_some() && config.quantize.trials.is_some() && config.augment.is_some());
-    assert_eq!(config.clone().resolved(&data), config, "what is resolved stays");
-    let text = tinsmith_foundation::config::to_yaml("configuration", &config).unwrap();
-    assert_eq!(read(&text).unwrap(), config);
+    let plan = DesignConfig::default().resolve(&data);
+    assert_eq!((plan.epochs, plan.batch_size, plan.refit), (60, 32, true));
+    assert_eq!(plan.as_config().resolve(&data), plan, "a resolved configuration stays as it is");
+    let text = tinsmith_foundation::config::to_yaml("configuration", &plan).unwrap();
+    assert_eq!(read(&text).unwrap(), plan.as_config());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(DesignPlan::load(&path).unwrap(), plan);
+    // Every line of the top level is required.
+    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with([' ', '-'])) {
+        let rest: Vec<&str> = text.lines().enumerate().filter(|(n, _)| *n != i).map(|(_, l)| l).collect();
+        std::fs::write(&path, rest.join("\n")).unwrap();
+        assert!(DesignPlan::load(&path).is_err(), "without {line}");
+    }
 }
 
 #[test]
-fn faults_have_a_place() {
+fn faults_have_a_position() {
     for (text, expected) in [
         ("flash: lots\n", "design.yaml:1:8: "),
         ("search:\n  mutatoins: 3\n", "design.yaml:2:3: "),

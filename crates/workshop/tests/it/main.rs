@@ -4,3 +4,4 @@
 
 mod configuring;
 mod designing;
+mod stages;

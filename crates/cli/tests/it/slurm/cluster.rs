@@ -11,21 +11,21 @@ use tempfile::TempDir;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fleet/tests/slurm");
 
-/// How long anything may take before a test gives up.
+/// Time after which a test gives up waiting.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A running cluster, stopped and cleared away when dropped.
+/// A running cluster; stopped and deleted on drop.
 pub(super) struct Cluster {
     folder: TempDir,
 }
 
 impl Cluster {
-    /// Starts a cluster with these settings; none where there is no Slurm and none may be installed.
+    /// Starts a cluster with these settings; `None` if Slurm is missing and cannot be installed.
     pub(super) fn start(settings: &[(&str, &str)]) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("slurm-").tempdir().unwrap();
         let mut command = Command::new(format!("{SCRIPTS}/start-slurm"));
         command.arg(folder.path()).envs(settings.iter().copied()).stdin(Stdio::null());
-        // The daemons must not hold the ends of our pipes, so what they say goes to a file.
+        // Daemons that inherit our pipes would keep them open, so their output goes to a file.
         let log = std::fs::File::create(folder.path().join("start.log")).unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let started = command.status().unwrap();
@@ -40,7 +40,7 @@ impl Cluster {
         None
     }
 
-    /// Whether a cluster can limit its jobs' memory here. A second one beside another would take its groups.
+    /// Returns whether a cluster can limit the memory of jobs here. Two clusters would share one set of groups.
     pub(super) fn has_cgroups() -> bool {
         let root = Path::new("/sys/fs/cgroup");
         let is_writable = |name: &str| {
@@ -150,7 +150,7 @@ impl Site<'_> {
         said
     }
 
-    /// Settings of the project; general work stays off the nodes that two scenarios break.
+    /// Writes the settings of the project; other work stays off the nodes that two scenarios break.
     pub(super) fn settings(&self, yaml: &str) {
         let text = if yaml.contains("extra") {
             yaml.to_owned()
@@ -160,7 +160,7 @@ impl Site<'_> {
         std::fs::write(self.project().join("slurm.yaml"), text).unwrap();
     }
 
-    /// Every run as `export` tells it.
+    /// Returns every run as `export` prints it.
     pub(super) fn runs(&self) -> Vec<Value> {
         self.ok(&["export", "project", "--format", "jsonl"])
             .lines()
@@ -186,7 +186,7 @@ impl Site<'_> {
         }
     }
 
-    /// What all jobs printed.
+    /// Returns the output of all jobs.
     fn logs(&self) -> String {
         let entries = std::fs::read_dir(self.project().join("logs")).into_iter().flatten().flatten();
         let text = |path: PathBuf| {
@@ -215,7 +215,7 @@ impl Site<'_> {
         serde_json::from_str(&std::fs::read_to_string(self.project().join(path)).unwrap()).unwrap()
     }
 
-    /// The weights of all runs of a project, by their checksums.
+    /// Returns the checksums of the weights of all runs of a project.
     pub(super) fn weights(&self, project: &str, runs: u64) -> Vec<String> {
         let path = |i: u64| self.path(project).join(format!("runs/{:03}/{i:06}/result.json", i / 1000));
         let read = |path: PathBuf| {
@@ -226,7 +226,7 @@ impl Site<'_> {
         (0..runs).map(path).map(read).collect()
     }
 
-    /// The same plan trained here, without disturbance.
+    /// Trains the same plan in this process, undisturbed, and returns the checksums of its weights.
     pub(super) fn twin(&self, list: &str, more: &[&str], runs: u64) -> Vec<String> {
         self.generate("twin", list, more);
         self.ok(&["run", "twin", "--quiet"]);
@@ -242,8 +242,8 @@ pub(super) fn all_done(runs: &[Value]) -> bool {
     runs.iter().all(|r| state(r) == "done")
 }
 
-/// As many epochs of the small classifier as take about so long on one core here; none of the scenarios depends on how
-/// fast the machine is.
+/// Returns the number of epochs of the small classifier that take about `seconds` on one core, so that scenarios do not depend
+/// on the speed of the machine.
 pub(super) fn epochs(seconds: f64) -> String {
     const PROBE: f64 = 500.0;
     static RATE: OnceLock<f64> = OnceLock::new();

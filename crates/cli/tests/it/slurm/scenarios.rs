@@ -1,4 +1,4 @@
-//! What happens to fleets on clusters.
+//! Scenarios of fleets on clusters: kills, limits, lost nodes, full queues.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,16 +31,16 @@ pub(super) const WITH_CGROUPS: &[Scenario] = &[("memory", memory)];
 /// A network that does not take the digits.
 const UNFIT: &str =
     "layers: [{name: x, input: {shape: [8, 4, 1]}}, {name: f, flatten: {}}, {name: y, dense: {units: 10}}]";
-/// Epochs of a training that nobody waits for.
+/// Epochs of a training that is always stopped.
 const LONG: &[&str] = &["--epochs", "10000000"];
-/// Seconds of a training that lasts long enough to be disturbed.
+/// Seconds of a training that is long enough to be disturbed.
 const SOME: f64 = 4.0;
 
 fn reason(run: &Value) -> &str {
     run["reason"].as_str().unwrap()
 }
 
-/// When a run's job worked on it.
+/// Start and end of the work on a run.
 fn interval(site: &Site<'_>, index: u64) -> (String, String, String) {
     let folder = format!("runs/000/{index:06}");
     let claim = site.json(&format!("{folder}/attempt-0001/claim.json"));
@@ -168,7 +168,7 @@ fn preemption(cluster: &Cluster) {
     ends_as_undisturbed(&site);
 }
 
-/// The signal that comes before a time limit: the task stores a checkpoint and asks to be requeued itself.
+/// Signalled before its time limit, a task stores a checkpoint and requeues itself.
 fn warning(cluster: &Cluster) {
     let site = cluster.project("classifier.small=1", &["--epochs", &epochs(SOME)]);
     site.settings("collect: false");
@@ -180,7 +180,7 @@ fn warning(cluster: &Cluster) {
     assert_eq!(site.json("runs/000/000000/attempt-0002/claim.json")["restarts"], 1);
 }
 
-/// Short runs in tasks of five; tasks are killed all the time, and what they leave is tried again.
+/// Short runs in tasks of five: tasks are killed continually, and their runs are retried.
 fn chunks(cluster: &Cluster) {
     const RUNS: u64 = 20;
     let epochs = epochs(0.5);
@@ -210,17 +210,17 @@ fn chunks(cluster: &Cluster) {
     assert_eq!(site.weights("project", RUNS), twin);
 }
 
-/// A task of four runs that may last two minutes, but after a few seconds begins no other run.
+/// A task of four runs with a limit of two minutes that starts no run after a few seconds.
 const STOPPING: &str = "runs_per_task: 4\ncollect: false\ntime_minutes: 2\nsignal_before_limit_s: 0";
 
-/// How many attempts there were at each of the first runs.
+/// Returns the number of attempts at each of the first runs.
 fn attempts(site: &Site<'_>, runs: u64) -> Vec<usize> {
     let of = |i: u64| std::fs::read_dir(site.project().join(format!("runs/000/{i:06}"))).unwrap();
     let is_attempt = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with("attempt-");
     (0..runs).map(|i| of(i).flatten().filter(is_attempt).count()).collect()
 }
 
-/// Near its limit a task begins no other run and is requeued; none of its runs is cut off.
+/// Near its limit a task starts no run and is requeued; no run is cut off.
 fn stopping(cluster: &Cluster) {
     let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
     site.settings(STOPPING);
@@ -235,8 +235,8 @@ fn stopping(cluster: &Cluster) {
     assert!(restarts(3) > 0, "the last run is of a later start of the task");
 }
 
-/// Where the task may not be requeued, what it has not begun is open and another submission has it. Its limit is the
-/// partition's default of a minute, which only Slurm knows.
+/// A task that may not be requeued gives back the runs that it did not start, and another submission takes them. Its limit is
+/// the partition's default of a minute, which only Slurm knows.
 fn giving_back(cluster: &Cluster) {
     let site = cluster.project("classifier.small=4", &["--epochs", &epochs(3.0)]);
     site.settings("runs_per_task: 4\ncollect: false\nsignal_before_limit_s: 0");
@@ -253,7 +253,7 @@ fn giving_back(cluster: &Cluster) {
     assert_eq!(claim["submission"], 2, "{claim}");
 }
 
-/// Submits until everything is done, however little of it the cluster takes at once.
+/// Submits until everything is done, however few tasks the cluster accepts at once.
 fn submit_until_done(site: &Site<'_>) {
     site.until("the end of all runs", |runs| {
         site.tinsmith(&["submit", "project", "--executor", "slurm"]);
@@ -263,7 +263,7 @@ fn submit_until_done(site: &Site<'_>) {
     assert_eq!(attempts(site, expected.len() as u64), expected, "nothing is trained twice");
 }
 
-/// Submits what does not fit; says what was printed.
+/// Submits more than the cluster accepts, and returns the output.
 #[track_caller]
 fn submit_too_many(site: &Site<'_>) -> String {
     let output = site.tinsmith(&["submit", "project", "--executor", "slurm"]);
@@ -272,14 +272,14 @@ fn submit_too_many(site: &Site<'_>) -> String {
     said
 }
 
-/// How many runs wait in the queue, and how many the cluster did not take.
+/// Returns the number of runs in the queue, and the number that the cluster did not accept.
 fn taken(runs: &[Value]) -> (usize, usize) {
     let count =
         |word: &str| runs.iter().filter(|r| state(r) == "pending" && reason(r).contains(word)).count();
-    (count("JobHeldUser"), count("did not take it; submit again"))
+    (count("JobHeldUser"), count("refused it; submit again"))
 }
 
-/// A user may have five jobs: so many are taken, the others stay open, and a later `submit` goes on.
+/// A user is limited to five jobs: five are accepted, the others stay open, and a later `submit` continues.
 fn submit_limit(cluster: &Cluster) {
     let user =
         String::from_utf8(std::process::Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
@@ -299,11 +299,11 @@ fn submit_limit(cluster: &Cluster) {
     });
     site.settings("account: few\ncollect: false\nextra: ['--hold']");
     let said = submit_too_many(&site);
-    assert!(said.contains("submission 1: 5 runs in jobs") && said.contains("did not take 7 runs"), "{said}");
+    assert!(said.contains("submission 1: 5 runs in jobs") && said.contains("refused 7 runs"), "{said}");
     assert!(said.contains("job submit limit") && said.contains("submit again later"), "{said}");
     assert_eq!(taken(&site.runs()), (5, 7));
     let said = submit_too_many(&site);
-    assert!(!said.contains("submission 2") && said.contains("did not take 7 runs"), "{said}");
+    assert!(!said.contains("submission 2") && said.contains("refused 7 runs"), "{said}");
     assert_eq!(taken(&site.runs()), (5, 7), "nothing was lost");
     let jobs = cluster.call("squeue", &["-h", "-A", "few", "-o", "%F"]);
     for job in jobs.lines() {
@@ -313,7 +313,7 @@ fn submit_limit(cluster: &Cluster) {
     submit_until_done(&site);
 }
 
-/// A controller that holds eight jobs, three of them somebody else's: sbatch would wait for two minutes each time.
+/// A controller holds at most eight jobs, three of them of another user. Plain sbatch would wait two minutes each time.
 fn full_queue(cluster: &Cluster) {
     let others: Vec<String> = (0..3)
         .map(|_| cluster.call("sbatch", &["--parsable", "--hold", "-o", "/dev/null", "--wrap", "true"]))
@@ -329,7 +329,7 @@ fn full_queue(cluster: &Cluster) {
     );
     let (waiting, left) = taken(&site.runs());
     assert!(waiting > 0 && left > 0 && waiting + left == 10, "{said}\n{:?}", site.runs());
-    assert!(said.contains(&format!("did not take {left} runs")), "{said}");
+    assert!(said.contains(&format!("refused {left} runs")), "{said}");
     let jobs = cluster.call("squeue", &["-h", "-o", "%F"]);
     for job in others {
         cluster.call("scancel", &[job.trim()]);
@@ -341,7 +341,7 @@ fn full_queue(cluster: &Cluster) {
     submit_until_done(&site);
 }
 
-/// A run that needs more memory than it gets is killed, told from others that failed, and gets twice as much each time.
+/// A run that exceeds its memory is killed, recognized as such, and gets twice as much on each retry.
 fn memory(cluster: &Cluster) {
     let site = cluster.project("classifier.large=1", &[]);
     site.settings("memory_mib: 16\ncollect: false\nextra: []");
@@ -364,7 +364,7 @@ fn memory(cluster: &Cluster) {
     }
 }
 
-/// Jobs that the controller no longer knows: their end is in the accounts, and in their logs.
+/// The controller no longer knows old jobs: their end is read from accounting and from their logs.
 fn forgotten(cluster: &Cluster) {
     let site = cluster.project("classifier.small=3", LONG);
     site.settings("collect: false\nextra: []");

@@ -1,30 +1,30 @@
-//! The linear maps of the algorithms: what tiles, kernels and sums become, each with its adjoint.
+//! The linear transforms of the algorithms, for inputs, kernels and products, each with its adjoint.
 //!
-//! `F(m, r)` gives `m` results of a filter of `r` taps for `p = m + r - 1` products, one for each point at which the
-//! polynomials of the data and of the filter are evaluated (Winograd, 1980; Lavin and Gray, 2015, arXiv 1509.09308).
+//! `F(m, r)` computes `m` results of a filter with `r` taps from `p = m + r - 1` products, one for each point at
+//! which the polynomials of data and filter are evaluated (Winograd, 1980; Lavin and Gray, 2015, arXiv 1509.09308).
 #![expect(unsafe_code, reason = "vector instructions")]
 
 use std::marker::PhantomData;
 
 use crate::tile::simd::Simd;
 
-/// The maps of one algorithm with `P` points, `M` results and `R` taps.
+/// The transforms of one algorithm with `P` points, `M` results and `R` taps.
 ///
 /// # Safety
-/// Every function needs the processor to have the instruction set of `S`.
+/// The processor must support the instruction set of `S`.
 pub(super) trait Filter<const P: usize, const M: usize, const R: usize> {
-    /// Height and width of what the points are made of: a line, but for [`Both`].
+    /// Height and width of the input tile: a line, except for [`Nested`].
     const PLACES: (usize, usize) = (1, P);
-    /// Height and width of the results.
+    /// Height and width of the output tile.
     const RESULTS: (usize, usize) = (1, M);
 
-    /// Places of the input to points.
+    /// Transforms an input tile.
     unsafe fn input<S: Simd>(d: [S::Vector; P]) -> [S::Vector; P];
-    /// Points to results.
+    /// Transforms products into results.
     unsafe fn output<S: Simd>(m: [S::Vector; P]) -> [S::Vector; M];
     /// The adjoint of [`output`](Self::output).
     unsafe fn output_gradient<S: Simd>(y: [S::Vector; M]) -> [S::Vector; P];
-    /// Taps to points.
+    /// Transforms the taps of a kernel.
     unsafe fn kernel<S: Simd>(g: [S::Vector; R]) -> [S::Vector; P];
     /// The adjoint of [`kernel`](Self::kernel).
     unsafe fn kernel_gradient<S: Simd>(u: [S::Vector; P]) -> [S::Vector; R];
@@ -56,7 +56,7 @@ pub(super) struct F23;
 impl Filter<4, 2, 3> for F23 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: [S::Vector; 4]) -> [S::Vector; 4] {
-        // SAFETY: guaranteed by the caller, as in all of these.
+        // SAFETY: guaranteed by the caller, as in all transforms.
         unsafe {
             [S::subtract(d[0], d[2]), S::add(d[1], d[2]), S::subtract(d[2], d[1]), S::subtract(d[1], d[3])]
         }
@@ -102,7 +102,7 @@ pub(super) struct F43;
 impl Filter<6, 4, 3> for F43 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: [S::Vector; 6]) -> [S::Vector; 6] {
-        // SAFETY: guaranteed by the caller, as in all of these.
+        // SAFETY: guaranteed by the caller, as in all transforms.
         unsafe {
             let (even, odd) = (more::<S>(-4.0, d[2], d[4]), more::<S>(-4.0, d[1], d[3]));
             let (even_2, odd_2) = (S::subtract(d[4], d[2]), S::subtract(d[3], d[1]));
@@ -188,7 +188,7 @@ impl Filter<6, 4, 3> for F43 {
 /// `F(4, 5)`: the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
 pub(super) struct F45;
 
-/// Inverses of the products of distances between a point and the others, for 1, 2 and 1/2.
+/// Inverse products of the distances between a point and all others, for the points 1, 2 and 1/2.
 const ONE: f32 = -2.0 / 9.0;
 const TWO: f32 = 1.0 / 90.0;
 const HALF: f32 = 32.0 / 45.0;
@@ -196,7 +196,7 @@ const HALF: f32 = 32.0 / 45.0;
 impl Filter<8, 4, 5> for F45 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: [S::Vector; 8]) -> [S::Vector; 8] {
-        // SAFETY: guaranteed by the caller, as in all of these.
+        // SAFETY: guaranteed by the caller, as in all transforms.
         unsafe {
             let even = more::<S>(-4.25, d[4], S::add(d[2], d[6]));
             let odd = more::<S>(-4.25, d[3], S::add(d[1], d[5]));
@@ -296,21 +296,21 @@ impl Filter<8, 4, 5> for F45 {
     }
 }
 
-/// A filter of lines along both axes.
-pub(super) struct Both<L>(PhantomData<L>);
+/// A one-dimensional algorithm nested in itself, for squares.
+pub(super) struct Nested<L>(PhantomData<L>);
 
-/// [`Filter`] for `Both<$line>` of squares of its sizes.
-macro_rules! both {
+/// Implements [`Filter`] for `Nested<$line>`: the transform of columns, then of rows.
+macro_rules! nested {
     ($line:ty, $p:literal $m:literal $r:literal) => {
-        impl Filter<{ $p * $p }, { $m * $m }, { $r * $r }> for Both<$line> {
+        impl Filter<{ $p * $p }, { $m * $m }, { $r * $r }> for Nested<$line> {
             const PLACES: (usize, usize) = ($p, $p);
             const RESULTS: (usize, usize) = ($m, $m);
 
-            both!(@ $line, input, $p, $p);
-            both!(@ $line, output, $p, $m);
-            both!(@ $line, output_gradient, $m, $p);
-            both!(@ $line, kernel, $r, $p);
-            both!(@ $line, kernel_gradient, $p, $r);
+            nested!(@ $line, input, $p, $p);
+            nested!(@ $line, output, $p, $m);
+            nested!(@ $line, output_gradient, $m, $p);
+            nested!(@ $line, kernel, $r, $p);
+            nested!(@ $line, kernel_gradient, $p, $r);
         }
     };
     (@ $line:ty, $map:ident, $from:literal, $to:literal) => {
@@ -344,5 +344,5 @@ macro_rules! both {
     };
 }
 
-both!(F23, 4 2 3);
-both!(F43, 6 4 3);
+nested!(F23, 4 2 3);
+nested!(F43, 6 4 3);

@@ -1,4 +1,4 @@
-//! Which unit of the old network each channel of the new one stands for.
+//! Maps each channel of the new network to a unit of the old one.
 
 use tinsmith_foundation::Seed;
 use tinsmith_network::{Op, Role};
@@ -8,13 +8,13 @@ use crate::error::Result;
 use crate::layer::param_name;
 use crate::model::Model;
 
-/// Channels of a layer's output in terms of those of the old network.
+/// Channels of a layer's output as units of the old network.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Channels {
-    /// How many there were.
+    /// Number of old units.
     pub(super) old: usize,
-    /// For each channel the old one, and the part of what the old one did that is left to it: the parts of its
-    /// repetitions add up to 1.
+    /// Old unit of each channel, with its fraction of the old unit's contribution. The fractions of repetitions sum
+    /// to 1.
     pub(super) sources: Vec<(usize, f32)>,
 }
 
@@ -28,31 +28,31 @@ impl Channels {
     }
 }
 
-/// Channels that are chosen together, because they are added up somewhere.
+/// Channels that are chosen together because they are added up somewhere.
 #[derive(Debug, Clone, Default)]
 struct Group {
-    /// Channels in the new network, and in the old.
+    /// Number of channels in the new and in the old network.
     sizes: Option<(usize, usize)>,
-    /// Whether they must stay as they are: inputs, outputs of the network, and what cannot be followed.
+    /// True if the channels must stay as they are: network inputs and outputs, and channels that cannot be matched.
     is_fixed: bool,
-    /// The layers whose units they are, with their namesakes.
+    /// Layers that produce these channels, each with the old layer of the same name.
     makers: Vec<(usize, usize)>,
 }
 
-/// How a layer's channels follow from others'.
+/// Derivation of a layer's channels from those of other layers.
 #[derive(Debug, Clone)]
 enum Origin {
-    /// The channels of a group.
+    /// Channels of a group.
     Group(usize),
-    /// Those of a layer, at each of so many places one after another.
+    /// Channels of layer `of`, repeated once per place.
     Flat { of: usize, places: usize },
-    /// Those of a layer, each with so many copies.
+    /// Channels of layer `of`, each with this many copies.
     Multiplied { of: usize, copies: usize },
-    /// Those of several layers one after another.
+    /// Channels of several layers, concatenated.
     Joined(Vec<usize>),
-    /// As many as the layer's, if that one's have not changed.
+    /// As many as layer `of` has, if those are unchanged.
     Shuffled { of: usize },
-    /// New ones.
+    /// New channels without a counterpart.
     Unknown,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Routes {
 
 impl Routes {
     pub(super) fn new(new: &Model, old: &Model) -> Result<Self> {
-        let mut draft = Draft { new, old, groups: Vec::new(), parents: Vec::new() };
+        let mut draft = RouteDraft { new, old, groups: Vec::new(), parents: Vec::new() };
         let count = new.spec.layers.len();
         let mut origins = vec![Origin::Unknown; count];
         let mut identities = vec![false; count];
@@ -92,13 +92,15 @@ impl Routes {
                 Origin::Flat { of, places } => channels[*of].as_ref().map(|inner| Channels {
                     old: inner.old * places,
                     sources: (0..*places)
-                        .flat_map(|p| inner.sources.iter().map(move |&(c, share)| (p * inner.old + c, share)))
+                        .flat_map(|p| {
+                            inner.sources.iter().map(move |&(c, fraction)| (p * inner.old + c, fraction))
+                        })
                         .collect(),
                 }),
                 Origin::Multiplied { of, copies } => channels[*of].as_ref().map(|inner| Channels {
                     old: inner.old * copies,
                     sources: (inner.sources.iter())
-                        .flat_map(|&(c, share)| (0..*copies).map(move |j| (c * copies + j, share)))
+                        .flat_map(|&(c, fraction)| (0..*copies).map(move |j| (c * copies + j, fraction)))
                         .collect(),
                 }),
                 Origin::Joined(parts) => {
@@ -106,7 +108,7 @@ impl Routes {
                     parts.map(|parts| {
                         let mut joined = Channels { old: 0, sources: Vec::new() };
                         for part in parts {
-                            let moved = part.sources.iter().map(|&(c, share)| (joined.old + c, share));
+                            let moved = part.sources.iter().map(|&(c, fraction)| (joined.old + c, fraction));
                             joined.sources.extend(moved);
                             joined.old += part.old;
                         }
@@ -123,12 +125,12 @@ impl Routes {
         Ok(Self { channels, identities })
     }
 
-    /// The channels of a layer's output, where they can be followed.
+    /// Channels of a layer's output, if they can be matched.
     pub(super) fn of(&self, layer: usize) -> Option<&Channels> {
         self.channels[layer].as_ref()
     }
 
-    /// Whether a new layer shall give back its input.
+    /// True if a new layer starts as the identity.
     pub(super) fn is_identity(&self, layer: usize) -> bool {
         self.identities[layer]
     }
@@ -141,15 +143,15 @@ pub(super) fn namesake(new: &Model, old: &Model, layer: usize) -> Option<usize> 
     (old.spec.layers[found].op.name() == own.op.name()).then_some(found)
 }
 
-struct Draft<'a> {
+struct RouteDraft<'a> {
     new: &'a Model,
     old: &'a Model,
     groups: Vec<Group>,
-    /// For each group one that it was united with, or itself.
+    /// Union-find parent of each group.
     parents: Vec<usize>,
 }
 
-impl Draft<'_> {
+impl RouteDraft<'_> {
     fn root(&self, mut group: usize) -> usize {
         while self.parents[group] != group {
             group = self.parents[group];
@@ -215,14 +217,14 @@ impl Draft<'_> {
             Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => self.merged(&node.inputs, origins),
             _ => match origins[first] {
                 Origin::Group(group) => Origin::Group(group),
-                // Channel by channel, whatever the channels are.
+                // These layers work per channel.
                 Origin::Unknown => Origin::Unknown,
                 _ => Origin::Flat { of: first, places: 1 },
             },
         }
     }
 
-    /// What is added up has the same units: their groups become one.
+    /// Operands of a sum have the same units, so their groups are united.
     fn merged(&mut self, inputs: &[usize], origins: &[Origin]) -> Origin {
         let groups: Vec<Option<usize>> = inputs
             .iter()
@@ -241,7 +243,7 @@ impl Draft<'_> {
         Origin::Group(first)
     }
 
-    /// Which old unit each channel of a group stands for.
+    /// Chooses the old unit of each channel of a group.
     fn choose(&self, group: usize) -> Result<Option<Channels>> {
         let Group { sizes: Some((new, old)), is_fixed, makers } = &self.groups[group] else {
             return Ok(None);
@@ -265,14 +267,14 @@ impl Draft<'_> {
         Ok(Some(Channels { old, sources: kept.into_iter().map(|c| (c, 1.0)).collect() }))
     }
 
-    /// The squared norm of the weights that lead into each unit, over all layers that make it.
+    /// Squared norm of the weights leading into each unit, over all layers that produce it.
     fn norms(&self, makers: &[(usize, usize)], count: usize) -> Result<Vec<f64>> {
         let mut norms = vec![0.0_f64; count];
         for &(_, old) in makers {
             let layer = &self.old.spec.layers[old];
             let shapes = self.old.graph.input_shapes(old);
             let weights = shapes.first().map(|input| layer.op.weights(input)).unwrap_or_default();
-            // The last kernel is the one whose outputs are the units.
+            // The outputs of the last kernel are the units.
             let Some(kernel) = weights.iter().rfind(|w| w.role == Role::Kernel) else { continue };
             let param = self.old.params.get(&param_name(&layer.name, kernel.name))?;
             let inner = match layer.op {
@@ -295,11 +297,11 @@ fn is_grouped(op: &Op) -> bool {
     }
 }
 
-/// `new` channels for `old`: each once, then some again. What is repeated is divided unevenly.
+/// Maps `new` channels to `old` units: each once, then repetitions with uneven fractions.
 fn repeated(old: usize, new: usize, seed: Seed) -> Channels {
     let mut rng = seed.rng();
     let mut index: Vec<usize> = (0..old).collect();
-    // Whole rounds over all units, in random order, so that none is repeated much more often than another.
+    // Whole rounds over all units in random order, so that no unit is repeated much more often than another.
     while index.len() < new {
         let round = rng.permutation(old);
         index.extend(round.into_iter().take(new - index.len()));
@@ -307,8 +309,8 @@ fn repeated(old: usize, new: usize, seed: Seed) -> Channels {
     let weights: Vec<f64> = index.iter().map(|_| rng.uniform_in(0.8, 1.2)).collect();
     let mut sums = vec![0.0; old];
     index.iter().zip(&weights).for_each(|(&c, weight)| sums[c] += weight);
-    let share = |(&c, weight): (&usize, &f64)| (c, (weight / sums[c]) as f32);
-    let mut sources: Vec<(usize, f32)> = index.iter().zip(&weights).map(share).collect();
+    let fraction = |(&c, weight): (&usize, &f64)| (c, (weight / sums[c]) as f32);
+    let mut sources: Vec<(usize, f32)> = index.iter().zip(&weights).map(fraction).collect();
     for source in &mut sources {
         if index.iter().filter(|&&c| c == source.0).count() == 1 {
             source.1 = 1.0;

@@ -1,4 +1,4 @@
-//! New layers that give back what they take.
+//! Identity initialization of new layers.
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
@@ -7,7 +7,7 @@ use tinsmith_network::{Activation, Op, Padding, Quantizer, Role};
 use crate::error::Result;
 use crate::model::Model;
 
-/// Whether weights exist with which a layer gives back its input.
+/// Returns true if a layer can be the identity.
 pub(super) fn is_possible(model: &Model, layer: usize) -> bool {
     let inputs = &model.graph.nodes[layer].inputs;
     let Some(&first) = inputs.first() else { return false };
@@ -31,7 +31,7 @@ pub(super) fn is_possible(model: &Model, layer: usize) -> bool {
     is_linear_map && same_shape && op.activation().is_none_or(|a| leaves(model, a, first))
 }
 
-/// Whether an activation leaves the output of `layer` as it is.
+/// Returns true if an activation leaves the output of `layer` unchanged.
 fn leaves(model: &Model, activation: &Activation, layer: usize) -> bool {
     if activation.is_linear() {
         return true;
@@ -49,7 +49,7 @@ fn leaves(model: &Model, activation: &Activation, layer: usize) -> bool {
     let op = &model.spec.layers[layer].op;
     let before = model.graph.nodes[layer].inputs.first().copied();
     match op {
-        // These give back values that they took.
+        // These layers return values of their inputs.
         Op::MaxPool1d(_)
         | Op::MaxPool2d(_)
         | Op::GlobalMaxPool1d(_)
@@ -64,7 +64,7 @@ fn leaves(model: &Model, activation: &Activation, layer: usize) -> bool {
         {
             before.is_some_and(|k| leaves(model, activation, k))
         }
-        // Means of values that are not negative are not negative.
+        // Means of non-negative values are non-negative.
         Op::AveragePool1d(_)
         | Op::AveragePool2d(_)
         | Op::GlobalAveragePool1d(_)
@@ -84,7 +84,7 @@ fn leaves(model: &Model, activation: &Activation, layer: usize) -> bool {
     }
 }
 
-/// Sets a parameter of a layer for which it [`is_possible`].
+/// Sets a parameter of a layer for which [`is_possible`] holds.
 pub(super) fn set(param: &Param, op: &Op, role: Role) -> Result<()> {
     let dims = param.dims();
     let rank = dims.len();
@@ -103,7 +103,7 @@ pub(super) fn set(param: &Param, op: &Op, role: Role) -> Result<()> {
             }
         }
         (Role::Gamma, Op::BatchNorm(l)) => values.fill((1.0 + l.epsilon).sqrt() as f32),
-        // Where no scale is learned, the variance makes up for epsilon.
+        // Without a learned scale, the variance compensates epsilon.
         (Role::MovingVariance, Op::BatchNorm(l)) => {
             values.fill(if l.scale { 1.0 } else { 1.0 - l.epsilon as f32 });
         }
@@ -112,7 +112,7 @@ pub(super) fn set(param: &Param, op: &Op, role: Role) -> Result<()> {
     Ok(param.set(&Tensor::from_vec(values, dims, param.tensor().device())?)?)
 }
 
-/// The tap that lies on the element itself.
+/// The tap aligned with the element itself.
 const fn middle(op: &Op, size: usize) -> usize {
     match op {
         Op::Conv1d(l) if matches!(l.padding, Padding::Causal) => size - 1,

@@ -1,41 +1,41 @@
-//! Where each axis of a parameter takes its values.
+//! Value sources for each axis of a parameter.
 
 use tinsmith_network::{Op, Padding, Role, Weight};
 
-use super::Source;
+use super::ValueSource;
 use super::channels::{Channels, Routes};
 use crate::model::Model;
 
-/// The common part of two shapes.
-pub(super) fn common(new: &[usize], old: &[usize]) -> Vec<Vec<Source>> {
+/// Common region of two shapes.
+pub(super) fn common(new: &[usize], old: &[usize]) -> Vec<Vec<ValueSource>> {
     new.iter().zip(old).map(|(&new, &old)| prefix(new, old)).collect()
 }
 
-/// The axes of a weight of the layer `layer.0` of the new network, whose namesake in the old one is `layer.1`.
+/// Value sources per axis for a weight of new layer `layer.0`, whose old counterpart is `layer.1`.
 pub(super) fn axes(
     new: &Model,
     old: &Model,
     routes: &Routes,
     layer: (usize, usize),
     weight: &Weight,
-) -> Vec<Vec<Source>> {
+) -> Vec<Vec<ValueSource>> {
     let op = &new.spec.layers[layer.0].op;
     let old_shapes = old.graph.input_shapes(layer.1);
     let old_input = old_shapes.first().copied().unwrap_or_default();
     let dims = &weight.shape;
     let weights = old.spec.layers[layer.1].op.weights(old_input);
     let Some(was) = weights.iter().find(|w| w.name == weight.name).map(|w| w.shape.as_slice()) else {
-        return dims.iter().map(|&n| vec![Source::Own; n]).collect();
+        return dims.iter().map(|&n| vec![ValueSource::Own; n]).collect();
     };
     let first = new.graph.nodes[layer.0].inputs.first().copied();
     let inputs = first.and_then(|k| routes.of(k));
     let outputs = routes.of(layer.0);
-    let mut axes: Vec<Vec<Source>> = common(dims, was);
+    let mut axes: Vec<Vec<ValueSource>> = common(dims, was);
     let rank = dims.len();
     if weight.role != Role::Kernel {
-        // Biases, normalizations and slopes go along with the channels, without a share.
+        // Biases, normalizations and slopes follow their channels without a fraction.
         if let Some(last) = axes.last_mut() {
-            *last = follow(outputs, dims[rank - 1], was[rank - 1], Share::Ignored);
+            *last = follow(outputs, dims[rank - 1], was[rank - 1], Fraction::Ignored);
         }
         return axes;
     }
@@ -45,24 +45,24 @@ pub(super) fn axes(
     };
     let is_depthwise = weight.name == "depthwise_kernel";
     let is_pointwise = weight.name == "pointwise_kernel";
-    // A grouped kernel has no axis with all inputs.
+    // A grouped kernel has no axis over all inputs.
     let is_grouped =
         matches!(op, Op::Conv1d(l) if l.groups > 1) || matches!(op, Op::Conv2d(l) if l.groups > 1);
     if is_depthwise {
-        axes[input_axis] = follow(inputs, dims[input_axis], was[input_axis], Share::Ignored);
+        axes[input_axis] = follow(inputs, dims[input_axis], was[input_axis], Fraction::Ignored);
     } else if is_pointwise {
         let copies = inputs.map_or(1, |c| dims[input_axis] / c.sources.len().max(1));
         let multiplied = inputs.map(|c| Channels {
             old: c.old * copies,
             sources: (c.sources.iter())
-                .flat_map(|&(k, share)| (0..copies).map(move |j| (k * copies + j, share)))
+                .flat_map(|&(k, fraction)| (0..copies).map(move |j| (k * copies + j, fraction)))
                 .collect(),
         });
-        axes[input_axis] = follow(multiplied.as_ref(), dims[input_axis], was[input_axis], Share::Taken);
-        axes[output_axis] = follow(outputs, dims[output_axis], was[output_axis], Share::Ignored);
+        axes[input_axis] = follow(multiplied.as_ref(), dims[input_axis], was[input_axis], Fraction::Taken);
+        axes[output_axis] = follow(outputs, dims[output_axis], was[output_axis], Fraction::Ignored);
     } else if !is_grouped {
-        axes[input_axis] = follow(inputs, dims[input_axis], was[input_axis], Share::Taken);
-        axes[output_axis] = follow(outputs, dims[output_axis], was[output_axis], Share::Ignored);
+        axes[input_axis] = follow(inputs, dims[input_axis], was[input_axis], Fraction::Taken);
+        axes[output_axis] = follow(outputs, dims[output_axis], was[output_axis], Fraction::Ignored);
     }
     if !is_pointwise {
         let shapes = new.graph.input_shapes(layer.0);
@@ -81,7 +81,7 @@ pub(super) fn axes(
     axes
 }
 
-/// Elements assumed before the input along an axis of the kernel, in taps; None without such padding.
+/// Padding before the input along a kernel axis, in taps; None without such padding.
 fn before(op: &Op, axis: usize, input: &[usize]) -> Option<usize> {
     let pair = |p: tinsmith_network::Pair| if axis == 0 { p.height } else { p.width };
     let (padding, kernel, stride, dilation) = match op {
@@ -99,30 +99,30 @@ fn before(op: &Op, axis: usize, input: &[usize]) -> Option<usize> {
     Some(padding.amounts(*input.get(axis)?, kernel, stride, dilation).0 / dilation.max(1))
 }
 
-/// `old` taps in `new`, the first at `shift`; zeros around them.
-fn shifted(new: usize, old: usize, shift: isize) -> Vec<Source> {
+/// Places `old` taps within `new`, the first at `shift`, surrounded by zeros.
+fn shifted(new: usize, old: usize, shift: isize) -> Vec<ValueSource> {
     let at = |tap: usize| usize::try_from(tap as isize - shift).ok().filter(|&k| k < old);
-    (0..new).map(|tap| at(tap).map_or(Source::Zero, |k| Source::From(k, 1.0))).collect()
+    (0..new).map(|tap| at(tap).map_or(ValueSource::Zero, |k| ValueSource::From(k, 1.0))).collect()
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Share {
+enum Fraction {
     Taken,
     Ignored,
 }
 
-/// An axis of `new` channels, of which there were `old`; the common part where they cannot be followed.
-fn follow(channels: Option<&Channels>, new: usize, old: usize, share: Share) -> Vec<Source> {
+/// Value sources of an axis of `new` channels out of `old`; the common region if they cannot be matched.
+fn follow(channels: Option<&Channels>, new: usize, old: usize, fraction: Fraction) -> Vec<ValueSource> {
     match channels {
         Some(channels) if channels.sources.len() == new && channels.old == old => channels
             .sources
             .iter()
-            .map(|&(c, part)| Source::From(c, if share == Share::Taken { part } else { 1.0 }))
+            .map(|&(c, part)| ValueSource::From(c, if fraction == Fraction::Taken { part } else { 1.0 }))
             .collect(),
         _ => prefix(new, old),
     }
 }
 
-fn prefix(new: usize, old: usize) -> Vec<Source> {
-    (0..new).map(|i| if i < old { Source::From(i, 1.0) } else { Source::Own }).collect()
+fn prefix(new: usize, old: usize) -> Vec<ValueSource> {
+    (0..new).map(|i| if i < old { ValueSource::From(i, 1.0) } else { ValueSource::Own }).collect()
 }
