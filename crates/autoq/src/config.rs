@@ -120,6 +120,12 @@ impl AutoqConfig {
         faults.within("goal", |faults| self.goal.check(faults));
     }
 
+    /// Returns the limits with their compiled patterns. The configuration has been checked.
+    pub(crate) fn compiled_limits(&self) -> Vec<(&LayerLimit, Regex)> {
+        let compiled = |limit: &LayerLimit| limit.pattern().expect("invariant: patterns are validated");
+        self.limits.iter().map(|limit| (limit, compiled(limit))).collect()
+    }
+
     /// Checks every value.
     ///
     /// # Errors

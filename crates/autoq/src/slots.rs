@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
 use tinsmith_network::quantizer::{
     Alpha, QuantizedBits, QuantizedHswish, QuantizedRelu, QuantizedSigmoid, QuantizedTanh,
 };
 use tinsmith_network::{Activation, Layer, ModelSpec, Op, Quantizer};
 use tinsmith_study::{Domain, ParamValue, Params, Space};
 
-use crate::config::{AutoqConfig, LayerLimit};
+use crate::config::AutoqConfig;
 use crate::error::{AutoqError, Result};
 
 /// Part of a layer that a slot quantizes.
@@ -50,6 +49,14 @@ pub struct Slot {
     pub bits: Vec<u32>,
 }
 
+impl Slot {
+    /// Returns the candidate width closest to `bits`.
+    fn nearest(&self, bits: u32) -> u32 {
+        let nearest = self.bits.iter().copied().min_by_key(|b| b.abs_diff(bits));
+        nearest.expect("invariant: a slot has a candidate width")
+    }
+}
+
 /// The open slots of a network.
 #[derive(Debug, Clone)]
 pub struct Slots {
@@ -65,11 +72,7 @@ impl Slots {
     /// [`AutoqError::Config`] if the configuration is invalid, [`AutoqError::NothingToQuantize`] if no slot is open.
     pub fn of(spec: &ModelSpec, config: &AutoqConfig, ranges: Ranges) -> Result<Self> {
         config.validate()?;
-        let patterns: Vec<(&LayerLimit, Regex)> = config
-            .limits
-            .iter()
-            .map(|limit| (limit, limit.pattern().expect("invariant: patterns are validated")))
-            .collect();
+        let patterns = config.compiled_limits();
         let mut slots: Vec<Slot> = Vec::new();
         for layer in &spec.layers {
             let matching = patterns
@@ -127,8 +130,7 @@ impl Slots {
         self.slots
             .iter()
             .map(|slot| {
-                let nearest = slot.bits.iter().copied().min_by_key(|b| b.abs_diff(bits));
-                let nearest = nearest.expect("invariant: a slot has a candidate width");
+                let nearest = slot.nearest(bits);
                 (slot.name.clone(), ParamValue::Int(i64::from(nearest)))
             })
             .collect()

@@ -120,7 +120,7 @@ pub struct GeneratorConfig {
     pub q_scope: Scope,
     /// Bits of quantized activations, including the sign: one number or a list to draw from. Default 8.
     pub activ_bit_width: Widths,
-    /// Integer bits of quantized ReLUs, capped at their bit width. Tanh and sigmoid have none. Default 4.
+    /// Integer bits of quantized rectifiers, capped at their bit width. Tanh and sigmoid have none. Default 4.
     pub activ_int_width: u32,
     /// Bits of quantized kernels, including the sign: one number or a list to draw from. Default 6.
     pub weight_bit_width: Widths,
@@ -228,7 +228,7 @@ impl Default for GeneratorConfig {
 }
 
 impl GeneratorConfig {
-    /// Returns a family of small float classifiers for inputs of shape `input` and `classes` classes: ReLU layers with
+    /// Returns a family of small float classifiers for inputs of shape `input` and `classes` classes: rectified layers with
     /// biases, occasional batch normalization, small sizes favored, and a linear dense head. Every parameter can be
     /// changed afterwards.
     ///

@@ -161,7 +161,7 @@ named! {
     ActivationKind {
         /// No activation: the layer stays linear.
         NoActivation = "no_activation",
-        /// ReLU.
+        /// Rectifier.
         Relu = "relu",
         /// Hyperbolic tangent.
         Tanh = "tanh",
@@ -169,9 +169,9 @@ named! {
         Sigmoid = "sigmoid",
         /// Softmax over the last axis; float layers only.
         Softmax = "softmax",
-        /// ReLU capped at 6; float layers only.
+        /// Rectifier capped at 6; float layers only.
         Relu6 = "relu6",
-        /// ReLU with slope 0.3 for negative inputs; float layers only.
+        /// Rectifier with slope 0.3 for negative inputs; float layers only.
         LeakyRelu = "leaky_relu",
         /// Exponential linear unit; float layers only.
         Elu = "elu",

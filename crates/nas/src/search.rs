@@ -17,6 +17,8 @@ pub struct ArchitectureSearch {
     limits: Limits,
     target: Target,
     score: Objective,
+    /// Names of the limits that are set, one constraint each.
+    constraints: Vec<String>,
 }
 
 impl ArchitectureSearch {
@@ -43,12 +45,15 @@ impl ArchitectureSearch {
                 nearest = Some((excess, reason.join(", ")));
             }
         }
-        if fitting.is_empty() {
+        let Some(first) = fitting.first() else {
             let nearest =
                 nearest.map_or_else(|| "nothing, since none was given".to_owned(), |(_, reason)| reason);
             return Err(NasError::NothingFits { given, nearest });
-        }
-        Ok(Self { config, start: fitting, limits, target, score: Objective::maximize("val_accuracy") })
+        };
+        let constraints = limits.constraints(&Cost::of(first, &target)?);
+        let constraints = constraints.into_iter().map(|(name, _)| name.to_owned()).collect();
+        let score = Objective::maximize("val_accuracy");
+        Ok(Self { config, start: fitting, limits, target, score, constraints })
     }
 
     /// Sets another score, for example `val_loss`, minimized.
@@ -67,9 +72,6 @@ impl ArchitectureSearch {
     /// Returns the study's configuration: the score and flash as objectives, and one constraint per limit.
     #[must_use]
     pub fn study_config(&self, seed: Seed) -> StudyConfig {
-        let first = self.start.first().expect("invariant: a search has a start network");
-        let cost = Cost::of(first, &self.target).expect("invariant: start networks were costed");
-        let constraints = self.limits.constraints(&cost);
         StudyConfig {
             name: "search".to_owned(),
             seed: seed.value(),
@@ -77,7 +79,7 @@ impl ArchitectureSearch {
             window: self.config.window,
             time_limit_s: self.config.time_limit_s,
             objectives: vec![self.score.clone(), Objective::minimize("flash_bytes")],
-            constraints: constraints.into_iter().map(|(name, _)| name.to_owned()).collect(),
+            constraints: self.constraints.clone(),
             report: Some(self.score.name.clone()),
             budget: self.config.budget,
             evaluate_infeasible: false,
