@@ -172,6 +172,8 @@ mod tests {
 
     const NETWORK: &str = "layers:\n- {name: x, input: {shape: [4]}}\n- {name: y, dense: {units: 3}}\n";
 
+    type Change = fn(&mut Progress);
+
     fn epoch(epoch: u32) -> Epoch {
         let metrics = std::collections::BTreeMap::new();
         Epoch { epoch, learning_rate: 0.001, loss: 0.5, val_loss: None, val_accuracy: None, metrics }
@@ -206,7 +208,7 @@ mod tests {
         };
         assert_eq!(good.check(&config, &extent, &model), Ok(()));
         assert_eq!(Progress::start(Direction::Minimize).check(&config, &extent, &model), Ok(()));
-        let cases: [(&str, fn(&mut Progress)); 19] = [
+        let cases: [(&str, Change); 19] = [
             ("epoch", |p| p.epoch = 0),
             ("epoch", |p| p.epoch = u32::MAX),
             ("step", |p| p.step = 6),
