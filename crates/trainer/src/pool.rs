@@ -9,9 +9,9 @@ use tinsmith_data::Dataset;
 use tinsmith_foundation::{CancelToken, Progress, WorkerScope};
 
 use crate::callback::Callback;
+use crate::context::Context;
 use crate::error::{Result, TrainError};
 use crate::evaluate::Evaluation;
-use crate::fit::Context;
 use crate::run::{Plan, Run, RunResult};
 
 /// One network of a pool.

@@ -6,9 +6,9 @@ use tinsmith_cost::{Cost, Target};
 use tinsmith_data::Dataset;
 use tinsmith_foundation::{FoundationError, Grant};
 use tinsmith_layers::Model;
+use tinsmith_layers::load_model;
 use tinsmith_network::ModelSpec;
 use tinsmith_sparse::{GradualPruner, with_smallest_storage};
-use tinsmith_layers::load_model;
 use tinsmith_trainer::{Callback, Confusion, Evaluation, Plan, RunResult, TrainError, Undisturbed, evaluate};
 use tinsmith_trainer::{Member, Pool, PoolContext};
 
