@@ -72,6 +72,7 @@ const EDGES: [(&str, &[&str]); 21] = [
             "cost",
             "keras",
             "study",
+            "data",
             "core-tensor",
             "trainer",
             "fleet",

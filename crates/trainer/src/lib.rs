@@ -50,5 +50,3 @@ pub use run::{Failure, Plan, Run, RunResult};
 pub use schedule::Schedule;
 pub use trainer::Trainer;
 
-#[doc(no_inline)]
-pub use tinsmith_layers::{load_model, load_spec};

@@ -207,7 +207,7 @@ fn modelgen(error: &tinsmith_modelgen::ModelgenError) -> ErrorKind {
         E::Config(_) | E::NoLayers => ErrorKind::Usage,
         E::NoFit { .. } | E::Unsatisfiable { .. } => ErrorKind::NothingFound,
         E::Cancelled { .. } => ErrorKind::Interrupted,
-        E::Design(error) => study(error),
+        E::Sampling(error) => study(error),
         E::Spec(error) => spec(error),
         E::Cost(error) => cost(error),
         _ => ErrorKind::Failed,
@@ -251,13 +251,15 @@ fn sparse(error: &tinsmith_sparse::SparseError) -> ErrorKind {
 fn train(error: &tinsmith_trainer::TrainError) -> ErrorKind {
     use tinsmith_trainer::TrainError as E;
     match error {
-        E::Config(_) | E::OtherRun { .. } | E::Mismatch { .. } | E::NoMetric { .. } | E::Teacher { .. } => {
-            ErrorKind::Usage
-        }
+        E::Config(_)
+        | E::OtherRun { .. }
+        | E::Mismatch { .. }
+        | E::NoMetric { .. }
+        | E::LossMismatch { .. }
+        | E::Teacher { .. } => ErrorKind::Usage,
         E::Cancelled { .. } => ErrorKind::Interrupted,
         E::Data(error) => data(error),
         E::Spec(error) | E::Layers(tinsmith_layers::LayersError::Spec(error)) => spec(error),
-        E::Study(error) => study(error),
         _ => ErrorKind::Failed,
     }
 }

@@ -235,7 +235,7 @@ impl DesignPlan {
     /// Returns the recipe of a training from scratch: `epochs` of Adam along a cosine schedule.
     #[must_use]
     pub fn training(&self, epochs: u32) -> TrainConfig {
-        let recipe = recipe::adam_cosine(epochs, self.batch_size, self.learning_rate);
+        let recipe = TrainConfig::adam_cosine(epochs, self.batch_size, self.learning_rate);
         TrainConfig { augment: self.augment, ..recipe }
     }
 

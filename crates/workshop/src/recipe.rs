@@ -4,21 +4,9 @@ use std::path::PathBuf;
 
 use tinsmith_data::Augment;
 use tinsmith_foundation::config;
-use tinsmith_trainer::{OptimizerConfig, Schedule, TrainConfig};
+use tinsmith_trainer::TrainConfig;
 
 use crate::error::Result;
-
-/// Adam with a warm-up over 5 % of the steps and a cosine schedule down to 1 % of the learning rate.
-pub(crate) fn adam_cosine(epochs: u32, batch_size: usize, learning_rate: f64) -> TrainConfig {
-    TrainConfig {
-        epochs,
-        batch_size,
-        optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() },
-        schedule: Schedule::Cosine { floor: 0.01 },
-        warm_up: 0.05,
-        ..TrainConfig::default()
-    }
-}
 
 /// Returns the recipe for a network that is trained already: half the learning rate.
 pub(crate) fn fine_tuning(mut recipe: TrainConfig) -> TrainConfig {
@@ -68,7 +56,7 @@ impl TrainingOptions {
     /// [`crate::WorkshopError::File`] if the file cannot be read, [`crate::WorkshopError::Config`] if a value cannot be
     /// used.
     pub fn from_scratch(&self) -> Result<TrainConfig> {
-        self.resolve(adam_cosine(Self::EPOCHS, Self::BATCH_SIZE, Self::LEARNING_RATE))
+        self.resolve(TrainConfig::adam_cosine(Self::EPOCHS, Self::BATCH_SIZE, Self::LEARNING_RATE))
     }
 
     /// Returns the recipe for a network that is trained already, by the same precedence.
@@ -76,7 +64,11 @@ impl TrainingOptions {
     /// # Errors
     /// As [`Self::from_scratch`].
     pub fn fine_tuning(&self) -> Result<TrainConfig> {
-        self.resolve(fine_tuning(adam_cosine(Self::EPOCHS, Self::BATCH_SIZE, Self::LEARNING_RATE)))
+        self.resolve(fine_tuning(TrainConfig::adam_cosine(
+            Self::EPOCHS,
+            Self::BATCH_SIZE,
+            Self::LEARNING_RATE,
+        )))
     }
 
     fn resolve(&self, default: TrainConfig) -> Result<TrainConfig> {

@@ -27,6 +27,7 @@ pub(crate) fn fleet(args: &[&str]) -> Result<(Exit, String), FleetError> {
         progress: &Silent,
         program: None,
         command: args.iter().map(|a| (*a).to_owned()).collect(),
+        data_folder: None,
     };
     let exit = Fleet::TINSMITH.execute(&parsed.command, &mut surroundings)?;
     Ok((exit, String::from_utf8(out).unwrap()))
