@@ -4,7 +4,7 @@ use tinsmith_cost::{Limits, Target};
 use tinsmith_foundation::Seed;
 use tinsmith_layers::{BuildOptions, Mode, Model};
 use tinsmith_modelgen::{
-    ActivationKind, GeneratorConfig, ModelGenerator, Named, Scope, SizeGrid, Weights, Widths,
+    ActivationKind, GeneratorConfig, ModelGenerator, NamedChoice, Scope, SizeGrid, Weights, Widths,
 };
 
 use crate::build::input;
