@@ -14,7 +14,7 @@ use crate::model::{BuildOptions, Model};
 /// # Errors
 /// [`LayersError::Spec`] or [`LayersError::Keras`] if the file cannot be read.
 pub fn load_spec(path: &Path) -> Result<ModelSpec> {
-    if keras::is_named_so(path) {
+    if keras::has_keras_extension(path) {
         return keras::load_spec(path);
     }
     Ok(ModelSpec::load(path)?)
@@ -27,7 +27,7 @@ pub fn load_spec(path: &Path) -> Result<ModelSpec> {
 /// [`LayersError::NoSpec`] if the metadata have no specification; [`LayersError::Tensor`], [`LayersError::Keras`] and
 /// [`LayersError::Mismatch`] if the file cannot be read or does not fit its specification.
 pub fn load_model(path: &Path) -> Result<Model> {
-    if keras::is_named_so(path) {
+    if keras::has_keras_extension(path) {
         return keras::load(path, &BuildOptions::default());
     }
     let contents = tinsmith_core_tensor::io::safetensors::load(path)?;
