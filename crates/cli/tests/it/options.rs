@@ -63,7 +63,7 @@ impl Inputs {
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         write("net.yaml", NETWORK);
         write("other.yaml", &NETWORK.replace("units: 12", "units: 7"));
-        write("training.yaml", "{epochs: 1, batch_size: 64, optimizer: {rule: sgd}}");
+        write("training.yaml", "{epochs: 1, batch_size: 16, optimizer: {rule: sgd}}");
         write("design.yaml", "{generate: {candidates: 5}}");
         write("corpus.yaml", "{duplicates: count, family: {dense_ub: 32}}");
         write("family.yaml", "{dense_ub: 32}");
@@ -114,6 +114,17 @@ impl Inputs {
         self.dir.path().join(name).display().to_string()
     }
 
+    /// A new folder to run a command in, with copies of the projects that its arguments name.
+    fn folder(&self, args: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let is_fleet = args[0] == "fleet";
+        for project in ["open", "ended"].iter().filter(|name| is_fleet && args.contains(name)) {
+            let copy = Command::new("cp").arg("-r").arg(self.path(project)).arg(dir.path()).status();
+            assert!(copy.unwrap().success());
+        }
+        dir
+    }
+
     /// Replaces `@name` by the path of that input.
     fn filled(&self, args: &[&str]) -> Vec<String> {
         args.iter()
@@ -137,14 +148,7 @@ struct Ran {
 
 impl Ran {
     fn of(inputs: &Inputs, args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        if args[0] == "fleet" {
-            for project in ["open", "ended"].iter().filter(|name| args.contains(name)) {
-                let copied =
-                    Command::new("cp").arg("-r").arg(inputs.path(project)).arg(dir.path()).status().unwrap();
-                assert!(copied.success());
-            }
-        }
+        let dir = inputs.folder(args);
         let output = start(dir.path(), &inputs.filled(args)).output().unwrap();
         Self { dir, output }
     }
@@ -291,8 +295,9 @@ fn more_threads(inputs: &Inputs, base: &[&str], option: &str) {
         return;
     }
     let threads = |cores: &str, enough: usize| {
-        let dir = tempfile::tempdir().unwrap();
-        most_threads(start(dir.path(), &inputs.filled(&with(base, &[option, cores]))), |most| most >= enough)
+        let args = with(base, &[option, cores]);
+        let dir = inputs.folder(&args);
+        most_threads(start(dir.path(), &inputs.filled(&args)), |most| most >= enough)
     };
     let one = threads("1", usize::MAX);
     assert!(threads("4", one + 1) > one, "no more threads than {one}");
@@ -541,7 +546,7 @@ fn show() {
         &["show"],
         &["@net.yaml"],
         &[
-            row(&["--keras"], Code(1, "net.yaml")),
+            row(&["--keras"], Code(2, "is no JSON")),
             row(&["--yaml"], Stdout),
             row(&["--flash", "16B"], Code(3, "does not keep the limits")),
             row(&["--ram", "16B"], Code(3, "does not keep the limits")),

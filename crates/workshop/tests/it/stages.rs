@@ -99,7 +99,7 @@ fn plain_words_name_variants_with_defaults() {
         ),
         ("optimizer: {rule: adamw}\n", "t.yaml:1:19: unknown variant `adamw`"),
         ("schedule: {cosine: {flor: 1}}\n", "t.yaml:1:21: unknown field `flor`"),
-        ("loss: 3\n", "t.yaml:1:7: invalid type"),
+        ("loss: 3\n", "invalid type: integer `3`, expected a word"),
     ] {
         let error = recipe(dir.path(), text).unwrap_err();
         assert!(error.contains(wanted), "{text:?}: {error}");
