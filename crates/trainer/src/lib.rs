@@ -49,4 +49,3 @@ pub use pool::{Member, Pool, PoolContext};
 pub use run::{Failure, Plan, Run, RunResult};
 pub use schedule::Schedule;
 pub use trainer::Trainer;
-
