@@ -57,7 +57,8 @@ fn keras_models_are_written_and_what_keras_lacks_is_refused() {
         fs::read_to_string(dir.path().join("k.txt")).unwrap().matches("\n--------------\n").count(),
         4
     );
-    let batch = run(&["--format", "keras-batch", "--input", "28,28,1", "--classes", "7", "--out", "batch.json"]);
+    let batch =
+        run(&["--format", "keras-batch", "--input", "28,28,1", "--classes", "7", "--out", "batch.json"]);
     assert!(batch.status.success(), "{}", stderr(&batch));
     let models: serde_json::Value =
         serde_json::from_slice(&fs::read(dir.path().join("batch.json")).unwrap()).unwrap();
