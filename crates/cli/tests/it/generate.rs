@@ -47,10 +47,14 @@ fn keras_models_are_written_and_what_keras_lacks_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let run =
         |args: &[&str]| tinsmith(dir.path(), &[&["generate", "--quiet", "--count", "4"], args].concat());
-    let refused = run(&["--format", "keras"]);
+    // The default family holds kinds only that Keras and QKeras have.
+    let default = run(&["--format", "keras", "--out", "d.txt"]);
+    assert!(default.status.success(), "{}", stderr(&default));
+    fs::write(dir.path().join("all.yaml"), "default_kinds: all\n").unwrap();
+    let refused = run(&["--format", "keras", "--family", "all.yaml"]);
     assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("lacks QDepthwiseConv1D"), "{}", stderr(&refused));
-    fs::write(dir.path().join("family.yaml"), "layers_blacklist: [QDepthwiseConv1D]\n").unwrap();
+    fs::write(dir.path().join("family.yaml"), "{default_kinds: all, layers_blacklist: [QDepthwiseConv1D]}\n").unwrap();
     let text = run(&["--format", "keras", "--family", "family.yaml", "--out", "k.txt"]);
     assert!(text.status.success(), "{}", stderr(&text));
     assert_eq!(
