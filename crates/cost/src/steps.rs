@@ -27,7 +27,9 @@ pub(crate) const fn is_view(op: &Op) -> bool {
 }
 
 fn can_fold(spec: &ModelSpec, graph: &Graph, layer: usize) -> bool {
-    let Op::BatchNorm(_) = spec.layers[layer].op else { return false };
+    if spec.layers[layer].op.batch_norm().is_none() {
+        return false;
+    }
     let Some(&before) = graph.nodes[layer].inputs.first() else { return false };
     let op = &spec.layers[before].op;
     op.product().is_some_and(|product| product.can_absorb_scale())
@@ -126,7 +128,7 @@ impl Steps {
             let mut inputs: Vec<usize> = node.inputs.iter().map(|&k| all.of_layer[k]).collect();
             inputs.sort_unstable();
             inputs.dedup();
-            let is_source = matches!(op, Op::Input(_));
+            let is_source = op.is_input();
             all.of_layer[i] = all.steps.len();
             all.steps.push(Step {
                 layer: i,

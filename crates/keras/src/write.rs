@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tinsmith_foundation::{Faults, config};
-use tinsmith_network::{Activation, Graph, ModelSpec, Op};
+use tinsmith_network::{Activation, Graph, ModelSpec};
 
 use crate::error::Result;
 use crate::write_layer::{self, Stored};
@@ -96,14 +96,10 @@ struct Fold {
 
 impl Fold {
     fn write(&self, spec: &ModelSpec, conv: usize) -> Result<Stored, String> {
-        let activation = match self.activation.map(|i| &spec.layers[i].op) {
-            Some(Op::Activation(activation)) => activation,
-            _ => &Activation::Linear,
-        };
-        match &spec.layers[self.norm].op {
-            Op::BatchNorm(norm) => write_layer::write_folded(&spec.layers[conv].op, norm, activation),
-            other => Err(format!("is followed by {}, want a batch_norm", other.name())),
-        }
+        let activation = self.activation.and_then(|i| spec.layers[i].op.activation());
+        let norm = spec.layers[self.norm].op.batch_norm();
+        let norm = norm.expect("invariant: folds are found at batch normalizations");
+        write_layer::write_folded(&spec.layers[conv].op, norm, activation.unwrap_or(&Activation::Linear))
     }
 }
 
@@ -119,13 +115,12 @@ impl Folds {
     fn find(spec: &ModelSpec, graph: &Graph) -> Self {
         let mut folds = Self::default();
         for (i, layer) in spec.layers.iter().enumerate() {
-            let is_folded = matches!(&layer.op, Op::BatchNorm(norm) if norm.fold);
+            let is_folded = layer.op.folded_norm().is_some();
             let (true, [conv]) = (is_folded, graph.nodes[i].inputs.as_slice()) else { continue };
             let wanted = format!("{}_activation", spec.layers[*conv].name);
             let activation = match graph.nodes[i].consumers.as_slice() {
                 &[next] if !graph.outputs.contains(&i) => {
-                    let is_own =
-                        matches!(spec.layers[next].op, Op::Activation(_)) && spec.layers[next].name == wanted;
+                    let is_own = spec.layers[next].op.is_activation() && spec.layers[next].name == wanted;
                     is_own.then_some(next)
                 }
                 _ => None,
