@@ -2,7 +2,7 @@
 //! the shape share the tensor of their input.
 
 use tinsmith_network::op::Interpolation;
-use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind};
+use tinsmith_network::{Activation, Graph, Merging, ModelSpec, Op, OpFamily, ProductKind, Quantizer};
 
 use crate::cost::CostBasis;
 use crate::peak_ram::Step;
@@ -47,8 +47,8 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
     if !target.use_quantizers {
         return target.activation_bits;
     }
-    if let Op::Input(input) = op {
-        return input.quantizer.map_or(target.activation_bits, |q| q.bits());
+    if op.is_input() {
+        return op.output_quantizer().map_or(target.activation_bits, Quantizer::bits);
     }
     match op.activation() {
         Some(Activation::Quantized(q)) => return q.bits(),
@@ -56,21 +56,16 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
         Some(_) => return target.activation_bits,
     }
     let widest = || inputs.iter().map(|&i| bits[i]).max().unwrap_or(target.activation_bits);
-    match op {
-        _ if op.pooling().is_some_and(|pooling| !pooling.takes_mean) => widest(),
-        Op::Activation(_)
-        | Op::Permute(_)
-        | Op::DepthToSpace(_)
-        | Op::UpSampling1d(_)
-        | Op::Cropping1d(_)
-        | Op::Cropping2d(_)
-        | Op::ZeroPadding1d(_)
-        | Op::ZeroPadding2d(_)
-        | Op::Concat(_) => widest(),
-        Op::UpSampling2d(up) if up.interpolation == Interpolation::Nearest => widest(),
-        _ if is_view(op) => widest(),
-        _ => target.activation_bits,
-    }
+    let moves_values = match op.family() {
+        OpFamily::Activation | OpFamily::Reordering | OpFamily::Noise => true,
+        OpFamily::Resizing => {
+            !matches!(op, Op::UpSampling2d(up) if up.interpolation == Interpolation::Bilinear)
+        }
+        OpFamily::Pooling => op.pooling().is_some_and(|pooling| !pooling.takes_mean),
+        OpFamily::Merge => matches!(op.merging(), Some(Merging::Concatenation(_))),
+        _ => false,
+    };
+    if moves_values { widest() } else { target.activation_bits }
 }
 
 fn scratch_bytes(op: &Op, input: Option<&[usize]>, target: &Target) -> u64 {
