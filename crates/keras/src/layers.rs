@@ -215,7 +215,9 @@ impl Reader<'_, '_> {
     /// Reads a convolution over images that is trained with a folded batch normalization.
     fn folded(&mut self, kind: ProductKind) -> Read<Layers> {
         let mut conv = self.product(kind, 2)?;
-        let activation = conv.activation_mut().map(std::mem::take).unwrap_or_default();
+        let fused =
+            conv.activation_mut().expect("invariant: layers that multiply by weights have an activation");
+        let activation = std::mem::take(fused);
         self.fields.skip(&["folding_mode", "ema_freeze_delay"]);
         let (norm, axes) = self.batch_norm(true)?;
         let mut ops = vec![("", conv), ("_batch_norm", Op::BatchNorm(norm))];

@@ -108,7 +108,7 @@ impl Fold {
 /// Layers that share a layer of the document or have another name there.
 #[derive(Debug, Default)]
 struct DocumentNames {
-    /// DocumentNames by the number of their convolution.
+    /// Folds by the number of their convolution.
     of_conv: BTreeMap<usize, Fold>,
     /// Convolution that represents a normalization or activation in the document.
     name_of: BTreeMap<usize, usize>,

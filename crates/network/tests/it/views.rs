@@ -37,7 +37,7 @@ fn a_new_product_has_the_defaults_of_its_kind() {
 
 #[test]
 fn descriptions_name_kind_window_and_activation() {
-    let described = |op: &Op| op.description();
+    let described = Op::description;
     assert_eq!(described(&Op::Dense(op::Dense::new(4))), "dense");
     let conv = op::Conv2d { activation: Activation::Relu, ..op::Conv2d::new(4, Pair::new(3, 2)) };
     assert_eq!(described(&Op::Conv2d(conv)), "conv2d 3×2, relu");
