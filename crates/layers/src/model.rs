@@ -12,7 +12,7 @@ use tinsmith_core_tensor::{Fans, Initializer, Param, Params};
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_network::op::Initializer as SpecInitializer;
-use tinsmith_network::{Graph, ModelSpec, Op, Role};
+use tinsmith_network::{Graph, ModelSpec, Role};
 use tinsmith_quant::LearnedOp;
 
 use crate::error::Result;
@@ -189,9 +189,7 @@ impl Wiring {
         let mut runs = vec![true; count];
         let mut sources: Vec<Vec<usize>> = graph.nodes.iter().map(|n| n.inputs.clone()).collect();
         for (i, layer) in spec.layers.iter().enumerate() {
-            if let (Op::BatchNorm(norm), Some(&before)) = (&layer.op, graph.nodes[i].inputs.first())
-                && norm.fold
-            {
+            if let (Some(_), Some(&before)) = (layer.op.folded_norm(), graph.nodes[i].inputs.first()) {
                 runs[before] = graph.outputs.contains(&before);
                 sources[i].clone_from(&graph.nodes[before].inputs);
             }

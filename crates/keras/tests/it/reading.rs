@@ -465,3 +465,29 @@ fn nested_models_are_inlined() {
     let names: Vec<&str> = spec.layers.iter().map(|l| l.name.as_str()).collect();
     assert_eq!(names, ["backbone_input", "backbone_a", "backbone_b", "a"]);
 }
+
+#[test]
+fn an_input_layer_called_input_is_written_under_a_free_name() {
+    let yaml = |input: &str| {
+        format!(
+            "layers:
+             - {{name: {input}, input: {{shape: [4]}}}}
+             - {{name: input_1, dense: {{units: 4}}}}
+             - {{name: sum, inputs: [{input}, input_1], add: {{}}}}"
+        )
+    };
+    let spec = ModelSpec::parse(&yaml("input"), "test").unwrap();
+    let written = tinsmith_keras::to_value(&spec).unwrap();
+    let config = &written["config"];
+    assert_eq!(config["layers"][0]["name"], "input_2");
+    assert_eq!(config["layers"][0]["config"]["name"], "input_2");
+    assert_eq!(config["layers"][1]["inbound_nodes"], json!([[["input_2", 0, 0, {}]]]));
+    assert_eq!(config["layers"][2]["inbound_nodes"], json!([[["input_2", 0, 0, {}], ["input_1", 0, 0, {}]]]));
+    assert_eq!(config["input_layers"], json!([["input_2", 0, 0]]));
+    assert_eq!(config["output_layers"], json!([["sum", 0, 0]]));
+
+    let read = tinsmith_keras::read_json(&written.to_string(), "test").unwrap();
+    assert_eq!(read.structural_hash().unwrap(), spec.structural_hash().unwrap());
+    let other = ModelSpec::parse(&yaml("x"), "test").unwrap();
+    assert_eq!(tinsmith_keras::to_value(&other).unwrap()["config"]["layers"][0]["name"], "x");
+}

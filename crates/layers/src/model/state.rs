@@ -6,7 +6,6 @@ use std::path::Path;
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
 use tinsmith_core_tensor::io::safetensors;
-use tinsmith_network::Op;
 
 use super::Model;
 use crate::error::{LayersError, Result};
@@ -151,7 +150,7 @@ impl Model {
     fn folded_norm(&self, layer: &str) -> Option<&str> {
         let index = self.spec.layers.iter().position(|l| l.name == layer)?;
         let norm = self.graph.nodes[index].consumers.iter().map(|&i| &self.spec.layers[i]);
-        norm.into_iter().find(|l| matches!(&l.op, Op::BatchNorm(norm) if norm.fold)).map(|l| l.name.as_str())
+        norm.into_iter().find(|l| l.op.folded_norm().is_some()).map(|l| l.name.as_str())
     }
 
     /// Returns true if `name` is the training step counter that `QKeras` keeps in a layer trained folded.

@@ -17,4 +17,5 @@ mod keras;
 mod learned;
 mod plan;
 mod plan_description;
+mod rescaling;
 mod weights;
