@@ -117,7 +117,7 @@ fn bits_before(model: &Model, layer: usize) -> u32 {
             Op::Flatten(_) | Op::Reshape(_) | Op::Permute(_) | Op::Dropout(_) => at = before,
             _ => match op.pooling() {
                 Some(pool) if !pool.takes_mean && pool.window.is_some() && pool.activation.is_linear() => {
-                    at = before
+                    at = before;
                 }
                 _ => return UNKNOWN_BITS,
             },

@@ -345,8 +345,8 @@ pub struct CompareArgs {
     /// Comma-separated grouping keys: model, class, architecture, replicate, or keys of the sweep
     #[arg(long, value_delimiter = ',', default_value = "model")]
     pub(crate) by: Vec<String>,
-    /// Score to compare, such as val_loss, or seconds [default: val_accuracy for classification, otherwise
-    /// val_loss]
+    /// Score to compare, such as `val_loss`, or seconds [default: `val_accuracy` for classification, otherwise
+    /// `val_loss`]
     #[arg(long)]
     pub(crate) score: Option<String>,
 }

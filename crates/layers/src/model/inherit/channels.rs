@@ -189,11 +189,10 @@ impl RouteDraft<'_> {
         let inner = self.new.graph.shape(first);
         let op = &self.new.spec.layers[i].op;
         match op.product() {
-            Some(product) if product.kind == ProductKind::Depthwise => {
-                if product.depth_multiplier != 1 {
-                    return Origin::Multiplied { of: first, copies: product.depth_multiplier };
-                }
+            Some(product) if product.kind == ProductKind::Depthwise && product.depth_multiplier != 1 => {
+                return Origin::Multiplied { of: first, copies: product.depth_multiplier };
             }
+            Some(product) if product.kind == ProductKind::Depthwise => {}
             Some(product) => {
                 return match namesake(self.new, self.old, i) {
                     Some(old) => {
