@@ -73,16 +73,32 @@ impl Inputs {
         );
         let rows: String = (0..60).map(|i| format!("{i}.5,{}.25,{}\n", i * 7 % 11, i % 2)).collect();
         write("table.csv", &format!("a,b,label\n{rows}"));
+        // Another class column, a group, a column without meaning, and one that has numbers and a missing value.
+        let row = |i: usize| {
+            let gap = if i == 7 { "NA".to_owned() } else { format!("{}.5", i % 5) };
+            format!("{i}.5;{}.25;{};{};{gap};{}\n", i * 7 % 11, i % 3, i / 6, i % 2)
+        };
+        write("rich.csv", &format!("a;b;kind;who;gap;label\n{}", (0..60).map(row).collect::<String>()));
+        write("rich.yaml", "{missing: drop}");
+        let dense = |inputs: usize, outputs: usize| {
+            let text = NETWORK.replace("[8, 8, 1]", &format!("[{inputs}]"));
+            text.replace("  - {name: f, flatten: {}}\n", "").replace("units: 10", &format!("units: {outputs}"))
+        };
+        write("small.yaml", &dense(2, 2));
+        write("rich-net.yaml", &dense(5, 2));
         let inputs = Self { dir };
         let net = inputs.path("net.yaml");
         let trained = ["train", &net, "--epochs", "2", "--quiet", "--out", "run"];
         let output = start(inputs.dir.path(), &trained).output().unwrap();
         assert!(output.status.success(), "{}", crate::stderr(&output));
+        let table = ["train", "@rich-net.yaml", "--data", "@rich.csv", "--epochs", "1", "--quiet", "--out", "rich"];
+        let output = start(inputs.dir.path(), &inputs.filled(&table)).output().unwrap();
+        assert!(output.status.success(), "{}", crate::stderr(&output));
         inputs.projects();
         inputs
     }
 
-    /// Two projects with two runs that succeed and three that fail, whose class weights are too few.
+    /// Two projects with two runs that succeed and three that fail, whose learning rate makes them diverge.
     fn projects(&self) {
         let write = |name: &str, text: &str| std::fs::write(self.dir.path().join(name), text).unwrap();
         for (folder, units) in [("models", "12"), ("others", "6")] {
@@ -91,7 +107,7 @@ impl Inputs {
                 write(&format!("{folder}/{class}/a.yaml"), &NETWORK.replace("12", units));
             }
         }
-        write("failing.yaml", "{epochs: 1, class_weights: [1]}");
+        write("failing.yaml", "{epochs: 1, optimizer: {rule: sgd, learning_rate: 1e30}}");
         write(
             "sweep.yaml",
             "{design: {grid: {levels: 2}}, space: {batch_size: {categorical: {choices: [16, 32]}}}}",
