@@ -355,7 +355,8 @@ impl Project {
 
 /// Returns the properties of a training that decide whether it can start.
 fn check_key(plan: &tinsmith_trainer::Plan) -> Result<String> {
-    let TrainConfig { loss, class_weights, early_stopping, metrics, batch_size, epoch_samples, .. } = &plan.config;
+    let TrainConfig { loss, class_weights, early_stopping, metrics, batch_size, epoch_samples, .. } =
+        &plan.config;
     let hash = plan.spec.structural_hash()?;
     let metrics = (early_stopping.monitor, metrics);
     Ok(format!("{hash} {loss:?} {class_weights:?} {metrics:?} {batch_size} {epoch_samples}"))

@@ -50,7 +50,9 @@ pub enum WorkshopError {
         wanted: &'static str,
     },
     /// A trained network cannot be judged by the targets of the data.
-    #[error("the network puts out {network}, the data set `{data}` has {found}; name its targets by --targets or --label")]
+    #[error(
+        "the network puts out {network}, the data set `{data}` has {found}; name its targets by --targets or --label"
+    )]
     OtherTargets {
         /// Shape of the network's output.
         network: String,

@@ -6,6 +6,7 @@ mod fleets;
 mod generate;
 mod options;
 mod slurm;
+mod targets;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -89,7 +89,8 @@ pub fn evaluate_network(input: &InferenceInput, session: &Session<'_>) -> Result
         loss: found.loss,
         accuracy: found.accuracy(),
         balanced_accuracy: confusion.map(balanced_accuracy),
-        classes: confusion.map_or_else(Vec::new, |confusion| class_figures(confusion, loaded.data.class_names())),
+        classes: confusion
+            .map_or_else(Vec::new, |confusion| class_figures(confusion, loaded.data.class_names())),
         confusion: confusion.map_or_else(Vec::new, |confusion| {
             confusion.counts.chunks(confusion.classes).map(<[u64]>::to_vec).collect()
         }),
@@ -102,8 +103,10 @@ pub fn evaluate_network(input: &InferenceInput, session: &Session<'_>) -> Result
 /// Mean recall over the classes that have rows, as `balanced_accuracy_score` in scikit-learn.
 fn balanced_accuracy(confusion: &Confusion) -> f64 {
     let recalls = confusion.per_class().into_iter().enumerate();
-    let recalls: Vec<f64> =
-        recalls.filter(|(class, _)| confusion.support(*class) > 0).map(|(_, quality)| quality.recall).collect();
+    let recalls: Vec<f64> = recalls
+        .filter(|(class, _)| confusion.support(*class) > 0)
+        .map(|(_, quality)| quality.recall)
+        .collect();
     recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
 }
 

@@ -91,7 +91,9 @@ impl InferenceInput {
         };
         // A recorded cross-entropy says nothing about values.
         let fits = |loss: &Loss| {
-            !matches!(loss, Loss::CrossEntropy { .. }) || matches!(usual, Loss::CrossEntropy { .. }) || !has_targets
+            !matches!(loss, Loss::CrossEntropy { .. })
+                || matches!(usual, Loss::CrossEntropy { .. })
+                || !has_targets
         };
         let loss = recorded.filter(fits).unwrap_or(usual);
         let (data, normalizer) = self.normalized(data, session)?;
@@ -114,7 +116,11 @@ impl InferenceInput {
     fn beside(&self, name: &str) -> Option<PathBuf> {
         let folder = self.weights.parent()?;
         let above = folder.parent().filter(|_| folder.file_name().is_some_and(|folder| folder == "weights"));
-        [Some(folder), above].into_iter().flatten().map(|folder| folder.join(name)).find(|path| path.is_file())
+        [Some(folder), above]
+            .into_iter()
+            .flatten()
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
     }
 
     fn classes(&self) -> Result<Option<Vec<String>>> {

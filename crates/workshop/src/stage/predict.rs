@@ -43,7 +43,8 @@ fn classes(loaded: &Loaded) -> Result<String> {
     let names = loaded.classes.as_deref().unwrap_or_else(|| loaded.data.class_names());
     let name = |class: usize| names.get(class).map_or_else(|| class.to_string(), |name| quoted(name));
     let labels = loaded.data.labels();
-    let mut text = header(["row", "prediction", "probability"].map(str::to_owned), labels.map(|_| "target".to_owned()));
+    let mut text =
+        header(["row", "prediction", "probability"].map(str::to_owned), labels.map(|_| "target".to_owned()));
     for (row, found) in predict_classes(&loaded.model, &loaded.data, loaded.loss)?.into_iter().enumerate() {
         text += &format!("{row},{},{:.6}", name(found.class), found.probability);
         if let Some(labels) = labels {
@@ -77,7 +78,11 @@ fn header(first: impl IntoIterator<Item = String>, then: impl IntoIterator<Item 
 
 /// Quotes a cell that a reader of CSV would take apart.
 fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
 }
 
 #[cfg(test)]
