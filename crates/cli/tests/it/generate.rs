@@ -47,20 +47,25 @@ fn keras_models_are_written_and_what_keras_lacks_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let run =
         |args: &[&str]| tinsmith(dir.path(), &[&["generate", "--quiet", "--count", "4"], args].concat());
-    let refused = run(&["--format", "keras"]);
+    // The default family holds kinds only that Keras and QKeras have.
+    let default = run(&["--format", "keras", "--out", "d.txt"]);
+    assert!(default.status.success(), "{}", stderr(&default));
+    fs::write(dir.path().join("all.yaml"), "default_kinds: all\n").unwrap();
+    let refused = run(&["--format", "keras", "--family", "all.yaml"]);
     assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("lacks QDepthwiseConv1D"), "{}", stderr(&refused));
-    fs::write(dir.path().join("family.yaml"), "layers_blacklist: [QDepthwiseConv1D]\n").unwrap();
+    fs::write(dir.path().join("family.yaml"), "{default_kinds: all, layers_blacklist: [QDepthwiseConv1D]}\n").unwrap();
     let text = run(&["--format", "keras", "--family", "family.yaml", "--out", "k.txt"]);
     assert!(text.status.success(), "{}", stderr(&text));
     assert_eq!(
         fs::read_to_string(dir.path().join("k.txt")).unwrap().matches("\n--------------\n").count(),
         4
     );
-    let batch = run(&["--format", "keras-batch", "--input", "28,28,1", "--classes", "7", "--out", "k.json"]);
+    let batch =
+        run(&["--format", "keras-batch", "--input", "28,28,1", "--classes", "7", "--out", "batch.json"]);
     assert!(batch.status.success(), "{}", stderr(&batch));
     let models: serde_json::Value =
-        serde_json::from_slice(&fs::read(dir.path().join("k.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(dir.path().join("batch.json")).unwrap()).unwrap();
     assert_eq!(models.as_object().unwrap().len(), 4);
     assert!(models["model_0"].as_str().unwrap().contains("\"class_name\":\"Functional\""));
 }

@@ -4,6 +4,7 @@
 
 mod fleets;
 mod generate;
+mod guide;
 mod options;
 mod slurm;
 mod targets;
@@ -54,7 +55,7 @@ fn wrong_use_says_what_would_be_right() {
     for (args, code, text) in [
         (&["design", "--flash", "8GiX"][..], 2, "want bytes such as 8192"),
         (&["design", "--resume", "none"], 2, "holds no design"),
-        (&["design", "--data", "none"], 2, "built in are digits8x8"),
+        (&["design", "--data", "none"], 2, "built in: digits8x8"),
         (&["schema", "nope"], 2, "possible values: model, design"),
         (&["train", "none.yaml"], 1, "cannot read none.yaml"),
     ] {

@@ -127,7 +127,13 @@ fn spread(domain: &Domain, count: u64) -> Vec<ParamValue> {
             let last = d.high.abs_diff(d.low) / d.step.unsigned_abs().max(1);
             (0..count).filter_map(|i| domain.at((place(i) * last as f64).round() as u64)).collect()
         }
-        _ => (0..count).map(|i| domain.from_unit(place(i))).collect(),
+        Domain::Int(d) => {
+            // Unlike `from_unit`, which gives each integer an interval, levels start and end at the values themselves.
+            let (low, high) = (libm::log(d.low as f64), libm::log(d.high as f64));
+            let value = |i: u64| libm::exp(low + (high - low) * place(i)).round() as i64;
+            (0..count).map(|i| ParamValue::Int(value(i).clamp(d.low, d.high))).collect()
+        }
+        Domain::Float(_) | Domain::Categorical(_) => Vec::new(),
     };
     // Neighboring positions round to the same integer at the low end of a logarithmic domain.
     values.dedup();

@@ -154,7 +154,7 @@ fn every_kind_of_failure_has_its_exit_code() {
         (&["train", "@net.yaml", "--folds", "1"], 2, "`splits` is 1"),
         (&["train", "@net.yaml", "--folds", "3", "--validation", "0.3"], 2, "cannot be used with"),
         (&["show", "@net.yaml", "--yaml", "--target", "fpga"], 2, "cannot be used with"),
-        (&["data", "none"], 2, "built in are digits8x8"),
+        (&["data", "none"], 2, "built in: digits8x8"),
         (&["search", "--flash", "16"], 3, "keeps the limits"),
         (&["train", "@none.yaml"], 1, "cannot read"),
     ] {
