@@ -2,8 +2,10 @@
 
 pub(crate) mod data;
 pub(crate) mod design;
+pub(crate) mod evaluate;
 pub(crate) mod fleet;
 pub(crate) mod generate;
+pub(crate) mod predict;
 pub(crate) mod prune;
 pub(crate) mod quantize;
 pub(crate) mod schema;

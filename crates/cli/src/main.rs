@@ -61,6 +61,10 @@ enum Command {
     Prune(command::prune::PruneArgs),
     /// Train one network
     Train(command::train::TrainArgs),
+    /// Measure a trained network on a data set
+    Evaluate(command::evaluate::EvaluateArgs),
+    /// Predict the rows of a data set by a trained network
+    Predict(command::predict::PredictArgs),
     /// Train many networks, here or on a Slurm cluster
     Fleet(command::fleet::FleetArgs),
     /// Show the layers, shapes and cost of a network
@@ -80,6 +84,8 @@ fn main() -> ExitCode {
         Command::Quantize(args) => command::quantize::run(args),
         Command::Prune(args) => command::prune::run(args),
         Command::Train(args) => command::train::run(args),
+        Command::Evaluate(args) => command::evaluate::run(args),
+        Command::Predict(args) => command::predict::run(args),
         Command::Fleet(args) => return status(command::fleet::run(&args)),
         Command::Show(args) => command::show::run(&args),
         Command::Data(args) => command::data::run(&args),

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tinsmith_cost::Limits;
+use tinsmith_fleet::{TableArgs, ValueTableArgs};
 use tinsmith_foundation::ByteSize;
-use tinsmith_workshop::{BenchOptions, TrainingOptions};
+use tinsmith_workshop::{BenchOptions, DataPart, InferenceInput, TrainingOptions};
 
 /// Limits and target of a network.
 #[derive(Debug, Args)]
@@ -35,13 +36,15 @@ impl BudgetArgs {
     }
 }
 
-/// The data set, and the seed.
+/// The data set, and the seed, of a command that needs classes.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in
-    /// the folder `$TINSMITH_DATA`
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a table (.csv, .tsv, also with .gz), or the name
+    /// of one of these in the folder `$TINSMITH_DATA`
     #[arg(long, default_value = "digits8x8")]
     data: String,
+    #[command(flatten)]
+    table: TableArgs,
     /// Fraction of training rows held out for validation
     #[arg(long, default_value_t = 0.2)]
     validation: f64,
@@ -53,8 +56,60 @@ pub(crate) struct DataArgs {
 impl DataArgs {
     /// Returns the settings of a bench over `jobs` cores.
     pub(crate) fn bench(self, jobs: usize, limits: Limits, target: String) -> BenchOptions {
-        BenchOptions { data: self.data, validation: self.validation, seed: self.seed, jobs, limits, target }
+        BenchOptions {
+            data: self.data,
+            table: self.table.options(),
+            validation: self.validation,
+            seed: self.seed,
+            jobs,
+            limits,
+            target,
+        }
     }
+}
+
+/// A trained network, and the data set that it is applied to.
+#[derive(Debug, Args)]
+pub(crate) struct InferenceArgs {
+    /// The trained network: a weight file that Tinsmith wrote, or a model that Keras saved (.keras, .h5)
+    weights: PathBuf,
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a table (.csv, .tsv, also with .gz), or the name
+    /// of one of these in the folder `$TINSMITH_DATA`
+    #[arg(long, default_value = "digits8x8")]
+    data: String,
+    #[command(flatten)]
+    table: ValueTableArgs,
+    /// Normalization of the samples [default: normalizer.yaml beside the weights]
+    #[arg(long, value_name = "FILE")]
+    normalizer: Option<PathBuf>,
+}
+
+impl InferenceArgs {
+    /// Returns the input of an inference on a part of the data.
+    pub(crate) fn input(self, part: PartChoice) -> InferenceInput {
+        InferenceInput {
+            weights: self.weights,
+            normalizer: self.normalizer,
+            data: self.data,
+            table: self.table.options(),
+            part: match part {
+                PartChoice::Test => DataPart::Test,
+                PartChoice::Train => DataPart::Train,
+                PartChoice::All => DataPart::All,
+            },
+        }
+    }
+}
+
+/// Rows of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartChoice {
+    /// The test rows
+    Test,
+    /// The training rows
+    Train,
+    /// All rows
+    All,
 }
 
 /// A training from scratch.

@@ -1,4 +1,4 @@
-//! Progress for the user: bars on a terminal, plain lines elsewhere, nothing with `--quiet`.
+//! Progress for the user: bars on a terminal, plain lines elsewhere, only warnings with `--quiet`.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -14,7 +14,7 @@ use crate::output::remark;
 
 /// Draws progress events on standard error.
 pub(crate) enum Watch {
-    /// Nothing.
+    /// Warnings only.
     Quiet,
     /// One line per event.
     Lines,
@@ -57,7 +57,11 @@ fn style(known: bool) -> ProgressStyle {
 impl Progress for Watch {
     fn event(&self, event: &Event) {
         match self {
-            Self::Quiet => {}
+            Self::Quiet => {
+                if let Event::Warning(warning) = event {
+                    remark(warned(warning));
+                }
+            }
             Self::Lines => lines(event),
             Self::Bars { all, bars } => {
                 let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,6 +69,10 @@ impl Progress for Watch {
             }
         }
     }
+}
+
+fn warned(warning: &str) -> String {
+    format!("warning: {warning}")
 }
 
 fn lines(event: &Event) {
@@ -75,6 +83,7 @@ fn lines(event: &Event) {
         Event::Step { stage, done, note } => remark(format!("{stage}: {done}: {note}")),
         Event::End { stage, note } => remark(format!("{stage}: done: {note}")),
         Event::Note(note) => remark(note),
+        Event::Warning(warning) => remark(warned(warning)),
         _ => {}
     }
 }
@@ -101,6 +110,7 @@ fn draw(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, event: &E
             }
         }
         Event::Note(note) => drop(all.println(note)),
+        Event::Warning(warning) => drop(all.println(warned(warning))),
         _ => {}
     }
 }

@@ -423,6 +423,11 @@ impl Dataset {
         }
     }
 
+    /// Returns true if both data sets are views of the same memory.
+    pub(crate) fn shares_storage(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
+    }
+
     /// Copies a view into contiguous memory of its own; clones a data set that is contiguous.
     #[must_use]
     pub fn contiguous(&self) -> Self {
@@ -501,7 +506,7 @@ impl Dataset {
         }
     }
 
-    fn storage_row(&self, row: usize) -> Option<usize> {
+    pub(crate) fn storage_row(&self, row: usize) -> Option<usize> {
         match &self.rows {
             Rows::All(rows) => (row < *rows).then_some(row),
             Rows::Listed(rows) => rows.get(row).copied(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tinsmith_foundation::Seed;
 
-use crate::dataset::{Dataset, Splits};
+use crate::dataset::{Dataset, Splits, Targets};
 use crate::error::{DataError, Result};
 use crate::folds::{Folds, grouped_folds, k_folds, stratified_folds};
 use crate::normalize::{Normalization, Normalizer};
@@ -28,7 +28,7 @@ pub struct Parts {
 
 impl Splits {
     /// Splits validation rows off the training part and normalizes all three parts by [`Normalization::Auto`]. The same
-    /// seed gives the same rows.
+    /// seed gives the same rows. A fraction of 0 leaves the validation part empty.
     ///
     /// ```
     /// # fn main() -> tinsmith_data::Result<()> {
@@ -50,7 +50,11 @@ impl Splits {
     /// # Errors
     /// As [`Splits::parts`].
     pub fn parts_with(&self, validation: f64, seed: Seed, normalization: Normalization) -> Result<Parts> {
-        let (train, validation) = self.train.validation_split(validation, seed.derive("validation", 0))?;
+        let (train, validation) = if (0.0..=0.0).contains(&validation) {
+            (self.train.clone(), self.train.view(&[]))
+        } else {
+            self.train.validation_split(validation, seed.derive("validation", 0))?
+        };
         let normalizer = Normalizer::fit(&train, normalization)?;
         Ok(Parts {
             train: normalizer.apply(&train)?,
@@ -58,6 +62,44 @@ impl Splits {
             test: normalizer.apply(&self.test)?,
             normalizer,
         })
+    }
+
+    /// Copies all rows into one data set: in the order of the file if the test part was split off a single table or
+    /// archive, otherwise training rows before test rows. Group columns are left out.
+    ///
+    /// ```
+    /// # fn main() -> tinsmith_data::Result<()> {
+    /// assert_eq!(tinsmith_data::load("digits8x8")?.joined()?.len(), 1797);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`DataError::NoClasses`], [`DataError::Count`] and [`DataError::Class`] if the parts have different kinds of samples
+    /// or targets.
+    pub fn joined(&self) -> Result<Dataset> {
+        let (train, test) = (&self.train, &self.test);
+        let rows_of = |part: &'_ Dataset, is_test: bool| (0..part.len()).map(move |row| (is_test, row));
+        let mut rows: Vec<(bool, usize)> = rows_of(train, false).chain(rows_of(test, true)).collect();
+        let part = |is_test: bool| if is_test { test } else { train };
+        if train.shares_storage(test) {
+            rows.sort_by_key(|&(is_test, row)| part(is_test).storage_row(row));
+        }
+        let samples: Vec<f32> =
+            rows.iter().flat_map(|&(is_test, row)| part(is_test).sample(row)).copied().collect();
+        let targets = match train.targets() {
+            Targets::Labels { labels, names } => {
+                let others = test.shared_labels("join parts")?;
+                let label = |&(is_test, row): &(bool, usize)| if is_test { others[row] } else { labels[row] };
+                Targets::Labels { labels: rows.iter().map(label).collect(), names: names.clone() }
+            }
+            Targets::Arrays { shape, .. } => {
+                let values = rows.iter().flat_map(|&(is_test, row)| part(is_test).target(row)).copied();
+                Targets::Arrays { shape: shape.clone(), values: values.collect() }
+            }
+            Targets::Samples => Targets::Samples,
+        };
+        Dataset::new(train.name(), train.sample_shape().to_vec(), samples, targets)
     }
 }
 

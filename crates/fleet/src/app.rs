@@ -4,6 +4,7 @@ mod args;
 mod control;
 mod inspect;
 mod make;
+mod table;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,6 +15,7 @@ use clap::Parser;
 use tinsmith_foundation::{Event, Progress};
 
 pub use self::args::FleetCommand;
+pub use self::table::{TableArgs, ValueTableArgs};
 use crate::configurator::{ModelConfigurator, SpecFolder};
 use crate::error::{FleetError, Result};
 
@@ -163,6 +165,7 @@ impl Progress for Lines {
             Event::Step { stage, done, note } => format!("{stage}: {done}: {note}"),
             Event::End { stage, note } => format!("{stage}: done: {note}"),
             Event::Note(note) => note.clone(),
+            Event::Warning(warning) => format!("warning: {warning}"),
             _ => return,
         };
         // Progress that cannot be shown must not end a training.

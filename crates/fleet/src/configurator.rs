@@ -153,7 +153,8 @@ impl ModelRequest<'_> {
             metrics_path: self.metrics_path.to_owned(),
             model,
             training: Samples::Data(self.data.train.clone()),
-            evaluation: Some(Samples::Data(self.data.validation.clone())),
+            evaluation: (!self.data.validation.is_empty())
+                .then(|| Samples::Data(self.data.validation.clone())),
             optimizer: self.training.optimizer.clone(),
             loss: self.training.loss,
             config: self.training.clone(),

@@ -1,8 +1,8 @@
 //! Data of a project: data set, held-out fraction, and checksum.
 
 use serde::{Deserialize, Serialize};
-use tinsmith_data::Parts;
-use tinsmith_foundation::Seed;
+use tinsmith_data::{Parts, TableOptions};
+use tinsmith_foundation::{Progress, Seed};
 
 use crate::error::{FleetError, Result};
 
@@ -12,20 +12,26 @@ use crate::error::{FleetError, Result};
 pub struct DataSource {
     /// Name of a built-in data set, or an absolute path.
     pub name: String,
+    /// Options for the targets and columns; absent if none is given.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub table: TableOptions,
     /// SHA-256 over the training and test parts.
     pub checksum: String,
-    /// Fraction of training rows held out for validation; the same rows for every run.
+    /// Fraction of training rows held out for validation; the same rows for every run. 0 trains on all rows.
     pub validation: f64,
 }
 
 impl DataSource {
-    /// Describes a data set in its present state. A path is made absolute because runs start in other
-    /// folders.
+    /// Describes a data set in its present state, and reports probable mistakes in it. A path is made absolute because
+    /// runs start in other folders.
     ///
     /// # Errors
     /// [`FleetError::Data`] if it cannot be loaded.
-    pub fn of(name: &str, validation: f64) -> Result<Self> {
-        let splits = tinsmith_data::load(name)?;
+    pub fn of(name: &str, table: TableOptions, validation: f64, progress: &dyn Progress) -> Result<Self> {
+        let splits = tinsmith_data::load_with(name, None, &table)?;
+        for warning in splits.warnings() {
+            progress.warn(format!("{name}: {warning}"));
+        }
         let is_builtin = tinsmith_data::BUILTIN.contains(&name);
         let name = if is_builtin {
             name.to_owned()
@@ -33,7 +39,7 @@ impl DataSource {
             let path = std::path::absolute(name).map_err(FleetError::read(name.as_ref()))?;
             path.display().to_string()
         };
-        Ok(Self { name, checksum: splits.checksum(), validation })
+        Ok(Self { name, table, checksum: splits.checksum(), validation })
     }
 
     /// Loads the data and splits them.
@@ -42,7 +48,7 @@ impl DataSource {
     /// [`FleetError::OtherData`] if the data have changed since the project was created, [`FleetError::Data`]
     /// if they cannot be loaded.
     pub fn load(&self, seed: Seed) -> Result<Parts> {
-        let splits = tinsmith_data::load(&self.name)?;
+        let splits = tinsmith_data::load_with(&self.name, None, &self.table)?;
         let found = splits.checksum();
         if found != self.checksum {
             return Err(FleetError::OtherData {
@@ -53,6 +59,10 @@ impl DataSource {
         }
         Ok(splits.parts(self.validation, seed)?)
     }
+}
+
+fn is_default(table: &TableOptions) -> bool {
+    *table == TableOptions::default()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tinsmith_data::DataError;
 use tinsmith_foundation::{ConfigErrors, FoundationError};
 
 /// Error of an operation on a fleet.
@@ -76,7 +77,7 @@ pub enum FleetError {
     Spec(#[from] tinsmith_network::NetworkError),
     /// The data could not be read or split.
     #[error(transparent)]
-    Data(#[from] tinsmith_data::DataError),
+    Data(#[from] DataError),
     /// The space of a sweep is invalid.
     #[error(transparent)]
     Study(#[from] tinsmith_study::StudyError),
@@ -120,6 +121,15 @@ impl FleetError {
     pub const fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Usage { .. } | Self::NoProject { .. } | Self::Occupied { .. })
             || matches!(self, Self::Spec(tinsmith_network::NetworkError::Invalid(_)))
+            || matches!(
+                self,
+                Self::Data(
+                    DataError::Config(_)
+                        | DataError::UnknownName { .. }
+                        | DataError::NoClasses { .. }
+                        | DataError::Impossible { .. }
+                )
+            )
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tinsmith_data::Parts;
-use tinsmith_foundation::{CancelToken, FoundationError, Grant, clock, files};
+use tinsmith_foundation::{CancelToken, FoundationError, Grant, clock, config, files};
 use tinsmith_trainer::{Callback, Context, Run, RunResult, TrainConfig, TrainError};
 
 use crate::attempt::{Attempt, Begin, Claimant, RunFolder};
@@ -160,6 +160,11 @@ impl<'a> Executor<'a> {
             trained => trained?,
         };
         copies.make(&place)?;
+        // A user's own configurator may train on other samples, to which this normalization does not belong.
+        if self.project.manifest().specifications {
+            let text = config::to_yaml("normalizer", &self.parts.normalizer)?;
+            files::write_atomic(&place.folder().join("normalizer.yaml"), text.as_bytes())?;
+        }
         outcome(run, attempt, &place, &result, start, &self.who)
     }
 }

@@ -29,7 +29,7 @@ mod submission;
 mod sweep;
 mod task;
 
-pub use app::{Exit, Fleet, FleetCommand, Surroundings};
+pub use app::{Exit, Fleet, FleetCommand, Surroundings, TableArgs, ValueTableArgs};
 pub use configurator::{
     EVALUATION_LIMIT, ModelConfigurator, ModelRequest, ModelSetup, Samples, SpecFolder, TRAINING_LIMIT,
 };

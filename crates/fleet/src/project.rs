@@ -1,5 +1,6 @@
 //! Project: a self-contained folder that describes and records many trainings.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -226,7 +227,7 @@ impl Project {
                 crate::sweep::with_values(&training, point)?;
             }
             if self.manifest.specifications {
-                self.copy_specs(&models, &points, &options.folder, &folder.join("specs"))?;
+                self.copy_specs(&models, &training, &points, &options.folder, &folder.join("specs"))?;
             }
             let runs = plan::lay_out(&models, &points, seed, first, &before.models());
             let header = PartHeader {
@@ -259,10 +260,18 @@ impl Project {
         Ok(part.header.runs)
     }
 
-    /// Copies each model's specification after checking that every point of the sweep gives a network that
-    /// fits the data.
-    fn copy_specs(&self, models: &[PlannedModel], points: &[Params], from: &Path, to: &Path) -> Result<()> {
+    /// Copies each model's specification after checking that every point of the sweep gives a training that can
+    /// start: the network fits the data, and its head the targets and the loss.
+    fn copy_specs(
+        &self,
+        models: &[PlannedModel],
+        training: &TrainConfig,
+        points: &[Params],
+        from: &Path,
+        to: &Path,
+    ) -> Result<()> {
         let parts = self.manifest.data.load(self.manifest.seed)?;
+        let mut checked = BTreeSet::new();
         for planned in models {
             let model = &planned.model;
             let path = SpecFolder::path(from, model).ok_or_else(|| {
@@ -275,13 +284,27 @@ impl Project {
             })?;
             let spec = ModelSpec::load(&path)?;
             for point in points {
-                let graph = crate::sweep::with_model_values(&spec, point)?.graph()?;
+                let varied = crate::sweep::with_model_values(&spec, point)?;
+                let graph = varied.graph()?;
                 let input = graph.inputs.first().map_or(&[][..], |&i| graph.shape(i));
                 if input != parts.train.sample_shape() {
                     return Err(FleetError::usage(format!(
                         "model {model} takes samples of shape {input:?}, the data set has {:?}",
                         parts.train.sample_shape()
                     )));
+                }
+                let plan = tinsmith_trainer::Plan {
+                    spec: varied,
+                    config: crate::sweep::with_values(training, point)?,
+                    seed: self.manifest.seed,
+                    start: None,
+                    attributes: BTreeMap::new(),
+                };
+                // Most points differ in values that no check depends on.
+                if checked.insert(check_key(&plan)?) {
+                    let validation = Some(&parts.validation).filter(|data| !data.is_empty());
+                    plan.check(&parts.train, validation)
+                        .map_err(|error| FleetError::usage(format!("model {model}: {error}")))?;
                 }
             }
             spec.save(&to.join(&model.class).join(format!("{}.yaml", model.architecture)))?;
@@ -333,6 +356,15 @@ impl Project {
         })?;
         Ok((self.layout.root().join(&program.path), &program.prefix))
     }
+}
+
+/// Returns the properties of a training that decide whether it can start.
+fn check_key(plan: &tinsmith_trainer::Plan) -> Result<String> {
+    let TrainConfig { loss, class_weights, early_stopping, metrics, batch_size, epoch_samples, .. } =
+        &plan.config;
+    let hash = plan.spec.structural_hash()?;
+    let metrics = (early_stopping.monitor, metrics);
+    Ok(format!("{hash} {loss:?} {class_weights:?} {metrics:?} {batch_size} {epoch_samples}"))
 }
 
 /// Copies the program into the project, unless `copy` is false. Returns its path and checksum.

@@ -29,6 +29,8 @@ pub enum Event {
     },
     /// A line worth reading that belongs to no step.
     Note(String),
+    /// A probable mistake of the user; shown even if progress is hidden.
+    Warning(String),
 }
 
 /// Receives events, called from the thread that does the work.
@@ -56,6 +58,11 @@ impl dyn Progress + '_ {
     /// Reports a line that belongs to no step.
     pub fn note(&self, note: impl Into<String>) {
         self.event(&Event::Note(note.into()));
+    }
+
+    /// Reports a probable mistake of the user.
+    pub fn warn(&self, warning: impl Into<String>) {
+        self.event(&Event::Warning(warning.into()));
     }
 }
 

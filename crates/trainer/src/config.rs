@@ -1,8 +1,10 @@
 //! Configuration of a training.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use tinsmith_data::{Augment, Dataset};
-use tinsmith_foundation::{ConfigErrors, Faults};
+use tinsmith_foundation::{ConfigErrors, Faults, FoundationError, config};
 
 use crate::loss::Loss;
 use crate::metric::Metric;
@@ -177,6 +179,19 @@ impl TrainConfig {
     #[must_use]
     pub fn for_data(data: &Dataset) -> Self {
         Self { loss: Loss::for_targets(data), ..Self::default() }
+    }
+
+    /// Returns true if a configuration file names a loss. Without one, the loss may follow the targets of the data
+    /// ([`Loss::for_targets`]).
+    ///
+    /// # Errors
+    /// [`FoundationError`] if the file cannot be read or is no mapping.
+    pub fn file_names_loss(path: &Path) -> Result<bool, FoundationError> {
+        #[derive(Deserialize)]
+        struct Key {
+            loss: Option<serde_json::Value>,
+        }
+        Ok(config::load::<Key>(path, |_, _| {})?.loss.is_some())
     }
 
     /// Adds every unusable value to `faults`.

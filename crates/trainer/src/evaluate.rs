@@ -13,7 +13,7 @@ use crate::metric::{Confusion, Metric, Quality, Regression, RegressionSums, argm
 use crate::targets::{head_of, targets_of};
 
 /// Rows per batch: enough to keep the kernels busy, few enough for the cache.
-const ROWS: usize = 256;
+pub(crate) const ROWS: usize = 256;
 
 /// Loss of a model on a data set, and the metrics that follow from its outputs.
 ///
@@ -148,7 +148,7 @@ pub(crate) fn evaluate_with(
 }
 
 /// Returns the predicted class: the highest output; for a single output class 1 if it is more likely than class 0.
-fn predicted(row: &[f32], head: Head) -> usize {
+pub(crate) fn predicted(row: &[f32], head: Head) -> usize {
     match (row, head) {
         ([logit], Head::Values) => usize::from(*logit > 0.0),
         ([probability], Head::Probabilities) => usize::from(*probability > 0.5),

@@ -196,7 +196,8 @@ impl Run {
     /// starts again without one, and ends the same, byte for byte, except for the event files.
     ///
     /// # Errors
-    /// [`TrainError::OtherRun`] if the folder holds another run; otherwise as [`fit_resumable`]. If the loss becomes
+    /// [`TrainError::OtherRun`] if the folder holds another run; otherwise as [`fit_resumable`]. A training that cannot start
+    /// leaves no folder. If the loss becomes
     /// non-finite, the folder gets the reason and the last finite weights.
     pub fn train(
         &self,
@@ -207,6 +208,10 @@ impl Run {
         callback: &mut dyn Callback,
     ) -> Result<RunResult> {
         let identity = Self::identity(plan, train)?;
+        if !self.folder.join("run.yaml").is_file() {
+            // A training that cannot start must not leave a claimed folder behind.
+            plan.check(train, validation)?;
+        }
         self.claim(plan, &identity)?;
         if let Some(result) = self.result()? {
             return Ok(result);

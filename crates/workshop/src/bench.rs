@@ -11,7 +11,13 @@ use tinsmith_trainer::TrainError;
 
 use crate::config::check_validation;
 use crate::error::{Result, WorkshopError};
-use crate::identity::{WorkRecord, to_value};
+use crate::identity::{WorkRecord, table_settings, to_value};
+
+/// File of a result that holds the normalization of its data.
+pub(crate) const NORMALIZER: &str = "normalizer.yaml";
+
+/// File of a result that holds the names of the classes, one a line.
+pub(crate) const CLASSES: &str = "classes.txt";
 
 /// Observers of a command, and its surroundings.
 #[derive(Clone)]
@@ -38,7 +44,7 @@ impl<'a> Session<'a> {
         self
     }
 
-    /// Loads a data set by name or path; the one way from a name to data in this crate.
+    /// Loads a data set by name or path.
     ///
     /// # Errors
     /// [`WorkshopError::Data`] if there is no such data set or it cannot be read.
@@ -46,12 +52,24 @@ impl<'a> Session<'a> {
         self.load_data_with(name, &TableOptions::default())
     }
 
-    /// Loads a data set with options for its targets and columns.
+    /// Loads a data set with options for its targets and columns; the one way from a name to data in this crate.
     ///
     /// # Errors
     /// As [`Self::load_data`]; [`WorkshopError::Data`] also for an option that does not apply to the data.
     pub fn load_data_with(&self, name: &str, options: &TableOptions) -> Result<Splits> {
         Ok(tinsmith_data::load_with(name, self.data_folder.as_deref(), options)?)
+    }
+
+    /// Loads a data set and reports its [`Splits::warnings`] through the progress channel.
+    ///
+    /// # Errors
+    /// As [`Self::load_data_with`].
+    pub(crate) fn load_data_and_warn(&self, name: &str, options: &TableOptions) -> Result<Splits> {
+        let splits = self.load_data_with(name, options)?;
+        for warning in splits.warnings() {
+            self.progress.warn(format!("{name}: {warning}"));
+        }
+        Ok(splits)
     }
 }
 
@@ -69,7 +87,10 @@ impl std::fmt::Debug for Session<'_> {
 pub struct BenchOptions {
     /// Name or path of the data set.
     pub data: String,
-    /// Fraction of training rows held out for validation, above 0 and below 1.
+    /// Options for its targets and columns.
+    pub table: TableOptions,
+    /// Fraction of training rows held out for validation, 0 to below 1. With 0 the validation part is empty, which only a
+    /// [`crate::TrainStage`] accepts.
     pub validation: f64,
     /// Seed of all random choices.
     pub seed: u64,
@@ -85,6 +106,7 @@ impl Default for BenchOptions {
     fn default() -> Self {
         Self {
             data: "digits8x8".to_owned(),
+            table: TableOptions::default(),
             validation: 0.2,
             seed: 0,
             jobs: 0,
@@ -113,6 +135,7 @@ pub struct Workbench<'a> {
     /// Requests a stop.
     pub cancel: CancelToken,
     validation: f64,
+    table: TableOptions,
 }
 
 impl std::fmt::Debug for Workbench<'_> {
@@ -134,11 +157,13 @@ impl<'a> Workbench<'a> {
     /// data or the target cannot be loaded.
     pub fn open(options: &BenchOptions, session: &Session<'a>) -> Result<Self> {
         let mut faults = Faults::new();
-        check_validation(options.validation, &mut faults);
+        if !(0.0..1.0).contains(&options.validation) {
+            check_validation(options.validation, &mut faults);
+        }
         options.limits.check_config(&mut faults);
         faults.into_result("options")?;
         let target = Target::load(&options.target)?;
-        let splits = session.load_data(&options.data)?;
+        let splits = session.load_data_and_warn(&options.data, &options.table)?;
         let seed = Seed::new(options.seed);
         Ok(Self {
             data: splits.parts(options.validation, seed)?,
@@ -150,18 +175,26 @@ impl<'a> Workbench<'a> {
             progress: session.progress,
             cancel: session.cancel.clone(),
             validation: options.validation,
+            table: options.table.clone(),
         })
     }
 
-    /// Returns an error unless the data have class labels.
+    /// Returns an error unless the data have class labels, and validation rows to judge networks by.
     ///
     /// # Errors
-    /// [`WorkshopError::NoClasses`].
+    /// [`WorkshopError::NoClasses`]; [`WorkshopError::Config`] for a validation fraction of 0.
     pub fn require_classes(&self) -> Result<()> {
         if self.splits.train.labels().is_none() {
             return Err(WorkshopError::NoClasses { data: self.splits.train.name().to_owned() });
         }
-        Ok(())
+        let mut faults = Faults::new();
+        check_validation(self.validation, &mut faults);
+        Ok(faults.into_result("options")?)
+    }
+
+    /// Returns the options of the data that differ from their defaults, for the record of a command's work.
+    pub(crate) fn table_settings(&self) -> Result<Option<Value>> {
+        table_settings(&self.table)
     }
 
     /// Returns all cores as one grant, for work that is not divided into jobs.
@@ -183,15 +216,23 @@ impl<'a> Workbench<'a> {
             "target": to_value("target", &self.target)?,
         });
         if let Some(fields) = all.as_object_mut() {
+            fields.extend(self.table_settings()?.map(|table| ("table".to_owned(), table)));
             fields.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         }
         Ok(WorkRecord::new(command, &self.splits, all))
     }
 
-    /// Writes the normalization of the data into a folder.
-    pub(crate) fn save_normalizer(&self, path: &Path) -> Result<()> {
+    /// Writes the normalization of the data and the names of its classes into a folder, for the use of the network later.
+    pub(crate) fn save_data_record(&self, folder: &Path) -> Result<()> {
         let text = config::to_yaml("normalizer", &self.data.normalizer)?;
-        Ok(files::write_atomic(path, text.as_bytes())?)
+        files::write_atomic(&folder.join(NORMALIZER), text.as_bytes())?;
+        // A name with a line break could not be told from two names.
+        let names = self.data.train.class_names();
+        if names.is_empty() || names.iter().any(|name| name.contains(['\n', '\r'])) {
+            return Ok(());
+        }
+        let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+        Ok(files::write_atomic(&folder.join(CLASSES), lines.as_bytes())?)
     }
 
     /// Converts the error of a training, in which a stop is not a failure.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tinsmith_autoq::Goal;
-use tinsmith_data::Augment;
+use tinsmith_data::{Augment, TableOptions};
 use tinsmith_foundation::{ByteSize, ConfigErrors, Faults, config};
 use tinsmith_study::{Budget, EvolutionConfig};
 
@@ -97,6 +97,9 @@ pub struct DesignConfig {
     /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in
     /// the folder `$TINSMITH_DATA`. Default `digits8x8`.
     pub data: String,
+    /// Options for the targets and columns of the data. Default: decided by the data.
+    #[serde(skip_serializing_if = "is_default")]
+    pub table: TableOptions,
     /// The hardware: a built-in target, or a YAML file of one. Default `mcu-packed`.
     pub target: String,
     /// Limit of flash for weights. Default 8 KiB.
@@ -149,6 +152,7 @@ impl Default for DesignConfig {
         Self {
             schema: 1,
             data: "digits8x8".to_owned(),
+            table: TableOptions::default(),
             target: "mcu-packed".to_owned(),
             flash: ByteSize(8 << 10),
             ram: ByteSize(2 << 10),
@@ -210,6 +214,7 @@ impl DesignConfig {
             faults.add("learning_rate", format!("is {}, want a number above 0", self.learning_rate));
         }
         check_validation(self.validation, faults);
+        faults.within("table", |faults| self.table.check(faults));
         for (i, s) in self.prune.sparsities.iter().enumerate().filter(|(_, s)| !(0.0..1.0).contains(*s)) {
             faults.add(&format!("prune.sparsities[{i}]"), format!("is {s}, want 0 to below 1"));
         }
@@ -249,6 +254,11 @@ impl DesignConfig {
             PathBuf::from(format!("design-{name}"))
         })
     }
+}
+
+/// Returns true for options of which none is given; they are left out of files.
+pub(crate) fn is_default(table: &TableOptions) -> bool {
+    *table == TableOptions::default()
 }
 
 /// Adds a fault unless `fraction` lies strictly between 0 and 1.

@@ -15,7 +15,10 @@ pub enum WorkshopError {
     #[error(transparent)]
     Data(#[from] tinsmith_data::DataError),
     /// The data set has no class labels.
-    #[error("the data set `{data}` has no class labels; this command needs classes")]
+    #[error(
+        "the data set `{data}` has no class labels, and this command needs classes; `--targets classes` reads numbers as \
+         classes"
+    )]
     NoClasses {
         /// The data set.
         data: String,
@@ -45,6 +48,28 @@ pub enum WorkshopError {
         found: &'static str,
         /// Kind that is needed.
         wanted: &'static str,
+    },
+    /// A trained network cannot be judged by the targets of the data.
+    #[error(
+        "the network puts out {network}, the data set `{data}` has {found}; name its targets by --targets or --label"
+    )]
+    OtherTargets {
+        /// Shape of the network's output.
+        network: String,
+        /// The data set's name.
+        data: String,
+        /// Kind and shape of its targets.
+        found: String,
+    },
+    /// The data have a class that the network was not trained for.
+    #[error("the data set `{data}` has the class `{class}`, the network was trained for {known}")]
+    OtherClass {
+        /// The data set's name.
+        data: String,
+        /// Name of the class.
+        class: String,
+        /// Names of the network's classes.
+        known: String,
     },
     /// The folder holds files that no run of this command can be recognized by.
     #[error("{path} holds {files}, but no {record} that identifies the work; choose another folder", path = path.display())]
@@ -155,6 +180,8 @@ impl WorkshopError {
             Self::Config(_)
             | Self::NoClasses { .. }
             | Self::WrongFile { .. }
+            | Self::OtherTargets { .. }
+            | Self::OtherClass { .. }
             | Self::Occupied { .. }
             | Self::OtherWork { .. }
             | Self::FileExists { .. }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// | `config.yaml` | the [`crate::DesignPlan`]: the configuration with every default written out |
 /// | `work.json` | settings and data checksum that the results depend on; a resume with others is refused |
 /// | `normalizer.yaml` | normalization to apply to samples before inference |
+/// | `classes.txt` | names of the classes, one a line, in the order of the network's outputs |
 /// | `generate/candidates.jsonl` | the random networks that the search starts from, one specification a line |
 /// | `search/journal.log`, `quantize/journal.log`, `prune/journal.log` | every trial, in Optuna's journal format |
 /// | `search/finalists/`, `train/` | runs: networks trained in full |

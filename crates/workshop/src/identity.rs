@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tinsmith_data::Splits;
+use tinsmith_data::{Splits, TableOptions};
 use tinsmith_foundation::{ConfigErrors, Fault, FoundationError, config, files};
 
 use crate::error::{Result, WorkshopError};
@@ -148,11 +148,40 @@ pub(crate) fn refuse_other_files(folder: &Path, record: &'static str) -> Result<
     Err(WorkshopError::Occupied { path: folder.to_owned(), files: listed(names), record })
 }
 
+/// Writes an output file that a user named. Returns false if it holds the same bytes already.
+///
+/// # Errors
+/// [`WorkshopError::FileExists`] if it exists and holds anything else, [`WorkshopError::File`] if it cannot be written.
+pub fn write_output(path: &Path, bytes: &[u8]) -> Result<bool> {
+    match std::fs::read(path) {
+        Ok(found) if found == bytes => Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            files::write_atomic(path, bytes)?;
+            Ok(true)
+        }
+        Ok(_) => {
+            let reason = "holds something else".to_owned();
+            Err(WorkshopError::FileExists { path: path.to_owned(), reason })
+        }
+        Err(source) => Err(FoundationError::Read { path: path.to_owned(), source }.into()),
+    }
+}
+
 /// Returns the SHA-256 of a file's bytes as hexadecimal text.
 pub(crate) fn checksum(path: &Path) -> Result<String> {
     let bytes =
         std::fs::read(path).map_err(|source| FoundationError::Read { path: path.to_owned(), source })?;
     Ok(Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Returns the options of a data set that differ from their defaults; none if all are defaults, so that records without
+/// options stay as they are.
+pub(crate) fn table_settings(options: &TableOptions) -> Result<Option<Value>> {
+    let mut settings = to_value("table", options)?;
+    if let Some(fields) = settings.as_object_mut() {
+        fields.retain(|key, value| key != "targets" || value != "auto");
+    }
+    Ok(Some(settings).filter(|settings| settings.as_object().is_none_or(|fields| !fields.is_empty())))
 }
 
 /// Returns a value as JSON, for records of settings.

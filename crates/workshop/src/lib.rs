@@ -24,13 +24,16 @@ pub use corpus::{CorpusStatus, fit_family, generate_corpus, generate_space_filli
 pub use error::{ErrorKind, Result, WorkshopError};
 pub use figures::{Figures, LayerBits, layer_bits};
 pub use folder::DesignFolder;
-pub use identity::WORK_RECORD;
+pub use identity::{WORK_RECORD, write_output};
 pub use network::{load_network, load_spec};
 pub use pipeline::{design, resume};
 pub use plan::{DesignPlan, PrunePlan, QuantizePlan, SearchPlan};
 pub use recipe::TrainingOptions;
 pub use result::{Counts, DesignResult};
 pub use stage::candidates::CandidateStage;
+pub use stage::evaluate::{ClassFigures, EvaluationReport, evaluate_network};
+pub use stage::inference::{DataPart, InferenceInput};
+pub use stage::predict::{Predictions, predict_rows};
 pub use stage::prune::{PruneOutcome, PruneStage, PrunedNetwork};
 pub use stage::quantize::{QuantizeOutcome, QuantizeStage};
 pub use stage::search::{SearchOutcome, SearchStage};

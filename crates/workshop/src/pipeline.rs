@@ -92,6 +92,7 @@ fn open<'a>(config: &DesignConfig, session: &Session<'a>) -> Result<Workbench<'a
     };
     let options = BenchOptions {
         data: config.data.clone(),
+        table: config.table.clone(),
         validation: config.validation,
         seed: config.seed,
         jobs: config.jobs,
@@ -170,7 +171,7 @@ impl<'a> DesignRun<'a> {
             let text = config::to_yaml("configuration", plan)?;
             files::write_atomic(&folder.config(), text.as_bytes())?;
         }
-        self.bench.save_normalizer(&folder.normalizer())?;
+        self.bench.save_data_record(folder.root())?;
         let mut lines = String::new();
         for spec in candidates {
             let line = serde_json::to_string(spec)

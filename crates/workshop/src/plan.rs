@@ -6,16 +6,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tinsmith_autoq::{AutoqConfig, Goal};
 use tinsmith_cost::{Limits, Target};
-use tinsmith_data::{Augment, Dataset};
+use tinsmith_data::{Augment, Dataset, TableOptions};
 use tinsmith_foundation::{ByteSize, config};
 use tinsmith_nas::SearchConfig;
 use tinsmith_sparse::{PruneConfig, Scope};
 use tinsmith_study::{Budget, EvolutionConfig};
 use tinsmith_trainer::TrainConfig;
 
-use crate::config::{DesignConfig, GenerateOptions, PruneOptions, QuantizeOptions, SearchOptions};
+use crate::config::{
+    DesignConfig, GenerateOptions, PruneOptions, QuantizeOptions, SearchOptions, is_default,
+};
 use crate::error::Result;
-use crate::identity::to_value;
+use crate::identity::{table_settings, to_value};
 use crate::recipe;
 
 /// The architecture search of a plan. Fields as in [`crate::SearchOptions`].
@@ -69,6 +71,9 @@ pub struct DesignPlan {
     pub schema: u32,
     /// A built-in data set's name, or an absolute path.
     pub data: String,
+    /// Options for the targets and columns of the data; absent if none is given.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub table: TableOptions,
     /// Name of a built-in target, or a path.
     pub target: String,
     /// Limit of flash.
@@ -132,6 +137,7 @@ impl DesignConfig {
         DesignPlan {
             schema: self.schema,
             data: self.data,
+            table: self.table,
             target: self.target,
             flash: self.flash,
             ram: self.ram,
@@ -188,6 +194,7 @@ impl DesignPlan {
         DesignConfig {
             schema: plan.schema,
             data: plan.data,
+            table: plan.table,
             target: plan.target,
             flash: plan.flash,
             ram: plan.ram,
@@ -283,6 +290,8 @@ impl DesignPlan {
                 fields.remove(key);
             }
             fields.insert("target".to_owned(), to_value("target", target)?);
+            fields.remove("table");
+            fields.extend(table_settings(&self.table)?.map(|table| ("table".to_owned(), table)));
         }
         Ok(settings)
     }

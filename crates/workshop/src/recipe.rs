@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use tinsmith_data::Augment;
+use tinsmith_data::{Augment, Dataset};
 use tinsmith_foundation::config;
-use tinsmith_trainer::TrainConfig;
+use tinsmith_trainer::{Loss, TrainConfig};
 
 use crate::error::Result;
 
@@ -57,6 +57,20 @@ impl TrainingOptions {
     /// used.
     pub fn from_scratch(&self) -> Result<TrainConfig> {
         self.resolve(TrainConfig::adam_cosine(Self::EPOCHS, Self::BATCH_SIZE, Self::LEARNING_RATE))
+    }
+
+    /// Returns the recipe for a training from scratch on `data`: as [`Self::from_scratch`], with the loss that
+    /// [`Loss::for_targets`] chooses unless the file names one.
+    ///
+    /// # Errors
+    /// As [`Self::from_scratch`].
+    pub fn from_scratch_on(&self, data: &Dataset) -> Result<TrainConfig> {
+        let recipe = self.from_scratch()?;
+        let names_loss = match &self.file {
+            Some(path) => TrainConfig::file_names_loss(path)?,
+            None => false,
+        };
+        Ok(if names_loss { recipe } else { TrainConfig { loss: Loss::for_targets(data), ..recipe } })
     }
 
     /// Returns the recipe for a network that is trained already, by the same precedence.

@@ -1,7 +1,10 @@
 //! The stages of a design, one file each. The public ones are also commands of their own.
 
 pub(crate) mod candidates;
+pub(crate) mod evaluate;
 pub(crate) mod finalists;
+pub(crate) mod inference;
+pub(crate) mod predict;
 pub(crate) mod prune;
 pub(crate) mod quantize;
 pub(crate) mod search;

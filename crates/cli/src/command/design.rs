@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use tinsmith_fleet::TableArgs;
 use tinsmith_foundation::ByteSize;
 use tinsmith_workshop::{DesignConfig, DesignFolder, DesignResult, Figures, design, resume};
 
@@ -12,10 +13,12 @@ use crate::watch::Watch;
 /// Arguments of `design`; each overrides the same field of the configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct DesignArgs {
-    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in
-    /// the folder `$TINSMITH_DATA` [default: digits8x8]
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a table (.csv, .tsv, also with .gz), or the name
+    /// of one of these in the folder `$TINSMITH_DATA` [default: digits8x8]
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    table: TableArgs,
     /// Limit of flash for weights [default: 8KiB]
     #[arg(long, value_name = "SIZE")]
     flash: Option<ByteSize>,
@@ -53,7 +56,8 @@ pub(crate) struct DesignArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Resume the design in this folder, with the configuration stored there; only --jobs and --quiet may be added
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "flash", "ram", "macs", "target", "trials", "time",
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "targets", "label",
+        "ignore", "group", "delimiter", "decimal", "header", "missing", "flash", "ram", "macs", "target", "trials", "time",
         "seed", "seeds", "epochs", "out", "config"])]
     resume: Option<PathBuf>,
     /// Hide progress
@@ -71,6 +75,7 @@ impl DesignArgs {
             ($($field:ident),*) => { $( if let Some(value) = self.$field { config.$field = value; } )* };
         }
         overlay!(data, flash, ram, target, trials, seed, seeds, jobs);
+        config.table = self.table.options().over(config.table);
         config.macs = self.macs.or(config.macs);
         config.time = self.time.or(config.time);
         config.epochs = self.epochs.or(config.epochs);

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tinsmith_cost::Limits;
+use tinsmith_fleet::ValueTableArgs;
 use tinsmith_network::ModelSpec;
 use tinsmith_trainer::{Evaluation, Metric, TrainConfig};
 use tinsmith_workshop::{BenchOptions, FoldStage, TrainStage, TrainingOptions, Workbench, load_spec};
 
-use crate::options::{DataArgs, TrainingArgs};
+use crate::options::TrainingArgs;
 use crate::output::{line, percent};
 use crate::watch::Watch;
 
@@ -17,8 +17,18 @@ use crate::watch::Watch;
 pub(crate) struct TrainArgs {
     /// The network's specification: YAML or JSON, or a model that Keras saved (.keras, .h5)
     spec: PathBuf,
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a table (.csv, .tsv, also with .gz), or the name
+    /// of one of these in the folder `$TINSMITH_DATA`
+    #[arg(long, default_value = "digits8x8")]
+    data: String,
     #[command(flatten)]
-    data: DataArgs,
+    table: ValueTableArgs,
+    /// Fraction of training rows held out for validation; 0 trains on all rows and keeps the last weights
+    #[arg(long, default_value_t = 0.2)]
+    validation: f64,
+    /// Seed of all random choices
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     #[command(flatten)]
     training: TrainingArgs,
     /// Number of threads of the training; 0 means one per core. Results do not depend on it
@@ -43,10 +53,19 @@ pub(crate) struct TrainArgs {
 
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let network = load_spec(&args.spec)?;
-    let training = TrainingOptions::from(args.training).from_scratch()?;
+    let training = TrainingOptions::from(args.training);
+    training.from_scratch()?;
     let watch = Watch::new(args.quiet);
-    let options = args.data.bench(args.threads, Limits::default(), BenchOptions::default().target);
+    let options = BenchOptions {
+        data: args.data,
+        table: args.table.options(),
+        validation: args.validation,
+        seed: args.seed,
+        jobs: args.threads,
+        ..BenchOptions::default()
+    };
     let bench = Workbench::open(&options, &watch.session()?)?;
+    let training = training.from_scratch_on(&bench.data.train)?;
     if let Some(folds) = args.folds {
         return judge(network, training, args.start, folds, &bench);
     }

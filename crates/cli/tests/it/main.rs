@@ -7,6 +7,7 @@ mod generate;
 mod guide;
 mod options;
 mod slurm;
+mod targets;
 
 use std::path::Path;
 use std::process::{Command, Output};

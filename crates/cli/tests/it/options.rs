@@ -47,6 +47,27 @@ const fn row(option: &'static [&'static str], difference: Difference) -> Row {
     Row { option, difference }
 }
 
+/// Rows for the options of a data set's targets and columns, for a command whose data are no table. That tables are read
+/// with them is the matter of `tinsmith data`; here they must reach the reader.
+const fn table_rows(targets: Row) -> [Row; 8] {
+    const fn refused(option: &'static [&'static str]) -> Row {
+        row(option, Code(2, "is no table"))
+    }
+    [
+        targets,
+        refused(&["--label", "a"]),
+        refused(&["--ignore", "a"]),
+        refused(&["--group", "a"]),
+        refused(&["--delimiter", ";"]),
+        refused(&["--decimal", ","]),
+        refused(&["--header", "false"]),
+        refused(&["--missing", "drop"]),
+    ]
+}
+
+/// The rows of a command that needs classes.
+const CLASS_TABLE_ROWS: [Row; 8] = table_rows(row(&["--targets", "values"], Code(2, "has no class labels")));
+
 /// Input files of the tables, made once.
 struct Inputs {
     dir: tempfile::TempDir,
@@ -73,16 +94,35 @@ impl Inputs {
         );
         let rows: String = (0..60).map(|i| format!("{i}.5,{}.25,{}\n", i * 7 % 11, i % 2)).collect();
         write("table.csv", &format!("a,b,label\n{rows}"));
+        // Another class column, a group, a column without meaning, and one that has numbers and a missing value.
+        let row = |i: usize| {
+            let gap = if i == 7 { "NA".to_owned() } else { format!("{}.5", i % 5) };
+            format!("{i}.5;{}.25;{};{};{gap};{}\n", i * 7 % 11, i % 3, i / 6, i % 2)
+        };
+        write("rich.csv", &format!("a;b;kind;who;gap;label\n{}", (0..60).map(row).collect::<String>()));
+        write("rich.yaml", "{missing: drop}");
+        write("rich-normalizer.yaml", "{shift: [1, 1, 1, 1, 1], scale: [2, 2, 2, 2, 2]}");
+        let dense = |inputs: usize, outputs: usize| {
+            let text = NETWORK.replace("[8, 8, 1]", &format!("[{inputs}]"));
+            text.replace("  - {name: f, flatten: {}}\n", "")
+                .replace("units: 10", &format!("units: {outputs}"))
+        };
+        write("small.yaml", &dense(2, 2));
+        write("rich-net.yaml", &dense(5, 2));
         let inputs = Self { dir };
         let net = inputs.path("net.yaml");
         let trained = ["train", &net, "--epochs", "2", "--quiet", "--out", "run"];
         let output = start(inputs.dir.path(), &trained).output().unwrap();
         assert!(output.status.success(), "{}", crate::stderr(&output));
+        let table =
+            ["train", "@rich-net.yaml", "--data", "@rich.csv", "--epochs", "1", "--quiet", "--out", "rich"];
+        let output = start(inputs.dir.path(), &inputs.filled(&table)).output().unwrap();
+        assert!(output.status.success(), "{}", crate::stderr(&output));
         inputs.projects();
         inputs
     }
 
-    /// Two projects with two runs that succeed and three that fail, whose class weights are too few.
+    /// Two projects with two runs that succeed and three that fail, whose learning rate makes them diverge.
     fn projects(&self) {
         let write = |name: &str, text: &str| std::fs::write(self.dir.path().join(name), text).unwrap();
         for (folder, units) in [("models", "12"), ("others", "6")] {
@@ -91,7 +131,7 @@ impl Inputs {
                 write(&format!("{folder}/{class}/a.yaml"), &NETWORK.replace("12", units));
             }
         }
-        write("failing.yaml", "{epochs: 1, class_weights: [1]}");
+        write("failing.yaml", "{epochs: 1, optimizer: {rule: sgd, learning_rate: 1e30}}");
         write(
             "sweep.yaml",
             "{design: {grid: {levels: 2}}, space: {batch_size: {categorical: {choices: [16, 32]}}}}",
@@ -208,12 +248,19 @@ fn listed(command: &[&str]) -> BTreeSet<String> {
 /// Runs the table of a command, and compares its options with those of `--help`.
 #[track_caller]
 fn check(command: &[&str], base: &[&str], rows: &[Row]) {
+    check_all(command, base, &[rows]);
+}
+
+/// As [`check`], with the rows in several tables.
+#[track_caller]
+fn check_all(command: &[&str], base: &[&str], tables: &[&[Row]]) {
+    let rows = || tables.iter().copied().flatten();
     let inputs = Inputs::get();
     let base: Vec<&str> = command.iter().chain(base).copied().collect();
-    let named: BTreeSet<String> = rows.iter().map(|row| row.option[0].to_owned()).collect();
+    let named: BTreeSet<String> = rows().map(|row| row.option[0].to_owned()).collect();
     assert_eq!(listed(command), named, "the options of {command:?} and the rows of its table");
     let plain = Ran::of(inputs, &base).ok();
-    for Row { option, difference } in rows {
+    for Row { option, difference } in rows() {
         if let Special(check) = difference {
             check(inputs, &base);
             continue;
@@ -310,44 +357,48 @@ fn design() {
         "--quiet",
     ];
     const RESULT: &str = "design-digits8x8/result.json";
-    check(
+    check_all(
         &["design"],
         &base,
         &[
-            row(&["--data", "@table.csv"], File("design-table.csv/result.json")),
-            row(&["--flash", "6KiB"], File(RESULT)),
-            row(&["--ram", "16B"], Code(3, "keeps the limits")),
-            row(&["--macs", "9"], Code(3, "keeps the limits")),
-            row(&["--target", "float32"], File(RESULT)),
-            row(&["--trials", "3"], File(RESULT)),
-            row(&["--time", "0.0000001"], Code(3, "ended without a usable network")),
-            row(&["--seed", "1"], File(RESULT)),
-            row(&["--seeds", "2"], File(RESULT)),
-            row(&["--epochs", "2"], File(RESULT)),
-            row(
-                &["--jobs"],
-                Special(|inputs, base| jobs_overlap(inputs, base, "design-digits8x8/search/journal.log")),
-            ),
-            row(&["--out", "elsewhere"], File("elsewhere/result.json")),
-            row(&["--config", "@design.yaml"], File(RESULT)),
-            row(
-                &["--resume"],
-                Special(|inputs, base| {
-                    let ran = Ran::of(inputs, base).ok();
-                    let again =
-                        start(ran.dir.path(), &["design", "--resume", "design-digits8x8"]).output().unwrap();
-                    assert_eq!(
-                        crate::stdout(&again),
-                        crate::stdout(&ran.output),
-                        "{}",
-                        crate::stderr(&again)
-                    );
-                    let both =
-                        start(ran.dir.path(), &["design", "--resume", "design-digits8x8", "--seed", "1"]);
-                    assert_eq!({ both }.output().unwrap().status.code(), Some(2));
-                }),
-            ),
-            row(&["--quiet"], Special(quiet_hides_progress)),
+            &CLASS_TABLE_ROWS,
+            &[
+                row(&["--data", "@table.csv"], File("design-table.csv/result.json")),
+                row(&["--flash", "6KiB"], File(RESULT)),
+                row(&["--ram", "16B"], Code(3, "keeps the limits")),
+                row(&["--macs", "9"], Code(3, "keeps the limits")),
+                row(&["--target", "float32"], File(RESULT)),
+                row(&["--trials", "3"], File(RESULT)),
+                row(&["--time", "0.0000001"], Code(3, "ended without a usable network")),
+                row(&["--seed", "1"], File(RESULT)),
+                row(&["--seeds", "2"], File(RESULT)),
+                row(&["--epochs", "2"], File(RESULT)),
+                row(
+                    &["--jobs"],
+                    Special(|inputs, base| jobs_overlap(inputs, base, "design-digits8x8/search/journal.log")),
+                ),
+                row(&["--out", "elsewhere"], File("elsewhere/result.json")),
+                row(&["--config", "@design.yaml"], File(RESULT)),
+                row(
+                    &["--resume"],
+                    Special(|inputs, base| {
+                        let ran = Ran::of(inputs, base).ok();
+                        let again = start(ran.dir.path(), &["design", "--resume", "design-digits8x8"])
+                            .output()
+                            .unwrap();
+                        assert_eq!(
+                            crate::stdout(&again),
+                            crate::stdout(&ran.output),
+                            "{}",
+                            crate::stderr(&again)
+                        );
+                        let both =
+                            start(ran.dir.path(), &["design", "--resume", "design-digits8x8", "--seed", "1"]);
+                        assert_eq!({ both }.output().unwrap().status.code(), Some(2));
+                    }),
+                ),
+                row(&["--quiet"], Special(quiet_hides_progress)),
+            ],
         ],
     );
 }
@@ -362,26 +413,29 @@ fn quiet_hides_progress(inputs: &Inputs, base: &[&str]) {
 #[test]
 fn search() {
     let base = ["--trials", "3", "--epochs", "1", "--flash", "4KiB", "--jobs", "1", "--quiet"];
-    check(
+    check_all(
         &["search"],
         &base,
         &[
-            row(&["--flash", "16B"], Code(3, "keeps the limits")),
-            row(&["--ram", "16B"], Code(3, "keeps the limits")),
-            row(&["--macs", "9"], Code(3, "keeps the limits")),
-            row(&["--target", "float32"], Stdout),
-            row(&["--data", "@table.csv"], File("search/normalizer.yaml")),
-            row(&["--validation", "0.4"], Stdout),
-            row(&["--seed", "1"], Stdout),
-            row(&["--epochs", "2"], Stdout),
-            row(&["--batch-size", "64"], Stdout),
-            row(&["--learning-rate", "0.02"], Stdout),
-            row(&["--training", "@training.yaml"], Stdout),
-            row(&["--trials", "2"], Stdout),
-            row(&["--from", "@net.yaml", "@other.yaml"], Stdout),
-            row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "search/journal.log"))),
-            row(&["--out", "elsewhere"], File("elsewhere/work.json")),
-            row(&["--quiet"], Special(quiet_hides_progress)),
+            &CLASS_TABLE_ROWS,
+            &[
+                row(&["--flash", "16B"], Code(3, "keeps the limits")),
+                row(&["--ram", "16B"], Code(3, "keeps the limits")),
+                row(&["--macs", "9"], Code(3, "keeps the limits")),
+                row(&["--target", "float32"], Stdout),
+                row(&["--data", "@table.csv"], File("search/normalizer.yaml")),
+                row(&["--validation", "0.4"], Stdout),
+                row(&["--seed", "1"], Stdout),
+                row(&["--epochs", "2"], Stdout),
+                row(&["--batch-size", "64"], Stdout),
+                row(&["--learning-rate", "0.02"], Stdout),
+                row(&["--training", "@training.yaml"], Stdout),
+                row(&["--trials", "2"], Stdout),
+                row(&["--from", "@net.yaml", "@other.yaml"], Stdout),
+                row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "search/journal.log"))),
+                row(&["--out", "elsewhere"], File("elsewhere/work.json")),
+                row(&["--quiet"], Special(quiet_hides_progress)),
+            ],
         ],
     );
 }
@@ -389,26 +443,29 @@ fn search() {
 #[test]
 fn quantize() {
     let base = ["@run/weights.safetensors", "--trials", "3", "--epochs", "1", "--jobs", "1", "--quiet"];
-    check(
+    check_all(
         &["quantize"],
         &base,
         &[
-            row(&["--flash", "16B"], Code(3, "keeps the limits")),
-            row(&["--ram", "16B"], Code(3, "keeps the limits")),
-            row(&["--macs", "9"], Code(3, "keeps the limits")),
-            row(&["--target", "float32"], Stdout),
-            row(&["--data", "@table.csv"], Code(2, "shape")),
-            row(&["--validation", "0.4"], Stdout),
-            row(&["--seed", "1"], File("quantize/weights.safetensors")),
-            row(&["--epochs", "2"], Stdout),
-            row(&["--batch-size", "64"], File("quantize/weights.safetensors")),
-            row(&["--learning-rate", "0.02"], Stdout),
-            row(&["--training", "@training.yaml"], File("quantize/weights.safetensors")),
-            row(&["--trials", "2"], Stdout),
-            row(&["--bits", "3,5"], Stdout),
-            row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "quantize/journal.log"))),
-            row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
-            row(&["--quiet"], Special(quiet_hides_progress)),
+            &CLASS_TABLE_ROWS,
+            &[
+                row(&["--flash", "16B"], Code(3, "keeps the limits")),
+                row(&["--ram", "16B"], Code(3, "keeps the limits")),
+                row(&["--macs", "9"], Code(3, "keeps the limits")),
+                row(&["--target", "float32"], Stdout),
+                row(&["--data", "@table.csv"], Code(2, "shape")),
+                row(&["--validation", "0.4"], Stdout),
+                row(&["--seed", "1"], File("quantize/weights.safetensors")),
+                row(&["--epochs", "2"], Stdout),
+                row(&["--batch-size", "64"], File("quantize/weights.safetensors")),
+                row(&["--learning-rate", "0.02"], Stdout),
+                row(&["--training", "@training.yaml"], File("quantize/weights.safetensors")),
+                row(&["--trials", "2"], Stdout),
+                row(&["--bits", "3,5"], Stdout),
+                row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "quantize/journal.log"))),
+                row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
+                row(&["--quiet"], Special(quiet_hides_progress)),
+            ],
         ],
     );
 }
@@ -418,27 +475,30 @@ fn prune() {
     const WEIGHTS: &str = "pruned/weights.safetensors";
     let base =
         ["@run/weights.safetensors", "--sparsity", "0.5,0.6", "--epochs", "1", "--jobs", "1", "--quiet"];
-    check(
+    check_all(
         &["prune"],
         &base,
         &[
-            row(&["--sparsity", "0.8"], Stdout),
-            row(&["--per-layer"], File(WEIGHTS)),
-            row(&["--exclude", "y.kernel"], Stdout),
-            row(&["--flash", "16B"], Code(3, "flash")),
-            row(&["--ram", "16B"], Code(3, "ram")),
-            row(&["--macs", "9"], Code(3, "macs")),
-            row(&["--target", "float32"], Stdout),
-            row(&["--data", "@table.csv"], Code(2, "shape")),
-            row(&["--validation", "0.4"], Stdout),
-            row(&["--seed", "1"], File(WEIGHTS)),
-            row(&["--epochs", "2"], File(WEIGHTS)),
-            row(&["--batch-size", "64"], File(WEIGHTS)),
-            row(&["--learning-rate", "0.02"], File(WEIGHTS)),
-            row(&["--training", "@training.yaml"], File(WEIGHTS)),
-            row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "pruned/journal.log"))),
-            row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
-            row(&["--quiet"], Special(quiet_hides_progress)),
+            &CLASS_TABLE_ROWS,
+            &[
+                row(&["--sparsity", "0.8"], Stdout),
+                row(&["--per-layer"], File(WEIGHTS)),
+                row(&["--exclude", "y.kernel"], Stdout),
+                row(&["--flash", "16B"], Code(3, "flash")),
+                row(&["--ram", "16B"], Code(3, "ram")),
+                row(&["--macs", "9"], Code(3, "macs")),
+                row(&["--target", "float32"], Stdout),
+                row(&["--data", "@table.csv"], Code(2, "shape")),
+                row(&["--validation", "0.4"], Stdout),
+                row(&["--seed", "1"], File(WEIGHTS)),
+                row(&["--epochs", "2"], File(WEIGHTS)),
+                row(&["--batch-size", "64"], File(WEIGHTS)),
+                row(&["--learning-rate", "0.02"], File(WEIGHTS)),
+                row(&["--training", "@training.yaml"], File(WEIGHTS)),
+                row(&["--jobs"], Special(|inputs, base| jobs_overlap(inputs, base, "pruned/journal.log"))),
+                row(&["--out", "elsewhere"], File("elsewhere/spec.yaml")),
+                row(&["--quiet"], Special(quiet_hides_progress)),
+            ],
         ],
     );
 }
@@ -446,51 +506,59 @@ fn prune() {
 #[test]
 fn train() {
     let base = ["@net.yaml", "--epochs", "1", "--threads", "1", "--quiet"];
-    check(
+    check_all(
         &["train"],
         &base,
         &[
-            row(&["--data", "@table.csv"], Code(2, "shape")),
-            row(&["--validation", "0.4"], Stdout),
-            row(&["--seed", "1"], Stdout),
-            row(&["--epochs", "2"], Stdout),
-            row(&["--batch-size", "64"], Stdout),
-            row(&["--learning-rate", "0.02"], Stdout),
-            row(&["--training", "@training.yaml"], Stdout),
-            row(
-                &["--threads"],
-                Special(|inputs, base| {
-                    // Large batches, so that there is work for more than one thread.
-                    let long = with(&with(base, &["--epochs", "30"]), &["--batch-size", "1024"]);
-                    more_threads(inputs, &long, "--threads");
-                }),
-            ),
-            row(&["--start", "@run/weights.safetensors"], Stdout),
-            row(&["--folds", "2"], Stdout),
-            row(
-                &["--checkpoint-steps"],
-                Special(|inputs, base| {
-                    let checkpoint = |steps: &str| {
-                        let dir = tempfile::tempdir().unwrap();
-                        let args = with(&with(base, &["--epochs", "400"]), &["--checkpoint-steps", steps]);
-                        let mut child =
-                            start(dir.path(), &inputs.filled(&args)).stdout(Stdio::null()).spawn().unwrap();
-                        let (path, begun) = (dir.path().join("run/checkpoint.safetensors"), Instant::now());
-                        while !path.exists()
-                            && begun.elapsed() < Duration::from_secs(3)
-                            && child.try_wait().unwrap().is_none()
-                        {
-                            std::thread::sleep(Duration::from_millis(2));
-                        }
-                        let _ = child.kill();
-                        child.wait().unwrap();
-                        path.exists()
-                    };
-                    assert!(checkpoint("1") && !checkpoint("0"));
-                }),
-            ),
-            row(&["--out", "elsewhere"], File("elsewhere/result.json")),
-            row(&["--quiet"], Special(quiet_hides_progress)),
+            &table_rows(row(&["--targets", "values"], Code(2, "puts out"))),
+            &[
+                row(&["--target", "a,b"], Code(2, "is no table")),
+                row(&["--data", "@table.csv"], Code(2, "shape")),
+                row(&["--validation", "0.4"], Stdout),
+                row(&["--seed", "1"], Stdout),
+                row(&["--epochs", "2"], Stdout),
+                row(&["--batch-size", "64"], Stdout),
+                row(&["--learning-rate", "0.02"], Stdout),
+                row(&["--training", "@training.yaml"], Stdout),
+                row(
+                    &["--threads"],
+                    Special(|inputs, base| {
+                        // Large batches, so that there is work for more than one thread.
+                        let long = with(&with(base, &["--epochs", "30"]), &["--batch-size", "1024"]);
+                        more_threads(inputs, &long, "--threads");
+                    }),
+                ),
+                row(&["--start", "@run/weights.safetensors"], Stdout),
+                row(&["--folds", "2"], Stdout),
+                row(
+                    &["--checkpoint-steps"],
+                    Special(|inputs, base| {
+                        let checkpoint = |steps: &str| {
+                            let dir = tempfile::tempdir().unwrap();
+                            let args =
+                                with(&with(base, &["--epochs", "400"]), &["--checkpoint-steps", steps]);
+                            let mut child = start(dir.path(), &inputs.filled(&args))
+                                .stdout(Stdio::null())
+                                .spawn()
+                                .unwrap();
+                            let (path, begun) =
+                                (dir.path().join("run/checkpoint.safetensors"), Instant::now());
+                            while !path.exists()
+                                && begun.elapsed() < Duration::from_secs(3)
+                                && child.try_wait().unwrap().is_none()
+                            {
+                                std::thread::sleep(Duration::from_millis(2));
+                            }
+                            let _ = child.kill();
+                            child.wait().unwrap();
+                            path.exists()
+                        };
+                        assert!(checkpoint("1") && !checkpoint("0"));
+                    }),
+                ),
+                row(&["--out", "elsewhere"], File("elsewhere/result.json")),
+                row(&["--quiet"], Special(quiet_hides_progress)),
+            ],
         ],
     );
 }
@@ -557,7 +625,57 @@ fn show() {
 }
 
 #[test]
+fn evaluate_and_predict() {
+    let base = ["@rich/weights.safetensors", "--data", "@rich.csv", "--part", "all"];
+    let shared = |difference: fn() -> Difference| {
+        vec![
+            row(&["--data", "@table.csv"], Code(2, "takes samples of shape [5]")),
+            row(
+                &["--targets", "values"],
+                Code(2, "puts out [2], the data set `rich` has values of shape [1]"),
+            ),
+            row(&["--label", "kind"], Code(2, "class `2`, the network was trained for 0, 1")),
+            row(&["--target", "a,b"], Code(2, "`rich` has [4]")),
+            row(&["--ignore", "a"], Code(2, "`rich` has [4]")),
+            row(&["--group", "who"], Code(2, "`rich` has [4]")),
+            row(&["--delimiter", "@"], Code(1, "rich.csv")),
+            row(&["--decimal", ","], Code(2, "`rich` has")),
+            row(&["--header", "false"], Code(2, "`rich` has")),
+            row(&["--missing", "fill"], difference()),
+            row(&["--normalizer", "@rich-normalizer.yaml"], difference()),
+            row(&["--part", "test"], difference()),
+        ]
+    };
+    check_all(
+        &["evaluate"],
+        &base,
+        &[&shared(|| Stdout), &[row(&["--json", "figures.json"], File("figures.json"))]],
+    );
+    let predictions = || File("predictions.csv");
+    check_all(
+        &["predict"],
+        &base,
+        &[&shared(predictions), &[row(&["--out", "other.csv"], File("other.csv"))]],
+    );
+}
+
+#[test]
 fn data_and_schema() {
-    check(&["data"], &[], &[row(&["--contact-sheet", "sheet.svg"], File("sheet.svg"))]);
+    check(
+        &["data"],
+        &["@rich.csv"],
+        &[
+            row(&["--contact-sheet", "sheet.svg"], File("sheet.svg")),
+            row(&["--targets", "values"], Stdout),
+            row(&["--label", "kind"], Stdout),
+            row(&["--target", "a,b"], Stdout),
+            row(&["--ignore", "a"], Stdout),
+            row(&["--group", "who"], Stdout),
+            row(&["--delimiter", "@"], Code(1, "rich.csv")),
+            row(&["--decimal", ","], Stdout),
+            row(&["--header", "false"], Stdout),
+            row(&["--missing", "fill"], Stdout),
+        ],
+    );
     check(&["schema"], &["training"], &[]);
 }

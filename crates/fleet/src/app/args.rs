@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use tinsmith_foundation::ByteSize;
 
+use super::table::ValueTableArgs;
 use crate::models::{ModelList, ModelName};
 use crate::outcome::Cause;
 use crate::plan::MOST_RUNS;
@@ -115,11 +116,13 @@ pub struct GenerateArgs {
     /// Folder below which projects are created
     #[arg(long, value_name = "DIR", default_value = "fleets")]
     pub(crate) root: PathBuf,
-    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a .csv table, or the name of one of these in the
-    /// folder `$TINSMITH_DATA`
+    /// A built-in data set, a folder of IDX or NPY files, an .npz archive, a table (.csv, .tsv, also with .gz), or the name
+    /// of one of these in the folder `$TINSMITH_DATA`
     #[arg(long, default_value = "digits8x8")]
     pub(crate) data: String,
-    /// Fraction of training rows held out for validation
+    #[command(flatten)]
+    pub(crate) table: ValueTableArgs,
+    /// Fraction of training rows held out for validation; 0 trains on all rows
     #[arg(long, default_value_t = 0.2)]
     pub(crate) validation: f64,
     /// Seed of everything random

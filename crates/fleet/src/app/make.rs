@@ -1,7 +1,7 @@
 //! `generate` and `add`.
 
 use tinsmith_foundation::{Seed, config};
-use tinsmith_trainer::TrainConfig;
+use tinsmith_trainer::{Loss, TrainConfig};
 
 use super::args::{AddArgs, GenerateArgs, PartArgs, RunArgs, SelectArgs};
 use super::{Exit, Fleet, Surroundings};
@@ -12,11 +12,15 @@ use crate::project::{PartOptions, Project, ProjectOptions, new_name};
 use crate::slurm::SlurmConfig;
 use crate::sweep::Sweep;
 
-fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
-    let training = match &args.training {
-        Some(path) => config::load(path, TrainConfig::check)?,
-        None => TrainConfig::default(),
+/// Returns the contents of a part of the plan. The loss follows the targets of the data unless a file names it.
+fn part(args: &PartArgs, data: &DataSource, seed: Seed, command: &[String]) -> Result<PartOptions> {
+    let (mut training, names_loss) = match &args.training {
+        Some(path) => (config::load(path, TrainConfig::check)?, TrainConfig::file_names_loss(path)?),
+        None => (TrainConfig::default(), false),
     };
+    if !names_loss {
+        training.loss = Loss::for_targets(&data.load(seed)?.train);
+    }
     Ok(PartOptions {
         models: args.models.clone(),
         folder: args.models_folder.clone(),
@@ -33,7 +37,8 @@ fn part(args: &PartArgs, command: &[String]) -> Result<PartOptions> {
 /// Executes `add`: plans more runs.
 pub(super) fn add(args: &AddArgs, surroundings: &mut Surroundings<'_>) -> Result<Exit> {
     let project = Project::open(&args.to)?;
-    let added = project.add(&part(&args.part, &surroundings.command)?)?;
+    let (data, seed) = (&project.manifest().data, project.manifest().seed);
+    let added = project.add(&part(&args.part, data, seed, &surroundings.command)?)?;
     surroundings.line(format!("{added} runs added to {}", args.to.display()))?;
     Ok(Exit::SUCCESS)
 }
@@ -62,14 +67,15 @@ impl<C: ModelConfigurator> Fleet<C> {
         let options = ProjectOptions {
             description: args.desc.clone(),
             seed: Seed::new(args.seed),
-            data: DataSource::of(&data, args.validation)?,
+            data: DataSource::of(&data, args.table.options(), args.validation, surroundings.progress)?,
             program: surroundings.program.clone().map(|path| (path, prefix)),
             copy_program: !args.no_copy,
             specifications: self.specifications,
             slurm,
             template: args.template.clone(),
         };
-        let project = Project::create(&folder, &options, &part(&args.part, &surroundings.command)?)?;
+        let part = part(&args.part, &options.data, options.seed, &surroundings.command)?;
+        let project = Project::create(&folder, &options, &part)?;
         surroundings.line(folder.display())?;
         let runs = project.plan()?.runs.len();
         surroundings.progress.note(format!("{runs} runs planned"));

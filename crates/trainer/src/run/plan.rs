@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use tinsmith_data::Dataset;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_layers::{BuildOptions, Model, load_model};
 use tinsmith_network::ModelSpec;
 
+use crate::compatibility::check_compatibility;
 use crate::config::TrainConfig;
 use crate::error::Result;
 
@@ -24,6 +26,18 @@ pub struct Plan {
     pub start: Option<PathBuf>,
     /// Further properties of the run (a pruning schedule, values of a sweep); stored, and compared on resume.
     pub attributes: BTreeMap<String, serde_json::Value>,
+}
+
+impl Plan {
+    /// Checks that the training can start, without writing anything: the configuration is usable, the network builds, and
+    /// shapes, head, loss, and metrics fit the data.
+    ///
+    /// # Errors
+    /// As [`build`] and [`check_compatibility`].
+    pub fn check(&self, train: &Dataset, validation: Option<&Dataset>) -> Result<()> {
+        self.config.validate()?;
+        check_compatibility(&build(self, Threads::ONE)?, train, validation, &self.config)
+    }
 }
 
 /// Builds the network of a plan with its initial weights.

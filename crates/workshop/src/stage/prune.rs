@@ -159,7 +159,7 @@ impl PruneStage<'_> {
             mask::prunable(&before, candidate)?;
         }
         self.record(bench)?.claim(self.folder)?;
-        bench.save_normalizer(&self.folder.join("normalizer.yaml"))?;
+        bench.save_data_record(self.folder)?;
         let outcome = self.run_with(bench, Some(self.folder.join("weights")))?;
         let kept = outcome.weights.as_ref().expect("invariant: this run keeps the weights of every trial");
         let after = load_network(kept)?;

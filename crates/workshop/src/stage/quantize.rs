@@ -104,7 +104,7 @@ impl QuantizeStage<'_> {
     pub fn run_alone(&self, bench: &Workbench<'_>) -> Result<QuantizeOutcome> {
         self.search(bench)?;
         self.record(bench)?.claim(self.folder)?;
-        bench.save_normalizer(&self.folder.join("normalizer.yaml"))?;
+        bench.save_data_record(self.folder)?;
         let outcome = self.run(bench)?;
         outcome.spec.save(&self.folder.join("spec.yaml"))?;
         let path = &outcome.weights;

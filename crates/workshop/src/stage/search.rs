@@ -82,7 +82,7 @@ impl SearchStage<'_> {
     pub fn run_alone(&self, bench: &Workbench<'_>) -> Result<SearchOutcome> {
         self.search(bench)?;
         self.record(bench)?.claim(self.folder)?;
-        bench.save_normalizer(&self.folder.join("normalizer.yaml"))?;
+        bench.save_data_record(self.folder)?;
         let trainer =
             &Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone())
                 .keeping_weights_in(self.folder.join("weights"));

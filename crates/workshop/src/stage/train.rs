@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tinsmith_data::Normalization;
 use tinsmith_network::ModelSpec;
 use tinsmith_study::Decision;
@@ -20,7 +21,7 @@ use crate::network::load_network;
 const CHECKPOINT_SECONDS: f64 = 30.0;
 
 /// File of a run that identifies it.
-const RUN_RECORD: &str = "run.yaml";
+pub(crate) const RUN_RECORD: &str = "run.yaml";
 
 /// Trains one network.
 #[derive(Debug, Clone)]
@@ -49,7 +50,8 @@ pub struct TrainOutcome {
 }
 
 impl TrainStage<'_> {
-    /// Trains, or reads the finished run; an interrupted run continues from its last checkpoint.
+    /// Trains, or reads the finished run; an interrupted run continues from its last checkpoint. Without validation rows all
+    /// rows are trained on, and the last weights are kept.
     ///
     /// # Errors
     /// [`WorkshopError::OtherWork`] and [`WorkshopError::Occupied`] if the folder holds something else,
@@ -65,7 +67,9 @@ impl TrainStage<'_> {
         }
         let run = Run::new(self.folder).with_checkpoints(self.checkpoint_steps, CHECKPOINT_SECONDS);
         let was_finished = run.result()?.is_some();
-        let plan = plan(&self.network, &self.training, self.start.as_deref(), bench);
+        let plan = plan(&self.network, &self.training, self.start.as_deref(), bench)?;
+        let grant = bench.whole_grant();
+        let validation = Some(&bench.data.validation).filter(|data| !data.is_empty());
         if !was_finished {
             bench.progress.begin(STAGE, Some(u64::from(plan.config.epochs)));
         }
@@ -75,25 +79,23 @@ impl TrainStage<'_> {
             bench.progress.step(STAGE, u64::from(epoch.epoch), note);
             Decision::Continue
         });
-        let grant = bench.whole_grant();
         let context = Context { seed: plan.seed, grant, cancel: &bench.cancel };
-        let validation = Some(&bench.data.validation);
         let result = run
             .train(&plan, &bench.data.train, validation, &context, &mut observe)
-            .map_err(|error| self.explained(error))?;
+            .map_err(|error| self.explained(error, bench))?;
         if !was_finished {
             bench.progress.end(STAGE, format!("kept epoch {}", result.history.kept));
         }
-        bench.save_normalizer(&self.folder.join("normalizer.yaml"))?;
+        bench.save_data_record(self.folder)?;
         let model = load_network(&run.weights())?;
         let test = evaluate(&model, &bench.data.test, plan.config.loss, grant)?;
         Ok(TrainOutcome { result, test, is_unchanged: was_finished })
     }
 
     /// Names the settings that differ if the folder holds a run of another configuration.
-    fn explained(&self, error: TrainError) -> WorkshopError {
-        if let TrainError::OtherRun { what: "configuration", .. } = error
-            && let Ok(differences) = self.differences()
+    fn explained(&self, error: TrainError, bench: &Workbench<'_>) -> WorkshopError {
+        if let TrainError::OtherRun { what: "configuration" | "data set", .. } = error
+            && let Ok(differences) = self.differences(bench)
             && !differences.is_empty()
         {
             return WorkshopError::OtherWork { path: self.folder.to_owned(), differences };
@@ -101,15 +103,31 @@ impl TrainStage<'_> {
         Workbench::stopped(error, self.folder)
     }
 
-    fn differences(&self) -> Result<String> {
-        /// The part of a run's record that holds its recipe.
-        #[derive(serde::Deserialize)]
-        struct Recorded {
-            config: TrainConfig,
-        }
-        let found: Recorded = tinsmith_foundation::config::load(&self.folder.join(RUN_RECORD), |_, _| {})?;
+    fn differences(&self, bench: &Workbench<'_>) -> Result<String> {
+        let found = RecordedRun::load(self.folder)?;
+        let table = Value::from_iter(bench.table_settings()?.map(|table| (TABLE, table)));
+        let mut differences = setting_differences(&to_value("attributes", &found.attributes)?, &table);
         let (then, now) = (to_value("training", &found.config)?, to_value("training", &self.training)?);
-        Ok(listed(setting_differences(&then, &now)))
+        differences.extend(setting_differences(&then, &now));
+        Ok(listed(differences))
+    }
+}
+
+/// Attribute of a run that holds the options of its data.
+const TABLE: &str = "table";
+
+/// The part of a run's record that holds its recipe and the options of its data.
+#[derive(serde::Deserialize)]
+pub(crate) struct RecordedRun {
+    pub(crate) config: TrainConfig,
+    #[serde(default)]
+    attributes: BTreeMap<String, Value>,
+}
+
+impl RecordedRun {
+    /// Reads the record of the run in `folder`.
+    pub(crate) fn load(folder: &Path) -> Result<Self> {
+        Ok(tinsmith_foundation::config::load(&folder.join(RUN_RECORD), |_, _| {})?)
     }
 }
 
@@ -136,7 +154,7 @@ impl FoldStage {
         if let Some(start) = &self.start {
             load_network(start)?;
         }
-        let plan = plan(&self.network, &self.training, self.start.as_deref(), bench);
+        let plan = plan(&self.network, &self.training, self.start.as_deref(), bench)?;
         let context = Context { seed: plan.seed, grant: bench.whole_grant(), cancel: &bench.cancel };
         let folds = KFold { splits: self.folds, normalization: Normalization::Auto, ..KFold::default() };
         bench.progress.begin(STAGE, Some(self.folds as u64));
@@ -146,12 +164,17 @@ impl FoldStage {
     }
 }
 
-fn plan(network: &ModelSpec, training: &TrainConfig, start: Option<&Path>, bench: &Workbench<'_>) -> Plan {
-    Plan {
+fn plan(
+    network: &ModelSpec,
+    training: &TrainConfig,
+    start: Option<&Path>,
+    bench: &Workbench<'_>,
+) -> Result<Plan> {
+    Ok(Plan {
         spec: network.clone(),
         config: training.clone(),
         seed: bench.seed,
         start: start.map(Path::to_owned),
-        attributes: BTreeMap::new(),
-    }
+        attributes: bench.table_settings()?.map(|table| (TABLE.to_owned(), table)).into_iter().collect(),
+    })
 }

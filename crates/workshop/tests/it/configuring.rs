@@ -42,10 +42,24 @@ fn a_plan_decides_everything_that_depends_on_the_data() {
 }
 
 #[test]
+fn options_of_the_data_are_part_of_configuration_and_plan() {
+    let config = read("table: {label: kind, ignore: note, targets: classes}\n").unwrap();
+    assert_eq!((config.table.label.as_deref(), config.table.ignore.as_slice()), (Some("kind"), &["note".to_owned()][..]));
+    let data = tinsmith_data::load("digits8x8").unwrap().train;
+    let text = |config: DesignConfig| {
+        tinsmith_foundation::config::to_yaml("configuration", &config.resolve(&data)).unwrap()
+    };
+    assert!(text(config.clone()).contains("label: kind"));
+    assert!(!text(DesignConfig::default()).contains("table"), "plans without options stay as they are");
+    assert_eq!(config.clone().resolve(&data).as_config().table, config.table);
+}
+
+#[test]
 fn faults_have_a_position() {
     for (text, expected) in [
         ("flash: lots\n", "design.yaml:1:8: "),
         ("search:\n  mutatoins: 3\n", "design.yaml:2:3: "),
+        ("table:\n  decimal: x\n", "design.yaml:2:12: `table.decimal` is `x`"),
         ("seeds: 0\nprune: {sparsities: [0.5, 1.0]}\n", "design.yaml:1:8: `seeds` is 0"),
         ("prune: {sparsities: [0.5, 1.0]}\n", "design.yaml:1:27: `prune.sparsities[1]` is 1"),
     ] {

@@ -2,7 +2,7 @@
 //! are done and three failed.
 
 use super::Difference::{Code, File, Special, Stderr, Stdout, Value};
-use super::{Inputs, Ran, check, more_threads, row, start, with};
+use super::{Inputs, Ran, check, check_all, more_threads, row, start, table_rows, with};
 
 const PART: &str = "P/plan/0001/part.yaml";
 const PROJECT: &str = "P/project.yaml";
@@ -23,73 +23,78 @@ fn generate() {
         "P",
         "--run",
     ];
-    check(
+    check_all(
         &["fleet", "generate"],
         &base,
         &[
-            row(&["--models", "c.a=2"], Value(PART, "/runs")),
-            row(&["--models-folder", "@others"], File("P/plan/0001/specs/c/a.yaml")),
-            row(&["--array", "2"], Value(PART, "/runs")),
-            row(&["--epochs", "2"], Value(PART, "/models/0/epochs")),
-            row(&["--epoch-samples", "100"], Value(PART, "/models/0/epoch_samples")),
-            row(&["--intelligent"], Value(PART, "/models/0/intelligent")),
-            row(&["--training", "@training.yaml"], Value(PART, "/training/batch_size")),
-            row(&["--sweep", "@sweep.yaml"], Value(PART, "/runs")),
-            row(&["--desc", "first"], Value(PROJECT, "/description")),
-            row(&["--output", "Q"], File("Q/project.yaml")),
-            row(
-                &["--root"],
-                Special(|inputs, base| {
-                    let args: Vec<&str> = with(base, &["--root", "projects"]);
-                    let args = args.into_iter().filter(|arg| !["--output", "P"].contains(arg));
-                    let ran = Ran::of(inputs, &args.collect::<Vec<_>>()).ok();
-                    assert_eq!(std::fs::read_dir(ran.path("projects")).unwrap().count(), 1);
-                }),
-            ),
-            row(&["--data", "@table.csv"], Code(2, "takes samples of shape")),
-            row(&["--validation", "0.4"], Value(PROJECT, "/data/validation")),
-            row(&["--seed", "1"], Value(PROJECT, "/seed")),
-            row(&["--gpu"], Value("P/slurm.yaml", "/gpus")),
-            row(
-                &["--run"],
-                Special(|inputs, base| {
-                    let result = "P/runs/000/000000/result.json";
-                    assert!(Ran::of(inputs, base).ok().file(result).is_some());
-                    let planned: Vec<&str> = base.iter().copied().filter(|arg| *arg != "--run").collect();
-                    assert!(Ran::of(inputs, &planned).ok().file(result).is_none());
-                }),
-            ),
-            row(&["--slurm", "@slurm.yaml"], Value("P/slurm.yaml", "/partition")),
-            row(&["--template", "@batch.sh.j2"], File("P/batch.sh.j2")),
-            row(
-                &["--no-copy"],
-                Special(|inputs, base| {
-                    let copies: Vec<&str> = base.iter().copied().filter(|arg| *arg != "--no-copy").collect();
-                    assert!(Ran::of(inputs, &copies).ok().path("P/bin").is_dir());
-                    assert!(!Ran::of(inputs, base).ok().path("P/bin").is_dir());
-                }),
-            ),
-            row(
-                &["--executor"],
-                Special(|inputs, base| {
-                    // Without Slurm's programs in the path, jobs cannot be submitted.
-                    let dir = tempfile::tempdir().unwrap();
-                    let args = inputs.filled(&with(base, &["--executor", "slurm"]));
-                    let output = start(dir.path(), &args).env("PATH", dir.path()).output().unwrap();
-                    assert!(!output.status.success());
-                }),
-            ),
-            row(
-                &["--jobs"],
-                Special(|inputs, base| {
-                    more_threads(
-                        inputs,
-                        &with(&with(base, &["--models", "c.a=6"]), &["--epochs", "9"]),
-                        "--jobs",
-                    );
-                }),
-            ),
-            row(&["--quiet"], Stderr),
+            &table_rows(row(&["--targets", "values"], Code(2, "puts out"))),
+            &[
+                row(&["--target", "a,b"], Code(2, "is no table")),
+                row(&["--models", "c.a=2"], Value(PART, "/runs")),
+                row(&["--models-folder", "@others"], File("P/plan/0001/specs/c/a.yaml")),
+                row(&["--array", "2"], Value(PART, "/runs")),
+                row(&["--epochs", "2"], Value(PART, "/models/0/epochs")),
+                row(&["--epoch-samples", "100"], Value(PART, "/models/0/epoch_samples")),
+                row(&["--intelligent"], Value(PART, "/models/0/intelligent")),
+                row(&["--training", "@training.yaml"], Value(PART, "/training/batch_size")),
+                row(&["--sweep", "@sweep.yaml"], Value(PART, "/runs")),
+                row(&["--desc", "first"], Value(PROJECT, "/description")),
+                row(&["--output", "Q"], File("Q/project.yaml")),
+                row(
+                    &["--root"],
+                    Special(|inputs, base| {
+                        let args: Vec<&str> = with(base, &["--root", "projects"]);
+                        let args = args.into_iter().filter(|arg| !["--output", "P"].contains(arg));
+                        let ran = Ran::of(inputs, &args.collect::<Vec<_>>()).ok();
+                        assert_eq!(std::fs::read_dir(ran.path("projects")).unwrap().count(), 1);
+                    }),
+                ),
+                row(&["--data", "@table.csv"], Code(2, "takes samples of shape")),
+                row(&["--validation", "0.4"], Value(PROJECT, "/data/validation")),
+                row(&["--seed", "1"], Value(PROJECT, "/seed")),
+                row(&["--gpu"], Value("P/slurm.yaml", "/gpus")),
+                row(
+                    &["--run"],
+                    Special(|inputs, base| {
+                        let result = "P/runs/000/000000/result.json";
+                        assert!(Ran::of(inputs, base).ok().file(result).is_some());
+                        let planned: Vec<&str> = base.iter().copied().filter(|arg| *arg != "--run").collect();
+                        assert!(Ran::of(inputs, &planned).ok().file(result).is_none());
+                    }),
+                ),
+                row(&["--slurm", "@slurm.yaml"], Value("P/slurm.yaml", "/partition")),
+                row(&["--template", "@batch.sh.j2"], File("P/batch.sh.j2")),
+                row(
+                    &["--no-copy"],
+                    Special(|inputs, base| {
+                        let copies: Vec<&str> =
+                            base.iter().copied().filter(|arg| *arg != "--no-copy").collect();
+                        assert!(Ran::of(inputs, &copies).ok().path("P/bin").is_dir());
+                        assert!(!Ran::of(inputs, base).ok().path("P/bin").is_dir());
+                    }),
+                ),
+                row(
+                    &["--executor"],
+                    Special(|inputs, base| {
+                        // Without Slurm's programs in the path, jobs cannot be submitted.
+                        let dir = tempfile::tempdir().unwrap();
+                        let args = inputs.filled(&with(base, &["--executor", "slurm"]));
+                        let output = start(dir.path(), &args).env("PATH", dir.path()).output().unwrap();
+                        assert!(!output.status.success());
+                    }),
+                ),
+                row(
+                    &["--jobs"],
+                    Special(|inputs, base| {
+                        more_threads(
+                            inputs,
+                            &with(&with(base, &["--models", "c.a=6"]), &["--epochs", "9"]),
+                            "--jobs",
+                        );
+                    }),
+                ),
+                row(&["--quiet"], Stderr),
+            ],
         ],
     );
 }
