@@ -1,9 +1,9 @@
-//! Generated files that are committed: the JSON schemas that editors use, written by the command itself.
+//! Committed generated files: the JSON schemas for editors, written by the command itself.
 
 use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
-/// File under `docs/`, and what `tinsmith schema` calls it.
+/// File under `docs/`, and its name in `tinsmith schema`.
 const SCHEMAS: [(&str, &str); 8] = [
     ("docs/model.schema.json", "model"),
     ("docs/design.schema.json", "design"),

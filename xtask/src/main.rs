@@ -52,7 +52,7 @@ mod flags {
                 optional --float
                 /// Only with quantizers.
                 optional --quantized
-                /// How often each side is measured. Default 5.
+                /// Measurements of each side. Default 5.
                 optional --rounds count: usize
                 /// Folder of the Python environments. Default target/peers.
                 optional --environments dir: PathBuf
@@ -66,8 +66,8 @@ mod flags {
                 /// A folder of reference values to use instead of those in the repository.
                 optional --from dir: PathBuf
             }
-            /// Tests of the crate with unsafe code, and of the executor upon it, under the address sanitizer (x86-64 and
-            /// AArch64 Linux and macOS).
+            /// Tests of the unsafe code and of the planned executor under the address sanitizer (x86-64 and AArch64 Linux
+            /// and macOS).
             cmd sanitize {}
             /// Runs every reader over changed copies of its seeds, with limits on memory and time.
             cmd fuzz {
@@ -135,8 +135,8 @@ fn test(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --workspace --locked").run()?)
 }
 
-/// In a target folder of its own: everything is compiled with the sanitizer. The flag is one of the nightly compiler, the
-/// runtime comes with the stable one too. A target that is named keeps the flag from build scripts.
+/// Uses a target folder of its own, since everything is compiled with the sanitizer. The flag needs `RUSTC_BOOTSTRAP`; its
+/// runtime comes with the stable compiler. Naming the target keeps the flag from build scripts.
 fn sanitize(sh: &Shell) -> Result<()> {
     let version = cmd!(sh, "rustc -vV").read()?;
     let host =
@@ -144,7 +144,7 @@ fn sanitize(sh: &Shell) -> Result<()> {
     let flags = ["-Zsanitizer=address", &std::env::var("RUSTFLAGS").unwrap_or_default()].join(" ");
     let _bootstrap = sh.push_env("RUSTC_BOOTSTRAP", "1");
     let _flags = sh.push_env("RUSTFLAGS", flags.trim());
-    // Helpers are not waited for where a process ends, so what they keep for the next call counts as leaked.
+    // Helper threads are not joined at the end of a process, so their buffers would be reported as leaks.
     let _options = sh.push_env("ASAN_OPTIONS", "detect_leaks=0");
     let crates = ["-p", "tinsmith-kernels", "-p", "tinsmith-core-tensor", "-p", "tinsmith-layers"];
     cmd!(sh, "cargo test {crates...} --lib --tests --target {host} --target-dir target/sanitize").run()?;
@@ -170,8 +170,9 @@ fn examples(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Builds the command and all examples in the profile of the tests, and returns the folder that they are in. One build
-/// of the whole workspace, as the tests do it: single packages would unify features otherwise and compile the
+/// Builds the command and all examples in the profile of the tests, and returns their folder.
+///
+/// Builds the whole workspace as the tests do: for a single package, cargo would select other features and compile the
 /// dependencies again.
 fn built(sh: &Shell) -> Result<PathBuf> {
     cmd!(sh, "cargo build --quiet --workspace --bins --examples --locked").run()?;
@@ -198,7 +199,7 @@ fn bench(sh: &Shell, smoke: bool, baseline: Option<&str>) -> Result<()> {
         return Ok(cmd!(sh, "cargo test --workspace --locked --bench *").run()?);
     }
     let save: Vec<&str> = baseline.map_or_else(Vec::new, |name| vec!["--save-baseline", name]);
-    Ok(cmd!(sh, "cargo bench --locked -p tinsmith-benches -- {save...}").run()?)
+    Ok(cmd!(sh, "cargo bench --workspace --locked --bench * -- {save...}").run()?)
 }
 
 fn golden(sh: &Shell, from: Option<&Path>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Our speed beside that of PyTorch and Keras, measured alternately in one run.
+//! Training speed beside PyTorch and Keras, measured alternately in one run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,24 +10,24 @@ use xshell::{Shell, cmd};
 
 use crate::ci::say;
 
-/// What is compared, and how often.
+/// Scope of a comparison.
 pub(crate) struct Plan {
     pub(crate) workloads: Vec<String>,
     pub(crate) threads: Vec<u32>,
     /// Float, quantized, or both.
     pub(crate) forms: Vec<bool>,
     pub(crate) rounds: usize,
-    /// Where the Python environments are, or are made.
+    /// Folder of the Python environments; missing ones are created.
     pub(crate) environments: PathBuf,
-    /// A folder for the raw lines and the table.
+    /// Folder for the raw lines and the table.
     pub(crate) out: Option<PathBuf>,
-    /// Only whether losses agree.
+    /// Compares losses only.
     pub(crate) only_losses: bool,
 }
 
 type Bars = (&'static str, [f64; 2], Option<[f64; 2]>);
 
-/// What each workload has to reach against the faster peer: float at one and two threads, quantized at one and two.
+/// Lowest accepted ratio to the faster peer: float on one and two threads, quantized on one and two.
 const BARS: [Bars; 6] = [
     ("jet_mlp", [2.0, 3.0], Some([2.5, 4.0])),
     ("sparana_mlp", [1.1, 1.5], None),
@@ -63,7 +63,7 @@ fn peers(workload: &str, quantized: bool) -> Vec<Peer> {
 
 pub(crate) fn run(sh: &Shell, plan: &Plan) -> Result<()> {
     make_environments(sh, &plan.environments)?;
-    cmd!(sh, "cargo build --release -p tinsmith-benches --example throughput").run()?;
+    cmd!(sh, "cargo build --release --workspace --example throughput").run()?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let ours = target.join("release/examples/throughput");
     let (mut lines, mut apart) = (Vec::new(), Vec::new());
@@ -104,7 +104,7 @@ pub(crate) fn run(sh: &Shell, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// What was measured so far, so that a run that is ended leaves what it has.
+/// Writes the measurements so far, so that an interrupted run leaves them.
 fn save(plan: &Plan, lines: &[String], table: &str) -> Result<()> {
     if let Some(out) = &plan.out {
         std::fs::create_dir_all(out)?;

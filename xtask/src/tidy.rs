@@ -1,4 +1,4 @@
-//! Rules on the repository that no compiler checks.
+//! Rules of the repository that the compiler does not check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,15 +10,15 @@ use anyhow::{Context, Result, bail};
 use crate::ci::say;
 use crate::language;
 
-/// Files may grow to this many lines; tables and generated code are named in [`LONG`].
+/// Largest number of lines of a file; [`LONG`] names the exceptions.
 const MOST_LINES: usize = 800;
 const LONG: [&str; 0] = [];
 
-/// Names that say nothing of what a file holds.
+/// File names that say nothing about the content.
 const VAGUE: [&str; 7] = ["utils", "util", "helpers", "common", "misc", "base", "types"];
 
-/// Which crate may build on which: an edge that is not here is an error
-/// (dev-dependencies aside). The order is from the ground up: an entry names only crates above it.
+/// Allowed dependencies between crates, dev-dependencies aside. The order is from the ground up: an entry names only crates
+/// above it. Every edge listed here exists.
 const EDGES: [(&str, &[&str]); 21] = [
     ("foundation", &[]),
     ("network", &["foundation"]),
@@ -85,7 +85,7 @@ const EDGES: [(&str, &[&str]); 21] = [
     ),
 ];
 
-/// Crates that must build without a tensor library, and the packages that are one.
+/// Crates that must build without a tensor library, and the packages that count as one.
 const TENSOR_FREE: [&str; 12] = [
     "foundation",
     "network",
@@ -103,7 +103,7 @@ const TENSOR_FREE: [&str; 12] = [
 const TENSOR_LIBRARIES: [&str; 6] =
     ["candle-core", "candle-nn", "gemm", "ndarray", "nalgebra", "tinsmith-core-tensor"];
 
-/// Licenses of dependencies that agree with ours.
+/// Accepted licenses of dependencies.
 const LICENSES: [&str; 16] = [
     "MIT",
     "Apache-2.0",
@@ -189,7 +189,7 @@ fn check_file(root: &Path, file: &Path, faults: &mut Vec<String>) {
         return;
     }
     if !text.starts_with("//!") {
-        faults.push(format!("{name}:1: want a line `//! ...` that says what the file holds"));
+        faults.push(format!("{name}:1: want a line `//! ...` that names the content of the file"));
     }
     let lines = text.lines().count();
     if lines > MOST_LINES && !LONG.iter().any(|long| file == Path::new(long)) {
@@ -268,6 +268,9 @@ fn check_dependencies(root: &Path, faults: &mut Vec<String>) -> Result<()> {
                 faults.push(format!("crate {name} may not depend on {edge}"));
             }
         }
+        for edge in allowed.iter().filter(|edge| !found.contains(&format!("tinsmith-{edge}"))) {
+            faults.push(format!("crate {name} does not depend on {edge}: delete the edge from xtask's table"));
+        }
     }
     for name in TENSOR_FREE {
         let reached = closure(&metadata, &format!("tinsmith-{name}"));
@@ -281,7 +284,7 @@ fn check_dependencies(root: &Path, faults: &mut Vec<String>) -> Result<()> {
         });
         if !fits {
             faults.push(format!(
-                "dependency {name}: license `{license}` is not in the list of those that agree with ours"
+                "dependency {name}: license `{license}` is not in the list of accepted ones"
             ));
         }
     }

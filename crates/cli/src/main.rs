@@ -3,7 +3,6 @@
 //! A thin command line over the libraries: every subcommand reads its options, calls the workshop, and prints.
 
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 mod command;
 mod options;

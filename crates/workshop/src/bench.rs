@@ -165,6 +165,9 @@ impl<'a> Workbench<'a> {
     }
 
     /// Returns all cores as one grant, for work that is not divided into jobs.
+    ///
+    /// # Panics
+    /// Never: a scope returns one result for each item.
     #[must_use]
     pub fn whole_grant(&self) -> Grant {
         let grant = self.scope.map(vec![()], |grant, ()| grant).pop();

@@ -158,20 +158,19 @@ impl WorkshopError {
             | Self::Occupied { .. }
             | Self::OtherWork { .. }
             | Self::FileExists { .. }
-            | Self::Nothing { .. } => ErrorKind::Usage,
+            | Self::Nothing { .. }
+            | Self::Keras(tinsmith_keras::KerasError::Invalid(_)) => ErrorKind::Usage,
             Self::Budget { .. } | Self::NoResult { .. } => ErrorKind::NothingFound,
             Self::Cancelled { .. } => ErrorKind::Interrupted,
             Self::Data(error) => data(error),
-            Self::Spec(error) => spec(error),
+            Self::Spec(error) | Self::Layers(tinsmith_layers::LayersError::Spec(error)) => spec(error),
             Self::Cost(error) => cost(error),
-            Self::Keras(tinsmith_keras::KerasError::Invalid(_)) => ErrorKind::Usage,
             Self::Modelgen(error) => modelgen(error),
             Self::Nas(error) => nas(error),
             Self::Autoq(error) => autoq(error),
             Self::Sparse(error) => sparse(error),
             Self::Train(error) => train(error),
             Self::Study(error) => study(error),
-            Self::Layers(tinsmith_layers::LayersError::Spec(error)) => spec(error),
             Self::Layers(_) | Self::Keras(_) | Self::Deploy(_) | Self::Report(_) | Self::File(_) => {
                 ErrorKind::Failed
             }

@@ -2,7 +2,6 @@
 //!
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
-#![forbid(unsafe_code)]
 
 mod bench;
 mod config;

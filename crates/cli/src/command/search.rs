@@ -47,7 +47,7 @@ pub(crate) fn run(args: SearchArgs) -> anyhow::Result<()> {
     let start = if args.from.is_empty() {
         CandidateStage { count: GenerateOptions::default().candidates }.run(&bench)?
     } else {
-        args.from.iter().map(|path| load_spec(path)).collect::<Result<_, _>>()?
+        args.from.iter().map(|path| Ok(load_spec(path)?)).collect::<anyhow::Result<_>>()?
     };
     let stage = SearchStage {
         config: SearchConfig {

@@ -57,10 +57,11 @@ fn keras_models_are_written_and_what_keras_lacks_is_refused() {
         fs::read_to_string(dir.path().join("k.txt")).unwrap().matches("\n--------------\n").count(),
         4
     );
-    let batch = run(&["--format", "keras-batch", "--input", "28,28,1", "--classes", "7", "--out", "k.json"]);
+    let batch =
+        run(&["--format", "keras-batch", "--input", "28,28,1", "--classes", "7", "--out", "batch.json"]);
     assert!(batch.status.success(), "{}", stderr(&batch));
     let models: serde_json::Value =
-        serde_json::from_slice(&fs::read(dir.path().join("k.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(dir.path().join("batch.json")).unwrap()).unwrap();
     assert_eq!(models.as_object().unwrap().len(), 4);
     assert!(models["model_0"].as_str().unwrap().contains("\"class_name\":\"Functional\""));
 }

@@ -4,6 +4,7 @@
 
 mod fleets;
 mod generate;
+mod guide;
 mod options;
 mod slurm;
 

@@ -145,6 +145,9 @@ impl PruneStage<'_> {
     /// # Errors
     /// [`WorkshopError::OtherWork`] and [`WorkshopError::Occupied`] if the folder holds something else,
     /// [`WorkshopError::NoResult`] if the pruned network breaks a limit; as [`Self::run`] otherwise.
+    ///
+    /// # Panics
+    /// Never: this run keeps the weights of every trial.
     pub fn run_alone(&self, bench: &Workbench<'_>) -> Result<PrunedNetwork> {
         for candidate in &self.candidates {
             candidate.validate()?;

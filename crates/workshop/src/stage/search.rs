@@ -47,17 +47,17 @@ impl SearchStage<'_> {
     pub fn run(&self, bench: &Workbench<'_>) -> Result<SearchOutcome> {
         self.run_with(
             bench,
-            Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone()),
+            &Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone()),
         )
     }
 
-    fn run_with(&self, bench: &Workbench<'_>, trainer: Trainer) -> Result<SearchOutcome> {
+    fn run_with(&self, bench: &Workbench<'_>, trainer: &Trainer) -> Result<SearchOutcome> {
         let search = self.search(bench)?;
         let journal = StageJournal::of(self.folder);
         let (study, ended) = search.run(&SearchRun {
             journal: &journal.path,
             seed: bench.seed.derive("search", 0),
-            evaluate: &trainer,
+            evaluate: trainer,
             scope: bench.scope,
             jobs: bench.scope.cores(),
             progress: bench.progress,
@@ -84,7 +84,7 @@ impl SearchStage<'_> {
         self.record(bench)?.claim(self.folder)?;
         bench.save_normalizer(&self.folder.join("normalizer.yaml"))?;
         let trainer =
-            Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone())
+            &Trainer::new(bench.data.train.clone(), bench.data.validation.clone(), self.training.clone())
                 .keeping_weights_in(self.folder.join("weights"));
         let outcome = self.run_with(bench, trainer)?;
         let front = outcome.study.pareto_front();

@@ -219,7 +219,7 @@ fn run() {
             row(
                 &["--jobs"],
                 Special(|inputs, _| {
-                    more_threads(inputs, &["fleet", "run", "open", "--runs", "0-1"], "--jobs")
+                    more_threads(inputs, &["fleet", "run", "open", "--runs", "0-1"], "--jobs");
                 }),
             ),
             row(&["--quiet"], Stderr),
@@ -287,7 +287,7 @@ fn submit() {
         vec![
             row(&["--jobs"], Special(|inputs, base| trained_here(inputs, base, "--jobs"))),
             row(&["--quiet"], Special(|inputs, base| trained_here(inputs, base, "--quiet"))),
-            row(&["--stop-before-limit"], Special(|inputs, base| stop_before_limit(inputs, base))),
+            row(&["--stop-before-limit"], Special(stop_before_limit)),
         ],
     );
 }
@@ -307,7 +307,7 @@ fn retry() {
         vec![
             row(&["--jobs"], Special(|inputs, base| trained_here(inputs, base, "--quiet"))),
             row(&["--quiet"], Special(|inputs, base| trained_here(inputs, base, "--quiet"))),
-            row(&["--stop-before-limit"], Special(|inputs, base| stop_before_limit(inputs, base))),
+            row(&["--stop-before-limit"], Special(stop_before_limit)),
             row(&["--cause", "time-out"], Stdout),
             row(
                 &["--new-seed"],
