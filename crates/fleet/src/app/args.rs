@@ -14,6 +14,7 @@ use crate::submission::Ranges;
 
 /// Subcommands of a fleet.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value per process")]
 pub enum FleetCommand {
     /// Create a project: a folder with a plan of many trainings
     Generate(GenerateArgs),
