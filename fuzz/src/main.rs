@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 
 use std::alloc::System;
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,10 +65,12 @@ fn fuzz(words: &[String]) -> Result<(), String> {
     let mut round = 0;
     // The number of the execution outlives the process, also where that dies without a word.
     let progress = Path::new(FOUND).join(format!("{}.at", target.name));
+    let wrong = |e: std::io::Error| format!("{}: {e}", progress.display());
+    let mut file = File::create(&progress).map_err(wrong)?;
     while start.elapsed() < Duration::from_secs(60 * minutes) {
         let data = input(target.name, &seeds, seed, round);
-        std::fs::write(&progress, format!("{seed} {round}"))
-            .map_err(|e| format!("{}: {e}", progress.display()))?;
+        // Overwritten in place: the numbers never get shorter.
+        file.rewind().and_then(|()| write!(file, "{seed} {round}")).map_err(wrong)?;
         {
             let mut now = current.lock().unwrap_or_else(PoisonError::into_inner);
             *now = Current { round, data: data.clone(), since: Instant::now(), memory: live() };

@@ -8,7 +8,7 @@ use tinsmith_data::{Dataset, Targets};
 use tinsmith_foundation::{CancelToken, Grant, Seed, config};
 use tinsmith_layers::{BuildOptions, Model};
 use tinsmith_network::ModelSpec;
-use tinsmith_trainer::{Checkpoints, Context, TrainConfig, Undisturbed, fit_resumable};
+use tinsmith_trainer::{Checkpoints, Context, History, TrainConfig, TrainError, Undisturbed, fit_resumable};
 use tinsmith_workshop::DesignConfig;
 
 use crate::folders::with_file;
@@ -35,13 +35,18 @@ pub(crate) fn design_yaml(data: &[u8]) {
 /// Checkpoints. The digest is made to fit, so that changes reach the checks behind it; an accepted checkpoint is
 /// trained to the end.
 pub(crate) fn checkpoint(data: &[u8]) {
-    let Ok(mut contents) = safetensors::read(Path::new("fuzz"), data) else { return };
-    let Some(text) = contents.metadata.get("checkpoint") else { return };
+    let _ = resume_from(data);
+}
+
+/// Returns the result of the training, or nothing if the input is no checkpoint.
+fn resume_from(data: &[u8]) -> Option<Result<History, TrainError>> {
+    let mut contents = safetensors::read(Path::new("fuzz"), data).ok()?;
+    let text = contents.metadata.get("checkpoint")?;
     let mut hash = Sha256::new();
     hash.update((text.len() as u64).to_le_bytes());
     hash.update(text);
     for (name, tensor) in &contents.tensors {
-        let Ok(values) = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()) else { return };
+        let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).ok()?;
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
         hash.update(format!("{:?}", tensor.dims()));
@@ -49,15 +54,17 @@ pub(crate) fn checkpoint(data: &[u8]) {
     }
     let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     contents.metadata.insert("sha256".to_owned(), digest);
+    let mut result = None;
     with_file(&[], "checkpoint.safetensors", |path| {
         if safetensors::save(path, &contents.tensors, &contents.metadata).is_ok() {
-            resume(&Checkpoints::new(path, "fuzz"));
+            result = Some(resume(&Checkpoints::new(path, "fuzz")));
         }
     });
+    result
 }
 
 /// Trains a network of eight weights for three epochs of three steps.
-fn resume(checkpoints: &Checkpoints) {
+fn resume(checkpoints: &Checkpoints) -> Result<History, TrainError> {
     let spec = ModelSpec::parse(NETWORK, "fuzz").expect("invariant: the network is valid");
     let options = BuildOptions::default();
     let mut model = Model::build(&spec, Seed::new(1), &options).expect("invariant: the network builds");
@@ -68,5 +75,19 @@ fn resume(checkpoints: &Checkpoints) {
     let config = TrainConfig { epochs: 3, batch_size: 4, ..TrainConfig::default() };
     let cancel = CancelToken::new();
     let context = Context { seed: Seed::new(2), grant: Grant::ONE, cancel: &cancel };
-    let _ = fit_resumable(&mut model, &data, None, &config, &context, &mut Undisturbed, Some(checkpoints));
+    fit_resumable(&mut model, &data, None, &config, &context, &mut Undisturbed, Some(checkpoints))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resume_from;
+
+    #[test]
+    fn the_seeds_are_checkpoints_of_the_training() {
+        for (path, data) in crate::seeds("checkpoint").expect("seeds") {
+            let history = resume_from(&data).expect("a checkpoint");
+            let history = history.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            assert_eq!(history.epochs.len(), 3, "{}", path.display());
+        }
+    }
 }

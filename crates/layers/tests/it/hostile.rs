@@ -89,7 +89,6 @@ fn metadata_that_claim_more_weights_than_the_file_holds_are_refused() {
     let text = "{name: net, layers: [{name: x, input: {shape: [1]}}, {name: a, dense: {units: 4000000000}}]}";
     let metadata = [("spec".to_owned(), spec(text).to_json().expect("json"))].into();
     safetensors::save(&path, &[].into(), &metadata).expect("a file");
-    assert!(std::fs::metadata(&path).expect("a file").len() < 400);
     let error = load_model(&path).expect_err("8e9 weights").to_string();
     assert!(error.contains("the architecture has 8000000000 weights, the file holds 0"), "{error}");
     let error = Model::build(&spec(text), Seed::new(0), &BuildOptions::default()).expect_err("8e9 weights");
