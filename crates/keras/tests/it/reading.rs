@@ -292,7 +292,13 @@ fn models_that_keras_3_saved_are_read_from_archives_and_from_legacy_files() {
         let summary = specs[0].summary().unwrap();
         assert_eq!(summary.trainable_params() + summary.non_trainable_params(), params, "{name}");
         let again = tinsmith_keras::write_json(&specs[0]).unwrap();
-        assert_eq!(tinsmith_keras::read_json(&again, name).unwrap(), specs[0], "{name}");
+        let mut again = tinsmith_keras::read_json(&again, name).unwrap();
+        assert_eq!(again.structural_hash().unwrap(), specs[0].structural_hash().unwrap(), "{name}");
+        if specs[0].layers[0].name == "input" {
+            assert_eq!(again.layers[0].name, "input_1", "{name}");
+            again.layers[0].name = "input".to_owned();
+        }
+        assert_eq!(again, specs[0], "{name}");
     }
 }
 
