@@ -96,8 +96,8 @@ impl Inputs {
         write("table.csv", &format!("a,b,label\n{rows}"));
         // Another class column, a group, a column without meaning, and one that has numbers and a missing value.
         let row = |i: usize| {
-            let gap = if i == 7 { "NA".to_owned() } else { format!("{}.5", i % 5) };
-            format!("{i}.5;{}.25;{};{};{gap};{}\n", i * 7 % 11, i % 3, i / 6, i % 2)
+            let gap = if i == 7 { "NA".to_owned() } else { format!("{},5", i % 5) };
+            format!("{i},5;{},25;{};{};{gap};{}\n", i * 7 % 11, i % 3, i / 6, i % 2)
         };
         write("rich.csv", &format!("a;b;kind;who;gap;label\n{}", (0..60).map(row).collect::<String>()));
         write("rich.yaml", "{missing: drop}");
@@ -639,8 +639,8 @@ fn evaluate_and_predict() {
             row(&["--ignore", "a"], Code(2, "`rich` has [4]")),
             row(&["--group", "who"], Code(2, "`rich` has [4]")),
             row(&["--delimiter", "@"], Code(1, "rich.csv")),
-            row(&["--decimal", ","], Code(2, "`rich` has")),
-            row(&["--header", "false"], Code(2, "`rich` has")),
+            row(&["--decimal", "."], Code(1, "rich.csv")),
+            row(&["--header", "false"], Code(1, "rich.csv")),
             row(&["--missing", "fill"], difference()),
             row(&["--normalizer", "@rich-normalizer.yaml"], difference()),
             row(&["--part", "test"], difference()),
@@ -672,8 +672,8 @@ fn data_and_schema() {
             row(&["--ignore", "a"], Stdout),
             row(&["--group", "who"], Stdout),
             row(&["--delimiter", "@"], Code(1, "rich.csv")),
-            row(&["--decimal", ","], Stdout),
-            row(&["--header", "false"], Stdout),
+            row(&["--decimal", "."], Code(1, "rich.csv")),
+            row(&["--header", "false"], Code(1, "rich.csv")),
             row(&["--missing", "fill"], Stdout),
         ],
     );

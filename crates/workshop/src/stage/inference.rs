@@ -81,7 +81,9 @@ impl InferenceInput {
         let recorded = self.recorded_loss()?;
         let output = output_shape(&model);
         let is_binary = output == [1] && data.class_count() == 2;
-        let has_targets = output == data.target_shape() || is_binary;
+        // Without classes in the data a classifier has no targets, even if it puts out as many numbers as it takes.
+        let is_unlabelled = classes.is_some() && matches!(data.targets(), Targets::Samples);
+        let has_targets = !is_unlabelled && (output == data.target_shape() || is_binary);
         if !has_targets && self.table.targets != TargetChoice::Samples {
             return Err(other_targets(output, &data));
         }
