@@ -54,7 +54,8 @@ fn keras_models_are_written_and_what_keras_lacks_is_refused() {
     let refused = run(&["--format", "keras", "--family", "all.yaml"]);
     assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("lacks QDepthwiseConv1D"), "{}", stderr(&refused));
-    fs::write(dir.path().join("family.yaml"), "{default_kinds: all, layers_blacklist: [QDepthwiseConv1D]}\n").unwrap();
+    fs::write(dir.path().join("family.yaml"), "{default_kinds: all, layers_blacklist: [QDepthwiseConv1D]}\n")
+        .unwrap();
     let text = run(&["--format", "keras", "--family", "family.yaml", "--out", "k.txt"]);
     assert!(text.status.success(), "{}", stderr(&text));
     assert_eq!(

@@ -22,7 +22,10 @@ fn folder() -> tempfile::TempDir {
     let rows: String = (0..200).map(line).collect();
     write("t.csv", &format!("a;b;v;kind\n{rows}"));
     write("other.csv", &format!("a;b;v;kind\n{}", rows.replace("down, slow", "flat")));
-    write("one.csv", "a;b;v;kind\n1;2;3;up\n4;3;2;up\n4.5;3;2;up\n4.5;1;2;down, slow\n1;1.5;2;up\n4;1;1;down, slow\n");
+    write(
+        "one.csv",
+        "a;b;v;kind\n1;2;3;up\n4;3;2;up\n4.5;3;2;up\n4.5;1;2;down, slow\n1;1.5;2;up\n4;1;1;down, slow\n",
+    );
     write("value.yaml", &network("[2]", "", 1));
     write("class.yaml", &network("[2]", "  - {name: h, dense: {units: 8, activation: relu}}\n", 2));
     let code = "  - {name: f, flatten: {}}\n  - {name: h, dense: {units: 8, activation: relu}}\n";
@@ -69,7 +72,8 @@ fn values_are_learned_by_their_own_loss() {
     refused(path, &train.replace("label v", "label b"), "`table.label` was \"v\", now \"b\"");
     refused(path, &format!("{train} --delimiter ;"), "`table.delimiter` was not set, now \";\"");
 
-    let shown = ok(path, "evaluate run/weights.safetensors --data t.csv --label v --ignore kind --json figures.json");
+    let shown =
+        ok(path, "evaluate run/weights.safetensors --data t.csv --label v --ignore kind --json figures.json");
     assert!(shown.contains("RMSE") && shown.contains("normalized by run/normalizer.yaml"), "{shown}");
     let figures = json(&path.join("figures.json"));
     assert!((figures["r2"].as_f64().unwrap() - r2).abs() < 1e-4, "{figures}");
@@ -91,33 +95,60 @@ fn classes_keep_their_names_and_numbers() {
     let path = dir.path();
     let data = "--label kind --ignore v";
     ok(path, &format!("train class.yaml --data t.csv {data} --epochs 30 --quiet"));
-    let shown = ok(path, &format!("evaluate run/weights.safetensors --data t.csv {data} --part all --json f.json"));
+    let shown =
+        ok(path, &format!("evaluate run/weights.safetensors --data t.csv {data} --part all --json f.json"));
     for text in ["balanced accuracy", "down, slow", "true \\ predicted", "200 rows"] {
         assert!(shown.contains(text), "{shown}");
     }
     let figures = json(&path.join("f.json"));
     assert!(figures["accuracy"].as_f64().unwrap() > 0.9, "{figures}");
-    let support: u64 = figures["classes"].as_array().unwrap().iter().map(|c| c["support"].as_u64().unwrap()).sum();
-    let counted: u64 = figures["confusion"].as_array().unwrap().iter().flat_map(|r| r.as_array().unwrap()).map(|n| n.as_u64().unwrap()).sum();
+    let support: u64 =
+        figures["classes"].as_array().unwrap().iter().map(|c| c["support"].as_u64().unwrap()).sum();
+    let counted: u64 = figures["confusion"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|r| r.as_array().unwrap())
+        .map(|n| n.as_u64().unwrap())
+        .sum();
     assert_eq!((support, counted), (200, 200));
     ok(path, &format!("predict run/weights.safetensors --data one.csv {data} --out one-predictions.csv"));
     let csv = std::fs::read_to_string(path.join("one-predictions.csv")).unwrap();
     assert!(csv.starts_with("row,prediction,probability,target\n0,"), "{csv}");
     assert!(csv.contains("\"down, slow\"") && csv.lines().count() == 7, "{csv}");
     // Another file of the same name is not overwritten.
-    refused(path, &format!("predict run/weights.safetensors --data t.csv {data} --out one-predictions.csv"), "exists already");
-    refused(path, &format!("evaluate run/weights.safetensors --data other.csv {data}"), "has the class `flat`");
-    refused(path, "evaluate run/weights.safetensors", "takes samples of shape [2], the data set `digits8x8` has [8, 8, 1]");
+    refused(
+        path,
+        &format!("predict run/weights.safetensors --data t.csv {data} --out one-predictions.csv"),
+        "exists already",
+    );
+    refused(
+        path,
+        &format!("evaluate run/weights.safetensors --data other.csv {data}"),
+        "has the class `flat`",
+    );
+    refused(
+        path,
+        "evaluate run/weights.safetensors",
+        "takes samples of shape [2], the data set `digits8x8` has [8, 8, 1]",
+    );
     // Rows without known targets: every column is a feature.
     std::fs::write(path.join("new.csv"), "a;b\n0.1;1.9\n1.9;0.1\n").unwrap();
     ok(path, "predict run/weights.safetensors --data new.csv --targets samples --out new-predictions.csv");
     let csv = std::fs::read_to_string(path.join("new-predictions.csv")).unwrap();
-    assert!(csv.starts_with("row,prediction,probability\n0,\"down, slow\",") && csv.contains("\n1,up,"), "{csv}");
+    assert!(
+        csv.starts_with("row,prediction,probability\n0,\"down, slow\",") && csv.contains("\n1,up,"),
+        "{csv}"
+    );
     // Weights away from their run have no normalization.
     std::fs::copy(path.join("run/weights.safetensors"), path.join("w.safetensors")).unwrap();
     let bare = format!("evaluate w.safetensors --data t.csv {data}");
     let output = tinsmith(path, &bare.split(' ').collect::<Vec<_>>());
-    assert!(stderr(&output).contains("warning: there is no normalizer.yaml beside w.safetensors"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("warning: there is no normalizer.yaml beside w.safetensors"),
+        "{}",
+        stderr(&output)
+    );
     assert!(ok(path, &format!("{bare} --normalizer run/normalizer.yaml")).contains("normalized by run/"));
 }
 
@@ -127,7 +158,11 @@ fn an_autoencoder_is_trained_and_evaluated() {
     let path = dir.path();
     assert!(ok(path, "train ae.yaml --targets samples --epochs 2 --quiet").contains("R2"));
     assert!(ok(path, "evaluate run/weights.safetensors --targets samples").contains("RMSE"));
-    refused(path, "evaluate run/weights.safetensors", "puts out [8, 8, 1], the data set `digits8x8` has 10 classes");
+    refused(
+        path,
+        "evaluate run/weights.safetensors",
+        "puts out [8, 8, 1], the data set `digits8x8` has 10 classes",
+    );
     // Fleets: the loss follows the targets, and a head that cannot give them is refused before anything is planned.
     std::fs::create_dir_all(path.join("models/c")).unwrap();
     std::fs::copy(path.join("ae.yaml"), path.join("models/c/ae.yaml")).unwrap();
@@ -137,9 +172,15 @@ fn an_autoencoder_is_trained_and_evaluated() {
     ok(path, &format!("{generate} --targets samples"));
     assert!(std::fs::read_to_string(path.join("P/project.yaml")).unwrap().contains("targets: samples"));
     ok(path, "fleet run P --quiet");
-    let weights = std::process::Command::new("find").args(["P/runs", "-name", "weights.safetensors"]).current_dir(path).output().unwrap();
+    let weights = std::process::Command::new("find")
+        .args(["P/runs", "-name", "weights.safetensors"])
+        .current_dir(path)
+        .output()
+        .unwrap();
     let weights = stdout(&weights);
-    assert!(ok(path, &format!("evaluate {} --targets samples", weights.trim())).contains("normalized by P/runs"));
+    assert!(
+        ok(path, &format!("evaluate {} --targets samples", weights.trim())).contains("normalized by P/runs")
+    );
 }
 
 #[test]
