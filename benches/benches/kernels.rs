@@ -18,7 +18,7 @@ fn normal(seed: u64, count: usize) -> Vec<f32> {
     (0..count).map(|_| rng.normal() as f32).collect()
 }
 
-/// Batch, inputs, outputs, and the percentage of nonzero inputs and output gradients, as after a ReLU.
+/// Batch, inputs, outputs, and the percentage of nonzero inputs and output gradients, as after a rectifier.
 const DENSE: [((usize, usize, usize), u64); 8] = [
     ((1024, 16, 64), 100),
     ((1024, 64, 32), 100),

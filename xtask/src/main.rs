@@ -2,6 +2,7 @@
 
 mod ci;
 mod codegen;
+mod fuzz;
 mod language;
 mod peers;
 mod tidy;
@@ -68,6 +69,15 @@ mod flags {
             /// Tests of the unsafe code and of the planned executor under the address sanitizer (x86-64 and AArch64 Linux
             /// and macOS).
             cmd sanitize {}
+            /// Runs every reader over changed copies of its seeds, with limits on memory and time.
+            cmd fuzz {
+                /// Only this target. Default all.
+                optional target: String
+                /// Minutes for each target. Default 1.
+                optional --minutes count: u64
+                /// Seed of the changes. Default 17.
+                optional --seed number: u64
+            }
             /// Writes the generated files: JSON schemas.
             cmd codegen {
                 /// Do not write; fail where a file is not what would be written.
@@ -108,6 +118,9 @@ fn main() -> Result<()> {
             },
         ),
         flags::XtaskCmd::Golden(flags) => golden(&sh, flags.from.as_deref()),
+        flags::XtaskCmd::Fuzz(flags) => {
+            fuzz::run(&sh, flags.target.as_deref(), flags.minutes.unwrap_or(1), flags.seed.unwrap_or(17))
+        }
         flags::XtaskCmd::Codegen(flags) => codegen::run(&sh, flags.check),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tinsmith_network::quantizer::{
     Alpha, QuantizedBits, QuantizedHswish, QuantizedRelu, QuantizedSigmoid, QuantizedTanh,
 };
-use tinsmith_network::{Activation, Layer, ModelSpec, Op, Quantizer};
+use tinsmith_network::{Activation, Layer, ModelSpec, Quantizer};
 use tinsmith_study::{Domain, ParamValue, Params, Space};
 
 use crate::config::AutoqConfig;
@@ -160,35 +160,11 @@ impl Slots {
 }
 
 fn can_hold(layer: &Layer, kind: SlotKind) -> bool {
-    let has_kernel = matches!(
-        layer.op,
-        Op::Dense(_)
-            | Op::Conv1d(_)
-            | Op::Conv2d(_)
-            | Op::Conv2dTranspose(_)
-            | Op::DepthwiseConv1d(_)
-            | Op::DepthwiseConv2d(_)
-            | Op::SeparableConv1d(_)
-            | Op::SeparableConv2d(_)
-    );
+    let product = layer.op.product();
     match kind {
-        SlotKind::Kernel => has_kernel,
-        SlotKind::Bias => has_kernel && uses_bias(&layer.op),
+        SlotKind::Kernel => product.is_some(),
+        SlotKind::Bias => product.is_some_and(|product| product.use_bias),
         SlotKind::Activation => layer.op.activation().is_some_and(|a| activation(a, 8, 1.0).is_some()),
-    }
-}
-
-const fn uses_bias(op: &Op) -> bool {
-    match op {
-        Op::Dense(l) => l.use_bias,
-        Op::Conv1d(l) => l.use_bias,
-        Op::Conv2d(l) => l.use_bias,
-        Op::Conv2dTranspose(l) => l.use_bias,
-        Op::DepthwiseConv1d(l) => l.use_bias,
-        Op::DepthwiseConv2d(l) => l.use_bias,
-        Op::SeparableConv1d(l) => l.use_bias,
-        Op::SeparableConv2d(l) => l.use_bias,
-        _ => false,
     }
 }
 
@@ -224,11 +200,15 @@ fn set(layer: &mut Layer, kind: SlotKind, bits: u32, range: f64) {
         SlotKind::Kernel => {
             let quantizer =
                 QuantizedBits { bits, symmetric: true, alpha: Alpha::Auto, ..QuantizedBits::default() };
-            set_kernels(&mut layer.op, quantizer.into());
+            if let Some(product) = layer.op.product() {
+                layer.op.set_product(&product.with_kernel_quantizer(Some(quantizer.into())));
+            }
         }
         SlotKind::Bias => {
-            let integer = integer_bits(range);
-            set_bias(&mut layer.op, Quantizer::fixed(bits, integer));
+            if let Some(mut product) = layer.op.product() {
+                product.bias_quantizer = Some(Quantizer::fixed(bits, integer_bits(range)));
+                layer.op.set_product(&product);
+            }
         }
         SlotKind::Activation => {
             if let Some(slot) = layer.op.activation_mut()
@@ -240,64 +220,20 @@ fn set(layer: &mut Layer, kind: SlotKind, bits: u32, range: f64) {
     }
 }
 
-fn set_kernels(op: &mut Op, quantizer: Quantizer) {
-    let chosen = Some(quantizer);
-    match op {
-        Op::Dense(l) => l.kernel_quantizer = chosen,
-        Op::Conv1d(l) => l.kernel_quantizer = chosen,
-        Op::Conv2d(l) => l.kernel_quantizer = chosen,
-        Op::Conv2dTranspose(l) => l.kernel_quantizer = chosen,
-        Op::DepthwiseConv1d(l) => l.depthwise_quantizer = chosen,
-        Op::DepthwiseConv2d(l) => l.depthwise_quantizer = chosen,
-        Op::SeparableConv1d(l) => (l.depthwise_quantizer, l.pointwise_quantizer) = (chosen, chosen),
-        Op::SeparableConv2d(l) => (l.depthwise_quantizer, l.pointwise_quantizer) = (chosen, chosen),
-        _ => {}
-    }
-}
-
-fn set_bias(op: &mut Op, quantizer: Quantizer) {
-    let chosen = Some(quantizer);
-    match op {
-        Op::Dense(l) => l.bias_quantizer = chosen,
-        Op::Conv1d(l) => l.bias_quantizer = chosen,
-        Op::Conv2d(l) => l.bias_quantizer = chosen,
-        Op::Conv2dTranspose(l) => l.bias_quantizer = chosen,
-        Op::DepthwiseConv1d(l) => l.bias_quantizer = chosen,
-        Op::DepthwiseConv2d(l) => l.bias_quantizer = chosen,
-        Op::SeparableConv1d(l) => l.bias_quantizer = chosen,
-        Op::SeparableConv2d(l) => l.bias_quantizer = chosen,
-        _ => {}
-    }
-}
-
 /// Marks each batch normalization that can be folded into the quantized layer before it.
 fn fold_norms(spec: &mut ModelSpec) {
     for i in 0..spec.layers.len() {
-        if !matches!(&spec.layers[i].op, Op::BatchNorm(norm) if !norm.fold && norm.gamma_quantizer.is_none())
-        {
-            continue;
-        }
         let mut folded = spec.clone();
-        if let Op::BatchNorm(norm) = &mut folded.layers[i].op {
-            norm.fold = true;
+        match folded.layers[i].op.batch_norm_mut() {
+            Some(norm) if !norm.fold && norm.gamma_quantizer.is_none() => norm.fold = true,
+            _ => continue,
         }
         // Resolving the graph checks that the fold is possible.
         if let Ok(graph) = folded.graph() {
-            let before = graph.nodes[i].inputs.first().map(|&k| &folded.layers[k]);
-            if before.is_some_and(|l| is_quantized(&l.op)) {
+            let before = graph.nodes[i].inputs.first().and_then(|&k| folded.layers[k].op.product());
+            if before.is_some_and(|p| p.can_absorb_scale() && p.kernel.quantizer.is_some()) {
                 *spec = folded;
             }
         }
-    }
-}
-
-const fn is_quantized(op: &Op) -> bool {
-    match op {
-        Op::Dense(l) => l.kernel_quantizer.is_some(),
-        Op::Conv1d(l) => l.kernel_quantizer.is_some(),
-        Op::Conv2d(l) => l.kernel_quantizer.is_some(),
-        Op::DepthwiseConv1d(l) => l.depthwise_quantizer.is_some(),
-        Op::DepthwiseConv2d(l) => l.depthwise_quantizer.is_some(),
-        _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tinsmith_network::op::{BatchNorm, Initializer};
-use tinsmith_network::{Graph, ModelSpec, Op, Role, Weight};
+use tinsmith_network::{Graph, ModelSpec, Role, Weight};
 
 use crate::error::Result;
 use crate::flops;
@@ -157,7 +157,7 @@ impl Cost {
             if larger(&largest_with_input) {
                 largest_with_input = LargestActivation { layer: i, elements };
             }
-            if larger(&largest_activation) && !matches!(layer.op, Op::Input(_)) {
+            if larger(&largest_activation) && !layer.op.is_input() {
                 largest_activation = LargestActivation { layer: i, elements };
             }
             layers.push(LayerCost {
@@ -216,7 +216,7 @@ impl Context<'_> {
         let layer = &self.spec.layers[i];
         let op = &layer.op;
         let node = &self.graph.nodes[i];
-        if matches!(op, Op::Input(_)) || steps::is_view(op) {
+        if op.is_input() || steps::is_view(op) {
             return Measures::default();
         }
         let inputs = self.graph.input_shapes(i);
@@ -268,7 +268,7 @@ impl Context<'_> {
         }
         // Learned parameters of quantizers become scales and codes at deployment.
         weights.retain(|w| w.role != Role::Quantizer);
-        if matches!(op, Op::BatchNorm(_)) {
+        if op.batch_norm().is_some() {
             // Deployed, the two to four vectors become a scale and a shift.
             weights.retain(|w| matches!(w.role, Role::MovingMean | Role::MovingVariance));
             for (weight, (name, role)) in
@@ -296,10 +296,7 @@ impl Context<'_> {
     /// The batch normalization that is folded into layer `i`.
     fn folded_norm(&self, i: usize) -> Option<&BatchNorm> {
         let &[after] = self.graph.nodes[i].consumers.as_slice() else { return None };
-        match &self.spec.layers[after].op {
-            Op::BatchNorm(norm) if self.steps.is_folded[after] => Some(norm),
-            _ => None,
-        }
+        self.spec.layers[after].op.batch_norm().filter(|_| self.steps.is_folded[after])
     }
 
     /// Flash of the factors that rescale accumulators to the output's width: per channel if kernel scales depend on the

@@ -25,7 +25,7 @@
 //! by the stride.
 
 use tinsmith_network::op::{Interpolation, Op};
-use tinsmith_network::{Activation, Pooling, Product, ProductKind, Role, Weight};
+use tinsmith_network::{Activation, Merging, Pooling, Product, ProductKind, Role, Weight};
 
 use crate::storage::elements;
 
@@ -66,7 +66,7 @@ pub(crate) fn flops(op: &Op, sizes: &Sizes<'_>) -> u64 {
     let per_element = match op {
         Op::BatchNorm(_) | Op::Rescaling(_) => 2,
         Op::LayerNorm(norm) => 5 + u64::from(norm.scale) + u64::from(norm.center),
-        Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => merged(sizes),
+        _ if op.merging().is_some_and(Merging::is_elementwise) => merged(sizes),
         Op::UpSampling2d(up) if up.interpolation == Interpolation::Bilinear => 7,
         _ => match op.pooling() {
             Some(pooling) if pooling.takes_mean => window(&pooling, sizes),
@@ -103,7 +103,7 @@ pub(crate) fn keras_flops(op: &Op, sizes: &Sizes<'_>) -> u64 {
             n.saturating_mul(per_element).saturating_add((n / c.max(1)).saturating_mul(6))
         }
         Op::Rescaling(_) => n.saturating_mul(2),
-        Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => n.saturating_mul(merged(sizes)),
+        _ if op.merging().is_some_and(Merging::is_elementwise) => n.saturating_mul(merged(sizes)),
         _ => match (op.pooling(), op.product()) {
             (Some(pooling), _) => match (pooling.window, pooling.takes_mean) {
                 (Some(_), _) => n.saturating_mul(window(&pooling, sizes)),

@@ -2,7 +2,7 @@
 //! the shape share the tensor of their input.
 
 use tinsmith_network::op::Interpolation;
-use tinsmith_network::{Activation, Graph, ModelSpec, Op, ProductKind};
+use tinsmith_network::{Activation, Graph, Merging, ModelSpec, Op, OpFamily, ProductKind, Quantizer};
 
 use crate::cost::CostBasis;
 use crate::peak_ram::Step;
@@ -27,7 +27,9 @@ pub(crate) const fn is_view(op: &Op) -> bool {
 }
 
 fn can_fold(spec: &ModelSpec, graph: &Graph, layer: usize) -> bool {
-    let Op::BatchNorm(_) = spec.layers[layer].op else { return false };
+    if spec.layers[layer].op.batch_norm().is_none() {
+        return false;
+    }
     let Some(&before) = graph.nodes[layer].inputs.first() else { return false };
     let op = &spec.layers[before].op;
     op.product().is_some_and(|product| product.can_absorb_scale())
@@ -45,8 +47,8 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
     if !target.use_quantizers {
         return target.activation_bits;
     }
-    if let Op::Input(input) = op {
-        return input.quantizer.map_or(target.activation_bits, |q| q.bits());
+    if op.is_input() {
+        return op.output_quantizer().map_or(target.activation_bits, Quantizer::bits);
     }
     match op.activation() {
         Some(Activation::Quantized(q)) => return q.bits(),
@@ -54,21 +56,16 @@ fn output_bits(op: &Op, inputs: &[usize], bits: &[u32], target: &Target) -> u32 
         Some(_) => return target.activation_bits,
     }
     let widest = || inputs.iter().map(|&i| bits[i]).max().unwrap_or(target.activation_bits);
-    match op {
-        _ if op.pooling().is_some_and(|pooling| !pooling.takes_mean) => widest(),
-        Op::Activation(_)
-        | Op::Permute(_)
-        | Op::DepthToSpace(_)
-        | Op::UpSampling1d(_)
-        | Op::Cropping1d(_)
-        | Op::Cropping2d(_)
-        | Op::ZeroPadding1d(_)
-        | Op::ZeroPadding2d(_)
-        | Op::Concat(_) => widest(),
-        Op::UpSampling2d(up) if up.interpolation == Interpolation::Nearest => widest(),
-        _ if is_view(op) => widest(),
-        _ => target.activation_bits,
-    }
+    let moves_values = match op.family() {
+        OpFamily::Activation | OpFamily::Reordering | OpFamily::Noise => true,
+        OpFamily::Resizing => {
+            !matches!(op, Op::UpSampling2d(up) if up.interpolation == Interpolation::Bilinear)
+        }
+        OpFamily::Pooling => op.pooling().is_some_and(|pooling| !pooling.takes_mean),
+        OpFamily::Merge => matches!(op.merging(), Some(Merging::Concatenation(_))),
+        _ => false,
+    };
+    if moves_values { widest() } else { target.activation_bits }
 }
 
 fn scratch_bytes(op: &Op, input: Option<&[usize]>, target: &Target) -> u64 {
@@ -126,7 +123,7 @@ impl Steps {
             let mut inputs: Vec<usize> = node.inputs.iter().map(|&k| all.of_layer[k]).collect();
             inputs.sort_unstable();
             inputs.dedup();
-            let is_source = matches!(op, Op::Input(_));
+            let is_source = op.is_input();
             all.of_layer[i] = all.steps.len();
             all.steps.push(Step {
                 layer: i,

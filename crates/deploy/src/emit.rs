@@ -8,6 +8,7 @@ mod rodata;
 mod text;
 mod writer;
 
+use tinsmith_foundation::{QUOTE_LIMIT, is_safe_file_name, quote};
 use tinsmith_layers::Model;
 
 use crate::arena;
@@ -17,6 +18,9 @@ use crate::network::{Network, lower};
 
 use rodata::ReadOnly;
 use text::Text;
+
+/// Headers of the standard library that the source includes.
+const HEADERS: [&str; 3] = ["math", "stddef", "stdint"];
 
 /// C sources of a network, and its memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +66,8 @@ pub fn export_c(model: &Model, options: &ExportOptions) -> Result<CSources> {
     ));
     source.line(&format!("#include \"{}.h\"", options.name));
     source.line("");
-    for name in ["<math.h>", "<stddef.h>", "<stdint.h>"] {
-        source.line(&format!("#include {name}"));
+    for name in HEADERS {
+        source.line(&format!("#include <{name}.h>"));
     }
     source.line("");
     if arena.bytes > 0 {
@@ -98,7 +102,13 @@ fn check_name(name: &str) -> Result<()> {
     let is_identifier = name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if is_identifier { Ok(()) } else { Err(DeployError::Name { name: name.to_owned() }) }
+    // `math.h` of our own would hide the one that the source includes.
+    let hides = HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
+    if is_identifier && is_safe_file_name(name) && !hides {
+        Ok(())
+    } else {
+        Err(DeployError::Name { name: quote(name, QUOTE_LIMIT) })
+    }
 }
 
 /// Writes the public function: one call per step.

@@ -56,9 +56,10 @@ pub enum DeployError {
         /// Value of the element.
         value: f32,
     },
-    /// The name is no C identifier.
+    /// The name is no C identifier, hides a standard header, or is reserved.
     #[error(
-        "name is {name:?}, want a C identifier: a letter, then letters, digits or _, at most 40 characters"
+        "name is {name:?}, want a C identifier: a letter, then letters, digits or _, at most 40 characters, and neither \
+         a header of the standard library (math, stddef, stdint) nor a name that a system reserves (con, nul)"
     )]
     Name {
         /// The name given.

@@ -10,8 +10,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use tinsmith_data::TableOptions;
 use tinsmith_fleet::{DataSource, Outcome, PartOptions, Project, ProjectOptions, Status};
-use tinsmith_foundation::Seed;
+use tinsmith_foundation::{Seed, Silent};
 use tinsmith_trainer::TrainConfig;
 
 fn make(folder: &Path, runs: u64, open: u64) -> Result<Project, Box<dyn Error>> {
@@ -33,7 +34,7 @@ fn make(folder: &Path, runs: u64, open: u64) -> Result<Project, Box<dyn Error>> 
     let options = ProjectOptions {
         description: "not trained, for a measurement".to_owned(),
         seed: Seed::new(0),
-        data: DataSource::of("digits8x8", 0.2)?,
+        data: DataSource::of("digits8x8", TableOptions::default(), 0.2, &Silent)?,
         program: None,
         copy_program: false,
         specifications: true,

@@ -4,16 +4,36 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tinsmith_foundation::{ConfigErrors, Faults};
+use tinsmith_foundation::{ConfigErrors, Faults, QUOTE_LIMIT, is_safe_file_name, quote};
 
 /// A model's class and architecture: a folder, and a specification in it.
+///
+/// Both are names of files ([`is_safe_file_name`]) without a full stop; others are refused on reading.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "NameParts")]
 pub struct ModelName {
     /// The group.
     pub class: String,
     /// The structure within the group.
     pub architecture: String,
+}
+
+/// A [`ModelName`] as it is written, unchecked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameParts {
+    class: String,
+    architecture: String,
+}
+
+impl TryFrom<NameParts> for ModelName {
+    type Error = String;
+
+    fn try_from(NameParts { class, architecture }: NameParts) -> Result<Self, String> {
+        check_part(&class)?;
+        check_part(&architecture)?;
+        Ok(Self { class, architecture })
+    }
 }
 
 impl fmt::Display for ModelName {
@@ -28,20 +48,19 @@ impl FromStr for ModelName {
     fn from_str(text: &str) -> Result<Self, String> {
         let (class, architecture) =
             text.split_once('.').ok_or_else(|| format!("is `{text}`, want class.architecture"))?;
-        for part in [class, architecture] {
-            if !is_safe(part) {
-                return Err(format!("has `{part}`, want letters, digits, `-` and `_`"));
-            }
-        }
+        check_part(class)?;
+        check_part(architecture)?;
         Ok(Self { class: class.to_owned(), architecture: architecture.to_owned() })
     }
 }
 
-/// Returns true if a word is safe as part of a file name and of a job name.
-pub(crate) fn is_safe(word: &str) -> bool {
-    !word.is_empty()
-        && !word.starts_with('-')
-        && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+/// Refuses a word that is not safe as part of a file name and of a job name.
+pub(crate) fn check_part(word: &str) -> Result<(), String> {
+    if is_safe_file_name(word) && !word.contains('.') {
+        return Ok(());
+    }
+    let word = quote(word, QUOTE_LIMIT);
+    Err(format!("has `{word}`, want letters, digits, `-` and `_`, and no reserved name such as `con`"))
 }
 
 /// One entry of the list.
@@ -126,5 +145,18 @@ mod tests {
         check_fault("a.b=3,../x.c=4", "want letters, digits");
         check_fault("a.b,,c", "`[1]`");
         check_fault("a.b.c=1", "has `b.c`");
+        check_fault("nul.a", "has `nul`");
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_are_refused_on_reading() {
+        let read = |class: &str| {
+            serde_json::from_value::<ModelName>(serde_json::json!({"class": class, "architecture": "a"}))
+        };
+        assert_eq!(read("mlp").unwrap().to_string(), "mlp.a");
+        for class in ["..", "../../etc", "/etc", "C:\\x", "aux", ""] {
+            let error = read(class).unwrap_err().to_string();
+            assert!(error.contains("want letters, digits"), "{error}");
+        }
     }
 }

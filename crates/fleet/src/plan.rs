@@ -12,7 +12,7 @@ use crate::error::{FleetError, Result};
 use crate::exclusive;
 use crate::layout::Layout;
 use crate::lines;
-use crate::models::ModelName;
+use crate::models::{ModelName, check_part};
 use crate::sweep::Sweep;
 
 /// Maximum number of runs of a project. Run folders are numbered by six digits.
@@ -135,6 +135,10 @@ impl Plan {
                 let run: PlannedRun = serde_json::from_str(line).map_err(|e| fault(&e.to_string()))?;
                 if run.index != plan.runs.len() as u64 {
                     return Err(fault(&format!("is run {}, want run {}", run.index, plan.runs.len())));
+                }
+                // The names become paths.
+                for part in [&run.class, &run.architecture] {
+                    check_part(part).map_err(|reason| fault(&reason))?;
                 }
                 plan.runs.push(run);
             }

@@ -247,6 +247,11 @@ impl Project {
             let header = config::to_yaml("part of a plan", &header)?;
             Ok(files::write_atomic(&folder.join("part.yaml"), header.as_bytes())?)
         })?;
+        self.runs_of_part(number)
+    }
+
+    /// Returns the number of runs in a part of the plan that was just created.
+    fn runs_of_part(&self, number: u32) -> Result<u64> {
         let place = exclusive::numbers(&self.layout.plan())?.iter().position(|&n| n == number);
         let plan = Plan::load(&self.layout)?;
         let part = place

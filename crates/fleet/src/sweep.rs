@@ -152,14 +152,7 @@ impl Sweep {
     pub fn points(&self, seed: Seed) -> Result<Vec<Params>> {
         let mut rng = seed.derive("sweep", 0).rng();
         Ok(match &self.design {
-            Design::Grid { .. } => {
-                let grid = self.grid()?;
-                (0..self.count()?)
-                    .map(|i| {
-                        grid.point(i).expect("invariant: a grid has a point at every index below its length")
-                    })
-                    .collect()
-            }
+            Design::Grid { .. } => every_point(&self.grid()?, self.count()?),
             Design::Random { points } => (0..*points).map(|_| self.space.sample(&mut rng)).collect(),
             Design::LatinHypercube { points } => {
                 design::latin_hypercube(*points, self.space.dimensions(), SWAPS * points, &mut rng)
@@ -170,6 +163,11 @@ impl Sweep {
             Design::List(points) => points.clone(),
         })
     }
+}
+
+fn every_point(grid: &GridSearch, count: u64) -> Vec<Params> {
+    let point = |i| grid.point(i).expect("invariant: a grid has a point at every index below its length");
+    (0..count).map(point).collect()
 }
 
 fn most_runs() -> usize {

@@ -1,6 +1,7 @@
-//! A bound on decompression: a compressed file may expand to a small multiple of its size, or to a small absolute
-//! size, whichever is larger. Readers draw all members of a file from one [`ExpansionBudget`], so that the bound
-//! holds for their sum.
+//! A bound on what a file may become in memory: a small multiple of its size, or a small absolute size, whichever is
+//! larger. Readers draw all members of a file from one [`ExpansionBudget`], so that the bound holds for their sum.
+//! Decompressed streams draw while they are read ([`ExpansionBudget::reader`]); arrays whose size a header claims draw
+//! before memory is allocated ([`ExpansionBudget::claim`]).
 //!
 //! ```
 //! use std::io::Read;
@@ -48,6 +49,30 @@ impl ExpansionBudget {
         self.limit
     }
 
+    /// Draws the `bytes` that a header claims for `member`, before they are allocated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidData`], naming `member` and the bound, if the claims so far exceed the budget.
+    pub fn claim(&self, member: &str, bytes: u64) -> io::Result<()> {
+        let Some(left) = self.left.get().checked_sub(bytes) else {
+            let subject =
+                format!("`{}` claims {bytes} bytes, which brings the file", quote(member, QUOTE_LIMIT));
+            return Err(self.exceeded(&subject, ""));
+        };
+        self.left.set(left);
+        Ok(())
+    }
+
+    fn exceeded(&self, subject: &str, advice: &str) -> io::Error {
+        let Self { compressed, limit, .. } = self;
+        let text = format!(
+            "{subject} beyond {limit} bytes, the bound for a file of {compressed} bytes ({FACTOR} times its size, at \
+             least {} MiB){advice}",
+            FLOOR >> 20
+        );
+        io::Error::new(ErrorKind::InvalidData, text)
+    }
+
     /// Wraps the decompressed stream of one member. Reading fails with [`ErrorKind::InvalidData`], naming `member` and
     /// the bound, once the members read so far exceed the budget.
     pub fn reader<R: Read>(&self, member: &str, inner: R) -> BoundedReader<'_, R> {
@@ -83,14 +108,7 @@ impl<R: Read> Read for BoundedReader<'_, R> {
 
 impl<R> BoundedReader<'_, R> {
     fn exceeded(&self) -> io::Error {
-        let ExpansionBudget { compressed, limit, .. } = self.budget;
-        let text = format!(
-            "`{}` expands beyond {limit} bytes, the bound for a file of {compressed} bytes ({FACTOR} times its size, \
-             at least {} MiB); decompress it first if it is meant to",
-            self.member,
-            FLOOR >> 20
-        );
-        io::Error::new(ErrorKind::InvalidData, text)
+        self.budget.exceeded(&format!("`{}` expands", self.member), "; decompress it first if it is meant to")
     }
 }
 
@@ -108,6 +126,18 @@ mod tests {
         let error = io::copy(&mut second, &mut io::sink()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(error.to_string().starts_with("`b` expands beyond 67108864 bytes"), "{error}");
+    }
+
+    #[test]
+    fn claims_and_streams_draw_on_the_same_budget() {
+        let budget = ExpansionBudget::for_compressed(0);
+        budget.claim("a", FLOOR - 10).unwrap();
+        let error = budget.claim("b", 11).unwrap_err();
+        let text = "`b` claims 11 bytes, which brings the file beyond 16777216 bytes, the bound for a file of 0 bytes";
+        assert!(error.to_string().starts_with(text), "{error}");
+        assert!(budget.claim("c", u64::MAX).is_err());
+        budget.claim("d", 10).unwrap();
+        assert!(io::copy(&mut budget.reader("e", &b"x"[..]), &mut io::sink()).is_err());
     }
 
     #[test]

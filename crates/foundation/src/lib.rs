@@ -22,6 +22,7 @@
 //! | [`faults`] | [`Faults`], [`ConfigErrors`]: all faults of a configuration as one error |
 //! | [`files`] | atomic replacement, exclusive claims, append-only logs that survive a kill |
 //! | [`expansion`] | a bound on the decompressed size of a file |
+//! | [`file_name`] | names that may become files |
 //! | [`quote`](mod@quote) | quotations of user input, cut to a readable length |
 //! | [`progress`] | events of a long operation |
 //! | [`cancel`] | a flag that asks a long operation to stop |
@@ -36,6 +37,7 @@ pub mod config;
 mod error;
 pub mod expansion;
 pub mod faults;
+pub mod file_name;
 pub mod files;
 mod normal;
 mod plain_word;
@@ -49,8 +51,9 @@ pub use cancel::CancelToken;
 pub use error::{FoundationError, Result};
 pub use expansion::ExpansionBudget;
 pub use faults::{ConfigErrors, Fault, Faults, Position};
+pub use file_name::is_safe_file_name;
 pub use plain_word::plain_word;
 pub use progress::{Event, Progress, Silent};
-pub use quote::quote;
+pub use quote::{QUOTE_LIMIT, quote};
 pub use seed::{Rng, Seed};
 pub use workers::{Grant, WorkerScope};

@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 use tinsmith_network::op::{
-    BatchNorm, Border1d, Border2d, Concat, Conv1d, Conv2d, Conv2dTranspose, Dense, DepthwiseConv1d,
-    DepthwiseConv2d, Dropout, Flatten, GlobalPool, Initializer, Input, Interpolation, LayerNorm, Merge, Op,
-    PerChannel, Permute, Pool1d, Pool2d, Rescaling, Reshape, SeparableConv1d, SeparableConv2d, UpSampling1d,
+    BatchNorm, Border1d, Border2d, Concat, Dropout, Flatten, GlobalPool, Initializer, Input, Interpolation,
+    LayerNorm, Merge, Op, PerChannel, Permute, Pool1d, Pool2d, Rescaling, Reshape, UpSampling1d,
     UpSampling2d,
 };
-use tinsmith_network::{Activation, Padding, Pair, Quantizer};
+use tinsmith_network::{Activation, Padding, Pair, Product, ProductKind, Quantizer, SlidingWindow};
 
 use crate::activation::{self, Dialect};
 use crate::fields::{Fields, Read, Wrong};
 use crate::initializer;
+use crate::kernel_keys::{initializer_key, quantizer_key};
 
 /// QKeras' classes, without their Q.
 const QUANTIZED: [&str; 13] = [
@@ -60,18 +60,6 @@ pub(crate) fn read(class: &str, fields: &mut Fields<'_>, keras: Dialect, class_p
     Ok(layers)
 }
 
-/// Fields that convolutions share.
-struct Window<const N: usize> {
-    kernel: [usize; N],
-    stride: [usize; N],
-    dilation: [usize; N],
-    padding: Padding,
-    use_bias: bool,
-    activation: Activation,
-    bias_quantizer: Option<Quantizer>,
-    bias_initializer: Initializer,
-}
-
 fn pair([height, width]: [usize; 2]) -> Pair {
     Pair { height, width }
 }
@@ -86,16 +74,16 @@ impl Reader<'_, '_> {
     /// Reads a layer of class `class`; None for an unknown class.
     fn class(&mut self, class: &str) -> Option<Read<Layers>> {
         Some(match class {
-            "Dense" => self.dense().map(Layers::from),
-            "Conv1D" => self.conv1d().map(Layers::from),
-            "Conv2D" => self.conv2d().map(|c| Op::Conv2d(c).into()),
-            "Conv2DTranspose" => self.conv2d_transpose().map(Layers::from),
-            "DepthwiseConv1D" => self.depthwise_conv1d().map(Layers::from),
-            "DepthwiseConv2D" => self.depthwise_conv2d().map(|c| Op::DepthwiseConv2d(c).into()),
-            "SeparableConv1D" => self.separable_conv1d().map(Layers::from),
-            "SeparableConv2D" => self.separable_conv2d().map(Layers::from),
-            "Conv2DBatchnorm" if self.quantized => self.folded_conv2d(),
-            "DepthwiseConv2DBatchnorm" if self.quantized => self.folded_depthwise_conv2d(),
+            "Dense" => self.product(ProductKind::Dense, 0).map(Layers::from),
+            "Conv1D" => self.product(ProductKind::Convolution, 1).map(Layers::from),
+            "Conv2D" => self.product(ProductKind::Convolution, 2).map(Layers::from),
+            "Conv2DTranspose" => self.product(ProductKind::Transposed, 2).map(Layers::from),
+            "DepthwiseConv1D" => self.product(ProductKind::Depthwise, 1).map(Layers::from),
+            "DepthwiseConv2D" => self.product(ProductKind::Depthwise, 2).map(Layers::from),
+            "SeparableConv1D" => self.product(ProductKind::Separable, 1).map(Layers::from),
+            "SeparableConv2D" => self.product(ProductKind::Separable, 2).map(Layers::from),
+            "Conv2DBatchnorm" if self.quantized => self.folded(ProductKind::Convolution),
+            "DepthwiseConv2DBatchnorm" if self.quantized => self.folded(ProductKind::Depthwise),
             "BatchNormalization" => self
                 .batch_norm(false)
                 .map(|(norm, axes)| Layers { ops: vec![("", Op::BatchNorm(norm))], axes }),
@@ -160,10 +148,6 @@ impl Reader<'_, '_> {
         if self.quantized { activation::quantizer(self.fields, key) } else { Ok(None) }
     }
 
-    fn kernel_quantizer(&mut self, key: &str) -> Read<Option<Quantizer>> {
-        Ok(self.quantizer(key)?.map(Quantizer::for_kernel))
-    }
-
     fn padding(&mut self) -> Read<Padding> {
         match self.fields.text("padding")? {
             None | Some("valid") => Ok(Padding::Valid),
@@ -175,236 +159,65 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn bias_initializer(&mut self) -> Read<Initializer> {
-        initializer::read(self.fields, "bias_initializer", Initializer::Zeros)
+    fn sizes(&mut self, key: &str, spatial_axes: usize) -> Read<Option<Pair>> {
+        if spatial_axes == 1 {
+            return Ok(self.fields.sizes(key)?.map(|[width]| Pair::new(1, width)));
+        }
+        Ok(self.fields.sizes(key)?.map(pair))
     }
 
-    fn window<const N: usize>(&mut self) -> Read<Window<N>> {
-        Ok(Window {
-            kernel: self
-                .fields
-                .sizes("kernel_size")?
-                .ok_or_else(|| self.fields.wrong("kernel_size", "is missing"))?,
-            stride: self.fields.sizes("strides")?.unwrap_or([1; N]),
-            dilation: self.fields.sizes("dilation_rate")?.unwrap_or([1; N]),
+    fn window(&mut self, spatial_axes: usize) -> Read<SlidingWindow> {
+        let size = self.sizes("kernel_size", spatial_axes)?;
+        Ok(SlidingWindow {
+            size: size.ok_or_else(|| self.fields.wrong("kernel_size", "is missing"))?,
+            stride: self.sizes("strides", spatial_axes)?.unwrap_or(Pair::ONE),
+            dilation: self.sizes("dilation_rate", spatial_axes)?.unwrap_or(Pair::ONE),
             padding: self.padding()?,
-            use_bias: self.fields.flag("use_bias", true)?,
-            activation: self.activation()?,
-            bias_quantizer: self.quantizer("bias_quantizer")?,
-            bias_initializer: self.bias_initializer()?,
         })
     }
 
-    fn groups(&mut self) -> Read<usize> {
-        Ok(self.fields.count("groups")?.unwrap_or(1))
-    }
-
-    fn dense(&mut self) -> Read<Op> {
-        Ok(Op::Dense(Dense {
-            units: self.fields.required_count("units")?,
-            use_bias: self.fields.flag("use_bias", true)?,
-            activation: self.activation()?,
-            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
-            bias_quantizer: self.quantizer("bias_quantizer")?,
-            bias_initializer: self.bias_initializer()?,
-            kernel_initializer: self.initializer("kernel_initializer")?,
-        }))
-    }
-
-    fn initializer(&mut self, key: &str) -> Read<Initializer> {
-        initializer::read(self.fields, key, Initializer::default())
-    }
-
-    fn conv1d(&mut self) -> Read<Op> {
-        let Window {
-            kernel: [kernel],
-            stride: [stride],
-            dilation: [dilation],
-            padding,
-            use_bias,
-            activation,
-            bias_quantizer,
-            bias_initializer,
-        } = self.window()?;
-        Ok(Op::Conv1d(Conv1d {
-            filters: self.fields.required_count("filters")?,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            groups: self.groups()?,
-            use_bias,
-            activation,
-            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
-            bias_quantizer,
-            bias_initializer,
-            kernel_initializer: self.initializer("kernel_initializer")?,
-        }))
-    }
-
-    fn conv2d(&mut self) -> Read<Conv2d> {
-        let window = self.window()?;
-        Ok(Conv2d {
-            filters: self.fields.required_count("filters")?,
-            kernel: pair(window.kernel),
-            stride: pair(window.stride),
-            padding: window.padding,
-            dilation: pair(window.dilation),
-            groups: self.groups()?,
-            use_bias: window.use_bias,
-            activation: window.activation,
-            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
-            bias_quantizer: window.bias_quantizer,
-            bias_initializer: window.bias_initializer,
-            kernel_initializer: self.initializer("kernel_initializer")?,
-        })
-    }
-
-    fn conv2d_transpose(&mut self) -> Read<Op> {
-        let window = self.window()?;
-        self.one_group()?;
-        Ok(Op::Conv2dTranspose(Conv2dTranspose {
-            filters: self.fields.required_count("filters")?,
-            kernel: pair(window.kernel),
-            stride: pair(window.stride),
-            padding: window.padding,
-            dilation: pair(window.dilation),
-            use_bias: window.use_bias,
-            activation: window.activation,
-            kernel_quantizer: self.kernel_quantizer("kernel_quantizer")?,
-            bias_quantizer: window.bias_quantizer,
-            bias_initializer: window.bias_initializer,
-            kernel_initializer: self.initializer("kernel_initializer")?,
-        }))
-    }
-
-    /// Keras stores `groups` even for layers that have one group only.
-    fn one_group(&mut self) -> Read<()> {
-        self.fields.only("groups", &Value::from(1))
-    }
-
-    /// Skips settings that depthwise and separable layers inherit without using them.
-    fn unused_kernel(&mut self) {
-        self.fields.skip(&["kernel_initializer", "pointwise_initializer"]);
-    }
-
-    fn multiplier(&mut self) -> Read<usize> {
-        Ok(self.fields.count("depth_multiplier")?.unwrap_or(1))
-    }
-
-    fn depthwise_conv1d(&mut self) -> Read<Op> {
-        let Window {
-            kernel: [kernel],
-            stride: [stride],
-            dilation: [dilation],
-            padding,
-            use_bias,
-            activation,
-            bias_quantizer,
-            bias_initializer,
-        } = self.window()?;
-        self.one_group()?;
-        Ok(Op::DepthwiseConv1d(DepthwiseConv1d {
-            kernel,
-            stride,
-            padding,
-            dilation,
-            depth_multiplier: self.multiplier()?,
-            use_bias,
-            activation,
-            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
-            bias_quantizer,
-            bias_initializer,
-            depthwise_initializer: self.initializer("depthwise_initializer")?,
-        }))
-    }
-
-    fn depthwise_conv2d(&mut self) -> Read<DepthwiseConv2d> {
-        let window = self.window()?;
-        self.one_group()?;
-        Ok(DepthwiseConv2d {
-            kernel: pair(window.kernel),
-            stride: pair(window.stride),
-            padding: window.padding,
-            dilation: pair(window.dilation),
-            depth_multiplier: self.multiplier()?,
-            use_bias: window.use_bias,
-            activation: window.activation,
-            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
-            bias_quantizer: window.bias_quantizer,
-            bias_initializer: window.bias_initializer,
-            depthwise_initializer: self.initializer("depthwise_initializer")?,
-        })
-    }
-
-    fn separable_conv1d(&mut self) -> Read<Op> {
-        let Window {
-            kernel: [kernel],
-            stride: [stride],
-            dilation: [dilation],
-            padding,
-            use_bias,
-            activation,
-            bias_quantizer,
-            bias_initializer,
-        } = self.window()?;
-        self.one_group()?;
-        let layer = SeparableConv1d {
-            filters: self.fields.required_count("filters")?,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            depth_multiplier: self.multiplier()?,
-            use_bias,
-            activation,
-            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
-            pointwise_quantizer: self.kernel_quantizer("pointwise_quantizer")?,
-            bias_quantizer,
-            bias_initializer,
-            depthwise_initializer: self.initializer("depthwise_initializer")?,
-            pointwise_initializer: self.initializer("pointwise_initializer")?,
+    /// Reads a layer that multiplies by weights.
+    fn product(&mut self, kind: ProductKind, spatial_axes: usize) -> Read<Op> {
+        let window = if spatial_axes == 0 { SlidingWindow::POINT } else { self.window(spatial_axes)? };
+        let filters = match kind {
+            ProductKind::Dense => self.fields.required_count("units")?,
+            ProductKind::Depthwise => 0,
+            _ => self.fields.required_count("filters")?,
         };
-        self.unused_kernel();
-        Ok(Op::SeparableConv1d(layer))
+        let mut product = Product { window, ..Product::new(kind, spatial_axes, filters, window.size) };
+        product.use_bias = self.fields.flag("use_bias", true)?;
+        let activation = self.activation()?;
+        product.bias_quantizer = self.quantizer("bias_quantizer")?;
+        product.bias_initializer = initializer::read(self.fields, "bias_initializer", Initializer::Zeros)?;
+        match kind {
+            ProductKind::Dense => {}
+            ProductKind::Convolution => product.groups = self.fields.count("groups")?.unwrap_or(1),
+            // Keras stores `groups` even for layers that have one group only.
+            ProductKind::Transposed | ProductKind::Depthwise | ProductKind::Separable => {
+                self.fields.only("groups", &Value::from(1))?;
+            }
+        }
+        if matches!(kind, ProductKind::Depthwise | ProductKind::Separable) {
+            product.depth_multiplier = self.fields.count("depth_multiplier")?.unwrap_or(1);
+        }
+        for kernel in std::iter::once(&mut product.kernel).chain(&mut product.pointwise) {
+            kernel.quantizer = self.quantizer(quantizer_key(kernel.name))?.map(Quantizer::for_kernel);
+            kernel.initializer =
+                initializer::read(self.fields, initializer_key(kernel.name), Initializer::default())?;
+        }
+        if kind == ProductKind::Separable {
+            // Separable layers inherit these settings without using them.
+            self.fields.skip(&["kernel_initializer", "pointwise_initializer"]);
+        }
+        Ok(product.into_op(activation).expect("invariant: every class read here has a kind of layer"))
     }
 
-    fn separable_conv2d(&mut self) -> Read<Op> {
-        let window = self.window()?;
-        self.one_group()?;
-        let layer = SeparableConv2d {
-            filters: self.fields.required_count("filters")?,
-            kernel: pair(window.kernel),
-            stride: pair(window.stride),
-            padding: window.padding,
-            dilation: pair(window.dilation),
-            depth_multiplier: self.multiplier()?,
-            use_bias: window.use_bias,
-            activation: window.activation,
-            depthwise_quantizer: self.kernel_quantizer("depthwise_quantizer")?,
-            pointwise_quantizer: self.kernel_quantizer("pointwise_quantizer")?,
-            bias_quantizer: window.bias_quantizer,
-            bias_initializer: window.bias_initializer,
-            depthwise_initializer: self.initializer("depthwise_initializer")?,
-            pointwise_initializer: self.initializer("pointwise_initializer")?,
-        };
-        self.unused_kernel();
-        Ok(Op::SeparableConv2d(layer))
-    }
-
-    fn folded_conv2d(&mut self) -> Read<Layers> {
-        let mut conv = self.conv2d()?;
-        let activation = std::mem::take(&mut conv.activation);
-        self.folded(Op::Conv2d(conv), activation)
-    }
-
-    fn folded_depthwise_conv2d(&mut self) -> Read<Layers> {
-        let mut conv = self.depthwise_conv2d()?;
-        let activation = std::mem::take(&mut conv.activation);
-        self.folded(Op::DepthwiseConv2d(conv), activation)
-    }
-
-    fn folded(&mut self, conv: Op, activation: Activation) -> Read<Layers> {
+    /// Reads a convolution over images that is trained with a folded batch normalization.
+    fn folded(&mut self, kind: ProductKind) -> Read<Layers> {
+        let mut conv = self.product(kind, 2)?;
+        let fused =
+            conv.activation_mut().expect("invariant: layers that multiply by weights have an activation");
+        let activation = std::mem::take(fused);
         self.fields.skip(&["folding_mode", "ema_freeze_delay"]);
         let (norm, axes) = self.batch_norm(true)?;
         let mut ops = vec![("", conv), ("_batch_norm", Op::BatchNorm(norm))];

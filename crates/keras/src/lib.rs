@@ -25,12 +25,14 @@
 //!
 //! # Writing
 //! [`write_json`] writes the format of Keras 2.15 and QKeras 0.9.0. A kind without a class there (`drop_connect`,
-//! `depth_to_space`, `hswish`, folding into a dense or 1-D layer) is an error that names it.
+//! `depth_to_space`, `hswish`, folding into a dense or 1-D layer) is an error that names it. An input layer
+//! called `input` gets another name, because hls4ml reserves that one.
 
 mod activation;
 mod error;
 mod fields;
 mod initializer;
+mod kernel_keys;
 mod layers;
 mod read;
 mod write;

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tinsmith_foundation::{Faults, config};
-use tinsmith_network::{Activation, Graph, ModelSpec, Op};
+use tinsmith_network::{Activation, Graph, ModelSpec};
 
 use crate::error::Result;
 use crate::write_layer::{self, Stored};
 
 /// Writes a specification as the JSON of a functional model of Keras 2.15, with QKeras 0.9.0 classes for quantized
 /// layers. Facts about weights are omitted. A folded batch normalization and the preceding convolution become one layer
-/// with the convolution's name; an activation after them is fused if it is called `<name>_activation`.
+/// with the convolution's name; an activation after them is fused if it is called `<name>_activation`. An input layer
+/// called `input` is written as `input_1`, or the first free name after it: hls4ml reserves `input` and cannot convert a
+/// model that uses it.
 ///
 /// # Errors
 /// [`crate::KerasError::Invalid`] if the specification is invalid or layers have no class; it lists all of them.
@@ -26,17 +28,17 @@ pub fn write_json(spec: &ModelSpec) -> Result<String> {
 pub fn to_value(spec: &ModelSpec) -> Result<Value> {
     let graph = spec.graph()?;
     let mut faults = Faults::new();
-    let folds = Folds::find(spec, &graph);
+    let names = DocumentNames::find(spec, &graph);
     let mut layers = Vec::with_capacity(spec.layers.len());
     for &i in &graph.order {
         let layer = &spec.layers[i];
-        let stored = match (folds.of_conv.get(&i), folds.name_of.contains_key(&i)) {
+        let stored = match (names.of_conv.get(&i), names.name_of.contains_key(&i)) {
             (Some(fold), _) => fold.write(spec, i),
             (None, true) => continue,
             (None, false) => write_layer::write(&layer.op),
         };
         match stored {
-            Ok(stored) => layers.push(entry(&layer.name, stored, &inbound(spec, &graph, &folds, i))),
+            Ok(stored) => layers.push(entry(names.name(spec, i), stored, &inbound(spec, &graph, &names, i))),
             Err(reason) => {
                 faults.add(
                     &format!("layers[{i}].{}", layer.op.name()),
@@ -48,7 +50,7 @@ pub fn to_value(spec: &ModelSpec) -> Result<Value> {
     faults.into_result(if spec.name.is_empty() { "specification" } else { &spec.name })?;
     let name = if spec.name.is_empty() { "model" } else { &spec.name };
     let ends = |numbers: &[usize]| -> Vec<Value> {
-        numbers.iter().map(|&i| json!([folds.name(spec, i), 0, 0])).collect()
+        numbers.iter().map(|&i| json!([names.name(spec, i), 0, 0])).collect()
     };
     Ok(json!({
         "class_name": "Functional",
@@ -78,12 +80,12 @@ fn entry(name: &str, stored: Stored, inbound: &Value) -> Value {
     })
 }
 
-fn inbound(spec: &ModelSpec, graph: &Graph, folds: &Folds, i: usize) -> Value {
+fn inbound(spec: &ModelSpec, graph: &Graph, names: &DocumentNames, i: usize) -> Value {
     let inputs = &graph.nodes[i].inputs;
     if inputs.is_empty() {
         return json!([]);
     }
-    let tensors: Vec<Value> = inputs.iter().map(|&k| json!([folds.name(spec, k), 0, 0, {}])).collect();
+    let tensors: Vec<Value> = inputs.iter().map(|&k| json!([names.name(spec, k), 0, 0, {}])).collect();
     json!([tensors])
 }
 
@@ -96,48 +98,60 @@ struct Fold {
 
 impl Fold {
     fn write(&self, spec: &ModelSpec, conv: usize) -> Result<Stored, String> {
-        let activation = match self.activation.map(|i| &spec.layers[i].op) {
-            Some(Op::Activation(activation)) => activation,
-            _ => &Activation::Linear,
-        };
-        match &spec.layers[self.norm].op {
-            Op::BatchNorm(norm) => write_layer::write_folded(&spec.layers[conv].op, norm, activation),
-            other => Err(format!("is followed by {}, want a batch_norm", other.name())),
-        }
+        let activation = self.activation.and_then(|i| spec.layers[i].op.activation());
+        let norm = spec.layers[self.norm].op.batch_norm();
+        let norm = norm.expect("invariant: a fold has a batch normalization");
+        write_layer::write_folded(&spec.layers[conv].op, norm, activation.unwrap_or(&Activation::Linear))
     }
 }
 
+/// Layers that share a layer of the document or have another name there.
 #[derive(Debug, Default)]
-struct Folds {
+struct DocumentNames {
     /// Folds by the number of their convolution.
     of_conv: BTreeMap<usize, Fold>,
     /// Convolution that represents a normalization or activation in the document.
     name_of: BTreeMap<usize, usize>,
+    /// New names of input layers whose name is [`RESERVED`].
+    renamed: BTreeMap<usize, String>,
 }
 
-impl Folds {
+/// Name of an input layer that hls4ml keeps for itself.
+const RESERVED: &str = "input";
+
+impl DocumentNames {
     fn find(spec: &ModelSpec, graph: &Graph) -> Self {
-        let mut folds = Self::default();
+        let mut names = Self::default();
         for (i, layer) in spec.layers.iter().enumerate() {
-            let is_folded = matches!(&layer.op, Op::BatchNorm(norm) if norm.fold);
+            if layer.op.is_input() && layer.name == RESERVED {
+                names.renamed.insert(i, free_name(spec));
+            }
+            let is_folded = layer.op.folded_norm().is_some();
             let (true, [conv]) = (is_folded, graph.nodes[i].inputs.as_slice()) else { continue };
             let wanted = format!("{}_activation", spec.layers[*conv].name);
             let activation = match graph.nodes[i].consumers.as_slice() {
                 &[next] if !graph.outputs.contains(&i) => {
-                    let is_own =
-                        matches!(spec.layers[next].op, Op::Activation(_)) && spec.layers[next].name == wanted;
+                    let is_own = spec.layers[next].op.is_activation() && spec.layers[next].name == wanted;
                     is_own.then_some(next)
                 }
                 _ => None,
             };
-            folds.name_of.extend([(i, *conv)].into_iter().chain(activation.map(|a| (a, *conv))));
-            folds.of_conv.insert(*conv, Fold { norm: i, activation });
+            names.name_of.extend([(i, *conv)].into_iter().chain(activation.map(|a| (a, *conv))));
+            names.of_conv.insert(*conv, Fold { norm: i, activation });
         }
-        folds
+        names
     }
 
     /// Name of the document's layer with the output of layer `i`.
-    fn name<'s>(&self, spec: &'s ModelSpec, i: usize) -> &'s str {
-        &spec.layers[self.name_of.get(&i).copied().unwrap_or(i)].name
+    fn name<'s>(&'s self, spec: &'s ModelSpec, i: usize) -> &'s str {
+        let named = self.name_of.get(&i).copied().unwrap_or(i);
+        self.renamed.get(&named).unwrap_or(&spec.layers[named].name)
     }
+}
+
+/// The first of `input_1`, `input_2`, ... that no layer has.
+fn free_name(spec: &ModelSpec) -> String {
+    let mut names = (1..).map(|n| format!("{RESERVED}_{n}"));
+    let free = names.find(|name| spec.layers.iter().all(|layer| layer.name != *name));
+    free.expect("invariant: a network has finitely many layers")
 }

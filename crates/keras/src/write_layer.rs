@@ -6,6 +6,7 @@ use tinsmith_network::{Activation, Op, Padding, Pair, Pooling, Product, ProductK
 
 use crate::activation::{write_fused, write_layer as write_activation, write_quantizer};
 use crate::initializer;
+use crate::kernel_keys::{initializer_key, quantizer_key};
 
 /// Class and configuration of a layer, and the module of the class.
 #[derive(Debug)]
@@ -97,24 +98,6 @@ fn write_product(op: &Op, product: &Product) -> Result<Stored, Refusal> {
         ProductKind::Depthwise => stored.with([multiplier]),
         ProductKind::Separable => stored.with(filters.map(|filters| ("filters", filters))).with([multiplier]),
     })
-}
-
-/// The key of a kernel's quantizer in QKeras.
-fn quantizer_key(kernel: &str) -> &'static str {
-    match kernel {
-        "depthwise_kernel" => "depthwise_quantizer",
-        "pointwise_kernel" => "pointwise_quantizer",
-        _ => "kernel_quantizer",
-    }
-}
-
-/// The key of a kernel's initializer in Keras.
-fn initializer_key(kernel: &str) -> &'static str {
-    match kernel {
-        "depthwise_kernel" => "depthwise_initializer",
-        "pointwise_kernel" => "pointwise_initializer",
-        _ => "kernel_initializer",
-    }
 }
 
 fn constants(constants: &PerChannel) -> Value {

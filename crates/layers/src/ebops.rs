@@ -110,18 +110,17 @@ fn bits_before(model: &Model, layer: usize) -> u32 {
     let mut at = layer;
     while let Some(&before) = model.graph().nodes[at].inputs.first() {
         let op = &model.spec().layers[before].op;
-        let quantizer = match op {
-            Op::Input(l) => l.quantizer.as_ref(),
-            _ => op.activation().and_then(|a| a.quantizer()),
-        };
-        if let Some(quantizer) = quantizer {
+        if let Some(quantizer) = op.output_quantizer() {
             return quantizer.bits();
         }
         match op {
             Op::Flatten(_) | Op::Reshape(_) | Op::Permute(_) | Op::Dropout(_) => at = before,
-            Op::MaxPool1d(l) if l.activation.is_linear() => at = before,
-            Op::MaxPool2d(l) if l.activation.is_linear() => at = before,
-            _ => return UNKNOWN_BITS,
+            _ => match op.pooling() {
+                Some(pool) if !pool.takes_mean && pool.window.is_some() && pool.activation.is_linear() => {
+                    at = before;
+                }
+                _ => return UNKNOWN_BITS,
+            },
         }
     }
     UNKNOWN_BITS

@@ -50,6 +50,16 @@ pub enum LayersError {
         /// The setting, and the supported alternatives.
         what: String,
     },
+    /// The specification claims more weights than a network may have.
+    #[error(
+        "the network has {count} weights, more than the limit of {limit} (1 GiB); use fewer units or filters"
+    )]
+    TooManyWeights {
+        /// Number of weights.
+        count: u128,
+        /// Maximum number of weights.
+        limit: u128,
+    },
     /// The number of inputs differs from the network's.
     #[error("the network takes {want} inputs ({names}), found {got}")]
     InputCount {

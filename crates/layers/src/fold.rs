@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use tinsmith_network::{Activation, Layer, ModelSpec, Op, Quantizer, Role, op};
+use tinsmith_network::{Activation, Layer, ModelSpec, ProductKind, Quantizer, Role, op};
 
 use crate::error::Result;
 use crate::layer::{effective_quantizer, param_name, quantize_once};
@@ -41,7 +41,7 @@ pub fn fold_batch_norms(model: &Model) -> Result<FoldedNetwork> {
     let mut replaced: BTreeMap<usize, usize> = BTreeMap::new();
     let (mut folded, mut kept) = (Vec::new(), Vec::new());
     for (i, layer) in spec.layers.iter().enumerate() {
-        let Op::BatchNorm(norm) = &layer.op else { continue };
+        let Some(norm) = layer.op.batch_norm() else { continue };
         let before = graph.nodes[i].inputs[0];
         let reason = if graph.nodes[before].consumers.len() > 1 || graph.outputs.contains(&before) {
             Err(format!("`{}` feeds other layers too", spec.layers[before].name))
@@ -56,8 +56,11 @@ pub fn fold_batch_norms(model: &Model) -> Result<FoldedNetwork> {
             }
         };
         fold_weights(&mut weights, &spec.layers[before], layer, norm, kernel)?;
-        if let Some(used) = layers[before].as_mut().and_then(|linear| use_bias(&mut linear.op)) {
-            *used = true;
+        if let Some(linear) = &mut layers[before]
+            && let Some(mut product) = linear.op.product()
+        {
+            product.use_bias = true;
+            linear.op.set_product(&product);
         }
         layers[i] = None;
         replaced.insert(i, before);
@@ -87,54 +90,17 @@ pub fn fold_batch_norms(model: &Model) -> Result<FoldedNetwork> {
 /// Returns the weight to scale in the linear layer before a normalization, or the reason for keeping the
 /// normalization.
 fn foldable(before: &Layer, norm: &op::BatchNorm) -> Result<&'static str, String> {
-    type Parts<'a> = (&'static str, &'a Activation, [Option<&'a Quantizer>; 2]);
-    let (kernel, activation, quantizers): Parts<'_> = match &before.op {
-        Op::Dense(l) => ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()]),
-        Op::Conv1d(l) => ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()]),
-        Op::Conv2d(l) => ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()]),
-        Op::Conv2dTranspose(l) => {
-            ("kernel", &l.activation, [l.kernel_quantizer.as_ref(), l.bias_quantizer.as_ref()])
-        }
-        Op::DepthwiseConv1d(l) => {
-            let quantizers = [l.depthwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
-            ("depthwise_kernel", &l.activation, quantizers)
-        }
-        Op::DepthwiseConv2d(l) => {
-            let quantizers = [l.depthwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
-            ("depthwise_kernel", &l.activation, quantizers)
-        }
-        Op::SeparableConv1d(l) => {
-            let quantizers = [l.pointwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
-            ("pointwise_kernel", &l.activation, quantizers)
-        }
-        Op::SeparableConv2d(l) => {
-            let quantizers = [l.pointwise_quantizer.as_ref(), l.bias_quantizer.as_ref()];
-            ("pointwise_kernel", &l.activation, quantizers)
-        }
-        other => return Err(format!("`{}` is a {}, which has no kernel", before.name, other.name())),
+    let Some(product) = before.op.product() else {
+        return Err(format!("`{}` is a {}, which has no kernel", before.name, before.op.name()));
     };
-    if !activation.is_linear() {
+    if !before.op.activation().is_none_or(Activation::is_linear) {
         return Err(format!("`{}` has an activation of its own", before.name));
     }
-    if !norm.fold && quantizers.iter().any(Option::is_some) {
+    let kernel = product.last_kernel();
+    if !norm.fold && (kernel.quantizer.is_some() || product.bias_quantizer.is_some()) {
         return Err(format!("`{}` is quantized without the normalization", before.name));
     }
-    Ok(kernel)
-}
-
-/// Mutable access to `use_bias` of a layer accepted by [`foldable`].
-fn use_bias(op: &mut Op) -> Option<&mut bool> {
-    Some(match op {
-        Op::Dense(l) => &mut l.use_bias,
-        Op::Conv1d(l) => &mut l.use_bias,
-        Op::Conv2d(l) => &mut l.use_bias,
-        Op::Conv2dTranspose(l) => &mut l.use_bias,
-        Op::DepthwiseConv1d(l) => &mut l.use_bias,
-        Op::DepthwiseConv2d(l) => &mut l.use_bias,
-        Op::SeparableConv1d(l) => &mut l.use_bias,
-        Op::SeparableConv2d(l) => &mut l.use_bias,
-        _ => return None,
-    })
+    Ok(kernel.name)
 }
 
 /// Removes the normalization's weights and folds them into those of the preceding layer.
@@ -181,7 +147,8 @@ fn fold_weights(
         let dims = old.dims().to_vec();
         // A transposed kernel has shape (.., filters, in). All others end in their outputs; a depthwise kernel uses
         // two axes for them.
-        let inner = if matches!(before.op, Op::Conv2dTranspose(_)) { dims[dims.len() - 1] } else { 1 };
+        let is_transposed = before.op.product().is_some_and(|p| p.kind == ProductKind::Transposed);
+        let inner = if is_transposed { dims[dims.len() - 1] } else { 1 };
         let values = old.flatten_all()?.to_vec1::<f32>()?;
         let scaled: Vec<f32> = values
             .iter()

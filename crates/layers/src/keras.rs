@@ -9,8 +9,9 @@
 //!
 //! The file kind is detected from the first bytes, not from the name. Architectures are read by
 //! [`tinsmith_keras::read_json`]; a setting that would change the result is an error that names the layer.
-//! Optimizer state and training settings are ignored. Memory is bounded by a small multiple of the file size,
-//! independent of the sizes claimed in headers. Compressed HDF5 is supported.
+//! Optimizer state and training settings are ignored, and weights that the architecture lacks are refused before
+//! they are read. All arrays together may have 64 times the size of the file, or 16 MiB ([`ExpansionBudget`]), whatever
+//! its headers claim. Compressed HDF5 is supported.
 //!
 //! HDF5 is read and written by `hdf5-pure`, which has no C dependency. Written files follow the layouts of Keras 2.15
 //! and `QKeras` 0.9.0 and read back as the same network. `scripts/check_with_keras.py` opens them with the original
@@ -35,11 +36,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Tensor;
-use tinsmith_foundation::{FoundationError, Seed, files};
+use tinsmith_foundation::{ExpansionBudget, FoundationError, Seed, files};
 use tinsmith_network::ModelSpec;
 
 use crate::error::{LayersError, Result};
-use crate::model::{BuildOptions, Model};
+use crate::model::{BuildOptions, Model, check_weight_count};
 use document::Document;
 use hdf5::Hdf5;
 
@@ -61,7 +62,7 @@ pub fn load_bytes(bytes: &[u8], path: &Path, options: &BuildOptions) -> Result<M
     let (spec, document) = contents.architecture(path)?;
     let weights = contents.weights(&spec, &document).map_err(malformed(path))?;
     let origin = path.display().to_string();
-    check_size(&spec, &weights, &origin)?;
+    check_weight_count(&spec, &weights, &origin)?;
     let model = Model::build(&spec, Seed::new(0), options)?;
     model.set_weights(&weights, &origin)?;
     Ok(model)
@@ -134,11 +135,12 @@ struct Contents {
 
 impl Contents {
     fn open(bytes: &[u8]) -> Result<Self, String> {
+        let budget = ExpansionBudget::for_compressed(bytes.len() as u64);
         if bytes.starts_with(b"PK") {
-            let archive = archive::read(bytes)?;
-            return Ok(Self { config: Some(archive.config), hdf5: Hdf5::open(archive.weights)? });
+            let archive = archive::read(bytes, &budget)?;
+            return Ok(Self { config: Some(archive.config), hdf5: Hdf5::open(archive.weights, budget)? });
         }
-        let hdf5 = Hdf5::open(bytes.to_vec())?;
+        let hdf5 = Hdf5::open(bytes.to_vec(), budget)?;
         let config = hdf5.text("model_config")?;
         let version = hdf5.text("keras_version")?;
         let config = config.map(|config| document::with_version(&config, version.as_deref())).transpose()?;
@@ -157,7 +159,7 @@ impl Contents {
 
     fn weights(&self, spec: &ModelSpec, document: &Document) -> Result<BTreeMap<String, Tensor>, String> {
         match self.hdf5.layout() {
-            hdf5::WeightLayout::Legacy(root) => legacy::read(&self.hdf5, &root),
+            hdf5::WeightLayout::Legacy(root) => legacy::read(&self.hdf5, &root, spec),
             hdf5::WeightLayout::Checkpoint(root) => checkpoint::read(&self.hdf5, &root, document, spec),
             hdf5::WeightLayout::Unknown => {
                 Err("has neither `layer_names` nor a group `layers`, want weights of Keras".to_owned())
@@ -169,22 +171,4 @@ impl Contents {
     fn names_layers(&self) -> bool {
         matches!(self.hdf5.layout(), hdf5::WeightLayout::Legacy(_))
     }
-}
-
-/// Refuses an architecture that claims more weights than the file holds, before allocating memory for them.
-fn check_size(spec: &ModelSpec, weights: &BTreeMap<String, Tensor>, origin: &str) -> Result<()> {
-    let graph = spec.graph()?;
-    let mut claimed = 0_u128;
-    for (i, layer) in spec.layers.iter().enumerate() {
-        let Some(&input) = graph.input_shapes(i).first() else { continue };
-        for weight in layer.op.weights(input) {
-            claimed += weight.shape.iter().fold(1_u128, |n, &d| n.saturating_mul(d as u128));
-        }
-    }
-    let held: usize = weights.values().map(Tensor::elem_count).sum();
-    if claimed > held as u128 {
-        let faults = format!("the architecture has {claimed} weights, the file holds {held}");
-        return Err(LayersError::Mismatch { origin: origin.to_owned(), faults });
-    }
-    Ok(())
 }

@@ -83,6 +83,9 @@ impl Blueprint<'_> {
         if let Some(linear) = linear::Linear::new(self, index)? {
             return Ok(Box::new(linear));
         }
+        if let Some(separable) = linear::Separable::new(self, index)? {
+            return Ok(Box::new(separable));
+        }
         if let Some(pool) = pool::Pool::new(self, index)? {
             return Ok(Box::new(pool));
         }
@@ -97,9 +100,6 @@ impl Blueprint<'_> {
             Op::BatchNorm(l) => Ok(Box::new(normalization::BatchNorm::new(self, index, l)?)),
             Op::Rescaling(l) => Ok(Box::new(normalization::Rescaling::new(l, self.device)?)),
             Op::LayerNorm(l) => Ok(Box::new(normalization::LayerNorm::new(self, index, l)?)),
-            Op::SeparableConv1d(_) | Op::SeparableConv2d(_) => {
-                Ok(Box::new(linear::Separable::new(self, index)?))
-            }
             Op::Dropout(l) => Ok(Box::new(noise::Noise::per_element(l.rate))),
             Op::DropConnect(l) => Ok(Box::new(noise::Noise::per_sample(l.rate))),
             other => Err(LayersError::Unsupported {

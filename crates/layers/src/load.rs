@@ -7,7 +7,7 @@ use tinsmith_network::ModelSpec;
 
 use crate::error::{LayersError, Result};
 use crate::keras;
-use crate::model::{BuildOptions, Model};
+use crate::model::{BuildOptions, Model, check_weight_count};
 
 /// Reads a specification: YAML, JSON, or a model that Keras saved (`.keras`, `.h5`).
 ///
@@ -36,6 +36,7 @@ pub fn load_model(path: &Path) -> Result<Model> {
     };
     let origin = path.display().to_string();
     let spec = ModelSpec::parse(text, &origin)?;
+    check_weight_count(&spec, &contents.tensors, &origin)?;
     let model = Model::build(&spec, Seed::new(0), &BuildOptions::default())?;
     model.set_weights(&contents.tensors, &origin)?;
     Ok(model)

@@ -6,22 +6,24 @@ mod finite;
 mod forward;
 mod inherit;
 mod state;
+mod weight_names;
 
 use candle_core::{Device, Tensor};
 use tinsmith_core_tensor::{Fans, Initializer, Param, Params};
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::Threads;
 use tinsmith_network::op::Initializer as SpecInitializer;
-use tinsmith_network::{Graph, ModelSpec, Op, Role};
+use tinsmith_network::{Graph, ModelSpec, Role};
 use tinsmith_quant::LearnedOp;
 
-use crate::error::Result;
+use crate::error::{LayersError, Result};
 use crate::layer::{Blueprint, LayerForward, param_name};
 
 pub use finite::{NonFinite, Place};
 pub use forward::Activations;
 pub use inherit::{Inheritance, Inherited};
 pub use state::ModelState;
+pub(crate) use weight_names::{WeightNames, check_weight_count};
 
 /// Build settings beyond the specification.
 #[derive(Debug, Clone)]
@@ -37,6 +39,10 @@ impl Default for BuildOptions {
         Self { threads: Threads::ONE, device: Device::Cpu }
     }
 }
+
+/// Maximum number of weights of a network that is built: 1 GiB as `f32`, a thousand times what the targets of this
+/// workshop hold.
+const MOST_WEIGHTS: u128 = 1 << 28;
 
 /// A [`ModelSpec`] with parameters, running on candle's graph.
 ///
@@ -60,9 +66,13 @@ impl Model {
     ///
     /// # Errors
     /// [`crate::LayersError::Spec`] if the specification is invalid, [`crate::LayersError::Unsupported`] if a layer
-    /// uses an unsupported option.
+    /// uses an unsupported option, [`crate::LayersError::TooManyWeights`] for more than 2^28 weights.
     pub fn build(spec: &ModelSpec, seed: Seed, options: &BuildOptions) -> Result<Self> {
         let graph = spec.graph()?;
+        let count = weight_names::weight_count(spec, &graph);
+        if count > MOST_WEIGHTS {
+            return Err(LayersError::TooManyWeights { count, limit: MOST_WEIGHTS });
+        }
         let mut params = Params::new();
         for (i, layer) in spec.layers.iter().enumerate() {
             let shapes = graph.input_shapes(i);
@@ -189,9 +199,7 @@ impl Wiring {
         let mut runs = vec![true; count];
         let mut sources: Vec<Vec<usize>> = graph.nodes.iter().map(|n| n.inputs.clone()).collect();
         for (i, layer) in spec.layers.iter().enumerate() {
-            if let (Op::BatchNorm(norm), Some(&before)) = (&layer.op, graph.nodes[i].inputs.first())
-                && norm.fold
-            {
+            if let (Some(_), Some(&before)) = (layer.op.folded_norm(), graph.nodes[i].inputs.first()) {
                 runs[before] = graph.outputs.contains(&before);
                 sources[i].clone_from(&graph.nodes[before].inputs);
             }

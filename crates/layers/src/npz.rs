@@ -5,16 +5,27 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use tinsmith_data::{Array, Values, npz};
+use tinsmith_foundation::ExpansionBudget;
 
 use crate::error::{LayersError, Result};
 
-/// Reads all arrays of the archive by name, as `f32` on the CPU. Scalars become arrays of one element.
+/// Reads all arrays of the archive by name, as `f32` on the CPU. Scalars become arrays of one element. The arrays
+/// together may have 64 times the size of the archive, or 16 MiB ([`ExpansionBudget`]).
 ///
 /// # Errors
-/// [`LayersError::Npz`] if the file cannot be read or holds non-numeric arrays.
+/// [`LayersError::Npz`] if the file cannot be read, holds non-numeric arrays or exceeds the bound.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let arrays = npz::read(path).map_err(|e| failed(path, &e))?;
-    arrays.into_iter().map(|(name, array)| Ok((name, tensor(&array, path)?))).collect()
+    let length = std::fs::metadata(path).map_err(|e| failed(path, &e))?.len();
+    // The reader has bounded the bytes in the archive. Narrow types grow once more as `f32`.
+    let budget = ExpansionBudget::for_compressed(length);
+    let mut tensors = BTreeMap::new();
+    for (name, array) in arrays {
+        let bytes = (array.values().len() as u64).saturating_mul(4);
+        budget.claim(&name, bytes).map_err(|e| failed(path, &e))?;
+        tensors.insert(name, tensor(&array, path)?);
+    }
+    Ok(tensors)
 }
 
 /// Writes an archive atomically. Equal tensors give equal bytes.

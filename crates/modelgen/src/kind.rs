@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tinsmith_network::ProductKind;
 
 /// A family of weight layers, float or quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +50,16 @@ impl Family {
     #[must_use]
     pub const fn is_depthwise(self) -> bool {
         matches!(self, Self::DepthwiseConv1d | Self::DepthwiseConv2d)
+    }
+
+    /// Returns the connection pattern of the family's layers.
+    pub(crate) const fn product_kind(self) -> ProductKind {
+        match self {
+            Self::Dense => ProductKind::Dense,
+            Self::Conv1d | Self::Conv2d => ProductKind::Convolution,
+            Self::SeparableConv1d | Self::SeparableConv2d => ProductKind::Separable,
+            Self::DepthwiseConv1d | Self::DepthwiseConv2d => ProductKind::Depthwise,
+        }
     }
 
     /// Returns the name of the family's layers in specifications.

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use tinsmith_foundation::{FoundationError, config};
+use tinsmith_foundation::{ExpansionBudget, FoundationError, config};
 
 use crate::error::{ModelgenError, Result};
 use crate::format::SEPARATOR;
 use crate::record::Record;
+
+/// Maximum bytes of one network's text: 16 MiB. Texts of networks have some kilobytes, so a longer one is no network,
+/// or a compressed file made to fill the memory.
+const TEXT: u64 = 16 << 20;
 
 /// Iterator over the networks of a file, in order; see [`load_models`].
 pub struct Models {
@@ -68,11 +72,17 @@ impl<'de> Deserialize<'de> for Batch {
 /// name to Keras JSON as a string. Objects and texts indented over several lines are read into memory as a whole,
 /// everything else line by line.
 ///
+/// A text that is read line by line may have 16 MiB. A compressed object may expand to 64 times the size of the file, or
+/// to 16 MiB ([`ExpansionBudget`]).
+///
 /// # Errors
-/// [`ModelgenError::File`] if the file cannot be read. A fault in a single network is the error of its item.
+/// [`ModelgenError::File`] if the file cannot be read or exceeds a bound. A fault in a single network is the error of its
+/// item.
 pub fn load_models(path: &Path) -> Result<Models> {
     let failed = |source| FoundationError::Read { path: path.to_owned(), source };
-    let mut raw = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+    let file = File::open(path).map_err(failed)?;
+    let budget = ExpansionBudget::for_compressed(file.metadata().map_err(failed)?.len());
+    let mut raw = BufReader::with_capacity(1 << 18, file);
     let is_gzip = raw.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
     let mut input: Box<dyn BufRead + Send> = if is_gzip {
         Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(raw)))
@@ -80,7 +90,7 @@ pub fn load_models(path: &Path) -> Result<Models> {
         Box::new(raw)
     };
     let mut first = String::new();
-    input.read_line(&mut first).map_err(failed)?;
+    read_bounded_line(&mut input, &mut first, TEXT, 1).map_err(failed)?;
     let looks_like = FirstLine::of(&first);
     // Put the classified line back in front of the rest.
     let mut input: Box<dyn BufRead + Send> = Box::new(std::io::Cursor::new(first).chain(input));
@@ -89,7 +99,11 @@ pub fn load_models(path: &Path) -> Result<Models> {
         FirstLine::Keras => CorpusForm::Separated,
         FirstLine::Unknown => {
             let mut text = String::new();
-            input.read_to_string(&mut text).map_err(failed)?;
+            if is_gzip {
+                budget.reader("the corpus", input).read_to_string(&mut text).map_err(failed)?;
+            } else {
+                input.read_to_string(&mut text).map_err(failed)?;
+            }
             let batch = serde_json::from_str::<Batch>(&text);
             // If it is no batch either, the reader of separated texts reports the fault and its position.
             input = Box::new(std::io::Cursor::new(text));
@@ -97,6 +111,22 @@ pub fn load_models(path: &Path) -> Result<Models> {
         }
     };
     Ok(Models { path: path.to_owned(), input, form, index: 0, line: 0 })
+}
+
+/// Reads a line of at most `most` bytes. `number` is that of the line, for the error.
+fn read_bounded_line(
+    input: &mut impl BufRead,
+    line: &mut String,
+    most: u64,
+    number: u64,
+) -> std::io::Result<usize> {
+    let read = input.by_ref().take(most + 1).read_line(line)?;
+    if read as u64 > most { Err(too_long(number)) } else { Ok(read) }
+}
+
+fn too_long(line: u64) -> std::io::Error {
+    let text = format!("the network from line {line} on has more than {TEXT} bytes, the bound for one text");
+    std::io::Error::new(std::io::ErrorKind::InvalidData, text)
 }
 
 /// Classification of the first line of a file.
@@ -134,7 +164,7 @@ impl FirstLine {
 impl Models {
     fn read_line(&mut self, line: &mut String) -> Result<bool> {
         line.clear();
-        let read = self.input.read_line(line);
+        let read = read_bounded_line(&mut self.input, line, TEXT, self.line + 1);
         let read = read.map_err(|source| FoundationError::Read { path: self.path.clone(), source })?;
         self.line += 1;
         Ok(read > 0)
@@ -168,6 +198,10 @@ impl Models {
             };
             // Texts may end without a line break, so that the hyphens follow on the same line.
             let end = line.trim_end().strip_suffix(SEPARATOR);
+            if (text.len() + line.len()) as u64 > TEXT {
+                let source = too_long(start);
+                return Some(Err(FoundationError::Read { path: self.path.clone(), source }.into()));
+            }
             text.push_str(end.unwrap_or(&line));
             if end.is_none() && more {
                 continue;

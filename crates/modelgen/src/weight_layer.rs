@@ -1,6 +1,8 @@
 //! Construction of a weight layer of any family from the common parameters.
 
-use tinsmith_network::{Activation, Elu, LeakyRelu, Op, Padding, Pair, Quantizer, op, quantizer};
+use tinsmith_network::{
+    Activation, Elu, LeakyRelu, Op, Padding, Pair, Product, ProductKind, Quantizer, quantizer,
+};
 
 use crate::kind::{ActivationKind, Family};
 
@@ -18,72 +20,17 @@ pub(crate) struct WeightLayer {
 impl WeightLayer {
     /// Returns the operation of `family` with `channels` outputs, ignored by depthwise layers.
     pub(crate) fn op(self, family: Family, channels: usize) -> Op {
-        let Self { kernel, stride, padding, use_bias, activation, kernel_quantizer, bias_quantizer } = self;
-        match family {
-            Family::Dense => Op::Dense(op::Dense {
-                use_bias,
-                activation,
-                kernel_quantizer,
-                bias_quantizer,
-                ..op::Dense::new(channels)
-            }),
-            Family::Conv1d => Op::Conv1d(op::Conv1d {
-                stride,
-                padding,
-                use_bias,
-                activation,
-                kernel_quantizer,
-                bias_quantizer,
-                ..op::Conv1d::new(channels, kernel)
-            }),
-            Family::SeparableConv1d => Op::SeparableConv1d(op::SeparableConv1d {
-                stride,
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                pointwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::SeparableConv1d::new(channels, kernel)
-            }),
-            Family::DepthwiseConv1d => Op::DepthwiseConv1d(op::DepthwiseConv1d {
-                stride,
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::DepthwiseConv1d::new(kernel)
-            }),
-            Family::Conv2d => Op::Conv2d(op::Conv2d {
-                stride: Pair::square(stride),
-                padding,
-                use_bias,
-                activation,
-                kernel_quantizer,
-                bias_quantizer,
-                ..op::Conv2d::new(channels, kernel)
-            }),
-            Family::SeparableConv2d => Op::SeparableConv2d(op::SeparableConv2d {
-                stride: Pair::square(stride),
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                pointwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::SeparableConv2d::new(channels, kernel)
-            }),
-            Family::DepthwiseConv2d => Op::DepthwiseConv2d(op::DepthwiseConv2d {
-                stride: Pair::square(stride),
-                padding,
-                use_bias,
-                activation,
-                depthwise_quantizer: kernel_quantizer,
-                bias_quantizer,
-                ..op::DepthwiseConv2d::new(kernel)
-            }),
+        let kind = family.product_kind();
+        let axes = family.rank() - 1;
+        let pair = |n| if axes == 2 { Pair::square(n) } else { Pair::new(1, n) };
+        let size = if axes == 0 { Pair::ONE } else { pair(self.kernel) };
+        let mut product =
+            Product::new(kind, axes, channels, size).with_kernel_quantizer(self.kernel_quantizer);
+        (product.use_bias, product.bias_quantizer) = (self.use_bias, self.bias_quantizer);
+        if axes > 0 {
+            (product.window.stride, product.window.padding) = (pair(self.stride), self.padding);
         }
+        product.into_op(self.activation).expect("invariant: every family has a kind of layer")
     }
 }
 
@@ -122,15 +69,6 @@ impl ActivationKind {
 }
 
 /// Reports if a layer counts as a weight layer.
-pub(crate) const fn is_weight_layer(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Dense(_)
-            | Op::Conv1d(_)
-            | Op::SeparableConv1d(_)
-            | Op::DepthwiseConv1d(_)
-            | Op::Conv2d(_)
-            | Op::SeparableConv2d(_)
-            | Op::DepthwiseConv2d(_)
-    )
+pub(crate) fn is_weight_layer(op: &Op) -> bool {
+    op.product().is_some_and(|product| product.kind != ProductKind::Transposed)
 }

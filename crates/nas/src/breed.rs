@@ -4,7 +4,7 @@ use std::error::Error;
 
 use tinsmith_cost::{Cost, Limits, Target};
 use tinsmith_foundation::Rng;
-use tinsmith_network::{ModelSpec, Op};
+use tinsmith_network::{ModelSpec, ProductKind};
 use tinsmith_study::Breed;
 
 use crate::editor::{NetworkEditor, output_shapes};
@@ -73,13 +73,11 @@ impl Breed<ModelSpec> for Architectures {
             // Cut before weight layers, so that normalization and activation stay with their layer.
             let cut = |editor: &NetworkEditor, rng: &mut Rng| {
                 let weighted = |i: &usize| {
+                    let product = editor.layers()[*i].op.product();
+                    let kind = product.map(|product| product.kind);
                     matches!(
-                        editor.layers()[*i].op,
-                        Op::Dense(_)
-                            | Op::Conv1d(_)
-                            | Op::Conv2d(_)
-                            | Op::SeparableConv1d(_)
-                            | Op::SeparableConv2d(_)
+                        kind,
+                        Some(ProductKind::Dense | ProductKind::Convolution | ProductKind::Separable)
                     )
                 };
                 let places: Vec<usize> = editor.body().filter(weighted).collect();

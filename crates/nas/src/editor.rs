@@ -1,7 +1,7 @@
 //! Editing of networks: insertion, removal and exchange of layers that keeps the names of inputs consistent.
 
 use tinsmith_network::op::Merge;
-use tinsmith_network::{Graph, Layer, ModelSpec, Op};
+use tinsmith_network::{Graph, Layer, ModelSpec, Op, ProductKind};
 
 /// Returns the shapes of a network's outputs.
 pub(crate) fn output_shapes(graph: &Graph) -> Vec<Vec<usize>> {
@@ -20,7 +20,7 @@ impl NetworkEditor {
         for i in 1..spec.layers.len() {
             let before = spec.layers[i - 1].name.clone();
             let layer = &mut spec.layers[i];
-            if layer.inputs.is_empty() && !matches!(layer.op, Op::Input(_)) {
+            if layer.inputs.is_empty() && !layer.op.is_input() {
                 layer.inputs.push(before);
             }
             // Facts about the old weights do not hold for new ones.
@@ -53,9 +53,12 @@ impl NetworkEditor {
     /// Returns the layers that may be edited. Inputs are excluded, and so are the last weight layer and its successors,
     /// which compute the task's output.
     pub(crate) fn body(&self) -> std::ops::Range<usize> {
-        let is_weighted = |l: &Layer| matches!(l.op, Op::Dense(_) | Op::Conv1d(_) | Op::Conv2d(_));
+        let is_weighted = |l: &Layer| {
+            let kind = l.op.product().map(|product| product.kind);
+            matches!(kind, Some(ProductKind::Dense | ProductKind::Convolution))
+        };
         let last = self.spec.layers.iter().rposition(is_weighted).unwrap_or(0);
-        let first = self.spec.layers.iter().position(|l| !matches!(l.op, Op::Input(_))).unwrap_or(0);
+        let first = self.spec.layers.iter().position(|l| !l.op.is_input()).unwrap_or(0);
         first..last.max(first)
     }
 

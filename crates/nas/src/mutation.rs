@@ -2,7 +2,7 @@
 
 use tinsmith_foundation::Rng;
 use tinsmith_network::op::{self, GlobalPool, Pool1d, Pool2d};
-use tinsmith_network::{Activation, ModelSpec, Op, Padding, Pair};
+use tinsmith_network::{Activation, ModelSpec, Op, Padding, Pair, Product, ProductKind};
 
 use crate::editor::{NetworkEditor, output_shapes};
 
@@ -80,10 +80,8 @@ impl Mutation {
                 Some(())
             }
             Self::Pool => {
-                let pool = match &editor.layers()[at].op {
-                    Op::Conv1d(_) | Op::SeparableConv1d(_) | Op::DepthwiseConv1d(_) => {
-                        Op::MaxPool1d(Pool1d::new(2))
-                    }
+                let pool = match editor.layers()[at].op.product() {
+                    Some(product) if product.spatial_axes == 1 => Op::MaxPool1d(Pool1d::new(2)),
                     _ => Op::MaxPool2d(Pool2d::new(2)),
                 };
                 let end = after_activation(editor, at);
@@ -95,12 +93,12 @@ impl Mutation {
             Self::Activate => {
                 let choices = [Activation::Relu, Activation::Relu6, Activation::Hswish];
                 let chosen = rng.choose(&choices)?.clone();
-                let Op::Activation(activation) = editor.op_mut(at) else { return None };
+                let activation = editor.op_mut(at).activation_mut()?;
                 (*activation != chosen).then(|| *activation = chosen)
             }
             Self::Normalize => {
                 let follows = editor.layers().get(at + 1).map(|l| &l.op);
-                if matches!(follows, Some(Op::BatchNorm(_))) {
+                if follows.is_some_and(|op| op.batch_norm().is_some()) {
                     return None;
                 }
                 editor.insert_after(at, Op::BatchNorm(op::BatchNorm::default()));
@@ -118,28 +116,21 @@ impl Mutation {
 
     /// Reports if the edit applies to a layer of this kind.
     fn applies_to(self, op: &Op) -> bool {
-        let is_conv = matches!(op, Op::Conv1d(_) | Op::Conv2d(_));
-        let is_separable = matches!(op, Op::SeparableConv1d(_) | Op::SeparableConv2d(_));
-        let is_depthwise = matches!(op, Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_));
+        let kind = op.product().map(|product| product.kind);
+        let is_dense = kind == Some(ProductKind::Dense);
+        let mixes_windows = matches!(kind, Some(ProductKind::Convolution | ProductKind::Separable));
+        let has_window = mixes_windows || kind == Some(ProductKind::Depthwise);
         let is_linear = op.activation().is_some_and(Activation::is_linear);
         match self {
-            Self::Resize | Self::Insert => is_conv || is_separable || matches!(op, Op::Dense(_)),
-            Self::Kernel | Self::Stride => is_conv || is_separable || is_depthwise,
-            Self::Pool | Self::Shortcut | Self::Separate => is_conv || is_separable,
+            Self::Resize | Self::Insert => mixes_windows || is_dense,
+            Self::Kernel | Self::Stride => has_window,
+            Self::Pool | Self::Shortcut | Self::Separate => mixes_windows,
             Self::Head => {
                 matches!(op, Op::Flatten(_) | Op::GlobalAveragePool1d(_) | Op::GlobalAveragePool2d(_))
             }
-            Self::Activate => matches!(op, Op::Activation(a) if a.quantizer().is_none()),
-            Self::Normalize => (is_conv || is_separable || is_depthwise) && is_linear,
-            Self::Remove => !matches!(
-                op,
-                Op::Flatten(_)
-                    | Op::Add(_)
-                    | Op::Subtract(_)
-                    | Op::Multiply(_)
-                    | Op::Concat(_)
-                    | Op::Reshape(_)
-            ),
+            Self::Activate => op.is_activation() && op.output_quantizer().is_none(),
+            Self::Normalize => has_window && is_linear,
+            Self::Remove => op.merging().is_none() && !matches!(op, Op::Flatten(_) | Op::Reshape(_)),
         }
     }
 }
@@ -150,7 +141,7 @@ fn after_activation(editor: &NetworkEditor, at: usize) -> usize {
     let mut end = at;
     while let Some(next) = layers.get(end + 1) {
         let follows = next.inputs.len() == 1 && next.inputs[0] == layers[end].name;
-        if !follows || !matches!(next.op, Op::Activation(_) | Op::BatchNorm(_)) {
+        if !follows || !(next.op.is_activation() || next.op.batch_norm().is_some()) {
             break;
         }
         end += 1;
@@ -159,119 +150,68 @@ fn after_activation(editor: &NetworkEditor, at: usize) -> usize {
 }
 
 fn resize(op: &mut Op, rng: &mut Rng) -> Option<()> {
-    let size = match op {
-        Op::Dense(l) => &mut l.units,
-        Op::Conv1d(l) => &mut l.filters,
-        Op::Conv2d(l) => &mut l.filters,
-        Op::SeparableConv1d(l) => &mut l.filters,
-        Op::SeparableConv2d(l) => &mut l.filters,
-        _ => return None,
-    };
+    let mut product = op.product()?;
+    let size = product.filters?;
     let factor = *rng.choose(&[0.5, 0.75, 1.25, 1.5, 2.0])?;
     // At least 2, since one unit or filter carries hardly any information.
-    let changed = ((*size as f64 * factor).round() as usize).max(2);
-    (changed != *size).then(|| *size = changed)
+    let changed = ((size as f64 * factor).round() as usize).max(2);
+    product.filters = Some(changed);
+    (changed != size).then(|| op.set_product(&product))
 }
 
 fn set_kernel(op: &mut Op, rng: &mut Rng) -> Option<()> {
     let size = *rng.choose(&[1, 3, 5, 7, 9])?;
-    match op {
-        Op::Conv1d(l) => l.kernel = size,
-        Op::SeparableConv1d(l) => l.kernel = size,
-        Op::DepthwiseConv1d(l) => l.kernel = size,
-        // Kernels of images stop at 5, since their cost grows with the square.
-        Op::Conv2d(l) => l.kernel = Pair::square(size.min(5)),
-        Op::SeparableConv2d(l) => l.kernel = Pair::square(size.min(5)),
-        Op::DepthwiseConv2d(l) => l.kernel = Pair::square(size.min(5)),
-        _ => return None,
-    }
+    let mut product = op.product()?;
+    // Kernels of images stop at 5, since their cost grows with the square.
+    product.window.size =
+        if product.spatial_axes == 1 { Pair::new(1, size) } else { Pair::square(size.min(5)) };
+    op.set_product(&product);
     Some(())
 }
 
 fn toggle_stride(op: &mut Op) -> Option<()> {
-    let other = |stride: usize| if stride == 1 { 2 } else { 1 };
-    let other_pair = |stride: Pair| if stride == Pair::ONE { Pair::square(2) } else { Pair::ONE };
-    match op {
-        Op::Conv1d(l) => l.stride = other(l.stride),
-        Op::SeparableConv1d(l) => l.stride = other(l.stride),
-        Op::DepthwiseConv1d(l) => l.stride = other(l.stride),
-        Op::Conv2d(l) => l.stride = other_pair(l.stride),
-        Op::SeparableConv2d(l) => l.stride = other_pair(l.stride),
-        Op::DepthwiseConv2d(l) => l.stride = other_pair(l.stride),
-        _ => return None,
-    }
+    let mut product = op.product()?;
+    let two = if product.spatial_axes == 1 { Pair::new(1, 2) } else { Pair::square(2) };
+    product.window.stride = if product.window.stride == Pair::ONE { two } else { Pair::ONE };
+    op.set_product(&product);
     Some(())
 }
 
 /// Returns a layer that can follow `op` without changing the shape of the features.
 fn twin(op: &Op) -> Option<Op> {
+    let mut product = op.product()?;
+    product.groups = 1;
+    (product.window.stride, product.window.padding) = (Pair::ONE, Padding::Same);
     let mut twin = op.clone();
-    match &mut twin {
-        Op::Conv1d(l) => (l.stride, l.padding, l.groups) = (1, Padding::Same, 1),
-        Op::Conv2d(l) => (l.stride, l.padding, l.groups) = (Pair::ONE, Padding::Same, 1),
-        Op::SeparableConv1d(l) => (l.stride, l.padding) = (1, Padding::Same),
-        Op::SeparableConv2d(l) => (l.stride, l.padding) = (Pair::ONE, Padding::Same),
-        Op::Dense(_) => {}
-        _ => return None,
-    }
+    twin.set_product(&product);
     Some(twin)
 }
 
+/// Exchanges a convolution for a float separable one with the same window and outputs, or the reverse.
 fn separate(op: &mut Op) -> Option<()> {
-    let changed = match &*op {
-        Op::Conv1d(l) => Op::SeparableConv1d(op::SeparableConv1d {
-            stride: l.stride,
-            padding: l.padding,
-            dilation: l.dilation,
-            use_bias: l.use_bias,
-            activation: l.activation.clone(),
-            ..op::SeparableConv1d::new(l.filters, l.kernel)
-        }),
-        Op::SeparableConv1d(l) => Op::Conv1d(op::Conv1d {
-            stride: l.stride,
-            padding: l.padding,
-            dilation: l.dilation,
-            use_bias: l.use_bias,
-            activation: l.activation.clone(),
-            ..op::Conv1d::new(l.filters, l.kernel)
-        }),
-        Op::Conv2d(l) => Op::SeparableConv2d(op::SeparableConv2d {
-            stride: l.stride,
-            padding: l.padding,
-            dilation: l.dilation,
-            use_bias: l.use_bias,
-            activation: l.activation.clone(),
-            ..op::SeparableConv2d::new(l.filters, l.kernel)
-        }),
-        Op::SeparableConv2d(l) => Op::Conv2d(op::Conv2d {
-            stride: l.stride,
-            padding: l.padding,
-            dilation: l.dilation,
-            use_bias: l.use_bias,
-            activation: l.activation.clone(),
-            ..op::Conv2d::new(l.filters, l.kernel)
-        }),
+    let old = op.product()?;
+    let kind = match old.kind {
+        ProductKind::Convolution => ProductKind::Separable,
+        ProductKind::Separable => ProductKind::Convolution,
         _ => return None,
     };
-    *op = changed;
+    let new = Product {
+        window: old.window,
+        use_bias: old.use_bias,
+        ..Product::new(kind, old.spatial_axes, old.filters?, old.window.size)
+    };
+    *op = new.into_op(op.activation()?.clone())?;
     Some(())
 }
 
 fn exchange_head(editor: &mut NetworkEditor, at: usize) -> Option<()> {
     // The rank of the flattened features is not known here; infer it from the nearest spatial layer above.
-    let is_image = editor.layers()[..at].iter().rev().find_map(|l| match l.op {
-        Op::Conv2d(_)
-        | Op::SeparableConv2d(_)
-        | Op::DepthwiseConv2d(_)
-        | Op::MaxPool2d(_)
-        | Op::AveragePool2d(_) => Some(true),
-        Op::Conv1d(_)
-        | Op::SeparableConv1d(_)
-        | Op::DepthwiseConv1d(_)
-        | Op::MaxPool1d(_)
-        | Op::AveragePool1d(_) => Some(false),
-        _ => None,
-    })?;
+    let spatial_axes = |op: &Op| match op.product() {
+        Some(product) if product.kind == ProductKind::Transposed => None,
+        Some(product) => Some(product.spatial_axes).filter(|&axes| axes > 0),
+        None => op.pooling().filter(|pool| pool.window.is_some()).map(|pool| pool.spatial_axes),
+    };
+    let is_image = editor.layers()[..at].iter().rev().find_map(|l| spatial_axes(&l.op))? == 2;
     let op = editor.op_mut(at);
     *op = match op {
         Op::Flatten(_) if is_image => Op::GlobalAveragePool2d(GlobalPool::default()),

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::layer::Layer;
 use crate::model::ModelSpec;
-use crate::op::Op;
+use crate::op::{Merging, Op};
 
 /// A network with its layers in canonical order.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl<'s> Canonical<'s> {
 }
 
 fn is_commutative(op: &Op) -> bool {
-    matches!(op, Op::Add(_) | Op::Multiply(_))
+    matches!(op.merging(), Some(Merging::Sum | Merging::Product))
 }
 
 /// The operation with alternative spellings unified.

@@ -6,7 +6,6 @@ use tinsmith_foundation::Faults;
 
 use crate::activation::Activation;
 use crate::model::{ModelSpec, SCHEMA};
-use crate::op::Op;
 use crate::shape;
 
 /// One resolved layer; its number is its index in [`ModelSpec::layers`].
@@ -74,7 +73,7 @@ impl Graph {
         }
         check_folds(spec, &nodes, faults);
         check_uses(spec, &nodes, &outputs, faults);
-        let inputs = (0..nodes.len()).filter(|&i| matches!(spec.layers[i].op, Op::Input(_))).collect();
+        let inputs = (0..nodes.len()).filter(|&i| spec.layers[i].op.is_input()).collect();
         Self { nodes, order, inputs, outputs }
     }
 }
@@ -102,7 +101,7 @@ fn connect(spec: &ModelSpec, names: &BTreeMap<&str, usize>, faults: &mut Faults)
                 None => faults.add(&format!("layers[{i}].inputs[{k}]"), unknown(name, names)),
             }
         }
-        if layer.inputs.is_empty() && !matches!(layer.op, Op::Input(_)) {
+        if layer.inputs.is_empty() && !layer.op.is_input() {
             match i.checked_sub(1) {
                 Some(before) => inputs.push(before),
                 None => faults.add(
@@ -174,7 +173,7 @@ fn topological_order(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) -> V
 /// A folded batch norm needs a layer that it can be folded into.
 fn check_folds(spec: &ModelSpec, nodes: &[Node], faults: &mut Faults) {
     for (i, layer) in spec.layers.iter().enumerate() {
-        if !matches!(&layer.op, Op::BatchNorm(norm) if norm.fold) {
+        if layer.op.folded_norm().is_none() {
             continue;
         }
         let reason = nodes[i].inputs.first().and_then(|&before| {

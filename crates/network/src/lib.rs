@@ -45,7 +45,7 @@
 //! | item | contents |
 //! | --- | --- |
 //! | [`ModelSpec`], [`Layer`], [`op`] | a network, its layers, and the operation of each kind |
-//! | [`Product`], [`Pooling`], [`QuantizerFacts`] | views that treat all kinds of products, pooling and quantizers alike |
+//! | [`Product`], [`Pooling`], [`Merging`], [`OpFamily`], [`QuantizerFacts`] | views that treat kinds of layers and quantizers alike |
 //! | [`Activation`], [`quantizer`] | functions, plain and quantized, and the grammar of quantizer texts |
 //! | [`Graph`] | resolved connections, order and shapes; [`Op::weights`] lists a layer's weight tensors |
 //! | [`StructuralHash`] | equal for networks that differ only in names and order; [`ModelSpec::canonical`] |
@@ -83,7 +83,7 @@ pub use graph::{Graph, Node};
 pub use hash::{NoHash, StructuralHash};
 pub use layer::Layer;
 pub use model::{ModelSpec, SCHEMA};
-pub use op::Op;
+pub use op::{Merging, Op, OpFamily};
 pub use pooling::Pooling;
 pub use product::{KernelSettings, Product, ProductKind};
 pub use quantizer::{Quantizer, QuantizerFacts};

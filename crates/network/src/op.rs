@@ -2,6 +2,7 @@
 //! are optional fields of the layer they belong to.
 
 mod arrangement;
+mod family;
 mod normalization;
 mod omitted;
 mod pooling;
@@ -11,6 +12,7 @@ pub use arrangement::{
     Border1d, Border2d, Concat, DepthToSpace, Dropout, Flatten, Interpolation, Merge, Permute, Reshape,
     UpSampling1d, UpSampling2d,
 };
+pub use family::{Merging, OpFamily};
 pub use normalization::{BatchNorm, LayerNorm};
 pub use pooling::{GlobalPool, Pool1d, Pool2d};
 pub use weighted::{
@@ -55,10 +57,10 @@ pub enum Initializer {
     RandomUniform(f64),
 }
 
-/// Generates, from one table of all kinds, the enum, the names, the Keras classes and both directions of the serialized
-/// form.
+/// Generates, from one table of all kinds, the enum, the names, the families, the Keras classes and both directions of
+/// the serialized form.
 macro_rules! ops {
-    ($( $(#[$doc:meta])* $variant:ident($config:ty) = $name:literal / $class:literal $(/ $quantized:literal)?, )*) => {
+    ($( $(#[$doc:meta])* $variant:ident($config:ty): $family:ident = $name:literal / $class:literal $(/ $quantized:literal)?, )*) => {
         /// Operation of a layer.
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
@@ -72,6 +74,12 @@ macro_rules! ops {
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$variant(_) => $name, )* }
+            }
+
+            /// Group of kinds that this one belongs to.
+            #[must_use]
+            pub const fn family(&self) -> OpFamily {
+                match self { $( Self::$variant(_) => OpFamily::$family, )* }
             }
 
             /// The class in Keras 2.15; `Lambda` for kinds without a class.
@@ -107,79 +115,79 @@ macro_rules! ops {
 
 ops! {
     /// Input of the network.
-    Input(Input) = "input" / "InputLayer",
+    Input(Input): Input = "input" / "InputLayer",
     /// Fully connected layer on the last axis.
-    Dense(Dense) = "dense" / "Dense" / "QDense",
+    Dense(Dense): Product = "dense" / "Dense" / "QDense",
     /// Convolution over time.
-    Conv1d(Conv1d) = "conv1d" / "Conv1D" / "QConv1D",
+    Conv1d(Conv1d): Product = "conv1d" / "Conv1D" / "QConv1D",
     /// Convolution over an image.
-    Conv2d(Conv2d) = "conv2d" / "Conv2D" / "QConv2D",
+    Conv2d(Conv2d): Product = "conv2d" / "Conv2D" / "QConv2D",
     /// Transposed convolution over an image.
-    Conv2dTranspose(Conv2dTranspose) = "conv2d_transpose" / "Conv2DTranspose" / "QConv2DTranspose",
+    Conv2dTranspose(Conv2dTranspose): Product = "conv2d_transpose" / "Conv2DTranspose" / "QConv2DTranspose",
     /// Depthwise convolution over time.
-    DepthwiseConv1d(DepthwiseConv1d) = "depthwise_conv1d" / "DepthwiseConv1D",
+    DepthwiseConv1d(DepthwiseConv1d): Product = "depthwise_conv1d" / "DepthwiseConv1D",
     /// Depthwise convolution over an image.
-    DepthwiseConv2d(DepthwiseConv2d) = "depthwise_conv2d" / "DepthwiseConv2D" / "QDepthwiseConv2D",
+    DepthwiseConv2d(DepthwiseConv2d): Product = "depthwise_conv2d" / "DepthwiseConv2D" / "QDepthwiseConv2D",
     /// Separable convolution over time: depthwise, then pointwise.
-    SeparableConv1d(SeparableConv1d) = "separable_conv1d" / "SeparableConv1D" / "QSeparableConv1D",
+    SeparableConv1d(SeparableConv1d): Product = "separable_conv1d" / "SeparableConv1D" / "QSeparableConv1D",
     /// Separable convolution over an image: depthwise, then pointwise.
-    SeparableConv2d(SeparableConv2d) = "separable_conv2d" / "SeparableConv2D" / "QSeparableConv2D",
+    SeparableConv2d(SeparableConv2d): Product = "separable_conv2d" / "SeparableConv2D" / "QSeparableConv2D",
     /// An activation function as a layer.
-    Activation(Activation) = "activation" / "Activation" / "QActivation",
+    Activation(Activation): Activation = "activation" / "Activation" / "QActivation",
     /// Batch normalization over the last axis.
-    BatchNorm(BatchNorm) = "batch_norm" / "BatchNormalization" / "QBatchNormalization",
+    BatchNorm(BatchNorm): Normalization = "batch_norm" / "BatchNormalization" / "QBatchNormalization",
     /// Layer normalization over the last axis.
-    LayerNorm(LayerNorm) = "layer_norm" / "LayerNormalization",
+    LayerNorm(LayerNorm): Normalization = "layer_norm" / "LayerNormalization",
     /// `scale x + offset` with constants.
-    Rescaling(Rescaling) = "rescaling" / "Rescaling",
+    Rescaling(Rescaling): Normalization = "rescaling" / "Rescaling",
     /// Maximum over windows of time.
-    MaxPool1d(Pool1d) = "max_pool1d" / "MaxPooling1D",
+    MaxPool1d(Pool1d): Pooling = "max_pool1d" / "MaxPooling1D",
     /// Maximum over windows of an image.
-    MaxPool2d(Pool2d) = "max_pool2d" / "MaxPooling2D",
+    MaxPool2d(Pool2d): Pooling = "max_pool2d" / "MaxPooling2D",
     /// Mean over windows of time.
-    AveragePool1d(Pool1d) = "average_pool1d" / "AveragePooling1D",
+    AveragePool1d(Pool1d): Pooling = "average_pool1d" / "AveragePooling1D",
     /// Mean over windows of an image.
-    AveragePool2d(Pool2d) = "average_pool2d" / "AveragePooling2D" / "QAveragePooling2D",
+    AveragePool2d(Pool2d): Pooling = "average_pool2d" / "AveragePooling2D" / "QAveragePooling2D",
     /// Maximum over all time steps.
-    GlobalMaxPool1d(GlobalPool) = "global_max_pool1d" / "GlobalMaxPooling1D",
+    GlobalMaxPool1d(GlobalPool): Pooling = "global_max_pool1d" / "GlobalMaxPooling1D",
     /// Maximum over all pixels.
-    GlobalMaxPool2d(GlobalPool) = "global_max_pool2d" / "GlobalMaxPooling2D",
+    GlobalMaxPool2d(GlobalPool): Pooling = "global_max_pool2d" / "GlobalMaxPooling2D",
     /// Mean over all time steps.
-    GlobalAveragePool1d(GlobalPool) = "global_average_pool1d" / "GlobalAveragePooling1D",
+    GlobalAveragePool1d(GlobalPool): Pooling = "global_average_pool1d" / "GlobalAveragePooling1D",
     /// Mean over all pixels.
-    GlobalAveragePool2d(GlobalPool) = "global_average_pool2d" / "GlobalAveragePooling2D" / "QGlobalAveragePooling2D",
+    GlobalAveragePool2d(GlobalPool): Pooling = "global_average_pool2d" / "GlobalAveragePooling2D" / "QGlobalAveragePooling2D",
     /// Merges all axes into one.
-    Flatten(Flatten) = "flatten" / "Flatten",
+    Flatten(Flatten): Reordering = "flatten" / "Flatten",
     /// Changes the shape and keeps the order of the elements.
-    Reshape(Reshape) = "reshape" / "Reshape",
+    Reshape(Reshape): Reordering = "reshape" / "Reshape",
     /// Transposes the axes.
-    Permute(Permute) = "permute" / "Permute",
+    Permute(Permute): Reordering = "permute" / "Permute",
     /// Moves channels into blocks of pixels.
-    DepthToSpace(DepthToSpace) = "depth_to_space" / "Lambda",
+    DepthToSpace(DepthToSpace): Reordering = "depth_to_space" / "Lambda",
     /// Repeats each time step.
-    UpSampling1d(UpSampling1d) = "up_sampling1d" / "UpSampling1D",
+    UpSampling1d(UpSampling1d): Resizing = "up_sampling1d" / "UpSampling1D",
     /// Enlarges an image.
-    UpSampling2d(UpSampling2d) = "up_sampling2d" / "UpSampling2D",
+    UpSampling2d(UpSampling2d): Resizing = "up_sampling2d" / "UpSampling2D",
     /// Crops both ends of the time axis.
-    Cropping1d(Border1d) = "cropping1d" / "Cropping1D",
+    Cropping1d(Border1d): Resizing = "cropping1d" / "Cropping1D",
     /// Crops an image's borders.
-    Cropping2d(Border2d) = "cropping2d" / "Cropping2D",
+    Cropping2d(Border2d): Resizing = "cropping2d" / "Cropping2D",
     /// Pads both ends of the time axis with zeros.
-    ZeroPadding1d(Border1d) = "zero_padding1d" / "ZeroPadding1D",
+    ZeroPadding1d(Border1d): Resizing = "zero_padding1d" / "ZeroPadding1D",
     /// Pads an image's borders with zeros.
-    ZeroPadding2d(Border2d) = "zero_padding2d" / "ZeroPadding2D",
+    ZeroPadding2d(Border2d): Resizing = "zero_padding2d" / "ZeroPadding2D",
     /// Sum of all inputs.
-    Add(Merge) = "add" / "Add",
+    Add(Merge): Merge = "add" / "Add",
     /// First input minus second.
-    Subtract(Merge) = "subtract" / "Subtract",
+    Subtract(Merge): Merge = "subtract" / "Subtract",
     /// Product of all inputs.
-    Multiply(Merge) = "multiply" / "Multiply",
+    Multiply(Merge): Merge = "multiply" / "Multiply",
     /// Concatenates the inputs along an axis.
-    Concat(Concat) = "concat" / "Concatenate",
+    Concat(Concat): Merge = "concat" / "Concatenate",
     /// Sets random elements to zero in training and scales the others up (inverted dropout).
-    Dropout(Dropout) = "dropout" / "Dropout",
+    Dropout(Dropout): Noise = "dropout" / "Dropout",
     /// Sets random samples to zero in training and scales the others up (stochastic depth), for a residual branch.
-    DropConnect(Dropout) = "drop_connect" / "Dropout",
+    DropConnect(Dropout): Noise = "drop_connect" / "Dropout",
 }
 
 /// An input of the network.

@@ -4,7 +4,11 @@
 //! weights, MACs and the settings of kernels and bias are answered here; code that treats all of these layers alike asks
 //! [`Op::product`] instead of matching on the kinds.
 
-use crate::op::{Initializer, Op};
+use crate::activation::Activation;
+use crate::op::{
+    Conv1d, Conv2d, Conv2dTranspose, Dense, DepthwiseConv1d, DepthwiseConv2d, Initializer, Op,
+    SeparableConv1d, SeparableConv2d,
+};
 use crate::quantizer::Quantizer;
 use crate::weights::{Role, Weight};
 use crate::window::{Padding, Pair, SlidingWindow};
@@ -36,7 +40,7 @@ pub struct KernelSettings {
 }
 
 /// Settings of a layer that multiplies its input by weights. Read it by [`Op::product`], write it back by
-/// [`Op::set_product`].
+/// [`Op::set_product`], make a layer from it by [`Product::into_op`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Product {
     /// Connection pattern.
@@ -259,6 +263,63 @@ const fn pointwise(quantizer: Option<Quantizer>, initializer: Initializer) -> Ke
 }
 
 impl Product {
+    /// Settings of a float layer of `kind` over `spatial_axes` axes, with a bias, no padding, and strides of 1. `filters`
+    /// is ignored by depthwise layers.
+    #[must_use]
+    pub const fn new(kind: ProductKind, spatial_axes: usize, filters: usize, size: Pair) -> Self {
+        let is_depthwise = matches!(kind, ProductKind::Depthwise);
+        let is_separable = matches!(kind, ProductKind::Separable);
+        let name = if is_depthwise || is_separable { "depthwise_kernel" } else { NEUTRAL.kernel.name };
+        Self {
+            kind,
+            spatial_axes,
+            filters: if is_depthwise { None } else { Some(filters) },
+            window: SlidingWindow { size, ..SlidingWindow::POINT },
+            use_bias: true,
+            kernel: KernelSettings { name, ..NEUTRAL.kernel },
+            pointwise: if is_separable { Some(pointwise(None, Initializer::GlorotUniform)) } else { None },
+            ..NEUTRAL
+        }
+    }
+
+    /// Builds the layer with these settings and this activation; none if no kind of layer has this connection pattern
+    /// over so many axes.
+    #[must_use]
+    pub fn into_op(self, activation: Activation) -> Option<Op> {
+        let mut op = match (self.kind, self.spatial_axes) {
+            (ProductKind::Dense, 0) => Op::Dense(Dense::new(0)),
+            (ProductKind::Convolution, 1) => Op::Conv1d(Conv1d::new(0, 1)),
+            (ProductKind::Convolution, 2) => Op::Conv2d(Conv2d::new(0, 1)),
+            (ProductKind::Transposed, 2) => Op::Conv2dTranspose(Conv2dTranspose::new(0, 1)),
+            (ProductKind::Depthwise, 1) => Op::DepthwiseConv1d(DepthwiseConv1d::new(1)),
+            (ProductKind::Depthwise, 2) => Op::DepthwiseConv2d(DepthwiseConv2d::new(1)),
+            (ProductKind::Separable, 1) => Op::SeparableConv1d(SeparableConv1d::new(0, 1)),
+            (ProductKind::Separable, 2) => Op::SeparableConv2d(SeparableConv2d::new(0, 1)),
+            _ => return None,
+        };
+        op.set_product(&self);
+        if let Some(slot) = op.activation_mut() {
+            *slot = activation;
+        }
+        Some(op)
+    }
+
+    /// The same settings with `quantizer` on every kernel.
+    #[must_use]
+    pub fn with_kernel_quantizer(mut self, quantizer: Option<Quantizer>) -> Self {
+        self.kernel.quantizer = quantizer;
+        if let Some(pointwise) = &mut self.pointwise {
+            pointwise.quantizer = quantizer;
+        }
+        self
+    }
+
+    /// The kernel whose outputs are the layer's: the only one, or the pointwise one of a separable layer.
+    #[must_use]
+    pub fn last_kernel(&self) -> &KernelSettings {
+        self.pointwise.as_ref().unwrap_or(&self.kernel)
+    }
+
     /// The kernels in the order of computation: one, or two for separable layers.
     pub fn kernels(&self) -> impl Iterator<Item = &KernelSettings> {
         std::iter::once(&self.kernel).chain(&self.pointwise)

@@ -62,6 +62,27 @@ fn kind(op: &Op) -> String {
     }
 }
 
+impl Op {
+    /// Kind with window size and activation in a few words: `conv2d 3×3, relu`; an activation layer is its function.
+    #[must_use]
+    pub fn description(&self) -> String {
+        if let (true, Some(activation)) = (self.is_activation(), self.activation()) {
+            return activation.name().to_owned();
+        }
+        let window = self.product().map(|product| (product.spatial_axes, product.window.size));
+        let window =
+            window.or_else(|| self.pooling().and_then(|pool| Some((pool.spatial_axes, pool.window?.size))));
+        let size = match window {
+            None | Some((0, _)) => String::new(),
+            Some((1, size)) => format!(" {}", size.width),
+            Some((_, size)) => format!(" {}×{}", size.height, size.width),
+        };
+        let activation = self.activation().filter(|a| self.product().is_some() && !a.is_linear());
+        let activation = activation.map_or_else(String::new, |a| format!(", {}", a.name()));
+        format!("{}{size}{activation}", self.name())
+    }
+}
+
 fn connections(spec: &ModelSpec, graph: &Graph) -> Vec<String> {
     let names = |inputs: &[usize]| {
         let names: Vec<&str> = inputs.iter().map(|&i| spec.layers[i].name.as_str()).collect();

@@ -35,7 +35,7 @@ impl Pair {
     /// Height times width.
     #[must_use]
     pub const fn area(self) -> usize {
-        self.height * self.width
+        self.height.saturating_mul(self.width)
     }
 }
 

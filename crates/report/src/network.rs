@@ -3,7 +3,7 @@
 mod layout;
 
 use tinsmith_cost::{Cost, LayerCost};
-use tinsmith_network::{Activation, Graph, ModelSpec, Op, Pair};
+use tinsmith_network::{Graph, ModelSpec, Op, OpFamily, ProductKind};
 
 use crate::error::{ReportError, Result};
 use crate::frame;
@@ -108,7 +108,8 @@ impl<'a> NetworkDrawing<'a> {
     /// Reports if layer `i` is fused into the layer before it.
     fn is_fused(&self, i: usize, graph: &Graph) -> bool {
         let writer = |k: usize| self.cost.layers[k].written_by;
-        matches!(self.spec.layers[i].op, Op::BatchNorm(_) | Op::Activation(_))
+        let op = &self.spec.layers[i].op;
+        (op.is_activation() || op.batch_norm().is_some())
             && graph.nodes[i].inputs.iter().any(|&k| writer(k) == writer(i))
     }
 
@@ -189,58 +190,18 @@ fn tooltip(cost: &LayerCost, kind: &str) -> String {
 
 /// Describes a layer: its kind with kernel size, activation and fusion.
 fn describe(op: &Op, is_fused: bool) -> String {
-    let square = |k: Pair| format!("{}×{}", k.height, k.width);
-    let (size, activation) = match op {
-        Op::Dense(c) => (String::new(), Some(&c.activation)),
-        Op::Conv1d(c) => (c.kernel.to_string(), Some(&c.activation)),
-        Op::Conv2d(c) => (square(c.kernel), Some(&c.activation)),
-        Op::Conv2dTranspose(c) => (square(c.kernel), Some(&c.activation)),
-        Op::DepthwiseConv1d(c) => (c.kernel.to_string(), Some(&c.activation)),
-        Op::DepthwiseConv2d(c) => (square(c.kernel), Some(&c.activation)),
-        Op::SeparableConv1d(c) => (c.kernel.to_string(), Some(&c.activation)),
-        Op::SeparableConv2d(c) => (square(c.kernel), Some(&c.activation)),
-        Op::MaxPool1d(c) | Op::AveragePool1d(c) => (c.size.to_string(), None),
-        Op::MaxPool2d(c) | Op::AveragePool2d(c) => (square(c.size), None),
-        Op::Activation(a) => (a.name().to_owned(), None),
-        _ => (String::new(), None),
-    };
-    let mut text = if matches!(op, Op::Activation(_)) { String::new() } else { op.name().to_owned() };
-    if !text.is_empty() && !size.is_empty() {
-        text.push(' ');
-    }
-    text.push_str(&size);
-    if let Some(activation) = activation.filter(|a| !Activation::is_linear(a)) {
-        text.push_str(", ");
-        text.push_str(activation.name());
-    }
-    if is_fused {
-        text.push_str(", fused");
-    }
-    text
+    format!("{}{}", op.description(), if is_fused { ", fused" } else { "" })
 }
 
 /// Returns the color index of a kind of layer.
 fn family(op: &Op) -> usize {
-    match op {
-        Op::Dense(_) => 3,
-        Op::Conv1d(_)
-        | Op::Conv2d(_)
-        | Op::Conv2dTranspose(_)
-        | Op::DepthwiseConv1d(_)
-        | Op::DepthwiseConv2d(_)
-        | Op::SeparableConv1d(_)
-        | Op::SeparableConv2d(_) => 0,
-        Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) | Op::Concat(_) => 1,
-        Op::Activation(_) => 4,
-        Op::BatchNorm(_) | Op::LayerNorm(_) => 6,
-        Op::MaxPool1d(_)
-        | Op::MaxPool2d(_)
-        | Op::AveragePool1d(_)
-        | Op::AveragePool2d(_)
-        | Op::GlobalMaxPool1d(_)
-        | Op::GlobalMaxPool2d(_)
-        | Op::GlobalAveragePool1d(_)
-        | Op::GlobalAveragePool2d(_) => 2,
+    match op.family() {
+        OpFamily::Product if op.product().is_some_and(|p| p.kind == ProductKind::Dense) => 3,
+        OpFamily::Product => 0,
+        OpFamily::Merge => 1,
+        OpFamily::Pooling => 2,
+        OpFamily::Activation => 4,
+        OpFamily::Normalization => 6,
         _ => 7,
     }
 }

@@ -33,8 +33,8 @@ pub struct Bracket {
 /// Returns the brackets of one iteration of Hyperband, the most aggressive first.
 ///
 /// The number of brackets is one more than the number of times that `max_epochs` can be divided by `factor`
-/// while staying >= 1. Round r of bracket b trains `ceil(max_epochs / factor^(b-r))` epochs and `ceil(ceil(1
-/// + log_factor max_epochs) / (b+1) * factor^(b-r))` candidates.
+/// while staying >= 1. With `n = ceil(1 + log_factor max_epochs)`, round r of bracket b trains
+/// `ceil(n / (b + 1) * factor^(b-r))` candidates for `ceil(max_epochs / factor^(b-r))` epochs.
 ///
 /// Source: Li et al., arXiv 1603.06560, in the form of Keras Tuner 1.4.7, with the same 64-bit logarithms.
 /// Zero epochs give no brackets; a factor below 2 counts as 2.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use tinsmith_data::Dataset;
-use tinsmith_foundation::{CancelToken, Progress, WorkerScope};
+use tinsmith_foundation::{CancelToken, Progress, QUOTE_LIMIT, WorkerScope, is_safe_file_name, quote};
 
 use crate::callback::Callback;
 use crate::context::Context;
@@ -62,12 +62,12 @@ impl Pool {
     pub fn new(folder: impl Into<PathBuf>, members: Vec<Member>) -> Result<Self> {
         let mut faults = tinsmith_foundation::Faults::new();
         for (i, member) in members.iter().enumerate() {
-            let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if member.name.is_empty() || !member.name.chars().all(safe) || member.name.starts_with('.') {
-                faults.add(
-                    &format!("members[{i}].name"),
-                    format!("is `{}`, want letters, digits, `-`, `_` and `.`", member.name),
+            if !is_safe_file_name(&member.name) {
+                let name = quote(&member.name, QUOTE_LIMIT);
+                let text = format!(
+                    "is `{name}`, want letters, digits, `-`, `_` and `.`, and no reserved name such as `con`"
                 );
+                faults.add(&format!("members[{i}].name"), text);
             }
             if members[..i].iter().any(|other| other.name == member.name) {
                 faults.add(&format!("members[{i}].name"), format!("`{}` is used twice", member.name));

@@ -90,7 +90,7 @@ impl Bits {
         let mut all = Self::default();
         for (i, layer) in spec.layers.iter().enumerate() {
             let class = class_of(layer, &config.classes);
-            if matches!(layer.op, Op::Input(_)) && !config.counts_input {
+            if layer.op.is_input() && !config.counts_input {
                 all.layers.push(LayerBits::default());
                 continue;
             }
@@ -166,7 +166,7 @@ fn activation_bits(layer: &Layer, class: &str, config: &BitsConfig) -> u64 {
         Activation::Linear => 0,
         Activation::Quantized(q) => q.bits(),
         Activation::Softmax => config.output_bits,
-        Activation::Sigmoid if matches!(layer.op, Op::Activation(_)) => config.output_bits,
+        Activation::Sigmoid if layer.op.is_activation() => config.output_bits,
         _ => config.ref_bits,
     };
     bits.into()

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tinsmith_network::{Graph, ModelSpec, Op};
+use tinsmith_network::{Graph, ModelSpec, OpFamily};
 
 use super::class_of;
 use super::operators::add_energy_pj;
@@ -140,7 +140,7 @@ impl Energy {
         let widths = widths(spec, graph, assignment, &config.classes);
         let mut all = Self { total_pj: 0.0, size_pj: 0.0, layers: Vec::with_capacity(spec.layers.len()) };
         for (i, layer) in spec.layers.iter().enumerate() {
-            if matches!(layer.op, Op::Input(_) | Op::Dropout(_) | Op::DropConnect(_)) {
+            if matches!(layer.op.family(), OpFamily::Input | OpFamily::Noise) {
                 all.layers.push(None);
                 continue;
             }
@@ -155,8 +155,8 @@ impl Energy {
 
 /// Source of a tensor, skipping layers without effect.
 fn origin(spec: &ModelSpec, graph: &Graph, mut layer: usize) -> usize {
-    while let (Op::Dropout(_) | Op::DropConnect(_), Some(&before)) =
-        (&spec.layers[layer].op, graph.nodes[layer].inputs.first())
+    while let (OpFamily::Noise, Some(&before)) =
+        (spec.layers[layer].op.family(), graph.nodes[layer].inputs.first())
     {
         layer = before;
     }
@@ -173,7 +173,7 @@ fn layer_energy(
     let node = &graph.nodes[i];
     let output_elements = elements(&node.shape);
     let reads = node.inputs.iter().zip(&widths.inputs).map(|(&from, kind)| {
-        let is_edge = matches!(spec.layers[origin(spec, graph, from)].op, Op::Input(_));
+        let is_edge = spec.layers[origin(spec, graph, from)].op.is_input();
         let bits = elements(graph.shape(from)).saturating_mul(kind.bits.into());
         config.access_pj(bits, config.activations_on_memory, is_edge)
     });

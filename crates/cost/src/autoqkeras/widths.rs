@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tinsmith_network::op::{BatchNorm, Op};
-use tinsmith_network::{Activation, Graph, ModelSpec, Pooling, ProductKind, Role, Weight};
+use tinsmith_network::{Activation, Graph, Merging, ModelSpec, Pooling, ProductKind, Role, Weight};
 
 use super::class_of;
 use super::operators::{Gate, MergeKind, Operator, Type, accumulator, merge, multiplier};
@@ -193,15 +193,18 @@ impl Context<'_> {
         shapes.retain(|w| w.role != Role::Quantizer);
         let weights = self.weights(op, &shapes);
         let pooling = op.pooling();
-        let (arithmetic, computed) = match op {
-            Op::Input(input) => {
+        let merge = op.merging().map(|merging| match merging {
+            Merging::Sum | Merging::Difference => MergeKind::Add,
+            Merging::Product => MergeKind::Multiply,
+            Merging::Concatenation(_) => MergeKind::Concatenate,
+        });
+        let (arithmetic, computed) = match (op, merge) {
+            (_, Some(kind)) => Self::merge(kind, &inputs, first),
+            (Op::Input(input), _) => {
                 let quantized = input.quantizer.filter(|_| !self.assignment.is_reference);
                 (Arithmetic::None, quantized.map_or(self.assignment.source, |q| Type::of(&q)))
             }
-            Op::BatchNorm(norm) => self.norm(norm, &weights, first),
-            Op::Add(_) | Op::Subtract(_) => Self::merge(MergeKind::Add, &inputs, first),
-            Op::Multiply(_) => Self::merge(MergeKind::Multiply, &inputs, first),
-            Op::Concat(_) => Self::merge(MergeKind::Concatenate, &inputs, first),
+            (Op::BatchNorm(norm), _) => self.norm(norm, &weights, first),
             _ if pooling.is_some_and(|pooling| pooling.takes_mean) => {
                 self.average(pooling, input_shape, first)
             }
@@ -210,7 +213,7 @@ impl Context<'_> {
         };
         let plain = self.assignment.accumulator.as_type();
         let output = match op.activation() {
-            _ if matches!(op, Op::Input(_)) => computed,
+            _ if op.is_input() => computed,
             _ if self.assignment.is_reference => plain,
             Some(Activation::Quantized(q)) => Type::of(q),
             Some(Activation::Linear) | None => computed,
@@ -226,7 +229,7 @@ impl Context<'_> {
             Some(q) => Type::of(&q),
             None if self.is_quantized() && weight.role == Role::Bias => Type::fixed(8, 0, true),
             None if self.is_quantized() => Type::float(32),
-            None if matches!(op, Op::BatchNorm(_)) => self.assignment.accumulator.as_type(),
+            None if op.batch_norm().is_some() => self.assignment.accumulator.as_type(),
             None => self.assignment.internal.as_type(),
         };
         shapes

@@ -1,5 +1,10 @@
 //! Indented C source text.
 
+use tinsmith_foundation::quote;
+
+/// Characters of a comment that come from names.
+const LONGEST: usize = 500;
+
 /// Source text that grows by lines.
 #[derive(Debug, Default)]
 pub(super) struct Text {
@@ -62,7 +67,29 @@ pub(super) fn float(value: f32) -> String {
     format!("{value:?}f")
 }
 
-/// Returns text that is safe within a comment.
+/// Returns text that is safe within a comment, cut to a readable length: it can neither end the comment, nor continue a
+/// line, nor form a trigraph, nor change the direction in which the source is shown.
 pub(super) fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || c == '*' || c == '\\' || c == '?' { '_' } else { c }).collect()
+    let is_safe = |c: char| {
+        let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        !c.is_control() && !turns && !matches!(c, '*' | '\\' | '?')
+    };
+    let safe: String = text.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
+    quote(&safe, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comment;
+
+    #[test]
+    fn a_name_stays_within_its_comment() {
+        assert_eq!(comment("dense_1 + relu"), "dense_1 + relu");
+        assert_eq!(
+            comment("*/ int x;\n#include \\\n\"/etc\" ??/ /*"),
+            "_/ int x;_#include __\"/etc\" __/ /_"
+        );
+        assert_eq!(comment("a\u{202e}b\u{2028}c\r"), "a_b_c_");
+        assert!(comment(&"x".repeat(5000)).len() < 600);
+    }
 }

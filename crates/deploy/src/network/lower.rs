@@ -24,7 +24,7 @@ fn target(arithmetic: Arithmetic, input: &Op) -> Target {
         activation_bits: 32,
         bias_bits: 32,
         bias_is_accumulator: true,
-        input_counts: matches!(input, Op::Input(input) if input.quantizer.is_some()),
+        input_counts: input.is_input() && input.output_quantizer().is_some(),
         ..Target::default()
     }
 }
@@ -105,8 +105,7 @@ impl Builder<'_> {
         let tensor = Tensor { shape: graph.shape(index).to_vec(), element: Element::Float };
         self.tensors.push(tensor.clone());
         self.written.insert(index, 0);
-        let Op::Input(input) = &layer.op else { return Ok(None) };
-        let Some(quantizer) = &input.quantizer else { return Ok(None) };
+        let Some(quantizer) = layer.op.output_quantizer() else { return Ok(None) };
         let quantization = pointwise::of_quantizer(quantizer, layer_ref(&layer.name, &layer.op))?;
         let pointwise = vec![Pointwise::Quantize(quantization)];
         let element = self.element(&Work::Copy, &[0], &pointwise);
@@ -146,7 +145,7 @@ impl Builder<'_> {
                 };
                 (work, pointwise) = lowering.work(&layer.op)?;
             }
-            if let Op::BatchNorm(norm) = &layer.op {
+            if let Some(norm) = layer.op.batch_norm() {
                 if norm.fold {
                     return Err(place.unsupported(
                         "it cannot be folded: the layer before it is an output of the network too",

@@ -1,8 +1,11 @@
 //! Computation of a layer: geometry and weights.
 
 use tinsmith_layers::Model;
-use tinsmith_network::op::{GlobalPool, PerChannel, Pool1d, Pool2d};
-use tinsmith_network::{Op, Padding, Pair, Quantizer, Role, Storage, Weight};
+use tinsmith_network::op::PerChannel;
+use tinsmith_network::{
+    Geometry, Merging, Op, Pair, Pooling, Product as LayerProduct, ProductKind, Quantizer, Role,
+    SlidingWindow, Storage, Weight,
+};
 use tinsmith_quant::{Mode, QuantizerOp};
 
 use super::{Operation, Product, Separable, Windows, Work};
@@ -11,60 +14,21 @@ use crate::error::Result;
 use crate::kernel;
 use crate::pointwise::{LayerRef, Pointwise};
 
-/// Window parameters in one or two dimensions.
-struct Sliding {
-    padding: Padding,
-    size: Pair,
-    stride: Pair,
-    dilation: Pair,
-}
-
-fn over_time(n: usize) -> Pair {
-    Pair::new(1, n)
-}
-
-/// Returns a sample shape as (height, width, channels). A series has height 1, a vector height and width 1.
-fn as_image(shape: &[usize]) -> [usize; 3] {
-    match *shape {
-        [width, channels] => [1, width, channels],
-        [height, width, channels] => [height, width, channels],
-        _ => [1, shape[..shape.len().saturating_sub(1)].iter().product(), *shape.last().unwrap_or(&1)],
+/// Returns the geometry of `window` over `input`, whose axes before the last are `spatial_axes` spatial ones.
+fn windows(window: &SlidingWindow, input: &[usize], spatial_axes: usize) -> Windows {
+    let Geometry { input, output, before } = window.geometry(input, spatial_axes);
+    debug_assert!(
+        !output.contains(&0),
+        "invariant: a network that was built has outputs of a position or more"
+    );
+    Windows {
+        input,
+        output,
+        size: [window.size.height, window.size.width],
+        stride: [window.stride.height, window.stride.width],
+        dilation: [window.dilation.height, window.dilation.width],
+        pad: before,
     }
-}
-
-impl Sliding {
-    /// Returns the windows. `is_flat` marks one-dimensional inputs, which are not padded along the height.
-    fn windows(&self, input: &[usize], is_flat: bool) -> Windows {
-        let input = as_image(input);
-        let axis = |n, size, stride, dilation| {
-            let (before, _) = self.padding.amounts(n, size, stride, dilation);
-            (
-                before,
-                self.padding
-                    .output_len(n, size, stride, dilation)
-                    .expect("invariant: a network that was built has outputs of at least one position"),
-            )
-        };
-        let (top, height) = if is_flat {
-            (0, 1)
-        } else {
-            axis(input[0], self.size.height, self.stride.height, self.dilation.height)
-        };
-        let (left, width) = axis(input[1], self.size.width, self.stride.width, self.dilation.width);
-        Windows {
-            input,
-            output: [height, width],
-            size: [self.size.height, self.size.width],
-            stride: [self.stride.height, self.stride.width],
-            dilation: [self.dilation.height, self.dilation.width],
-            pad: [top, left],
-        }
-    }
-}
-
-fn point(input: [usize; 3]) -> Windows {
-    let [height, width, _] = input;
-    Windows { input, output: [height, width], size: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] }
 }
 
 /// A layer during lowering.
@@ -105,100 +69,60 @@ impl Lowering<'_> {
         Ok(Product { windows, outputs, groups, kernel, bias, is_sparse })
     }
 
-    fn separable(&self, op: &Op, windows: Windows) -> Result<Work> {
-        let mut depthwise = self.product(op, "depthwise_kernel", windows, None)?;
-        depthwise.bias = None;
-        let inner = [windows.output[0], windows.output[1], depthwise.outputs];
-        let pointwise = self.product(op, "pointwise_kernel", point(inner), Some(1))?;
-        Ok(Work::Separable(Box::new(Separable { depthwise, pointwise })))
+    /// Returns the computation of a layer that multiplies by weights.
+    fn multiply(&self, op: &Op, product: &LayerProduct) -> Result<Work> {
+        let windows = windows(&product.window, self.input(), product.spatial_axes);
+        let name = product.kernel.name;
+        Ok(match product.kind {
+            ProductKind::Dense | ProductKind::Convolution => {
+                Work::Product(self.product(op, name, windows, Some(product.groups))?)
+            }
+            ProductKind::Depthwise => Work::Product(self.product(op, name, windows, None)?),
+            ProductKind::Separable => {
+                let mut depthwise = self.product(op, name, windows, None)?;
+                depthwise.bias = None;
+                let inner = [windows.output[0], windows.output[1], depthwise.outputs];
+                let point = self::windows(&SlidingWindow::POINT, &inner, 2);
+                let pointwise = self.product(op, product.last_kernel().name, point, Some(1))?;
+                Work::Separable(Box::new(Separable { depthwise, pointwise }))
+            }
+            ProductKind::Transposed => return Err(self.place.unsupported("this kind is not supported")),
+        })
+    }
+
+    /// Returns the combination of several inputs.
+    fn merge(&self, merging: Merging<'_>) -> Result<Work> {
+        if merging.is_elementwise() && self.inputs.iter().any(|shape| *shape != self.output) {
+            return Err(self.place.unsupported("its inputs differ in shape; want equal ones"));
+        }
+        Ok(match merging {
+            Merging::Sum => Work::Merge(Operation::Add),
+            Merging::Difference => Work::Merge(Operation::Subtract),
+            Merging::Product => Work::Merge(Operation::Multiply),
+            Merging::Concatenation(concat) => {
+                let axis =
+                    concat.sample_axis(self.output.len()).expect("invariant: a built network has valid axes");
+                let runs = self.inputs.iter().map(|shape| shape[axis..].iter().product()).collect();
+                Work::Concat { times: self.output[..axis].iter().product(), runs }
+            }
+        })
     }
 
     /// Returns the computation of `op` before its activation, and the element-wise functions that belong to it.
     pub(super) fn work(&self, op: &Op) -> Result<(Work, Vec<Pointwise>)> {
-        let input = self.input();
         let plain = |work| Ok((work, Vec::new()));
+        if let Some(product) = op.product() {
+            return plain(self.multiply(op, &product)?);
+        }
+        if let Some(pooling) = op.pooling() {
+            return self.pool(&pooling);
+        }
+        if let Some(merging) = op.merging() {
+            return plain(self.merge(merging)?);
+        }
         match op {
-            Op::Dense(_) => {
-                let positions = input[..input.len() - 1].iter().product();
-                let windows = point([1, positions, input[input.len() - 1]]);
-                plain(Work::Product(self.product(op, "kernel", windows, Some(1))?))
-            }
-            Op::Conv1d(l) => {
-                let windows = Sliding {
-                    padding: l.padding,
-                    size: over_time(l.kernel),
-                    stride: over_time(l.stride),
-                    dilation: over_time(l.dilation),
-                };
-                plain(Work::Product(self.product(
-                    op,
-                    "kernel",
-                    windows.windows(input, true),
-                    Some(l.groups),
-                )?))
-            }
-            Op::Conv2d(l) => {
-                let windows =
-                    Sliding { padding: l.padding, size: l.kernel, stride: l.stride, dilation: l.dilation };
-                let windows = windows.windows(input, false);
-                plain(Work::Product(self.product(op, "kernel", windows, Some(l.groups))?))
-            }
-            Op::DepthwiseConv1d(l) => {
-                let windows = Sliding {
-                    padding: l.padding,
-                    size: over_time(l.kernel),
-                    stride: over_time(l.stride),
-                    dilation: over_time(l.dilation),
-                };
-                let windows = windows.windows(input, true);
-                plain(Work::Product(self.product(op, "depthwise_kernel", windows, None)?))
-            }
-            Op::DepthwiseConv2d(l) => {
-                let windows =
-                    Sliding { padding: l.padding, size: l.kernel, stride: l.stride, dilation: l.dilation };
-                let windows = windows.windows(input, false);
-                plain(Work::Product(self.product(op, "depthwise_kernel", windows, None)?))
-            }
-            Op::SeparableConv1d(l) => {
-                let windows = Sliding {
-                    padding: l.padding,
-                    size: over_time(l.kernel),
-                    stride: over_time(l.stride),
-                    dilation: over_time(l.dilation),
-                };
-                plain(self.separable(op, windows.windows(input, true))?)
-            }
-            Op::SeparableConv2d(l) => {
-                let windows =
-                    Sliding { padding: l.padding, size: l.kernel, stride: l.stride, dilation: l.dilation };
-                plain(self.separable(op, windows.windows(input, false))?)
-            }
-            Op::MaxPool1d(_)
-            | Op::MaxPool2d(_)
-            | Op::AveragePool1d(_)
-            | Op::AveragePool2d(_)
-            | Op::GlobalMaxPool1d(_)
-            | Op::GlobalMaxPool2d(_)
-            | Op::GlobalAveragePool1d(_)
-            | Op::GlobalAveragePool2d(_) => self.pool(op),
-            Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => {
-                if self.inputs.iter().any(|shape| *shape != self.output) {
-                    return Err(self.place.unsupported("its inputs differ in shape; want equal ones"));
-                }
-                plain(Work::Merge(match op {
-                    Op::Subtract(_) => Operation::Subtract,
-                    Op::Multiply(_) => Operation::Multiply,
-                    _ => Operation::Add,
-                }))
-            }
-            Op::Concat(l) => {
-                let axis =
-                    l.sample_axis(self.output.len()).expect("invariant: a built network has valid axes");
-                let runs = self.inputs.iter().map(|shape| shape[axis..].iter().product()).collect();
-                plain(Work::Concat { times: self.output[..axis].iter().product(), runs })
-            }
             Op::Rescaling(l) => {
-                let channels = input.last().copied().unwrap_or(1);
+                let channels = self.input().last().copied().unwrap_or(1);
                 let each = |constants: &PerChannel| (0..channels).map(|c| constants.of(c) as f32).collect();
                 let affine = Pointwise::Affine { scale: each(&l.scale), shift: each(&l.offset) };
                 Ok((Work::Copy, vec![affine]))
@@ -208,47 +132,18 @@ impl Lowering<'_> {
         }
     }
 
-    fn pool(&self, op: &Op) -> Result<(Work, Vec<Pointwise>)> {
+    fn pool(&self, pooling: &Pooling<'_>) -> Result<(Work, Vec<Pointwise>)> {
         let input = self.input();
-        let (windows, takes_mean, quantizer) = match op {
-            Op::MaxPool1d(l) => (pool_over_time(l, input), false, None),
-            Op::AveragePool1d(l) => (pool_over_time(l, input), true, l.average_quantizer),
-            Op::MaxPool2d(l) => (pool_over_image(l, input), false, None),
-            Op::AveragePool2d(l) => (pool_over_image(l, input), true, l.average_quantizer),
-            Op::GlobalAveragePool1d(l) | Op::GlobalAveragePool2d(l) => {
-                (pool_all(input), true, l.average_quantizer)
-            }
-            Op::GlobalMaxPool1d(GlobalPool { .. }) | Op::GlobalMaxPool2d(GlobalPool { .. }) => {
-                (pool_all(input), false, None)
-            }
-            _ => return Err(self.place.unsupported("it is no pooling")),
+        let whole = || {
+            let [height, width, _] = SlidingWindow::POINT.geometry(input, pooling.spatial_axes).input;
+            SlidingWindow { size: Pair::new(height, width), ..SlidingWindow::POINT }
         };
-        let area = windows.size[0] * windows.size[1];
-        let factor = quantizer.as_ref().map(|q| average_factor(q, area)).transpose()?;
+        let window = pooling.window.unwrap_or_else(whole);
+        let windows = windows(&window, input, pooling.spatial_axes);
+        let quantizer = pooling.average_quantizer.filter(|_| pooling.takes_mean);
+        let factor = quantizer.map(|q| average_factor(q, window.size.area())).transpose()?;
         let pointwise = factor.into_iter().map(Pointwise::Multiply).collect();
-        Ok((Work::Pool { windows, takes_mean }, pointwise))
-    }
-}
-
-fn pool_over_time(l: &Pool1d, input: &[usize]) -> Windows {
-    let (size, stride) = (over_time(l.size), over_time(l.stride()));
-    Sliding { padding: l.padding, size, stride, dilation: Pair::ONE }.windows(input, true)
-}
-
-fn pool_over_image(l: &Pool2d, input: &[usize]) -> Windows {
-    Sliding { padding: l.padding, size: l.size, stride: l.stride(), dilation: Pair::ONE }
-        .windows(input, false)
-}
-
-fn pool_all(input: &[usize]) -> Windows {
-    let [height, width, channels] = as_image(input);
-    Windows {
-        input: [height, width, channels],
-        output: [1, 1],
-        size: [height, width],
-        stride: [1; 2],
-        dilation: [1; 2],
-        pad: [0; 2],
+        Ok((Work::Pool { windows, takes_mean: pooling.takes_mean }, pointwise))
     }
 }
 

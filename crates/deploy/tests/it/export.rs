@@ -69,8 +69,10 @@ fn refusals_name_layer_and_kind() {
     );
     let error = export_c(&model, &ExportOptions::default()).expect_err("no such kind");
     assert!(matches!(&error, DeployError::Unsupported { layer, kind: "up_sampling2d", .. } if layer == "up"));
-    let options = ExportOptions { name: "2 fast".to_owned(), ..ExportOptions::default() };
-    assert!(matches!(export_c(&model, &options), Err(DeployError::Name { .. })));
+    for name in ["2 fast", "../up", "/etc/x", "con", "Math", "a\"\n#include \"b", ""] {
+        let options = ExportOptions { name: name.to_owned(), ..ExportOptions::default() };
+        assert!(matches!(export_c(&model, &options), Err(DeployError::Name { .. })), "{name}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::submission::Ranges;
 
 /// Subcommands of a fleet.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value per process")]
 pub enum FleetCommand {
     /// Create a project: a folder with a plan of many trainings
     Generate(GenerateArgs),
@@ -348,8 +349,8 @@ pub struct CompareArgs {
     /// Comma-separated grouping keys: model, class, architecture, replicate, or keys of the sweep
     #[arg(long, value_delimiter = ',', default_value = "model")]
     pub(crate) by: Vec<String>,
-    /// Score to compare, such as val_loss, or seconds [default: val_accuracy for classification, otherwise
-    /// val_loss]
+    /// Score to compare, such as `val_loss`, or seconds [default: `val_accuracy` for classification, otherwise
+    /// `val_loss`]
     #[arg(long)]
     pub(crate) score: Option<String>,
 }

@@ -2,15 +2,11 @@
 
 use std::io::{Cursor, Read, Write};
 
+use tinsmith_foundation::ExpansionBudget;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::document::{self, Document};
-
-/// Byte limit of an archive member: this, or [`BYTES_PER_BYTE`] times the archive size if that is more.
-const MEMBER: u64 = 1 << 24;
-/// Keras stores members uncompressed, so a valid member is no larger than the archive.
-const BYTES_PER_BYTE: u64 = 64;
 
 /// Contents of a `.keras` archive.
 pub(super) struct Archive {
@@ -18,20 +14,15 @@ pub(super) struct Archive {
     pub(super) weights: Vec<u8>,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Archive, String> {
-    let most = MEMBER.max((bytes.len() as u64).saturating_mul(BYTES_PER_BYTE));
+/// Reads the three members. Their sum may expand to what `budget` allows.
+pub(super) fn read(bytes: &[u8], budget: &ExpansionBudget) -> Result<Archive, String> {
     let mut archive =
         ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("is not a zip archive: {e}"))?;
     let mut member = |name: &str| -> Result<Vec<u8>, String> {
         let wrong = |e: &dyn std::fmt::Display| format!("member `{name}`: {e}");
         let member = archive.by_name(name).map_err(|e| wrong(&e))?;
         let mut data = Vec::new();
-        member.take(most + 1).read_to_end(&mut data).map_err(|e| wrong(&e))?;
-        if data.len() as u64 > most {
-            return Err(wrong(&format!(
-                "is larger than {most} bytes, the limit for an archive of this size"
-            )));
-        }
+        budget.reader(name, member).read_to_end(&mut data).map_err(|e| wrong(&e))?;
         Ok(data)
     };
     let text = |name: &str, data: Vec<u8>| {

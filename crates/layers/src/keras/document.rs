@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tinsmith_network::{Graph, ModelSpec, Op, Role};
+use tinsmith_network::{Graph, ModelSpec, Role};
 
 use crate::error::Result;
 
@@ -133,7 +133,7 @@ impl Document {
         };
         let Some(i) = spec.layers.iter().position(|l| l.name == layer.name) else { return Vec::new() };
         let mut weights_of_layer: Vec<SavedWeight> = weights(i).collect();
-        let is_fold = |&&k: &&usize| matches!(&spec.layers[k].op, Op::BatchNorm(norm) if norm.fold);
+        let is_fold = |&&k: &&usize| spec.layers[k].op.folded_norm().is_some();
         if let Some(&norm) = graph.nodes[i].consumers.iter().find(is_fold) {
             weights_of_layer.push(SavedWeight::StepCounter);
             weights_of_layer.extend(weights(norm));

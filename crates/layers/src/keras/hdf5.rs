@@ -1,18 +1,13 @@
 //! Bounded reader for the HDF5 subset that Keras uses: groups, texts and numeric arrays.
 
 use candle_core::{Device, Tensor};
-use hdf5_pure::{File, Group};
+use hdf5_pure::{DType, File, Group};
+use tinsmith_foundation::ExpansionBudget;
 
-/// Arrays with more elements than this and than [`ELEMENTS_PER_BYTE`] allows are refused before memory is allocated.
-const ELEMENTS: u64 = 1 << 22;
-/// Maximum elements per byte of the file. Keras does not compress; files compressed later rarely shrink further than
-/// this.
-const ELEMENTS_PER_BYTE: u64 = 16;
-
-/// An open file.
+/// An open file. Its arrays draw on a budget before memory for them is allocated, so the bound holds for their sum.
 pub(super) struct Hdf5 {
     file: File,
-    length: u64,
+    budget: ExpansionBudget,
 }
 
 /// Weight layout of a file, with the group that holds the weights.
@@ -26,10 +21,10 @@ pub(super) enum WeightLayout {
 }
 
 impl Hdf5 {
-    pub(super) fn open(bytes: Vec<u8>) -> Result<Self, String> {
-        let length = bytes.len() as u64;
+    /// Opens a file. `budget` is that of the archive which holds it, or of the file itself.
+    pub(super) fn open(bytes: Vec<u8>, budget: ExpansionBudget) -> Result<Self, String> {
         let file = File::from_bytes(bytes).map_err(|e| format!("is not an HDF5 file: {e}"))?;
-        Ok(Self { file, length })
+        Ok(Self { file, budget })
     }
 
     pub(super) fn layout(&self) -> WeightLayout {
@@ -58,14 +53,22 @@ impl Hdf5 {
         let wrong = |e: hdf5_pure::Error| format!("array `{name}`: {e}");
         let dataset = group.dataset(name).map_err(wrong)?;
         let shape = dataset.shape().map_err(wrong)?;
-        let count = shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d));
-        let most = ELEMENTS.max(self.length.saturating_mul(ELEMENTS_PER_BYTE));
-        let count = count.filter(|&n| n <= most).ok_or_else(|| {
-            format!(
-                "array `{name}` claims shape {shape:?}, more than a file of {} bytes should hold",
-                self.length
-            )
-        })?;
+        let dtype = dataset.dtype().map_err(wrong)?;
+        if !is_number(&dtype) {
+            // Elements of other types can be of any size.
+            return Err(format!("array `{name}` is {dtype}, want numbers"));
+        }
+        let elements = |sizes: &[u64]| sizes.iter().fold(1_u64, |n, &d| n.saturating_mul(d));
+        let count = elements(&shape);
+        self.budget.claim(name, count.saturating_mul(4)).map_err(|e| format!("array {e}"))?;
+        // A chunk is decompressed whole, also where it reaches beyond the array.
+        let chunk = dataset.chunk_shape().map_err(wrong)?.map_or(0, |sizes| elements(&sizes));
+        if chunk.saturating_mul(4) > self.budget.limit() {
+            let limit = self.budget.limit();
+            return Err(format!(
+                "array `{name}` claims chunks of {chunk} elements, beyond the bound of {limit} bytes"
+            ));
+        }
         let values = dataset.read_f32().map_err(wrong)?;
         if values.len() as u64 != count {
             return Err(format!("array `{name}` has {} values, want {count} for {shape:?}", values.len()));
@@ -73,6 +76,22 @@ impl Hdf5 {
         let dims: Vec<usize> = shape.iter().map(|&d| d as usize).collect();
         Tensor::from_vec(values, dims, &Device::Cpu).map_err(|e| format!("array `{name}`: {e}"))
     }
+}
+
+const fn is_number(dtype: &DType) -> bool {
+    matches!(
+        dtype,
+        DType::F32
+            | DType::F64
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64
+    )
 }
 
 /// Reads a list of texts from one attribute, or from several (`name0`, `name1`, …) if it was too long for one. None

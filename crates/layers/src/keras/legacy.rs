@@ -4,22 +4,30 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use hdf5_pure::{AttrValue, FileBuilder, Group, GroupBuilder};
+use tinsmith_foundation::{QUOTE_LIMIT, quote};
+use tinsmith_network::ModelSpec;
 
 use super::document::{Document, SavedWeight};
 use super::hdf5::{Hdf5, texts};
-use crate::model::Model;
+use crate::model::{Model, WeightNames};
 
-/// Reads all weights as `layer/weight`.
-pub(super) fn read(file: &Hdf5, root: &Group) -> Result<BTreeMap<String, Tensor>, String> {
+/// Reads all weights as `layer/weight`. A name that the specification lacks is refused before its values are read.
+pub(super) fn read(file: &Hdf5, root: &Group, spec: &ModelSpec) -> Result<BTreeMap<String, Tensor>, String> {
+    let graph = spec.graph().map_err(|e| e.to_string())?;
+    let known = WeightNames::new(spec, &graph);
     let mut weights = BTreeMap::new();
     for layer in texts(root, "layer_names")?.unwrap_or_default() {
         let group = root.group(&layer).map_err(|e| format!("layer `{layer}`: {e}"))?;
         let names = texts(&group, "weight_names")?
             .ok_or_else(|| format!("layer `{layer}` has no attribute `weight_names`"))?;
         for name in names {
-            let tensor = file.tensor(&group, &name).map_err(|e| format!("layer `{layer}`: {e}"))?;
             let last = name.rsplit('/').next().unwrap_or_default();
             let weight = last.split(':').next().unwrap_or_default();
+            if !known.contains(&format!("{layer}/{weight}")) {
+                let weight = quote(weight, QUOTE_LIMIT);
+                return Err(format!("layer `{layer}` has a weight `{weight}` that the architecture lacks"));
+            }
+            let tensor = file.tensor(&group, &name).map_err(|e| format!("layer `{layer}`: {e}"))?;
             if weights.insert(format!("{layer}/{weight}"), tensor).is_some() {
                 return Err(format!("layer `{layer}` has two weights called `{weight}`"));
             }

@@ -40,7 +40,7 @@ impl Folded {
         Ok(Self {
             linear,
             bias_quantizer: bias_quantizer(&blueprint.layers[before].op)
-                .map(|q| QuantizerSlot::find(blueprint, before, Some("bias"), q))
+                .map(|q| QuantizerSlot::find(blueprint, before, Some("bias"), &q))
                 .transpose()?,
             scale_shift: ScaleShift::new(blueprint, index)?,
             statistics: Statistics::new(blueprint, index, l, shape.len() + 1)?,

@@ -4,27 +4,23 @@ use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
 use tinsmith_kernels::conv::ConvShape;
 use tinsmith_kernels::{Conv2dGeometry, ConvTransposeGeometry, Padding as Pads};
-use tinsmith_network::{Activation, Op, Padding, Pair, Quantizer, Role};
+use tinsmith_network::{Activation, Op, Padding, ProductKind, Quantizer, Role, SlidingWindow};
 
 use super::activation::Activator;
 use super::quantize::ParamSlot;
 use super::{Blueprint, Context, LayerForward};
 use crate::error::Result;
 
-/// Padding of (height, width) of an input for windows of (size, stride, dilation).
-pub(super) fn pads(padding: Padding, input: [usize; 2], [size, stride, dilation]: [Pair; 3]) -> (Pads, Pads) {
+/// Padding of (height, width) of an input under a sliding window.
+pub(super) fn pads(window: &SlidingWindow, input: [usize; 2]) -> (Pads, Pads) {
     let axis = |n, k, s, d| {
-        let (before, after) = padding.amounts(n, k, s, d);
+        let (before, after) = window.padding.amounts(n, k, s, d);
         Pads { before, after }
     };
     (
-        axis(input[0], size.height, stride.height, dilation.height),
-        axis(input[1], size.width, stride.width, dilation.width),
+        axis(input[0], window.size.height, window.stride.height, window.dilation.height),
+        axis(input[1], window.size.width, window.stride.width, window.dilation.width),
     )
-}
-
-const fn wide(n: usize) -> Pair {
-    Pair { height: 1, width: n }
 }
 
 /// Kind of product between a kernel and an input.
@@ -36,69 +32,58 @@ enum Product {
     Transposed(ConvTransposeGeometry),
 }
 
-struct Geometry {
-    padding: Padding,
-    sizes: [Pair; 3],
-    groups: usize,
-}
-
-impl Geometry {
-    fn over(self, input: &[usize], over_time: bool) -> Conv2dGeometry {
-        let extent = if over_time { [1, input[0]] } else { [input[0], input[1]] };
-        let [size, stride, dilation] = self.sizes;
-        let mut padding = pads(self.padding, extent, self.sizes);
-        if over_time {
-            // Causal padding applies to time only, and the image is one pixel high.
-            padding.0 = Pads::NONE;
-        }
-        debug_assert!(size.height > 0 && size.width > 0, "the specification was resolved");
-        Conv2dGeometry {
-            stride: (stride.height, stride.width),
-            dilation: (dilation.height, dilation.width),
-            padding,
-            groups: self.groups,
-            ..Conv2dGeometry::default()
-        }
+/// Geometry of a convolution's or depthwise stage's window over an input of shape `input`.
+fn geometry_of(product: &tinsmith_network::Product, input: &[usize]) -> Conv2dGeometry {
+    let (window, over_time) = (&product.window, product.spatial_axes == 1);
+    let extent = if over_time { [1, input[0]] } else { [input[0], input[1]] };
+    let mut padding = pads(window, extent);
+    if over_time {
+        // Causal padding applies to time only, and the image is one pixel high.
+        padding.0 = Pads::NONE;
+    }
+    debug_assert!(window.size.area() > 0, "invariant: windows of a resolved specification have elements");
+    Conv2dGeometry {
+        stride: (window.stride.height, window.stride.width),
+        dilation: (window.dilation.height, window.dilation.width),
+        padding,
+        groups: product.groups,
+        ..Conv2dGeometry::default()
     }
 }
 
 impl Product {
     /// None if `op` has no kernel that is applied as a single product.
-    fn new<'a>(op: &'a Op, input: &[usize]) -> Option<(Self, &'a Activation)> {
-        Some(match op {
-            Op::Dense(l) => (Self::Dense, &l.activation),
-            Op::Conv1d(l) => {
-                let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
-                let geometry = Geometry { padding: l.padding, sizes, groups: l.groups }.over(input, true);
-                let geometry = Conv2dGeometry { exact: l.kernel_quantizer.is_some(), ..geometry };
-                (Self::Convolution { geometry, over_time: true }, &l.activation)
+    fn new(op: &Op, input: &[usize]) -> Option<Self> {
+        let product = op.product()?;
+        let over_time = product.spatial_axes == 1;
+        Some(match product.kind {
+            ProductKind::Dense => Self::Dense,
+            ProductKind::Convolution => {
+                let exact = product.kernel.quantizer.is_some();
+                let geometry = Conv2dGeometry { exact, ..geometry_of(&product, input) };
+                Self::Convolution { geometry, over_time }
             }
-            Op::Conv2d(l) => {
-                let sizes = [l.kernel, l.stride, l.dilation];
-                let geometry = Geometry { padding: l.padding, sizes, groups: l.groups }.over(input, false);
-                let geometry = Conv2dGeometry { exact: l.kernel_quantizer.is_some(), ..geometry };
-                (Self::Convolution { geometry, over_time: false }, &l.activation)
+            ProductKind::Depthwise => Self::Depthwise { geometry: geometry_of(&product, input), over_time },
+            ProductKind::Transposed => {
+                let window = product.window;
+                Self::Transposed(ConvTransposeGeometry {
+                    stride: (window.stride.height, window.stride.width),
+                    dilation: (window.dilation.height, window.dilation.width),
+                    same: window.padding == Padding::Same,
+                })
             }
-            Op::DepthwiseConv1d(l) => {
-                let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
-                let geometry = Geometry { padding: l.padding, sizes, groups: 1 }.over(input, true);
-                (Self::Depthwise { geometry, over_time: true }, &l.activation)
-            }
-            Op::DepthwiseConv2d(l) => {
-                let sizes = [l.kernel, l.stride, l.dilation];
-                let geometry = Geometry { padding: l.padding, sizes, groups: 1 }.over(input, false);
-                (Self::Depthwise { geometry, over_time: false }, &l.activation)
-            }
-            Op::Conv2dTranspose(l) => {
-                let geometry = ConvTransposeGeometry {
-                    stride: (l.stride.height, l.stride.width),
-                    dilation: (l.dilation.height, l.dilation.width),
-                    same: l.padding == Padding::Same,
-                };
-                (Self::Transposed(geometry), &l.activation)
-            }
-            _ => return None,
+            ProductKind::Separable => return None,
         })
+    }
+
+    /// The depthwise and the pointwise product of a separable convolution; none for layers of other kinds.
+    fn of_separable(op: &Op, input: &[usize]) -> Option<[Self; 2]> {
+        let product = op.product().filter(|product| product.kind == ProductKind::Separable)?;
+        let over_time = product.spatial_axes == 1;
+        Some([
+            Self::Depthwise { geometry: geometry_of(&product, input), over_time },
+            Self::Convolution { geometry: Conv2dGeometry::default(), over_time },
+        ])
     }
 
     fn apply(&self, cx: &Context<'_>, x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -168,57 +153,31 @@ pub(crate) fn product_shapes(op: &Op, input: &[usize]) -> Result<Option<Vec<Prod
     let weights = op.weights(input);
     let kernels: Vec<&[usize]> =
         weights.iter().filter(|w| w.role == Role::Kernel).map(|w| w.shape.as_slice()).collect();
-    if let Some((product, _)) = Product::new(op, input) {
+    if let Some(product) = Product::new(op, input) {
         let Some(&kernel) = kernels.first() else { return Ok(None) };
         return Ok(product.shape(input, kernel)?.map(|shape| vec![shape]));
     }
-    let (Some((depthwise, pointwise, over_time, _)), &[first, second]) =
-        (separable_products(op, input), kernels.as_slice())
+    let (Some([depthwise, pointwise]), &[first, second]) =
+        (Product::of_separable(op, input), kernels.as_slice())
     else {
         return Ok(None);
     };
     let Some(ProductShape::Depthwise(shape)) = depthwise.shape(input, first)? else { return Ok(None) };
+    let is_image = matches!(depthwise, Product::Depthwise { over_time: false, .. });
     let inner =
-        if over_time { vec![shape.out_w, shape.out_c] } else { vec![shape.out_h, shape.out_w, shape.out_c] };
+        if is_image { vec![shape.out_h, shape.out_w, shape.out_c] } else { vec![shape.out_w, shape.out_c] };
     Ok(pointwise.shape(&inner, second)?.map(|point| vec![ProductShape::Depthwise(shape), point]))
-}
-
-/// Returns the depthwise and the pointwise product of a separable convolution, a flag for convolution over time, and
-/// its activation.
-fn separable_products<'a>(op: &'a Op, input: &[usize]) -> Option<(Product, Product, bool, &'a Activation)> {
-    let (geometry, over_time, activation) = match op {
-        Op::SeparableConv1d(l) => {
-            let sizes = [wide(l.kernel), wide(l.stride), wide(l.dilation)];
-            let geometry = Geometry { padding: l.padding, sizes, groups: 1 };
-            (geometry.over(input, true), true, &l.activation)
-        }
-        Op::SeparableConv2d(l) => {
-            let geometry =
-                Geometry { padding: l.padding, sizes: [l.kernel, l.stride, l.dilation], groups: 1 };
-            (geometry.over(input, false), false, &l.activation)
-        }
-        _ => return None,
-    };
-    let point = Conv2dGeometry::default();
-    Some((
-        Product::Depthwise { geometry, over_time },
-        Product::Convolution { geometry: point, over_time },
-        over_time,
-        activation,
-    ))
 }
 
 /// Quantizer of a linear layer's bias. Defined even if the layer has no bias, because a folded normalization adds
 /// one.
-pub(super) const fn bias_quantizer(op: &Op) -> Option<&Quantizer> {
-    match op {
-        Op::Dense(l) => l.bias_quantizer.as_ref(),
-        Op::Conv1d(l) => l.bias_quantizer.as_ref(),
-        Op::Conv2d(l) => l.bias_quantizer.as_ref(),
-        Op::DepthwiseConv1d(l) => l.bias_quantizer.as_ref(),
-        Op::DepthwiseConv2d(l) => l.bias_quantizer.as_ref(),
-        _ => None,
-    }
+pub(super) fn bias_quantizer(op: &Op) -> Option<Quantizer> {
+    op.product().filter(tinsmith_network::Product::can_absorb_scale)?.bias_quantizer
+}
+
+/// The fused activation of a product.
+fn fused(op: &Op) -> &Activation {
+    op.activation().expect("invariant: every layer that multiplies by weights has an activation")
 }
 
 /// A layer with one kernel, an optional bias, and an activation.
@@ -235,17 +194,14 @@ impl Linear {
     pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
         let layer = &blueprint.layers[index];
         let shapes = blueprint.graph.input_shapes(index);
-        let Some((product, activation)) =
-            Product::new(&layer.op, shapes.first().copied().unwrap_or_default())
-        else {
-            return Ok(None);
-        };
+        let input = shapes.first().copied().unwrap_or_default();
+        let Some(product) = Product::new(&layer.op, input) else { return Ok(None) };
         let name = if matches!(product, Product::Depthwise { .. }) { "depthwise_kernel" } else { "kernel" };
         Ok(Some(Self {
             product,
             kernel: ParamSlot::find(blueprint, index, name)?,
             bias: ParamSlot::find_optional(blueprint, index, "bias")?,
-            activation: Activator::new(blueprint, index, activation)?,
+            activation: Activator::new(blueprint, index, fused(&layer.op))?,
         }))
     }
 
@@ -305,24 +261,20 @@ pub(super) struct Separable {
 }
 
 impl Separable {
-    pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Self> {
+    /// None if the layer is of another kind.
+    pub(super) fn new(blueprint: &Blueprint<'_>, index: usize) -> Result<Option<Self>> {
         let layer = &blueprint.layers[index];
         let shapes = blueprint.graph.input_shapes(index);
         let input = shapes.first().copied().unwrap_or_default();
-        let Some((depthwise, pointwise, _, activation)) = separable_products(&layer.op, input) else {
-            return Err(crate::error::LayersError::Unsupported {
-                layer: layer.name.clone(),
-                what: format!("is a {}, want a separable convolution", layer.op.name()),
-            });
-        };
-        Ok(Self {
+        let Some([depthwise, pointwise]) = Product::of_separable(&layer.op, input) else { return Ok(None) };
+        Ok(Some(Self {
             depthwise,
             pointwise,
             depthwise_kernel: ParamSlot::find(blueprint, index, "depthwise_kernel")?,
             pointwise_kernel: ParamSlot::find(blueprint, index, "pointwise_kernel")?,
             bias: ParamSlot::find_optional(blueprint, index, "bias")?,
-            activation: Activator::new(blueprint, index, activation)?,
-        })
+            activation: Activator::new(blueprint, index, fused(&layer.op))?,
+        }))
     }
 }
 

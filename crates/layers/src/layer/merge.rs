@@ -1,8 +1,7 @@
 //! Layers that combine their inputs.
 
 use candle_core::Tensor;
-use tinsmith_network::Op;
-use tinsmith_network::op::Concat;
+use tinsmith_network::{Merging, Op};
 
 use super::{Context, LayerForward};
 use crate::error::Result;
@@ -26,20 +25,17 @@ pub(super) struct Merge {
 impl Merge {
     /// None if `op` is of another kind.
     pub(super) fn new(op: &Op, shapes: &[&[usize]]) -> Option<Self> {
-        let combination = match op {
-            Op::Add(_) => Combination::Sum,
-            Op::Subtract(_) => Combination::Difference,
-            Op::Multiply(_) => Combination::Product,
-            Op::Concat(concat) => Combination::Concatenation { axis: axis(concat, shapes)? + 1 },
-            _ => return None,
+        let combination = match op.merging()? {
+            Merging::Sum => Combination::Sum,
+            Merging::Difference => Combination::Difference,
+            Merging::Product => Combination::Product,
+            Merging::Concatenation(concat) => {
+                Combination::Concatenation { axis: concat.sample_axis(shapes.first()?.len())? + 1 }
+            }
         };
         let stretches = shapes.windows(2).any(|pair| pair[0] != pair[1]);
         Some(Self { combination, stretches })
     }
-}
-
-fn axis(concat: &Concat, shapes: &[&[usize]]) -> Option<usize> {
-    concat.sample_axis(shapes.first()?.len())
 }
 
 impl LayerForward for Merge {

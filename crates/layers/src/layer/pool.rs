@@ -3,8 +3,7 @@
 use candle_core::Tensor;
 use tinsmith_core_tensor::ops;
 use tinsmith_kernels::Pool2dGeometry;
-use tinsmith_network::op::{GlobalPool, Pool1d, Pool2d};
-use tinsmith_network::{Activation, Op, Pair, Quantizer};
+use tinsmith_network::{Activation, Op, Quantizer};
 
 use super::activation::Activator;
 use super::linear::pads;
@@ -62,61 +61,27 @@ pub(crate) enum Window {
 
 /// Returns the pooling of `op` for samples of shape `input`. None if `op` is of another kind.
 pub(crate) fn pool_geometry<'a>(op: &'a Op, input: &[usize]) -> Option<PoolGeometry<'a>> {
-    let takes_mean = matches!(
-        op,
-        Op::AveragePool1d(_) | Op::AveragePool2d(_) | Op::GlobalAveragePool1d(_) | Op::GlobalAveragePool2d(_)
-    );
-    Some(match op {
-        Op::MaxPool1d(l) | Op::AveragePool1d(l) => over_time(l, input, takes_mean),
-        Op::MaxPool2d(l) | Op::AveragePool2d(l) => over_image(l, input, takes_mean),
-        Op::GlobalMaxPool1d(l)
-        | Op::GlobalMaxPool2d(l)
-        | Op::GlobalAveragePool1d(l)
-        | Op::GlobalAveragePool2d(l) => over_all(l, input, takes_mean),
-        _ => return None,
+    let pooling = op.pooling()?;
+    let over_time = pooling.spatial_axes == 1;
+    let window = match pooling.window {
+        None => Window::Global { keep_dims: pooling.keep_dims },
+        Some(window) => {
+            let extent = if over_time { [1, input[0]] } else { [input[0], input[1]] };
+            let geometry = Pool2dGeometry {
+                window: (window.size.height, window.size.width),
+                stride: (window.stride.height, window.stride.width),
+                padding: pads(&window, extent),
+            };
+            Window::Sliding { geometry, over_time }
+        }
+    };
+    Some(PoolGeometry {
+        window,
+        area: pooling.area(input) as usize,
+        takes_mean: pooling.takes_mean,
+        quantizer: pooling.average_quantizer,
+        activation: pooling.activation,
     })
-}
-
-fn over_time<'a>(l: &'a Pool1d, input: &[usize], takes_mean: bool) -> PoolGeometry<'a> {
-    let (size, stride) = (Pair { height: 1, width: l.size }, Pair { height: 1, width: l.stride() });
-    let geometry = Pool2dGeometry {
-        window: (1, size.width),
-        stride: (1, stride.width),
-        padding: pads(l.padding, [1, input[0]], [size, stride, Pair::ONE]),
-    };
-    PoolGeometry {
-        window: Window::Sliding { geometry, over_time: true },
-        area: l.size,
-        takes_mean,
-        quantizer: l.average_quantizer.as_ref(),
-        activation: &l.activation,
-    }
-}
-
-fn over_image<'a>(l: &'a Pool2d, input: &[usize], takes_mean: bool) -> PoolGeometry<'a> {
-    let (size, stride) = (l.size, l.stride());
-    let geometry = Pool2dGeometry {
-        window: (size.height, size.width),
-        stride: (stride.height, stride.width),
-        padding: pads(l.padding, [input[0], input[1]], [size, stride, Pair::ONE]),
-    };
-    PoolGeometry {
-        window: Window::Sliding { geometry, over_time: false },
-        area: size.height * size.width,
-        takes_mean,
-        quantizer: l.average_quantizer.as_ref(),
-        activation: &l.activation,
-    }
-}
-
-fn over_all<'a>(l: &'a GlobalPool, input: &[usize], takes_mean: bool) -> PoolGeometry<'a> {
-    PoolGeometry {
-        window: Window::Global { keep_dims: l.keep_dims },
-        area: input[..input.len().saturating_sub(1)].iter().product(),
-        takes_mean,
-        quantizer: l.average_quantizer.as_ref(),
-        activation: &l.activation,
-    }
 }
 
 impl LayerForward for Pool {

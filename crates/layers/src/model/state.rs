@@ -6,11 +6,10 @@ use std::path::Path;
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
 use tinsmith_core_tensor::io::safetensors;
-use tinsmith_network::Op;
 
 use super::Model;
+use super::weight_names::{is_step_counter, resolve};
 use crate::error::{LayersError, Result};
-use crate::layer::param_name;
 
 /// Values of all parameters at one moment.
 #[derive(Debug, Clone)]
@@ -110,7 +109,7 @@ impl Model {
         let mut found: BTreeMap<&str, &Tensor> = BTreeMap::new();
         for (name, value) in values {
             match self.param_called(name) {
-                None if self.is_step_counter(name) => {}
+                None if is_step_counter(name, &self.spec, &self.graph) => {}
                 None => faults.push(format!("{name:?} is no parameter")),
                 Some(param) => {
                     if param.dims() != value.dims() {
@@ -137,26 +136,6 @@ impl Model {
     /// kernel of a depthwise convolution `kernel`; that resolves too.
     #[must_use]
     pub fn param_called(&self, name: &str) -> Option<&Param> {
-        self.params.find(name).or_else(|| {
-            let (layer, weight) = name.rsplit_once(['/', '.'])?;
-            let own = self.params.find(&param_name(layer, weight)).or_else(|| {
-                let renamed = (weight == "kernel").then(|| param_name(layer, "depthwise_kernel"))?;
-                self.params.find(&renamed)
-            });
-            own.or_else(|| self.params.find(&param_name(self.folded_norm(layer)?, weight)))
-        })
-    }
-
-    /// The batch normalization that `layer` is trained folded with.
-    fn folded_norm(&self, layer: &str) -> Option<&str> {
-        let index = self.spec.layers.iter().position(|l| l.name == layer)?;
-        let norm = self.graph.nodes[index].consumers.iter().map(|&i| &self.spec.layers[i]);
-        norm.into_iter().find(|l| matches!(&l.op, Op::BatchNorm(norm) if norm.fold)).map(|l| l.name.as_str())
-    }
-
-    /// Returns true if `name` is the training step counter that `QKeras` keeps in a layer trained folded.
-    fn is_step_counter(&self, name: &str) -> bool {
-        name.rsplit_once(['/', '.'])
-            .is_some_and(|(layer, weight)| weight == "iteration" && self.folded_norm(layer).is_some())
+        resolve(name, &self.spec, &self.graph, |own| self.params.find(own))
     }
 }

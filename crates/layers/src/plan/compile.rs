@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use tinsmith_core_tensor::Params;
 use tinsmith_foundation::Seed;
 use tinsmith_kernels::gate::Gate;
-use tinsmith_network::{Graph, ModelSpec, Op};
+use tinsmith_network::{Graph, ModelSpec};
 
 use super::blocks::Blocks;
 use super::operator::{BlockInit, LayerOperator, ShortList};
@@ -77,7 +77,7 @@ pub(super) fn compile(
         let is_begin = begins.contains(&i);
         // An input's own quantizer is part of the plan. If the plan starts at an inner layer, the caller supplies
         // that layer's output, and the layer itself is not computed.
-        if is_begin && !matches!(spec.layers[i].op, Op::Input(_)) {
+        if is_begin && !spec.layers[i].op.is_input() {
             continue;
         }
         let keeps_logits = options.logits && ends.contains(&i);
@@ -117,7 +117,7 @@ fn needed(spec: &ModelSpec, wiring: &Wiring, begins: &[usize], ends: &[usize]) -
         if !needed.insert(i) {
             continue;
         }
-        if matches!(spec.layers[i].op, Op::Input(_)) {
+        if spec.layers[i].op.is_input() {
             let names: Vec<&str> = begins.iter().map(|&b| spec.layers[b].name.as_str()).collect();
             return Err(LayersError::Unsupported {
                 layer: spec.layers[i].name.clone(),

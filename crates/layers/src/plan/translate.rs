@@ -234,9 +234,7 @@ impl Translation<'_> {
         let Blueprint { layers, graph, device, .. } = *self.blueprint;
         // A folded normalization reads the input of the layer that it is folded into, and uses the weights of both.
         let mut owners = vec![self.index];
-        if let Op::BatchNorm(norm) = self.op()
-            && norm.fold
-        {
+        if self.op().folded_norm().is_some() {
             owners.splice(0..0, graph.nodes[self.index].inputs.first().copied());
         }
         let (mut blocks, mut weights, mut state) = (Vec::new(), Vec::new(), Vec::new());

@@ -170,7 +170,7 @@ fn what_cannot_be_read_says_why() {
     let error = other.load_weights(&folder().join("branches.weights.h5")).expect_err("another network");
     assert!(error.to_string().contains("has weights, and the architecture has no such layer"), "{error}");
     let error = other.load_weights(&folder().join("series.h5")).expect_err("another network");
-    assert!(matches!(error, LayersError::Mismatch { .. }), "{error}");
+    assert!(error.to_string().contains("has a weight `kernel` that the architecture lacks"), "{error}");
 
     let temporary = tempfile::tempdir().expect("a folder");
     let path = temporary.path().join("broken.keras");

@@ -41,7 +41,13 @@ fn inputs(model: &Model, rows: usize) -> Vec<Tensor> {
 }
 
 /// Runs one training step on both engines, with the square of the outputs as the loss, and compares everything.
-fn compare(what: &str, model: &Model, threads: usize, chunk_rows: Option<usize>, shards: Option<usize>) {
+pub(crate) fn compare(
+    what: &str,
+    model: &Model,
+    threads: usize,
+    chunk_rows: Option<usize>,
+    shards: Option<usize>,
+) {
     let inputs = inputs(model, ROWS);
     let options = PlanOptions {
         rows: ROWS + 2,

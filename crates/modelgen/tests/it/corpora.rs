@@ -320,3 +320,31 @@ fn a_fault_in_a_network_names_its_position() {
     assert!(error.contains("c.jsonl, line 2:1:") && error.contains("spek"), "{error}");
     assert!(load_models(&folder.path().join("none")).unwrap_err().to_string().contains("cannot read"));
 }
+
+#[test]
+fn compressed_texts_expand_within_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.gz");
+    let write = |start: &str| {
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        Write::write_all(&mut writer, start.as_bytes()).unwrap();
+        Write::write_all(&mut writer, &vec![b' '; (16 << 20) + 1]).unwrap();
+        writer.finish().unwrap();
+    };
+    for (start, want) in [
+        ("{\"index\": ", "the network from line 1 on has more than 16777216 bytes"),
+        ("{\n", "`the corpus` expands beyond 16777216 bytes"),
+    ] {
+        write(start);
+        let error = load_models(&path).err().unwrap();
+        let error = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+        let text: String = error.map(|e| e.to_string() + ": ").collect();
+        assert!(text.contains(want), "{text}");
+    }
+    write("{\"index\": 0, \"spec\": {}}\n");
+    let mut models = load_models(&path).unwrap();
+    assert!(models.next().unwrap().is_err());
+    let text = models.next().unwrap().unwrap_err();
+    assert!(format!("{text:?}").contains("the network from line 2 on"), "{text:?}");
+}

@@ -13,3 +13,4 @@ mod reading;
 mod schema;
 mod structure;
 mod summary;
+mod views;

@@ -44,7 +44,10 @@ fn a_plan_decides_everything_that_depends_on_the_data() {
 #[test]
 fn options_of_the_data_are_part_of_configuration_and_plan() {
     let config = read("table: {label: kind, ignore: note, targets: classes}\n").unwrap();
-    assert_eq!((config.table.label.as_deref(), config.table.ignore.as_slice()), (Some("kind"), &["note".to_owned()][..]));
+    assert_eq!(
+        (config.table.label.as_deref(), config.table.ignore.as_slice()),
+        (Some("kind"), &["note".to_owned()][..])
+    );
     let data = tinsmith_data::load("digits8x8").unwrap().train;
     let text = |config: DesignConfig| {
         tinsmith_foundation::config::to_yaml("configuration", &config.resolve(&data)).unwrap()

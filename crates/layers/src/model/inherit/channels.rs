@@ -1,7 +1,7 @@
 //! Maps each channel of the new network to a unit of the old one.
 
 use tinsmith_foundation::Seed;
-use tinsmith_network::{Op, Role};
+use tinsmith_network::{Merging, Op, OpFamily, ProductKind, Role};
 
 use super::identity;
 use crate::error::Result;
@@ -187,34 +187,36 @@ impl RouteDraft<'_> {
             return self.add(Group { sizes: Some((count, count)), is_fixed: true, makers: Vec::new() });
         };
         let inner = self.new.graph.shape(first);
-        match &self.new.spec.layers[i].op {
-            Op::Dense(_)
-            | Op::Conv1d(_)
-            | Op::Conv2d(_)
-            | Op::Conv2dTranspose(_)
-            | Op::SeparableConv1d(_)
-            | Op::SeparableConv2d(_) => match namesake(self.new, self.old, i) {
-                Some(old) => {
-                    let before = self.old.graph.shape(old).last().copied().unwrap_or_default();
-                    let is_fixed = is_grouped(&self.new.spec.layers[i].op);
-                    self.add(Group { sizes: Some((count, before)), is_fixed, makers: vec![(i, old)] })
-                }
-                None if is_identity => origins[first].clone(),
-                None => Origin::Unknown,
-            },
-            Op::DepthwiseConv1d(l) if l.depth_multiplier != 1 => {
-                Origin::Multiplied { of: first, copies: l.depth_multiplier }
+        let op = &self.new.spec.layers[i].op;
+        match op.product() {
+            Some(product) if product.kind == ProductKind::Depthwise && product.depth_multiplier != 1 => {
+                return Origin::Multiplied { of: first, copies: product.depth_multiplier };
             }
-            Op::DepthwiseConv2d(l) if l.depth_multiplier != 1 => {
-                Origin::Multiplied { of: first, copies: l.depth_multiplier }
+            Some(product) if product.kind == ProductKind::Depthwise => {}
+            Some(product) => {
+                return match namesake(self.new, self.old, i) {
+                    Some(old) => {
+                        let before = self.old.graph.shape(old).last().copied().unwrap_or_default();
+                        let is_fixed = product.groups > 1;
+                        self.add(Group { sizes: Some((count, before)), is_fixed, makers: vec![(i, old)] })
+                    }
+                    None if is_identity => origins[first].clone(),
+                    None => Origin::Unknown,
+                };
             }
+            None => {}
+        }
+        match op.merging() {
+            Some(Merging::Concatenation(_)) => return Origin::Joined(node.inputs.clone()),
+            Some(_) => return self.merged(&node.inputs, origins),
+            None => {}
+        }
+        match op {
             Op::Flatten(_) => {
                 let own = inner.last().copied().unwrap_or_default().max(1);
                 Origin::Flat { of: first, places: inner.iter().product::<usize>() / own }
             }
-            Op::Reshape(_) | Op::Permute(_) | Op::DepthToSpace(_) => Origin::Shuffled { of: first },
-            Op::Concat(_) => Origin::Joined(node.inputs.clone()),
-            Op::Add(_) | Op::Subtract(_) | Op::Multiply(_) => self.merged(&node.inputs, origins),
+            _ if op.family() == OpFamily::Reordering => Origin::Shuffled { of: first },
             _ => match origins[first] {
                 Origin::Group(group) => Origin::Group(group),
                 // These layers work per channel.
@@ -277,23 +279,13 @@ impl RouteDraft<'_> {
             // The outputs of the last kernel are the units.
             let Some(kernel) = weights.iter().rfind(|w| w.role == Role::Kernel) else { continue };
             let param = self.old.params.get(&param_name(&layer.name, kernel.name))?;
-            let inner = match layer.op {
-                Op::Conv2dTranspose(_) => param.dims().last().copied().unwrap_or(1),
-                _ => 1,
-            };
+            let is_transposed = layer.op.product().is_some_and(|p| p.kind == ProductKind::Transposed);
+            let inner = if is_transposed { param.dims().last().copied().unwrap_or(1) } else { 1 };
             for (k, value) in param.values()?.into_iter().enumerate() {
                 norms[k / inner.max(1) % count] += f64::from(value) * f64::from(value);
             }
         }
         Ok(norms)
-    }
-}
-
-fn is_grouped(op: &Op) -> bool {
-    match op {
-        Op::Conv1d(l) => l.groups > 1,
-        Op::Conv2d(l) => l.groups > 1,
-        _ => false,
     }
 }
 

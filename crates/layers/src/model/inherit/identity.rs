@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use tinsmith_core_tensor::Param;
-use tinsmith_network::{Activation, Op, Padding, Quantizer, Role};
+use tinsmith_network::{Activation, Op, OpFamily, Padding, Pair, ProductKind, Quantizer, Role};
 
 use crate::error::Result;
 use crate::model::Model;
@@ -13,21 +13,22 @@ pub(super) fn is_possible(model: &Model, layer: usize) -> bool {
     let Some(&first) = inputs.first() else { return false };
     let same_shape = model.graph.shape(first) == model.graph.shape(layer);
     let op = &model.spec.layers[layer].op;
-    let is_linear_map = match op {
-        Op::Dense(_) => true,
-        Op::Conv1d(l) => l.padding != Padding::Valid && l.stride == 1 && l.groups == 1,
-        Op::Conv2d(l) => {
-            (l.padding != Padding::Valid || l.kernel == tinsmith_network::Pair::ONE)
-                && l.stride == tinsmith_network::Pair::ONE
-                && l.groups == 1
+    if let Some(norm) = op.batch_norm() {
+        return same_shape && !norm.fold;
+    }
+    let is_linear_map = op.product().is_some_and(|product| {
+        let window = product.window;
+        let keeps_positions = window.padding != Padding::Valid && window.stride == Pair::ONE;
+        let is_point = (window.size, window.stride) == (Pair::ONE, Pair::ONE);
+        match product.kind {
+            ProductKind::Dense => true,
+            ProductKind::Convolution => {
+                (keeps_positions || (product.spatial_axes == 2 && is_point)) && product.groups == 1
+            }
+            ProductKind::Depthwise => keeps_positions && product.depth_multiplier == 1,
+            ProductKind::Transposed | ProductKind::Separable => false,
         }
-        Op::DepthwiseConv1d(l) => l.padding != Padding::Valid && l.stride == 1 && l.depth_multiplier == 1,
-        Op::DepthwiseConv2d(l) => {
-            l.padding != Padding::Valid && l.stride == tinsmith_network::Pair::ONE && l.depth_multiplier == 1
-        }
-        Op::BatchNorm(l) => return same_shape && !l.fold,
-        _ => false,
-    };
+    });
     is_linear_map && same_shape && op.activation().is_none_or(|a| leaves(model, a, first))
 }
 
@@ -48,40 +49,25 @@ fn leaves(model: &Model, activation: &Activation, layer: usize) -> bool {
     }
     let op = &model.spec.layers[layer].op;
     let before = model.graph.nodes[layer].inputs.first().copied();
-    match op {
+    let is_plain = op.activation().is_none_or(Activation::is_linear);
+    let passes = match (op.family(), op.pooling()) {
         // These layers return values of their inputs.
-        Op::MaxPool1d(_)
-        | Op::MaxPool2d(_)
-        | Op::GlobalMaxPool1d(_)
-        | Op::GlobalMaxPool2d(_)
-        | Op::Flatten(_)
-        | Op::Reshape(_)
-        | Op::Permute(_)
-        | Op::DepthToSpace(_)
-        | Op::Dropout(_)
-        | Op::DropConnect(_)
-            if op.activation().is_none_or(Activation::is_linear) =>
-        {
-            before.is_some_and(|k| leaves(model, activation, k))
-        }
-        // Means of non-negative values are non-negative.
-        Op::AveragePool1d(_)
-        | Op::AveragePool2d(_)
-        | Op::GlobalAveragePool1d(_)
-        | Op::GlobalAveragePool2d(_)
-            if op.activation().is_none_or(Activation::is_linear) && *activation == Activation::Relu =>
-        {
-            before.is_some_and(|k| leaves(model, activation, k))
-        }
-        _ => op.activation().is_some_and(|inner| {
-            let is_rectified = match inner {
-                Activation::Relu | Activation::Relu6 | Activation::Sigmoid | Activation::Softmax => true,
-                Activation::Quantized(q) => !q.is_signed(),
-                _ => false,
-            };
-            inner == activation || (*activation == Activation::Relu && is_rectified)
-        }),
+        (OpFamily::Reordering | OpFamily::Noise, _) => true,
+        // Maxima are values of the input too; means of non-negative values are non-negative.
+        (_, Some(pool)) => is_plain && (!pool.takes_mean || *activation == Activation::Relu),
+        _ => false,
+    };
+    if passes {
+        return before.is_some_and(|k| leaves(model, activation, k));
     }
+    op.activation().is_some_and(|inner| {
+        let is_rectified = match inner {
+            Activation::Relu | Activation::Relu6 | Activation::Sigmoid | Activation::Softmax => true,
+            Activation::Quantized(q) => !q.is_signed(),
+            _ => false,
+        };
+        inner == activation || (*activation == Activation::Relu && is_rectified)
+    })
 }
 
 /// Sets a parameter of a layer for which [`is_possible`] holds.
@@ -89,12 +75,12 @@ pub(super) fn set(param: &Param, op: &Op, role: Role) -> Result<()> {
     let dims = param.dims();
     let rank = dims.len();
     let mut values = vec![0.0_f32; param.len()];
-    match (role, op) {
-        (Role::Kernel, _) => {
-            let is_depthwise = matches!(op, Op::DepthwiseConv1d(_) | Op::DepthwiseConv2d(_));
+    match (role, op.product(), op.batch_norm()) {
+        (Role::Kernel, Some(product), _) => {
+            let is_depthwise = product.kind == ProductKind::Depthwise;
             let mut tap = 0;
             for &size in &dims[..rank - 2] {
-                tap = tap * size + middle(op, size);
+                tap = tap * size + middle(product.window.padding, size);
             }
             let (inputs, outputs) = (dims[rank - 2], dims[rank - 1]);
             for c in 0..inputs {
@@ -102,10 +88,10 @@ pub(super) fn set(param: &Param, op: &Op, role: Role) -> Result<()> {
                 values[(tap * inputs + c) * outputs + column] = 1.0;
             }
         }
-        (Role::Gamma, Op::BatchNorm(l)) => values.fill((1.0 + l.epsilon).sqrt() as f32),
+        (Role::Gamma, _, Some(norm)) => values.fill((1.0 + norm.epsilon).sqrt() as f32),
         // Without a learned scale, the variance compensates epsilon.
-        (Role::MovingVariance, Op::BatchNorm(l)) => {
-            values.fill(if l.scale { 1.0 } else { 1.0 - l.epsilon as f32 });
+        (Role::MovingVariance, _, Some(norm)) => {
+            values.fill(if norm.scale { 1.0 } else { 1.0 - norm.epsilon as f32 });
         }
         _ => {}
     }
@@ -113,10 +99,9 @@ pub(super) fn set(param: &Param, op: &Op, role: Role) -> Result<()> {
 }
 
 /// The tap aligned with the element itself.
-const fn middle(op: &Op, size: usize) -> usize {
-    match op {
-        Op::Conv1d(l) if matches!(l.padding, Padding::Causal) => size - 1,
-        Op::DepthwiseConv1d(l) if matches!(l.padding, Padding::Causal) => size - 1,
-        _ => (size - 1) / 2,
+const fn middle(padding: Padding, size: usize) -> usize {
+    match padding {
+        Padding::Causal => size - 1,
+        Padding::Valid | Padding::Same => (size - 1) / 2,
     }
 }

@@ -1,6 +1,6 @@
 //! Value sources for each axis of a parameter.
 
-use tinsmith_network::{Op, Padding, Role, Weight};
+use tinsmith_network::{Op, Padding, Pair, ProductKind, Role, Weight};
 
 use super::ValueSource;
 use super::channels::{Channels, Routes};
@@ -39,15 +39,15 @@ pub(super) fn axes(
         }
         return axes;
     }
-    let (input_axis, output_axis) = match op {
-        Op::Conv2dTranspose(_) => (rank - 1, rank - 2),
+    let product = op.product();
+    let (input_axis, output_axis) = match product.map(|p| p.kind) {
+        Some(ProductKind::Transposed) => (rank - 1, rank - 2),
         _ => (rank - 2, rank - 1),
     };
     let is_depthwise = weight.name == "depthwise_kernel";
     let is_pointwise = weight.name == "pointwise_kernel";
     // A grouped kernel has no axis over all inputs.
-    let is_grouped =
-        matches!(op, Op::Conv1d(l) if l.groups > 1) || matches!(op, Op::Conv2d(l) if l.groups > 1);
+    let is_grouped = product.is_some_and(|p| p.groups > 1);
     if is_depthwise {
         axes[input_axis] = follow(inputs, dims[input_axis], was[input_axis], Fraction::Ignored);
     } else if is_pointwise {
@@ -83,20 +83,16 @@ pub(super) fn axes(
 
 /// Padding before the input along a kernel axis, in taps; None without such padding.
 fn before(op: &Op, axis: usize, input: &[usize]) -> Option<usize> {
-    let pair = |p: tinsmith_network::Pair| if axis == 0 { p.height } else { p.width };
-    let (padding, kernel, stride, dilation) = match op {
-        Op::Conv1d(l) => (l.padding, l.kernel, l.stride, l.dilation),
-        Op::DepthwiseConv1d(l) => (l.padding, l.kernel, l.stride, l.dilation),
-        Op::SeparableConv1d(l) => (l.padding, l.kernel, l.stride, l.dilation),
-        Op::Conv2d(l) => (l.padding, pair(l.kernel), pair(l.stride), pair(l.dilation)),
-        Op::DepthwiseConv2d(l) => (l.padding, pair(l.kernel), pair(l.stride), pair(l.dilation)),
-        Op::SeparableConv2d(l) => (l.padding, pair(l.kernel), pair(l.stride), pair(l.dilation)),
-        _ => return None,
-    };
-    if padding == Padding::Valid {
+    let product = op.product().filter(|p| !matches!(p.kind, ProductKind::Dense | ProductKind::Transposed))?;
+    let window = product.window;
+    if window.padding == Padding::Valid {
         return None;
     }
-    Some(padding.amounts(*input.get(axis)?, kernel, stride, dilation).0 / dilation.max(1))
+    let along_height = product.spatial_axes == 2 && axis == 0;
+    let of = |pair: Pair| if along_height { pair.height } else { pair.width };
+    let dilation = of(window.dilation);
+    let n = *input.get(axis)?;
+    Some(window.padding.amounts(n, of(window.size), of(window.stride), dilation).0 / dilation.max(1))
 }
 
 /// Places `old` taps within `new`, the first at `shift`, surrounded by zeros.

@@ -1,18 +1,16 @@
-//! What each reader of files and texts must bear: any bytes. It may refuse them; it must not panic, and what it takes
-//! must survive being written and read again.
-//!
-//! The targets below `fuzz_targets/` call these functions, and so do the tests of `tinsmith-layers`, over the committed
-//! corpora and changes of them.
+//! Networks: quantizers, specifications, files of Keras, weight files, corpora.
 
 use std::path::Path;
 
-use tinsmith_layers::{BuildOptions, keras as keras_files, npz as npz_files};
+use tinsmith_layers::{BuildOptions, keras as keras_files};
 use tinsmith_network::quantizer::{GrammarError, LearnedQuantizer};
 use tinsmith_network::{ModelSpec, Quantizer};
 use tinsmith_quant::{LearnedBits, Mode, QuantizerOp};
 
+use crate::folders::with_file;
+
 /// The textual form of quantizers.
-pub fn quantizer(data: &[u8]) {
+pub(crate) fn quantizer(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match text.parse::<Quantizer>() {
         Ok(quantizer) => {
@@ -56,7 +54,7 @@ fn points_into(error: &GrammarError, text: &str) {
 }
 
 /// Specifications as YAML and JSON.
-pub fn specification(data: &[u8]) {
+pub(crate) fn specification(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(spec) = ModelSpec::parse(text, "fuzz") else { return };
     let Ok(yaml) = spec.to_yaml() else { return };
@@ -66,7 +64,7 @@ pub fn specification(data: &[u8]) {
 }
 
 /// Keras' model JSON.
-pub fn keras_json(data: &[u8]) {
+pub(crate) fn keras_json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(spec) = tinsmith_keras::read_json(text, "fuzz") else { return };
     if let Ok(json) = tinsmith_keras::write_json(&spec) {
@@ -75,19 +73,25 @@ pub fn keras_json(data: &[u8]) {
 }
 
 /// Keras' files: archives and HDF5 of every layout.
-pub fn keras_file(data: &[u8]) {
+pub(crate) fn keras_file(data: &[u8]) {
     let _ = keras_files::load_bytes(data, Path::new("fuzz"), &BuildOptions::default());
 }
 
-/// NumPy's archives.
-pub fn npz(data: &[u8]) {
-    let Ok(file) = tempfile::NamedTempFile::new() else { return };
-    if std::fs::write(file.path(), data).is_ok() {
-        let _ = npz_files::read(file.path());
+/// Safetensors: the tensors, and the network in the metadata.
+pub(crate) fn safetensors(data: &[u8]) {
+    if tinsmith_core_tensor::io::safetensors::read(Path::new("fuzz"), data).is_ok() {
+        with_file(data, "weights.safetensors", |path| drop(tinsmith_layers::load_model(path)));
     }
 }
 
-/// Safetensors.
-pub fn safetensors(data: &[u8]) {
-    let _ = tinsmith_core_tensor::io::safetensors::read(Path::new("fuzz"), data);
+/// Corpora of networks, compressed or not.
+pub(crate) fn corpus(data: &[u8]) {
+    with_file(data, "corpus.jsonl", |path| {
+        if let Ok(models) = tinsmith_modelgen::load_models(path) {
+            // A fault is the error of its network; one that repeats would fill the time.
+            for record in models.take(1000).flatten() {
+                let _ = record.spec.structural_hash();
+            }
+        }
+    });
 }

@@ -1,4 +1,0 @@
-//! See [`bodies::safetensors`].
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::safetensors(data));
