@@ -150,7 +150,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prints the counts of [`language`], and the places behind them.
+/// Prints the counts of [`mod@language`], and the places behind them.
 pub(crate) fn language(root: &Path, list: bool) -> Result<()> {
     let packages = language::count(root, &tracked(root)?)?;
     if list {

@@ -8,7 +8,7 @@ use crate::load::BUILTIN;
 /// Resolves a data set's name: a built-in name stays as it is, an existing path becomes absolute, and any other name is looked
 /// up in the folder `root`, for example `mnist` in `/data`.
 ///
-/// The result can be stored: [`crate::load`] finds the same data from any working directory.
+/// The result can be stored: [`crate::load()`] finds the same data from any working directory.
 ///
 /// # Errors
 /// [`DataError::UnknownName`] if the name is none of the three, [`DataError::Read`] if the path cannot be resolved.

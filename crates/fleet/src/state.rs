@@ -122,7 +122,7 @@ fn done(project: &Project, index: u64, outcome: Outcome) -> RunState {
 
 /// State of a run that its task returned, begun or not.
 fn given_back(state: RunState) -> RunState {
-    let reason = "its task reached its time limit; submit again".to_owned();
+    let reason = "its task came close to its time limit; submit again".to_owned();
     RunState { state: State::Pending, reason, submitted: false, ..state }
 }
 

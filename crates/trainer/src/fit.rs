@@ -21,9 +21,9 @@ use crate::history::History;
 /// `early_stopping.monitor`, among the epochs that the callback lets count; otherwise with the last weights.
 ///
 /// # Errors
-/// Before the first step: [`TrainError::Config`], [`TrainError::Empty`], and [`TrainError::Mismatch`],
-/// [`TrainError::LossMismatch`] or [`TrainError::NoMetric`] if model, data, loss and metrics do not fit together.
-/// During training: [`TrainError::NonFinite`] and [`TrainError::Cancelled`]; the model then has the weights of the
+/// [`TrainError`](crate::TrainError), before the first step: `TrainError::Config`, `TrainError::Empty`, and `TrainError::Mismatch`,
+/// `TrainError::LossMismatch` or `TrainError::NoMetric` if model, data, loss and metrics do not fit together.
+/// During training: `TrainError::NonFinite` and `TrainError::Cancelled`; the model then has the weights of the
 /// last complete epoch, or its initial ones.
 pub fn fit(
     model: &mut Model,
@@ -41,8 +41,8 @@ pub fn fit(
 /// ([`Checkpoints::clear`]).
 ///
 /// # Errors
-/// As [`fit`]; [`TrainError::Checkpoint`] if the checkpoint belongs to another training; [`TrainError::Malformed`]
-/// and [`TrainError::Tensor`] if it is damaged or cannot be read or written. A cancelled training has written one.
+/// As [`fit`]; `TrainError::Checkpoint` if the checkpoint belongs to another training; `TrainError::Malformed`
+/// and `TrainError::Tensor` if it is damaged or cannot be read or written. A cancelled training has written one.
 pub fn fit_resumable(
     model: &mut Model,
     train: &Dataset,

@@ -56,7 +56,7 @@ fn arrays(cluster: &Cluster) {
     let said = site.ok(&["submit", "project", "--executor", "slurm"]);
     assert_eq!(said.matches("tasks)").count(), 3, "indices end at MaxArraySize - 1 = 10: {said}");
     assert!(
-        site.ok(&["submit", "project", "--executor", "slurm"]).contains("nothing is open"),
+        site.ok(&["submit", "project", "--executor", "slurm"]).contains("no run is open"),
         "nothing is submitted twice"
     );
     site.until("the end of 25 runs", all_done);
@@ -242,7 +242,7 @@ fn giving_back(cluster: &Cluster) {
     site.settings("runs_per_task: 4\ncollect: false\nsignal_before_limit_s: 0");
     let near = ["--partition", "short", "--stop-before-limit", "55", "--no-requeue"];
     site.ok(&[&["submit", "project", "--executor", "slurm"][..], &near].concat());
-    let is_back = |r: &Value| state(r) == "pending" && reason(r).contains("came near its time limit");
+    let is_back = |r: &Value| state(r) == "pending" && reason(r).contains("came close to its time limit");
     let runs = site.until("runs that were given back", |runs| runs.iter().any(is_back));
     assert!(runs.iter().all(|r| state(r) == "done" || is_back(r)), "{runs:?}");
     assert!(state(&runs[0]) == "done" && is_back(&runs[3]), "{runs:?}");
