@@ -38,15 +38,12 @@ use self::names::{PartName, array_name, idx_name};
 use self::parts::{ArrayPart, Source, assemble, file_name};
 use crate::dataset::{Dataset, Splits};
 use crate::error::{DataError, Result};
-use crate::locate::find;
+use crate::locate::{BUILTIN, find};
 use crate::notes::Notes;
 use crate::npy::Decoded;
 use crate::table::{self, TableOptions, is_table_name};
 use crate::targets::TargetChoice;
 use crate::{idx, npy, npz};
-
-/// Names that [`builtin`] accepts.
-pub const BUILTIN: &[&str] = &["digits8x8"];
 
 /// Fraction of the rows that becomes the test part of a data set without one.
 const TEST_FRACTION: f64 = 0.2;

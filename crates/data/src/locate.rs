@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, Result};
-use crate::load::BUILTIN;
+
+/// Names of the built-in data sets.
+pub const BUILTIN: &[&str] = &["digits8x8"];
 
 /// Resolves a data set's name: a built-in name stays as it is, an existing path becomes absolute, and any other name is looked
 /// up in the folder `root`, for example `mnist` in `/data`.
